@@ -1,0 +1,115 @@
+"""Which way of training gives the better test MSE? The default recipe against the tutorial's, and others.
+
+    python benchmarks/recipe.py --backbones tiny_cnn,resnet18 --seeds 0,1,2
+
+Every recipe trains the same backbones with the same head on the same pictures, split, seeds and epochs.
+It writes benchmarks/results/recipe.json (records of all runs, device and versions) and, from that file,
+benchmarks/RECIPE.md. A figure is the mean over seeds of the test MSE at the best val MSE.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from quadzoo.bench.config import BenchConfig
+from quadzoo.bench.executor import Executor
+from quadzoo.bench.runner import bench
+from quadzoo.cli.display import Display
+from quadzoo.model.recipe import Recipe
+from quadzoo.records import RunRecord, read_records
+
+HERE = Path(__file__).parent
+DEFAULT = Recipe()
+RECIPES = {
+    "default": DEFAULT,
+    "tutorial (Adam, StepLR)": Recipe(optimizer="adam", lr=1e-3, schedule="step", gradient_clip=None),
+    "default, lr / 2": DEFAULT.model_copy(update={"lr": DEFAULT.lr / 2}),
+    "default, lr x 2": DEFAULT.model_copy(update={"lr": DEFAULT.lr * 2}),
+    "default, no clipping": DEFAULT.model_copy(update={"gradient_clip": None}),
+    "default, no weight decay": DEFAULT.model_copy(update={"weight_decay": 0.0}),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbones", default="tiny_cnn,resnet18")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--recipes", default=",".join(map(str, range(len(RECIPES)))), help="which, by position")
+    parser.add_argument("--data", default="quadratic")
+    parser.add_argument("--epochs", type=int, default=DEFAULT.epochs)
+    parser.add_argument("--out", type=Path, default=Path("results-recipe"), help="results folder, may be resumed")
+    parser.add_argument("--to", type=Path, default=HERE, help="folder of results/recipe.json and RECIPE.md")
+    arguments = parser.parse_args()
+    names = [list(RECIPES)[int(position)] for position in arguments.recipes.split(",")]
+    executor = Executor()
+    for name in names:
+        config = BenchConfig(
+            backbones=tuple(arguments.backbones.split(",")),
+            seeds=tuple(map(int, arguments.seeds.split(","))),
+            data=arguments.data,
+            weights="none",
+            recipe=RECIPES[name].model_copy(update={"epochs": arguments.epochs}),
+            out=arguments.out / name.replace(" ", "-").replace(",", "").replace("/", "per"),
+        )
+        with Display() as display:
+            bench(config, executor, display)
+    write(arguments.out, arguments.to)
+
+
+def write(out: Path, to: Path) -> None:
+    """Write the figures of every recipe under ``out``, as JSON and as a table."""
+    rows = [summary(name, record) for name, record in _records(out)]
+    (to / "results").mkdir(parents=True, exist_ok=True)
+    (to / "results" / "recipe.json").write_text(json.dumps(rows, indent=1) + "\n")
+    (to / "RECIPE.md").write_text(table(rows))
+
+
+def _records(out: Path) -> list[tuple[str, RunRecord]]:
+    return [(folder.name, record) for folder in sorted(out.iterdir()) for record in read_records(folder)]
+
+
+def summary(name: str, record: RunRecord) -> dict[str, object]:
+    """Return what a reader needs to judge or repeat a run."""
+    facts = record.model_dump(mode="json", by_alias=True)
+    kept = ("key", "status", "backbone", "head", "seed", "weights", "data", "image", "split", "metrics",
+            "baselines", "cost", "recipe", "precision", "best_epoch", "environment", "started")  # fmt: skip
+    return {"name": name, **{field: facts[field] for field in kept}}
+
+
+def table(rows: list[dict]) -> str:
+    """Return one line a recipe and one column a backbone: mean test MSE and its range over seeds."""
+    first = rows[0]
+    backbones = list(dict.fromkeys(row["backbone"] for row in rows))
+    data, split = first["data"], first["split"]
+    lines = [
+        "# Recipes, compared",
+        "",
+        f"`python benchmarks/recipe.py`: test MSE after {first['recipe']['epochs']} epochs from scratch, mean "
+        "over seeds (lowest – highest), at the epoch with the best val MSE. "
+        f"{data['name']}, {data['n']:,} pictures, split {split['name']} "
+        f"({split['n_train']:,}/{split['n_val']:,}/{split['n_test']:,}), split hash {split['hash'][:12]}, "
+        f"{first['environment']['device_name']}, torch {first['environment']['torch']}, "
+        f"precision {first['precision']}. All runs: results/recipe.json.",
+        "",
+        "| recipe | " + " | ".join(backbones) + " |",
+        "| --- |" + " --- |" * len(backbones),
+    ]
+    for name in dict.fromkeys(row["name"] for row in rows):
+        cells = []
+        for backbone in backbones:
+            scores = [
+                row["metrics"]["test_mse"]
+                for row in rows
+                if row["name"] == name and row["backbone"] == backbone and row["status"] == "ok"
+            ]
+            mean = sum(scores) / len(scores) if scores else None
+            spread = f" ({min(scores):.2g} – {max(scores):.2g})" if len(scores) > 1 else ""
+            cells.append("" if mean is None else f"{mean:.3g}{spread}, n={len(scores)}")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The benchmark: flags, plan, runs, processes."""

@@ -1,0 +1,49 @@
+"""What was asked for: the flags of `quadzoo bench`, checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from quadzoo.model.recipe import Recipe
+
+
+class BenchConfig(BaseModel):
+    """One bench: every backbone × head × seed (× fold) on one data set.
+
+    Raises pydantic's ValidationError, with all faults at once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backbones: tuple[str, ...] = Field(default=("resnet50",), min_length=1)
+    heads: tuple[str, ...] = Field(default=("mlp",), min_length=1)
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    data: str = "quadratic"
+    images: Path | None = None
+    targets: tuple[str, ...] | None = None
+    id_column: str | None = None
+    split: str = "grouped"
+    folds: int = Field(default=1, ge=1)
+    group_column: str | None = None
+    image_size: str = "auto"
+    recipe: Recipe = Recipe()
+    weights: Literal["auto", "pretrained", "none"] = "auto"
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    out: Path = Path("results")
+    jobs: int = Field(default=1, ge=1)
+    force: bool = False
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        for field in ("backbones", "heads", "seeds", "targets"):
+            values = getattr(self, field) or ()
+            twice = sorted({str(value) for value in values if values.count(value) > 1})
+            if twice:
+                raise ValueError(f"--{field} names {', '.join(twice)} twice")
+        if any(not 0 <= seed < 2**32 for seed in self.seeds):
+            raise ValueError(f"--seeds are 0 to {2**32 - 1}")
+        return self

@@ -1,0 +1,240 @@
+"""Which runs there are, under which keys, and what is done already. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import itertools
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+import quadzoo
+from quadzoo.bench.config import BenchConfig
+from quadzoo.bench.scores import baselines
+from quadzoo.data.cache import Pictures, describe
+from quadzoo.data.sources import Source
+from quadzoo.data.splits import Split
+from quadzoo.data.targets import target_info
+from quadzoo.model.recipe import Recipe
+from quadzoo.records import (
+    Cost,
+    DataFacts,
+    Environment,
+    Failure,
+    Metrics,
+    RunRecord,
+    SplitFacts,
+    hash_of,
+    is_done,
+)
+from quadzoo.registry.catalogue import Catalogue, Entry
+from quadzoo.registry.specs import BackboneSpec, HeadSpec, TargetInfo
+
+Precision = Literal["32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where runs train: ``kind`` is cpu or cuda, ``bf16`` whether it multiplies bf16 natively."""
+
+    kind: Literal["cpu", "cuda"]
+    name: str
+    bf16: bool
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a backbone starts from, and why."""
+
+    kind: Literal["pretrained", "none"]
+    note: str
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """Everything that the runs of one fold share."""
+
+    name: str
+    ids: list[str] = field(repr=False)
+    targets: np.ndarray = field(repr=False)
+    pictures: Pictures
+    split: Split
+    info: TargetInfo
+    baselines: dict[str, Metrics]
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One run: all that its process needs to know."""
+
+    key: str
+    combination: str
+    backbone: str
+    head: str
+    provenance: dict[str, dict[str, str]]
+    seed: int
+    weights: Weights
+    precision: Precision
+    device: Device
+    threads: int
+    recipe: Recipe
+    data: FoldData = field(repr=False)
+    out: Path
+
+    @property
+    def title(self) -> str:
+        """The run's name for people."""
+        fold = f" · fold {self.data.split.fold}" if self.data.split.folds > 1 else ""
+        return f"{self.backbone} · {self.head} · seed {self.seed}{fold}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a bench, in order, and the keys of those that need not run."""
+
+    runs: list[RunPlan]
+    done: frozenset[str]
+
+    @property
+    def to_do(self) -> list[RunPlan]:
+        """The runs that have no record with status ok, or are forced."""
+        return [run for run in self.runs if run.key not in self.done]
+
+
+def fold_data(source: Source, pictures: Pictures, splits: list[Split]) -> list[FoldData]:
+    """Put together what the runs of each fold share. Raises DataError for a constant target."""
+    folds = []
+    for split in splits:
+        info = target_info(source, split.train)
+        answers = baselines(source.targets, pictures.pixels, split, info)
+        folds.append(FoldData(source.name, source.ids, source.targets, pictures, split, info, answers))
+    return folds
+
+
+def make_plan(
+    config: BenchConfig,
+    catalogue: Catalogue,
+    folds: list[FoldData],
+    device: Device,
+    weights: Mapping[str, Weights],
+    threads: int,
+) -> Plan:
+    """List every backbone × head × seed × fold with its key; ``weights`` are those of each backbone."""
+    precision: Precision = ("bf16" if device.bf16 else "32") if config.precision == "auto" else config.precision
+    runs: dict[str, RunPlan] = {}  # one backbone may be named in two ways
+    for backbone, head, seed, data in itertools.product(config.backbones, config.heads, config.seeds, folds):
+        parts = _Parts(catalogue.backbones[backbone], catalogue.heads[head], weights[backbone], precision)
+        combination, key = _keys(parts, config.recipe, data, seed)
+        runs[key] = RunPlan(
+            key=key,
+            combination=combination,
+            backbone=backbone,
+            head=head,
+            provenance=parts.provenance,
+            seed=seed,
+            weights=parts.weights,
+            precision=precision,
+            device=device,
+            threads=threads,
+            recipe=config.recipe,
+            data=data,
+            out=config.out,
+        )
+    done = () if config.force else (key for key in runs if is_done(config.out, key))
+    return Plan(list(runs.values()), frozenset(done))
+
+
+@dataclass(frozen=True)
+class _Parts:
+    backbone: Entry[BackboneSpec]
+    head: Entry[HeadSpec]
+    weights: Weights
+    precision: Precision
+
+    @property
+    def provenance(self) -> dict[str, dict[str, str]]:
+        return {"backbone": self.backbone.provenance, "head": self.head.provenance}
+
+
+def _keys(parts: _Parts, recipe: Recipe, data: FoldData, seed: int) -> tuple[str, str]:
+    """Return the combination's key, which all its seeds and folds share, and the run's own."""
+    ingredients: dict[str, Any] = {
+        "data": data.pictures.hash,
+        "image": describe(data.pictures.geometry),
+        "split": data.split.hash,
+        "plugins": parts.provenance,
+        "weights": parts.weights.kind,
+        "precision": parts.precision,
+        "recipe": recipe.model_dump(),
+    }
+    return hash_of(ingredients), hash_of({**ingredients, "seed": seed, "fold": data.split.fold})
+
+
+def record_of(
+    run: RunPlan,
+    started: datetime,
+    *,
+    metrics: Metrics | None = None,
+    cost: Cost | None = None,
+    best_epoch: int | None = None,
+    history: list[dict[str, float]] | None = None,
+    files: dict[str, str] | None = None,
+    error: Failure | None = None,
+) -> RunRecord:
+    """Return the record of a run that ended now; failed where there is an ``error``."""
+    data, split, info = run.data, run.data.split, run.data.info
+    return RunRecord(
+        key=run.key,
+        combination=run.combination,
+        status="failed" if error else "ok",
+        backbone=run.backbone,
+        head=run.head,
+        seed=run.seed,
+        weights=run.weights.kind,
+        weights_note=run.weights.note,
+        provenance=run.provenance,
+        data=DataFacts(
+            name=data.name, hash=data.pictures.hash, n=len(data.ids), duplicates=data.pictures.duplicates
+        ),
+        image=describe(data.pictures.geometry),
+        split=SplitFacts(
+            name=split.name,
+            hash=split.hash,
+            fold=split.fold,
+            folds=split.folds,
+            n_train=len(split.train),
+            n_val=len(split.val),
+            n_test=len(split.test),
+            leaked=split.leaked,
+            leaky=split.leaky,
+        ),
+        targets=list(info.names),
+        target_low=list(info.low),
+        target_high=list(info.high),
+        target_integer=list(info.integer),
+        metrics=metrics or Metrics(),
+        baselines=data.baselines,
+        cost=cost or Cost(),
+        recipe=run.recipe.model_dump(),
+        precision=run.precision,
+        best_epoch=best_epoch,
+        history=history or [],
+        environment=Environment(
+            quadzoo=quadzoo.__version__,
+            torch=version("torch"),
+            python=platform.python_version(),
+            device=run.device.kind,
+            device_name=run.device.name,
+            threads=run.threads,
+            plugins={part["distribution"]: part["version"] for part in run.provenance.values()},
+        ),
+        files=files or {},
+        error=error,
+        started=started,
+        finished=datetime.now(UTC),
+    )

@@ -1,0 +1,121 @@
+"""Ask, in processes of their own, what this machine and the network have to give, before anything trains."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from quadzoo.bench.executor import Child, Executor, Tell
+from quadzoo.bench.plan import Device, Weights
+from quadzoo.errors import ConfigError, QuadzooError, WeightsError
+
+_PATIENCE = 10.0  # seconds from asking for weights to having them, with --weights auto
+_LONG = 1800.0  # with --weights pretrained, and for a build without weights
+
+
+def find_device(executor: Executor, wanted: str) -> Device:
+    """Return the device that runs will use. Raises ConfigError when a GPU is wanted and none is there."""
+    with tempfile.TemporaryDirectory() as folder:
+        child = executor.start(f"{__name__}:tell_device", None, Path(folder) / "log")
+        answers = list(child.messages(timeout=_LONG))
+    if not answers:
+        raise QuadzooError(f"torch cannot be asked for its devices: {child.fate()}")
+    cuda, cpu = answers[0]
+    if wanted == "cuda" and cuda is None:
+        raise ConfigError("--device cuda: torch finds no usable GPU; --device cpu works everywhere")
+    return cpu if wanted == "cpu" or cuda is None else cuda
+
+
+def find_weights(
+    executor: Executor,
+    backbones: Iterable[str],
+    wanted: str,
+    in_channels: int,
+    image_size: tuple[int, int],
+) -> dict[str, Weights]:
+    """Decide what each backbone starts from, asking for several at once.
+
+    ``wanted`` is auto, pretrained or none. Raises WeightsError when ``pretrained`` cannot be had.
+    """
+    if wanted == "none":
+        return {name: Weights("none", "asked for") for name in backbones}
+    ask = partial(_ask, executor, patience=_PATIENCE if wanted == "auto" else _LONG)
+    questions = [(name, in_channels, image_size) for name in backbones]
+    with ThreadPoolExecutor(4) as pool:
+        answers = dict(zip(backbones, pool.map(ask, questions), strict=True))
+    if wanted == "pretrained":
+        for name, weights in answers.items():
+            if weights.kind != "pretrained":
+                raise WeightsError(
+                    f"--weights pretrained: {name} has none to be had here ({weights.note}); "
+                    "--weights auto trains it from scratch"
+                )
+    return answers
+
+
+def _ask(executor: Executor, question: tuple[str, int, tuple[int, int]], patience: float) -> Weights:
+    with tempfile.TemporaryDirectory() as folder:
+        child = executor.start(f"{__name__}:try_weights", question, Path(folder) / "log")
+        try:
+            return _listen(child, patience)
+        finally:
+            child.kill()
+
+
+def _listen(child: Child, patience: float) -> Weights:
+    deadline = time.monotonic() + _LONG
+    while (remaining := deadline - time.monotonic()) > 0:
+        answers = list(child.messages(remaining))
+        for answer in answers:
+            if answer == "asking":
+                deadline = time.monotonic() + patience
+            else:
+                return Weights(*answer)
+        if not answers and child.ended:
+            return Weights("none", child.fate())
+    return Weights("none", f"not here within {patience:.0f} s; --weights pretrained waits for them")
+
+
+def try_weights(question: tuple[str, int, tuple[int, int]], tell: Tell) -> None:
+    """Child's side: build (backbone, in_channels, image_size) without weights, then with."""
+    from quadzoo.registry import catalogue
+
+    name, in_channels, image_size = question
+    spec = catalogue.load().backbones[name].spec
+    try:
+        # First without: imports and the picture size are not the network's fault.
+        spec.build(pretrained=False, in_channels=in_channels, image_size=image_size)
+        tell("asking")
+        spec.build(pretrained=True, in_channels=in_channels, image_size=image_size)
+    except Exception as error:
+        lines = f"{type(error).__name__}: {error}".splitlines()
+        tell(("none", lines[0][:200]))
+    else:
+        tell(("pretrained", "the backbone's default set"))
+
+
+def tell_device(_: None, tell: Tell) -> None:
+    """Child's side: tell the GPU, or None, and the CPU."""
+    import torch
+
+    cuda = None
+    if torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        cuda = Device("cuda", torch.cuda.get_device_name(), native)
+    # Where a CPU only emulates bf16 it is slower than float32; an older torch does not say, so no.
+    units = getattr(torch.cpu, "get_capabilities", dict)()
+    native = bool(units.get("avx512_bf16") or units.get("amx_bf16"))
+    tell((cuda, Device("cpu", _cpu_name(), native)))
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

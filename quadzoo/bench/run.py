@@ -1,0 +1,189 @@
+"""One run, from plan to record: seed, build, fit, test, measure, save. It has a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import statistics
+import sys
+import time
+import traceback
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+import safetensors.torch
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from quadzoo.bench.executor import Tell
+from quadzoo.bench.plan import FoldData, RunPlan, record_of
+from quadzoo.bench.scores import score
+from quadzoo.data.datamodule import PictureDataModule
+from quadzoo.data.targets import scale, unscale
+from quadzoo.errors import BadModule
+from quadzoo.model.callbacks import BestWeights, Predictions, Progress, Throughput
+from quadzoo.model.regressor import RegressionModule, keep_depthwise_in_float32
+from quadzoo.records import (
+    PREDICTIONS,
+    WEIGHTS,
+    Cost,
+    Failure,
+    RunRecord,
+    run_folder,
+    sha256_of,
+    write_atomically,
+    write_record,
+)
+from quadzoo.registry import catalogue
+
+_LATENCY_REPEATS = 20
+
+
+def run(plan: RunPlan, tell: Tell) -> None:
+    """Train, test and save one run; whatever goes wrong becomes a record with status failed."""
+    started = datetime.now(UTC)
+    try:
+        record = _run(plan, tell, started)
+    except Exception as error:
+        failure = Failure(type=type(error).__name__, message=str(error), traceback=traceback.format_exc())
+        record = record_of(plan, started, error=failure)
+    write_record(plan.out, record)
+
+
+def _run(plan: RunPlan, tell: Tell, started: datetime) -> RunRecord:
+    _quiet()
+    torch.set_num_threads(plan.threads)
+    pl.seed_everything(plan.seed, workers=True, verbose=False)
+    module = build_module(plan)
+    data = plan.data
+    datamodule = PictureDataModule(
+        data.pictures.file, scale(data.targets, data.info), data.split, plan.recipe.batch_size, plan.seed
+    )
+    best, speed, predictions = BestWeights(), Throughput(), Predictions()
+    progress = Progress(lambda share, val_mse: tell((share, val_mse)))
+    trainer = make_trainer(plan, [best, speed, predictions, progress])
+
+    clock = time.perf_counter()
+    trainer.fit(module, datamodule=datamodule)
+    fit_seconds = time.perf_counter() - clock
+    best.restore(module)
+    predictions.take()
+    trainer.validate(module, datamodule=datamodule, verbose=False)
+    val = unscale(predictions.take(), data.info)
+    trainer.test(module, datamodule=datamodule, verbose=False)
+    test = unscale(predictions.take(), data.info)
+
+    cost = _cost(plan, module, trainer, datamodule, speed.images_per_second, fit_seconds)
+    return record_of(
+        plan,
+        started,
+        metrics=score(val, test, data.targets, data.split, data.info),
+        cost=cost,
+        best_epoch=best.epoch + 1,
+        history=module.history,
+        files=_save(run_folder(plan.out, plan.key), module, data, val, test),
+    )
+
+
+def build_module(plan: RunPlan) -> RegressionModule:
+    """Build the run's backbone and head and join them. Raises BadModule for a backbone without a width."""
+    names = catalogue.load()
+    backbone, head = names.backbones[plan.backbone].spec, names.heads[plan.head].spec
+    geometry = plan.data.pictures.geometry
+    features = backbone.build(
+        pretrained=plan.weights.kind == "pretrained", in_channels=geometry.channels, image_size=geometry.size
+    )
+    width = getattr(features, "num_features", None)
+    if not isinstance(width, int):
+        raise BadModule(f"backbone {plan.backbone!r} must have an int attribute num_features, has {width!r}")
+    answers = head.build(num_features=width, targets=plan.data.info)
+    keep_depthwise_in_float32(features)
+    grey = geometry.channels == 1
+    mean, std = ([statistics.fmean(c)] if grey else list(c) for c in (backbone.mean, backbone.std))
+    return RegressionModule(features, answers, plan.recipe, mean, std)
+
+
+def make_trainer(plan: RunPlan, callbacks: list[pl.Callback]) -> pl.Trainer:
+    """Return a Trainer that writes nothing and, on the CPU, gives the same digits every time."""
+    on_gpu = plan.device.kind == "cuda"
+    return pl.Trainer(
+        accelerator="gpu" if on_gpu else "cpu",
+        devices=1,
+        precision="bf16-mixed" if plan.precision == "bf16" else "32-true",
+        max_epochs=plan.recipe.epochs,
+        deterministic=not on_gpu,
+        benchmark=on_gpu,
+        callbacks=callbacks,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _quiet() -> None:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    # Worker processes would only copy what is mapped already.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+
+
+def _cost(
+    plan: RunPlan, module: RegressionModule, trainer: pl.Trainer, datamodule: PictureDataModule,
+    images_per_second: float, fit_seconds: float,
+) -> Cost:  # fmt: skip
+    on_gpu = plan.device.kind == "cuda"
+    module.to("cuda" if on_gpu else "cpu").eval()
+    picture = datamodule.pictures[:1].permute(0, 3, 1, 2).to(module.device)
+    seconds = []
+    with torch.inference_mode(), trainer.precision_plugin.forward_context():
+        with FlopCounterMode(display=False) as counter:
+            module.predict(picture)
+        for _ in range(_LATENCY_REPEATS):
+            clock = time.perf_counter()
+            module.predict(picture).cpu()  # the copy waits for the GPU
+            seconds.append(time.perf_counter() - clock)
+    if on_gpu:
+        peak_memory = torch.cuda.max_memory_allocated() / 2**20
+    else:
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return Cost(
+        params=sum(parameter.numel() for parameter in module.parameters()),
+        gmacs=counter.get_total_flops() / 2 / 1e9,
+        train_images_per_second=images_per_second,
+        fit_seconds=fit_seconds,
+        latency_ms=1000 * statistics.median(seconds),
+        peak_memory_mb=peak_memory,
+    )
+
+
+def _save(
+    folder: Path, module: RegressionModule, data: FoldData, val: np.ndarray, test: np.ndarray
+) -> dict[str, str]:
+    """Write weights and predictions; return the SHA-256 of each file."""
+    # Cloned, since safetensors refuses tensors that share memory.
+    state = {name: value.cpu().contiguous().clone() for name, value in module.state_dict().items()}
+    write_atomically(folder / WEIGHTS, safetensors.torch.save(state))
+    table = pd.concat(
+        [
+            _predictions(data, "val", data.split.val, val),
+            _predictions(data, "test", data.split.test, test),
+        ]
+    )
+    write_atomically(folder / PREDICTIONS, table.to_csv(index=False).encode())
+    return {name: sha256_of(folder / name) for name in (WEIGHTS, PREDICTIONS)}
+
+
+def _predictions(data: FoldData, side: str, rows: np.ndarray, prediction: np.ndarray) -> pd.DataFrame:
+    columns: dict[str, object] = {"id": [data.ids[row] for row in rows], "split": side}
+    for index, name in enumerate(data.info.names):
+        truth = data.targets[:, index]
+        whole = bool((truth == np.rint(truth)).all())
+        columns[name] = truth[rows].astype(np.int64) if whole else truth[rows]
+        columns[f"{name}_pred"] = prediction[:, index]
+    return pd.DataFrame(columns)

@@ -1,0 +1,170 @@
+"""The loop: check everything, plan, run what is not done, write the leaderboard."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+
+from quadzoo.bench.config import BenchConfig
+from quadzoo.bench.executor import Child, Executor, wait_for_any
+from quadzoo.bench.plan import Plan, RunPlan, fold_data, make_plan, record_of
+from quadzoo.bench.probe import find_device, find_weights
+from quadzoo.data.cache import prepare
+from quadzoo.data.sources import open_source
+from quadzoo.data.splits import make_splits
+from quadzoo.errors import ConfigError
+from quadzoo.records import Failure, RunRecord, is_done, read_record, run_folder, write_record
+from quadzoo.registry import catalogue
+from quadzoo.report.leaderboard import Leaderboard, leaderboard
+from quadzoo.report.tables import write_tables
+
+_LOG = "run.log"
+_LOG_TAIL = 4000
+
+
+class Observer(Protocol):
+    """Whoever wants to know how a bench goes; the command line shows it."""
+
+    def note(self, text: str) -> None:
+        """Hear one line worth knowing."""
+
+    def counting(self, what: str) -> Callable[[int], None]:
+        """Return a function that is told how many more pictures are done."""
+
+    def planned(self, plan: Plan) -> None:
+        """Hear what will run."""
+
+    def progressed(self, run: RunPlan, share: float, val_mse: float | None) -> None:
+        """Hear the share of a run's training that is done."""
+
+    def ended(self, run: RunPlan, record: RunRecord) -> None:
+        """Hear how a run ended."""
+
+
+@dataclass
+class _Running:
+    run: RunPlan
+    child: Child
+    lock: FileLock
+    started: datetime
+
+
+def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> Plan:
+    """Check names, data, split, device and weights, and return the plan; nothing is written to ``out``.
+
+    Raises a QuadzooError for the first thing that does not fit.
+    """
+    names = catalogue.load()
+    for plugin in names.plugins:
+        if plugin.failure:
+            observer.note(f"warning: {plugin} is left out: {plugin.failure}")
+    for backbone in config.backbones:
+        names.backbones[backbone]
+    for head in config.heads:
+        names.heads[head]
+    if config.out.exists() and not config.out.is_dir():
+        raise ConfigError(f"--out {config.out}: is a file, not a folder")
+    source = open_source(
+        config.data,
+        config.images,
+        config.targets,
+        config.id_column,
+        config.group_column,
+        observer.counting("drawing equations"),
+    )
+    pictures = prepare(source, config.image_size, observer.counting("decoding pictures"))
+    splits = make_splits(
+        config.split, source.ids, pictures.pixels, folds=config.folds, group_values=source.group_values
+    )
+    folds = fold_data(source, pictures, splits)
+    device = find_device(executor, config.device)
+    geometry = pictures.geometry
+    weights = find_weights(executor, config.backbones, config.weights, geometry.channels, geometry.size)
+    threads = max(1, (os.cpu_count() or 1) // config.jobs)
+    return make_plan(config, names, folds, device, weights, threads)
+
+
+def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leaderboard:
+    """Run what is not done yet, each run in a process of its own, and write OUT's leaderboard.
+
+    A run that fails leaves a record that says so; the others go on. An interrupt ends the runs under
+    way, writes the leaderboard of what is finished, and is raised again.
+    """
+    plan = plan_bench(config, executor, observer)
+    observer.planned(plan)
+    try:
+        _run_all(plan, config, executor, observer)
+    finally:
+        data = plan.runs[0].data
+        board = leaderboard(config.out, data.pictures.hash, data.split.hash)
+        write_tables(config.out, board)
+    return board
+
+
+def _run_all(plan: Plan, config: BenchConfig, executor: Executor, observer: Observer) -> None:
+    waiting = deque(plan.to_do)
+    running: list[_Running] = []
+    elsewhere: set[str] = set()
+    try:
+        while waiting or running:
+            for _ in range(len(waiting)):
+                if len(running) == config.jobs:
+                    break
+                run = waiting.popleft()
+                lock = _lock(run)
+                if lock is None:
+                    if run.key not in elsewhere:
+                        observer.note(f"another bench is at {run.title}; waiting for it")
+                    elsewhere.add(run.key)
+                    waiting.append(run)
+                elif run.key in elsewhere and is_done(run.out, run.key):
+                    lock.release()
+                else:
+                    running.append(_start(run, lock, executor))
+            wait_for_any([one.child for one in running], timeout=1.0)
+            for one in list(running):
+                for share, val_mse in one.child.messages(timeout=0):
+                    observer.progressed(one.run, share, val_mse)
+                if one.child.ended:
+                    running.remove(one)
+                    observer.ended(one.run, _finish(one))
+    finally:
+        for one in running:
+            one.child.kill()
+            one.lock.release()
+
+
+def _lock(run: RunPlan) -> FileLock | None:
+    """Take the run for this bench; None while another bench has it."""
+    folder = run_folder(run.out, run.key)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    return lock
+
+
+def _start(run: RunPlan, lock: FileLock, executor: Executor) -> _Running:
+    started = datetime.now(UTC)
+    child = executor.start("quadzoo.bench.run:run", run, run_folder(run.out, run.key) / _LOG)
+    return _Running(run, child, lock, started)
+
+
+def _finish(one: _Running) -> RunRecord:
+    """Return the record of a run whose process has ended; write one where the process could not."""
+    record = read_record(one.run.out, one.run.key)
+    if record is None or record.started < one.started:
+        tail = (run_folder(one.run.out, one.run.key) / _LOG).read_text(errors="replace")[-_LOG_TAIL:]
+        failure = Failure(type="ProcessDied", message=one.child.fate(), traceback=tail)
+        record = record_of(one.run, one.started, error=failure)
+        write_record(one.run.out, record)
+    one.lock.release()
+    return record

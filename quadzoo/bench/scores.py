@@ -1,0 +1,46 @@
+"""Score a run's predictions, and two answers without a model that any run should beat."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quadzoo.data.splits import Split
+from quadzoo.metrics import evaluate
+from quadzoo.records import Metrics
+from quadzoo.registry.specs import TargetInfo
+
+
+def score(val: np.ndarray, test: np.ndarray, targets: np.ndarray, split: Split, info: TargetInfo) -> Metrics:
+    """Score predictions (n_val, T) and (n_test, T) against ``targets`` (N, T), all in original units."""
+    val_scores, test_scores = (
+        evaluate(
+            prediction, targets[side], names=info.names, low=info.low, high=info.high, integer=info.integer
+        )
+        for prediction, side in ((val, split.val), (test, split.test))
+    )
+    return Metrics(
+        val_mse=val_scores["mse"],
+        test_mse=test_scores["mse"],
+        test_exact=test_scores["exact"],
+        test_rmse=test_scores["rmse"],
+        test_r2=test_scores["r2"],
+    )
+
+
+def baselines(targets: np.ndarray, pixels: np.ndarray, split: Split, info: TargetInfo) -> dict[str, Metrics]:
+    """Score ``mean-of-train`` and ``pixel-lookup`` on ``targets`` (N, T), in original units.
+
+    ``pixels`` (N,) numbers identical pictures alike. ``pixel-lookup`` answers with the mean label of the
+    identical training pictures, else with the mean of all: where it beats ``mean-of-train``, the split leaks.
+    """
+    mean = targets[split.train].mean(axis=0)
+    known = pixels[split.train]
+    count = np.bincount(known, minlength=int(pixels.max()) + 1)
+    totals = np.zeros((len(count), targets.shape[1]))
+    np.add.at(totals, known, targets[split.train])
+    lookup = np.where(count[:, None] > 0, totals / np.maximum(count, 1)[:, None], mean)[pixels]
+    everywhere = np.broadcast_to(mean, targets.shape)
+    return {
+        name: score(answer[split.val], answer[split.test], targets, split, info)
+        for name, answer in (("mean-of-train", everywhere), ("pixel-lookup", lookup))
+    }

@@ -1,0 +1,52 @@
+"""The command line: one file a command, each parse → call → print. Heavy imports live inside commands."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from quadzoo import __version__
+from quadzoo.cli.bench import bench
+from quadzoo.cli.list import list_
+from quadzoo.errors import QuadzooError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="quadzoo")
+def cli() -> None:
+    """Which backbone should read numbers off my pictures?
+
+    `quadzoo bench` trains every backbone × head × seed on the same pictures and ranks them in a
+    leaderboard; `quadzoo list` shows what can be asked for.
+    """
+
+
+cli.add_command(bench)
+cli.add_command(list_)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 some run failed, 2 bad input, 130 interrupted."""
+    sys.exit(_status(arguments))
+
+
+def _status(arguments: list[str] | None) -> int:
+    try:
+        status = cli.main(arguments, prog_name="quadzoo", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        return 2
+    except click.ClickException as error:
+        return _complain(error.format_message())
+    except QuadzooError as error:
+        return _complain(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("quadzoo: interrupted; finished runs are kept, the same command goes on from here", err=True)
+        return 130
+    return status if isinstance(status, int) else 0
+
+
+def _complain(text: str) -> int:
+    click.echo(f"quadzoo: error: {' '.join(text.split())}", err=True)
+    return 2

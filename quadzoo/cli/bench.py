@@ -1,0 +1,142 @@
+"""quadzoo bench: train every combination, write the leaderboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from quadzoo.bench.config import BenchConfig
+    from quadzoo.bench.plan import Plan
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names separated by commas."""
+
+    name = "A,B,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Split at commas; an empty name is an error."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in value.split(","))
+        if not all(names):
+            self.fail(f"{value!r} has an empty name between its commas", param, ctx)
+        return names
+
+
+class Seeds(Names):
+    """Whole numbers separated by commas."""
+
+    name = "0,1,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Split at commas and read each as a whole number."""
+        try:
+            return tuple(int(name) for name in super().convert(value, param, ctx))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers", param, ctx)
+
+
+@click.command()
+@click.option("--backbones", type=Names(), default="resnet50", show_default=True, help="See `quadzoo list backbones`.")
+@click.option("--heads", type=Names(), default="mlp", show_default=True, help="See `quadzoo list heads`.")
+@click.option("--seeds", type=Seeds(), default="0", show_default=True, help="One run of each combination per seed.")
+@click.option(
+    "--data",
+    default="quadratic",
+    show_default=True,
+    help="`quadratic` draws 2,000 equations; a folder in the published layout; or a CSV file.",
+)
+@click.option("--images", type=click.Path(path_type=Path), help="The folder of a CSV's pictures.")
+@click.option("--targets", type=Names(), help="The CSV's columns to predict.")
+@click.option("--id-column", help="The CSV's column with the pictures' names, with or without suffix.  [default: id]")
+@click.option(
+    "--split",
+    default="grouped",
+    show_default=True,
+    help="`grouped`: 64/16/20, identical pictures never on two sides; `article`: the tutorial's own, which "
+    "leaks; or a CSV with the columns id,split.",
+)
+@click.option("--folds", type=click.IntRange(1), default=1, show_default=True, help="Grouped K-fold: every picture is tested once.")
+@click.option("--group-column", help="Rows that share a value of this column stay on one side.")
+@click.option(
+    "--image-size",
+    default="auto",
+    show_default=True,
+    help="`auto` cuts the border all pictures share and caps the long side; HxW or N fits them in.",
+)
+@click.option("--epochs", type=click.IntRange(1), help="[default: 20]")
+@click.option("--batch-size", type=click.IntRange(1), help="[default: 32]")
+@click.option("--lr", type=float, help="The highest learning rate of the cycle.  [default: 0.002]")
+@click.option(
+    "--weights",
+    type=click.Choice(["auto", "pretrained", "none"]),
+    default="auto",
+    show_default=True,
+    help="`auto`: pretrained where they can be had within 10 seconds, else from scratch.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="`auto`: bf16 where the device multiplies it natively.",
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default="results", show_default=True, help="The results folder.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs side by side.")
+@click.option("--force", is_flag=True, help="Run again what is done.")
+@click.option("--dry-run", is_flag=True, help="Check everything, show the plan, train nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the leaderboard (or plan) as JSON.")
+def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
+    """Train every backbone × head × seed on the same pictures and rank them.
+
+    Finished runs are kept in OUT/runs and not run again; the table is OUT/leaderboard.csv, .md and .json.
+
+    \b
+    quadzoo bench --backbones resnet50,efficientnet_b0
+    quadzoo bench --data my.csv --images photos --targets age,height --id-column file
+    """
+    config = _config(flags)
+    from quadzoo.bench.executor import Executor
+    from quadzoo.bench.runner import bench as run_bench
+    from quadzoo.bench.runner import plan_bench
+    from quadzoo.cli.display import Display, print_leaderboard, print_plan
+
+    with Display() as display:
+        if dry_run:
+            plan = plan_bench(config, Executor(), display)
+        else:
+            board = run_bench(config, Executor(), display)
+    if dry_run:
+        print_plan(plan, as_json)
+        return 0
+    print_leaderboard(board, config.out, as_json)
+    return 1 if display.failed else 0
+
+
+def _config(flags: dict[str, Any]) -> BenchConfig:
+    from pydantic import ValidationError
+
+    from quadzoo.bench.config import BenchConfig
+    from quadzoo.errors import ConfigError
+
+    recipe = {name: flags.pop(name) for name in ("epochs", "batch_size", "lr")}
+    given = {name: value for name, value in recipe.items() if value is not None}
+    try:
+        return BenchConfig(**flags, recipe=given)
+    except ValidationError as error:
+        faults = [
+            f"{' '.join(_flag(part) for part in fault['loc'] if part != 'recipe')} {fault['msg']}".strip()
+            for fault in error.errors()
+        ]
+        raise ConfigError("; ".join(faults)) from error
+
+
+def _flag(part: int | str) -> str:
+    return f"--{str(part).replace('_', '-')}"

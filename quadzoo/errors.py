@@ -1,0 +1,59 @@
+"""What can go wrong, as one tree.
+
+::
+
+    QuadzooError                 anything a user can mend; the command line prints it in one line, exit 2
+    ├── ConfigError              a flag or a combination of flags
+    ├── NameNotFound             a backbone or head that nobody registered
+    ├── DuplicateName            two plugins claim one name
+    ├── DataError                a folder, a table, a picture or a target
+    ├── SplitError               a split that the data cannot give
+    ├── WeightsError             pretrained weights were demanded and cannot be had
+    └── RunError                 one run failed; the others go on
+        ├── NonFiniteLoss        the loss became NaN or infinite
+        └── BadModule            a backbone or head broke the plugin contract
+
+A bug is not in this tree: it keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class QuadzooError(Exception):
+    """Base of every error quadzoo raises on purpose; its text names value, culprit and fix."""
+
+
+class ConfigError(QuadzooError):
+    """A flag, or a combination of flags, that makes no sense."""
+
+
+class NameNotFound(QuadzooError):
+    """A backbone or head that no plugin registered."""
+
+
+class DuplicateName(QuadzooError):
+    """One name claimed by two plugins."""
+
+
+class DataError(QuadzooError):
+    """A folder, table, picture or target that cannot be used."""
+
+
+class SplitError(QuadzooError):
+    """A split that the data cannot give."""
+
+
+class WeightsError(QuadzooError):
+    """Pretrained weights were demanded and cannot be had."""
+
+
+class RunError(QuadzooError):
+    """One run failed; its record says so and the other runs go on."""
+
+
+class NonFiniteLoss(RunError):
+    """The training loss or the validation MSE became NaN or infinite."""
+
+
+class BadModule(RunError):
+    """A backbone or head that does not keep the plugin contract."""

@@ -1,0 +1,1 @@
+"""What is trained: one generic LightningModule, and the built-in backbones and heads."""

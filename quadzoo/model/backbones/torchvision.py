@@ -1,0 +1,53 @@
+"""torchvision's ResNets (He et al. 2016, Deep Residual Learning for Image Recognition)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from quadzoo import BackboneSpec, hookimpl
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_WIDTHS = {"resnet50": 2048, "resnet34": 512, "resnet18": 512}
+_LAYERS = {"resnet50": 50, "resnet34": 34, "resnet18": 18}
+
+
+def build_resnet(
+    name: str, *, pretrained: bool, in_channels: int, image_size: tuple[int, int]
+) -> nn.Module:
+    """Return the ResNet up to its last block: (B, in_channels, H, W) to (B, F, H/32, W/32), rounded up.
+
+    Pretrained weights (torchvision's default set for the model) for another number of channels are those
+    for colour, averaged over the three and scaled so that a grey picture excites the filters as before.
+    """
+    from torch import nn
+    from torchvision import models
+
+    model = models.get_model(name, weights="DEFAULT" if pretrained else None)
+    if in_channels != 3:
+        stem = model.conv1
+        model.conv1 = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        if pretrained:
+            colour = stem.weight.data.mean(dim=1, keepdim=True)
+            model.conv1.weight.data = colour.expand(-1, in_channels, -1, -1) * (3 / in_channels)
+    stages = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
+    features = nn.Sequential()
+    for stage in stages:
+        features.add_module(stage, getattr(model, stage))
+    features.num_features = _WIDTHS[name]
+    return features
+
+
+@hookimpl
+def register_backbones() -> Iterator[BackboneSpec]:
+    """Register resnet50 (the default), resnet34 and resnet18."""
+    for name, layers in _LAYERS.items():
+        yield BackboneSpec(
+            name=name,
+            build=partial(build_resnet, name),
+            description=f"ResNet with {layers} layers, torchvision's",
+            license="BSD-3-Clause",
+        )

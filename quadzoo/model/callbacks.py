@@ -1,0 +1,108 @@
+"""What is watched while a run trains: the best weights, the speed, the predictions, the progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+
+class BestWeights(pl.Callback):
+    """Keeps the weights of the best ``val_mse`` in memory; a file each epoch costs more than the epoch."""
+
+    def __init__(self) -> None:
+        self.score = float("inf")
+        self.epoch = -1
+        self._state: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Copy the weights when they are the best so far."""
+        if trainer.state.fn != "fit":
+            return
+        score = float(trainer.callback_metrics["val_mse"])
+        if score < self.score:
+            self.score, self.epoch = score, trainer.current_epoch
+            self._state = {name: value.detach().clone() for name, value in pl_module.state_dict().items()}
+
+    def restore(self, module: pl.LightningModule) -> None:
+        """Load the best weights into the module."""
+        module.load_state_dict(self._state)
+
+
+class Throughput(pl.Callback):
+    """Measures training images a second, without validation; the first epoch warms up."""
+
+    def __init__(self) -> None:
+        self._epochs: list[float] = []
+        self._images = 0
+        self._start = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the epoch's clock."""
+        _wait_for(pl_module)
+        self._images, self._start = 0, time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the pictures; stop the clock at the epoch's last batch, before validation begins."""
+        self._images += len(batch[1])
+        if trainer.is_last_batch:
+            _wait_for(pl_module)
+            self._epochs.append(self._images / (time.perf_counter() - self._start))
+
+    @property
+    def images_per_second(self) -> float:
+        """The median over the epochs after the first, or the first where it is the only one."""
+        return float(np.median(self._epochs[1:] or self._epochs))
+
+
+class Predictions(pl.Callback):
+    """Collects what validation or test predicted, (N, T) in the scaled unit, in the loader's order."""
+
+    def __init__(self) -> None:
+        self._batches: list[Tensor] = []
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        """Keep a batch's predictions."""
+        self._batches.append(outputs["prediction"])
+
+    on_test_batch_end = on_validation_batch_end
+
+    def take(self) -> np.ndarray:
+        """Return the predictions of the last pass as float64 (N, T)."""
+        collected = torch.cat(self._batches).double().cpu().numpy()
+        self._batches = []
+        return collected
+
+
+class Progress(pl.Callback):
+    """Tells a function the share of the training that is done, and the last val MSE."""
+
+    def __init__(self, tell: Callable[[float, float | None], None], every_seconds: float = 0.5) -> None:
+        self._tell = tell
+        self._every = every_seconds
+        self._last = 0.0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Tell at most once in ``every_seconds``."""
+        if time.monotonic() - self._last < self._every:
+            return
+        self._last = time.monotonic()
+        score = trainer.callback_metrics.get("val_mse")
+        done = trainer.global_step / trainer.estimated_stepping_batches
+        self._tell(done, None if score is None else float(score))
+
+
+def _wait_for(module: pl.LightningModule) -> None:
+    if module.device.type == "cuda":
+        torch.cuda.synchronize(module.device)

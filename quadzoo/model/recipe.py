@@ -1,0 +1,28 @@
+"""How a run is trained: every hyper-parameter, with its default."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Recipe(BaseModel):
+    """All hyper-parameters of a run; `benchmarks/RECIPE.md` says what the defaults were measured against.
+
+    ``onecycle`` raises the learning rate over the first ``warmup`` share of the steps to ``lr`` and lets it
+    fall along a cosine to nearly 0 (Smith & Topin 2018, Super-Convergence); ``step`` halves it every 10
+    epochs, as the tutorial does. ``weight_decay`` is AdamW's (Loshchilov & Hutter 2019) and spares biases
+    and normalisation weights. ``gradient_clip`` bounds the norm of the whole gradient; None leaves it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    lr: float = Field(default=2e-3, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(default=0.05, ge=0)
+    schedule: Literal["onecycle", "step"] = "onecycle"
+    warmup: float = Field(default=0.2, gt=0, lt=1)
+    gradient_clip: float | None = Field(default=1.0, gt=0)

@@ -1,0 +1,187 @@
+"""What a run leaves behind: one record, as JSON, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from quadzoo.errors import DataError
+
+SCHEMA = 1
+RECORD = "record.json"
+WEIGHTS = "model.safetensors"
+PREDICTIONS = "predictions.csv"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Metrics(_Part):
+    """Scores of the weights with the best val MSE; every field is null in a failed run."""
+
+    val_mse: float | None = None
+    test_mse: float | None = None
+    test_exact: float | None = None
+    test_rmse: dict[str, float] | None = None
+    test_r2: dict[str, float | None] | None = None
+
+
+class DataFacts(_Part):
+    """The pictures and targets: n pictures, of which ``duplicates`` repeat an earlier one pixel for pixel."""
+
+    name: str
+    hash: str
+    n: int
+    duplicates: int
+
+
+class SplitFacts(_Part):
+    """The sides; ``leaked`` counts test pictures that also stand, pixel for pixel, in train or val."""
+
+    name: str
+    hash: str
+    fold: int
+    folds: int
+    n_train: int
+    n_val: int
+    n_test: int
+    leaked: int
+    leaky: bool
+
+
+class Cost(_Part):
+    """What the run took; docs/metrics.md defines each figure. Null where it could not be measured."""
+
+    params: int | None = None
+    gmacs: float | None = None
+    train_images_per_second: float | None = None
+    fit_seconds: float | None = None
+    latency_ms: float | None = None
+    peak_memory_mb: float | None = None
+
+
+class Failure(_Part):
+    """Why a run failed."""
+
+    type: str
+    message: str
+    traceback: str
+
+
+class Environment(_Part):
+    """Where it ran; ``plugins`` maps the distributions of backbone and head to their versions."""
+
+    quadzoo: str
+    torch: str
+    python: str
+    device: Literal["cpu", "cuda"]
+    device_name: str
+    threads: int
+    plugins: dict[str, str]
+
+
+class RunRecord(_Part):
+    """One run: a combination of backbone and head, a seed, a data set, a split and a fold."""
+
+    record_schema: int = Field(default=SCHEMA, alias="schema")
+    key: str
+    combination: str
+    status: Literal["ok", "failed"]
+    backbone: str
+    head: str
+    seed: int
+    weights: Literal["pretrained", "none"]
+    weights_note: str
+    provenance: dict[str, dict[str, str]]
+    data: DataFacts
+    image: dict[str, Any]
+    split: SplitFacts
+    targets: list[str]
+    target_low: list[float]
+    target_high: list[float]
+    target_integer: list[bool]
+    metrics: Metrics
+    baselines: dict[str, Metrics]
+    cost: Cost
+    recipe: dict[str, Any]
+    precision: Literal["32", "bf16"]
+    best_epoch: int | None
+    history: list[dict[str, float]]
+    environment: Environment
+    files: dict[str, str]
+    error: Failure | None
+    started: datetime
+    finished: datetime
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+def hash_of(ingredients: dict[str, Any]) -> str:
+    """Return 16 hexadecimal digits that stand for JSON-like data, whatever the order of its keys."""
+    text = json.dumps(ingredients, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def run_folder(out: Path, key: str) -> Path:
+    """Return OUT/runs/<key>."""
+    return out / "runs" / key
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that whoever reads it, or pulls the plug, sees the old content or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A sibling, so that the rename cannot cross file systems.
+    descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def write_record(out: Path, record: RunRecord) -> None:
+    """Write OUT/runs/<key>/record.json."""
+    text = json.dumps(record.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False)
+    write_atomically(run_folder(out, record.key) / RECORD, text.encode() + b"\n")
+
+
+def read_record(out: Path, key: str) -> RunRecord | None:
+    """Return the record of a key, None where there is none. Raises DataError for one that is no record."""
+    path = run_folder(out, key) / RECORD
+    try:
+        return RunRecord.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise DataError(f"{path}: not a record of schema {SCHEMA} ({error.error_count()} faults)") from error
+
+
+def read_records(out: Path) -> list[RunRecord]:
+    """Return all records of a results folder, in the order of their keys."""
+    keys = sorted(path.parent.name for path in (out / "runs").glob(f"*/{RECORD}"))
+    return [record for key in keys if (record := read_record(out, key))]
+
+
+def is_done(out: Path, key: str) -> bool:
+    """Say whether a key has a record with status ok."""
+    record = read_record(out, key)
+    return record is not None and record.status == "ok"
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Names to things: what plugins may register, and who registered what."""

@@ -1,0 +1,1 @@
+"""Records to leaderboard: pure functions of what the runs left behind."""
