@@ -33,13 +33,19 @@ RECIPES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--backbones", default="tiny_cnn,resnet18")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--recipes", default=",".join(map(str, range(len(RECIPES)))), help="which, by position")
+    parser.add_argument(
+        "--recipes", default=",".join(map(str, range(len(RECIPES)))), help="which, by position"
+    )
     parser.add_argument("--data", default="quadratic")
     parser.add_argument("--epochs", type=int, default=DEFAULT.epochs)
-    parser.add_argument("--out", type=Path, default=Path("results-recipe"), help="results folder, may be resumed")
+    parser.add_argument(
+        "--out", type=Path, default=Path("results-recipe"), help="results folder, may be resumed"
+    )
     parser.add_argument("--to", type=Path, default=HERE, help="folder of results/recipe.json and RECIPE.md")
     arguments = parser.parse_args()
     names = [list(RECIPES)[int(position)] for position in arguments.recipes.split(",")]
@@ -86,8 +92,8 @@ def table(rows: list[dict]) -> str:
     lines = [
         "# Recipes, compared",
         "",
-        f"`python benchmarks/recipe.py`: test MSE after {first['recipe']['epochs']} epochs from scratch, mean "
-        "over seeds (lowest – highest), at the epoch with the best val MSE. "
+        f"`python benchmarks/recipe.py`: test MSE after {first['recipe']['epochs']} epochs from scratch, "
+        "mean over seeds (lowest – highest), at the epoch with the best val MSE. "
         f"{data['name']}, {data['n']:,} pictures, split {split['name']} "
         f"({split['n_train']:,}/{split['n_val']:,}/{split['n_test']:,}), split hash {split['hash'][:12]}, "
         f"{first['environment']['device_name']}, torch {first['environment']['torch']}, "

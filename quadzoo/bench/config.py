@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from quadzoo.data.sources import DataRequest
 from quadzoo.model.recipe import Recipe
 
 
@@ -36,6 +37,11 @@ class BenchConfig(BaseModel):
     out: Path = Path("results")
     jobs: int = Field(default=1, ge=1)
     force: bool = False
+
+    @property
+    def request(self) -> DataRequest:
+        """The flags that say which data."""
+        return DataRequest(self.data, self.images, self.targets, self.id_column, self.group_column)
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:

@@ -72,8 +72,7 @@ class Executor:
     def __init__(self) -> None:
         for name, value in _ALLOCATOR.items():
             os.environ.setdefault(name, value)  # read when the server starts
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        self._context = multiprocessing.get_context(method)
+        self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["quadzoo.bench.run"])
 
     def start(self, work: str, argument: Any, log: Path) -> Child:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -122,10 +123,12 @@ def make_plan(
     folds: list[FoldData],
     device: Device,
     weights: Mapping[str, Weights],
-    threads: int,
 ) -> Plan:
     """List every backbone × head × seed × fold with its key; ``weights`` are those of each backbone."""
-    precision: Precision = ("bf16" if device.bf16 else "32") if config.precision == "auto" else config.precision
+    threads = max(1, (os.cpu_count() or 1) // config.jobs)
+    precision: Precision = (
+        ("bf16" if device.bf16 else "32") if config.precision == "auto" else config.precision
+    )
     runs: dict[str, RunPlan] = {}  # one backbone may be named in two ways
     for backbone, head, seed, data in itertools.product(config.backbones, config.heads, config.seeds, folds):
         parts = _Parts(catalogue.backbones[backbone], catalogue.heads[head], weights[backbone], precision)

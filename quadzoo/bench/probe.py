@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from quadzoo.bench.executor import Child, Executor, Tell
 from quadzoo.bench.plan import Device, Weights
@@ -25,7 +26,7 @@ def find_device(executor: Executor, wanted: str) -> Device:
         answers = list(child.messages(timeout=_LONG))
     if not answers:
         raise QuadzooError(f"torch cannot be asked for its devices: {child.fate()}")
-    cuda, cpu = answers[0]
+    cuda, cpu = cast(tuple[Device | None, Device], answers[0])
     if wanted == "cuda" and cuda is None:
         raise ConfigError("--device cuda: torch finds no usable GPU; --device cpu works everywhere")
     return cpu if wanted == "cpu" or cuda is None else cuda
@@ -108,7 +109,7 @@ def tell_device(_: None, tell: Tell) -> None:
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         cuda = Device("cuda", torch.cuda.get_device_name(), native)
     # Where a CPU only emulates bf16 it is slower than float32; an older torch does not say, so no.
-    units = getattr(torch.cpu, "get_capabilities", dict)()
+    units: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     native = bool(units.get("avx512_bf16") or units.get("amx_bf16"))
     tell((cuda, Device("cpu", _cpu_name(), native)))
 

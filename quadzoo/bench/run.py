@@ -77,7 +77,9 @@ def _run(plan: RunPlan, tell: Tell, started: datetime) -> RunRecord:
     trainer.test(module, datamodule=datamodule, verbose=False)
     test = unscale(predictions.take(), data.info)
 
-    cost = _cost(plan, module, trainer, datamodule, speed.images_per_second, fit_seconds)
+    cost = _cost(module, trainer, datamodule).model_copy(
+        update={"fit_seconds": fit_seconds, "train_images_per_second": speed.images_per_second}
+    )
     return record_of(
         plan,
         started,
@@ -132,13 +134,12 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
-def _cost(
-    plan: RunPlan, module: RegressionModule, trainer: pl.Trainer, datamodule: PictureDataModule,
-    images_per_second: float, fit_seconds: float,
-) -> Cost:  # fmt: skip
-    on_gpu = plan.device.kind == "cuda"
-    module.to("cuda" if on_gpu else "cpu").eval()
-    picture = datamodule.pictures[:1].permute(0, 3, 1, 2).to(module.device)
+def _cost(module: RegressionModule, trainer: pl.Trainer, datamodule: PictureDataModule) -> Cost:
+    """Measure what the trained module needs, on the trainer's device and in its precision."""
+    device = trainer.strategy.root_device
+    on_gpu = device.type == "cuda"
+    module.to(device).eval()
+    picture = datamodule.pictures[:1].permute(0, 3, 1, 2).to(device)
     seconds = []
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
         with FlopCounterMode(display=False) as counter:
@@ -155,8 +156,6 @@ def _cost(
     return Cost(
         params=sum(parameter.numel() for parameter in module.parameters()),
         gmacs=counter.get_total_flops() / 2 / 1e9,
-        train_images_per_second=images_per_second,
-        fit_seconds=fit_seconds,
         latency_ms=1000 * statistics.median(seconds),
         peak_memory_mb=peak_memory,
     )

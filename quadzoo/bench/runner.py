@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,14 +69,7 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
         names.heads[head]
     if config.out.exists() and not config.out.is_dir():
         raise ConfigError(f"--out {config.out}: is a file, not a folder")
-    source = open_source(
-        config.data,
-        config.images,
-        config.targets,
-        config.id_column,
-        config.group_column,
-        observer.counting("drawing equations"),
-    )
+    source = open_source(config.request, observer.counting("drawing equations"))
     pictures = prepare(source, config.image_size, observer.counting("decoding pictures"))
     splits = make_splits(
         config.split, source.ids, pictures.pixels, folds=config.folds, group_values=source.group_values
@@ -86,11 +78,10 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
     device = find_device(executor, config.device)
     geometry = pictures.geometry
     weights = find_weights(executor, config.backbones, config.weights, geometry.channels, geometry.size)
-    threads = max(1, (os.cpu_count() or 1) // config.jobs)
-    return make_plan(config, names, folds, device, weights, threads)
+    return make_plan(config, names, folds, device, weights)
 
 
-def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leaderboard:
+def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leaderboard | None:
     """Run what is not done yet, each run in a process of its own, and write OUT's leaderboard.
 
     A run that fails leaves a record that says so; the others go on. An interrupt ends the runs under

@@ -42,7 +42,9 @@ def _status(arguments: list[str] | None) -> int:
     except QuadzooError as error:
         return _complain(str(error))
     except (click.Abort, KeyboardInterrupt):
-        click.echo("quadzoo: interrupted; finished runs are kept, the same command goes on from here", err=True)
+        click.echo(
+            "quadzoo: interrupted; finished runs are kept, the same command goes on from here", err=True
+        )
         return 130
     return status if isinstance(status, int) else 0
 

@@ -9,7 +9,6 @@ import click
 
 if TYPE_CHECKING:
     from quadzoo.bench.config import BenchConfig
-    from quadzoo.bench.plan import Plan
 
 
 class Names(click.ParamType[tuple[str, ...]]):
@@ -43,9 +42,13 @@ class Seeds(Names):
 
 
 @click.command()
-@click.option("--backbones", type=Names(), default="resnet50", show_default=True, help="See `quadzoo list backbones`.")
+@click.option(
+    "--backbones", type=Names(), default="resnet50", show_default=True, help="See `quadzoo list backbones`."
+)
 @click.option("--heads", type=Names(), default="mlp", show_default=True, help="See `quadzoo list heads`.")
-@click.option("--seeds", type=Seeds(), default="0", show_default=True, help="One run of each combination per seed.")
+@click.option(
+    "--seeds", type=Seeds(), default="0", show_default=True, help="One run of each combination per seed."
+)
 @click.option(
     "--data",
     default="quadratic",
@@ -54,7 +57,9 @@ class Seeds(Names):
 )
 @click.option("--images", type=click.Path(path_type=Path), help="The folder of a CSV's pictures.")
 @click.option("--targets", type=Names(), help="The CSV's columns to predict.")
-@click.option("--id-column", help="The CSV's column with the pictures' names, with or without suffix.  [default: id]")
+@click.option(
+    "--id-column", help="The CSV's column with the pictures' names, with or without suffix.  [default: id]"
+)
 @click.option(
     "--split",
     default="grouped",
@@ -62,7 +67,13 @@ class Seeds(Names):
     help="`grouped`: 64/16/20, identical pictures never on two sides; `article`: the tutorial's own, which "
     "leaks; or a CSV with the columns id,split.",
 )
-@click.option("--folds", type=click.IntRange(1), default=1, show_default=True, help="Grouped K-fold: every picture is tested once.")
+@click.option(
+    "--folds",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Grouped K-fold: every picture is tested once.",
+)
 @click.option("--group-column", help="Rows that share a value of this column stay on one side.")
 @click.option(
     "--image-size",
@@ -88,7 +99,9 @@ class Seeds(Names):
     help="`auto`: bf16 where the device multiplies it natively.",
 )
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default="results", show_default=True, help="The results folder.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="results", show_default=True, help="The results folder."
+)
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs side by side.")
 @click.option("--force", is_flag=True, help="Run again what is done.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show the plan, train nothing.")
@@ -131,10 +144,11 @@ def _config(flags: dict[str, Any]) -> BenchConfig:
     try:
         return BenchConfig(**flags, recipe=given)
     except ValidationError as error:
-        faults = [
-            f"{' '.join(_flag(part) for part in fault['loc'] if part != 'recipe')} {fault['msg']}".strip()
-            for fault in error.errors()
-        ]
+        faults = []
+        for fault in error.errors():
+            flags_at_fault = [_flag(part) for part in fault["loc"] if part != "recipe"]
+            where = f"{flags_at_fault[0]} {fault['input']}: " if flags_at_fault else ""
+            faults.append(where + fault["msg"].removeprefix("Value error, "))
         raise ConfigError("; ".join(faults)) from error
 
 

@@ -19,7 +19,6 @@ from quadzoo.records import RunRecord
 from quadzoo.report.leaderboard import Leaderboard
 from quadzoo.report.tables import caption, cells, headings, to_json
 
-
 _ESSENTIAL = 7  # columns that even a narrow terminal shows
 
 
@@ -76,7 +75,8 @@ class Display:
         first = plan.runs[0]
         done = f", {len(plan.done)} done already" if plan.done else ""
         self.note(
-            f"{len(plan.runs)} runs{done}; {first.device.name} ({first.device.kind}, precision {first.precision})"
+            f"{len(plan.runs)} runs{done}; {first.device.name} "
+            f"({first.device.kind}, precision {first.precision})"
         )
         for run in {run.backbone: run for run in plan.runs}.values():
             start = "pretrained" if run.weights.kind == "pretrained" else "from scratch"
@@ -165,7 +165,9 @@ def print_leaderboard(board: Leaderboard | None, out: Path, as_json: bool) -> No
     while console.is_terminal and len(columns) > _ESSENTIAL and _width(table) > console.width:
         table = _table(columns := columns[:-1])
     _print(table)
-    click.echo(f"quadzoo: {out / 'leaderboard.md'}, .csv and .json; one folder a run in {out / 'runs'}", err=True)
+    click.echo(
+        f"quadzoo: {out / 'leaderboard.md'}, .csv and .json; one folder a run in {out / 'runs'}", err=True
+    )
 
 
 def _table(columns: list[tuple[str, ...]]) -> Table:

@@ -19,6 +19,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.lib.format import open_memmap
 from PIL import Image
+from pydantic import TypeAdapter
 
 from quadzoo.data.sources import Source, cache_folder
 from quadzoo.errors import ConfigError, DataError
@@ -47,6 +48,9 @@ class Geometry:
     crop: tuple[int, int, int, int] | None
     max_scale: float | None
     fill: tuple[int, int, int]
+
+
+_GEOMETRY = TypeAdapter(Geometry)
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,8 @@ def prepare(source: Source, image_size: str, advance: Callable[[int], None] = la
             _decode_all(source, wanted, array_file, facts_file, advance)
     facts = json.loads(facts_file.read_text())
     _, pixels = np.unique(np.array(facts["digests"]), return_inverse=True)
-    geometry = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["geometry"].items()}
-    return Pictures(array_file, Geometry(**geometry), pixels, _data_hash(source, facts["digests"]))
+    geometry = _GEOMETRY.validate_python(facts["geometry"])
+    return Pictures(array_file, geometry, pixels, _data_hash(source, facts["digests"]))
 
 
 def _decode_all(
@@ -186,7 +190,7 @@ def _decode(source: Source, index: int, *, strict: bool) -> np.ndarray:
     if picture is None:
         raise _unreadable(source, index, "not a picture that OpenCV can decode")
     if picture.dtype != np.uint8:
-        scale = 255 / np.iinfo(picture.dtype).max if np.issubdtype(picture.dtype, np.integer) else 255.0
+        scale = 255 / 65535 if picture.dtype == np.uint16 else 255.0  # float pictures reach from 0 to 1
         picture = np.clip(np.rint(picture * scale), 0, 255).astype(np.uint8)
     if picture.ndim == 3 and picture.shape[2] == 4:
         alpha = picture[:, :, 3:].astype(np.float32) / 255

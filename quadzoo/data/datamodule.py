@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -32,7 +33,7 @@ class _Rows(Dataset[Batch]):
         return self.pictures[rows].permute(0, 3, 1, 2), self.targets[rows]
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Any:
     return batch
 
 
@@ -79,7 +80,9 @@ class PictureDataModule(pl.LightningDataModule):
         """Return all pictures, in the data's order."""
         return self._loader(np.arange(len(self.targets)))
 
-    def _loader(self, rows: np.ndarray, *, shuffle: bool = False, drop_last: bool = False) -> DataLoader[Batch]:
+    def _loader(
+        self, rows: np.ndarray, *, shuffle: bool = False, drop_last: bool = False
+    ) -> DataLoader[Batch]:
         return DataLoader(
             _Rows(self.pictures, self.targets, rows),
             batch_size=self.batch_size,

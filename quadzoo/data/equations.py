@@ -47,16 +47,18 @@ def generate(n: int, seed: int) -> list[Equation]:
     """Return ``n`` equations, about a quarter in each form; the same for the same seed, on any machine."""
     rng = random.Random(seed)
     forms = (_standard, _constant_moved, _square_moved, _factored)
-    equations: list[Equation] = []
-    while len(equations) < n:
-        equation = rng.choice(forms)(rng)
-        # Equations without two real roots, and labels outside the published ranges, were not published.
+    return [_publishable(rng.choice(forms), rng) for _ in range(n)]
+
+
+def _publishable(form: Callable[[random.Random], Equation | None], rng: random.Random) -> Equation:
+    """Draw until the equation has two real roots (or is factored) and labels in the published ranges."""
+    while True:
+        equation = form(rng)
         if equation and all(
             low <= value <= high
             for low, value, high in zip(LOW, (equation.a, equation.b, equation.c), HIGH, strict=True)
         ):
-            equations.append(equation)
-    return equations
+            return equation
 
 
 def draw(text: str) -> Image.Image:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,17 @@ QUADRATIC = "quadratic"
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 _GENERATED = 2000
 _GENERATOR_SEED = 42
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """Which data: ``quadratic``, a folder or a CSV, and what goes with it."""
+
+    data: str
+    images: Path | None = None
+    targets: tuple[str, ...] | None = None
+    id_column: str | None = None
+    group_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,25 +57,16 @@ class Source:
 
 def cache_folder() -> Path:
     """Return the folder for what can be made again; the variable QUADZOO_CACHE_DIR moves it."""
-    import os
-
     return Path(os.environ.get("QUADZOO_CACHE_DIR") or platformdirs.user_cache_dir("quadzoo"))
 
 
-def open_source(
-    data: str,
-    images: Path | None = None,
-    targets: tuple[str, ...] | None = None,
-    id_column: str | None = None,
-    group_column: str | None = None,
-    advance: Callable[[int], None] = lambda _: None,
-) -> Source:
-    """Return the pictures and targets that ``--data`` and its companions name.
+def open_source(request: DataRequest, advance: Callable[[int], None] = lambda _: None) -> Source:
+    """Return the pictures and targets that were asked for; equations are drawn when first asked for.
 
-    Raises ConfigError when the flags do not fit together and DataError, naming file and row, when the
-    table cannot be used.
+    ``advance`` is told the number of pictures as they are drawn. Raises ConfigError when the flags do not
+    fit together and DataError, naming file and row, when the table cannot be used.
     """
-    path = Path(data)
+    data, path = request.data, Path(request.data)
     if data == QUADRATIC:
         path = cache_folder() / "equations" / f"v1-n{_GENERATED}-seed{_GENERATOR_SEED}"
         if not path.exists():
@@ -71,42 +74,41 @@ def open_source(
     elif not path.exists():
         raise DataError(f"--data {data}: no such folder or file (and not {QUADRATIC!r}, which is drawn)")
     if path.is_dir():
-        return _published_folder(path, data, images, targets, id_column, group_column)
-    if images is None or not targets:
+        return _published_folder(path, request)
+    if request.images is None or not request.targets:
         raise ConfigError(f"--data {data} is a table: say --images FOLDER and --targets NAME,NAME too")
-    if not images.is_dir():
-        raise DataError(f"--images {images}: no such folder")
-    return _read(path, path.stem, images, targets, id_column, group_column)
+    return _read(path, path.stem, request)
 
 
-def _published_folder(
-    folder: Path, data: str, images: Path | None, targets: tuple[str, ...] | None,
-    id_column: str | None, group_column: str | None,
-) -> Source:  # fmt: skip
+def _published_folder(folder: Path, request: DataRequest) -> Source:
     table = folder / equations.DETAILS_CSV
     if not table.is_file():
         raise DataError(
             f"--data {folder}: a folder must hold {equations.DETAILS_CSV!r}; "
             "for any other data give the CSV itself with --images and --targets"
         )
-    names = targets or equations.TARGETS
-    source = _read(table, data, images or folder / equations.PICTURES, names, id_column, group_column)
-    known = dict(zip(equations.TARGETS, zip(equations.LOW, equations.HIGH, strict=True), strict=True))
-    if not all(name in known for name in names):
+    targets = request.targets or equations.TARGETS
+    images = request.images or folder / equations.PICTURES
+    name = QUADRATIC if request.data == QUADRATIC else folder.resolve().name
+    source = _read(table, name, replace(request, images=images, targets=targets))
+    ranges = {
+        target: (low, high)
+        for target, low, high in zip(equations.TARGETS, equations.LOW, equations.HIGH, strict=True)
+    }
+    if not ranges.keys() >= set(targets):
         return source
-    low, high = zip(*(known[name] for name in names), strict=True)
-    name = QUADRATIC if data == QUADRATIC else folder.resolve().name
-    return Source(**{**vars(source), "name": name, "low": low, "high": high})
+    low, high = zip(*(ranges[target] for target in targets), strict=True)
+    return replace(source, low=low, high=high)
 
 
-def _read(
-    table: Path, name: str, images: Path, targets: tuple[str, ...],
-    id_column: str | None, group_column: str | None,
-) -> Source:  # fmt: skip
+def _read(table: Path, name: str, request: DataRequest) -> Source:
+    images, targets, group_column = request.images, request.targets, request.group_column
+    assert images is not None
+    assert targets
     # The csv module, not pandas: an id must stay the text that was written (001, 1e5, NA), and a row
     # with a cell too many must be an error, not a shift of the columns.
     header, rows = _rows(table)
-    id_index = _column(table, header, id_column or "id", "--id-column")
+    id_index = _column(table, header, request.id_column or "id", "--id-column")
     target_indices = [_column(table, header, target, "--targets") for target in targets]
     group_index = _column(table, header, group_column, "--group-column") if group_column else None
     if not rows:
@@ -185,7 +187,7 @@ class _PictureFinder:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder of pictures")
+            raise DataError(f"--images {folder}: no such folder")
         self.folder = folder
         self._resolved = folder.resolve()
 

@@ -73,7 +73,16 @@ def make_splits(
                 raise SplitError(f"--split {split}: no picture left for {side}; {len(ids)} are too few")
             digest.update(side.encode() + b"".join(ids[i].encode() + b"\0" for i in members))
     return [
-        Split(name, fold, len(divisions), train, val, test, _leaked(pixels, train, val, test), digest.hexdigest())
+        Split(
+            name,
+            fold,
+            len(divisions),
+            train,
+            val,
+            test,
+            _leaked(pixels, train, val, test),
+            digest.hexdigest(),
+        )
         for fold, (train, val, test) in enumerate(divisions)
     ]
 
@@ -138,8 +147,6 @@ def _join(pixels: np.ndarray, values: list[str]) -> np.ndarray:
     """Merge the two groupings: whoever shares a picture or a value, however indirectly, is one group."""
     _, columns = np.unique(np.array(values), return_inverse=True)
     n_pixels, n_columns = int(pixels.max()) + 1, int(columns.max()) + 1
-    edges = coo_array(
-        (np.ones(len(pixels)), (pixels, n_pixels + columns)), shape=(n_pixels + n_columns,) * 2
-    )
+    edges = coo_array((np.ones(len(pixels)), (pixels, n_pixels + columns)), shape=(n_pixels + n_columns,) * 2)
     _, component = connected_components(edges, directed=False)
     return np.asarray(component[pixels])

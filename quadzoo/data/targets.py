@@ -20,7 +20,8 @@ def target_info(source: Source, train: np.ndarray) -> TargetInfo:
     for name, lowest, highest in zip(source.target_names, low, high, strict=True):
         if lowest == highest:
             raise DataError(
-                f"{source.table}: target {name!r} is {lowest:g} in every training row; leave it out of --targets"
+                f"{source.table}: target {name!r} is {lowest:g} in every training row; "
+                "leave it out of --targets"
             )
     integer = tuple((values == np.rint(values)).all(axis=0).tolist())
     return TargetInfo(names=source.target_names, low=low, high=high, integer=integer)

@@ -74,7 +74,11 @@ class Predictions(pl.Callback):
         """Keep a batch's predictions."""
         self._batches.append(outputs["prediction"])
 
-    on_test_batch_end = on_validation_batch_end
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        """Keep a batch's predictions."""
+        self._batches.append(outputs["prediction"])
 
     def take(self) -> np.ndarray:
         """Return the predictions of the last pass as float64 (N, T)."""

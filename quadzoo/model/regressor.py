@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -27,8 +26,18 @@ class RegressionModule(pl.LightningModule):
     Raises BadModule when backbone or head break the plugin contract, NonFiniteLoss when training diverges.
     """
 
+    backbone: nn.Module
+    head: Any  # a module with loss() and predict()
+    mean: Tensor
+    std: Tensor
+
     def __init__(
-        self, backbone: nn.Module, head: nn.Module, recipe: Recipe, mean: Sequence[float], std: Sequence[float]
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        recipe: Recipe,
+        mean: Sequence[float],
+        std: Sequence[float],
     ) -> None:
         super().__init__()
         self.backbone = backbone.to(memory_format=torch.channels_last)
@@ -71,9 +80,9 @@ class RegressionModule(pl.LightningModule):
         prediction = self._prediction(raw).detach()
         if prediction.shape != target.shape:
             raise BadModule(
-                f"the head predicts shape {tuple(prediction.shape)} for targets of shape {tuple(target.shape)}"
+                f"the head predicts {tuple(prediction.shape)} for targets of shape {tuple(target.shape)}"
             )
-        self.mse[f"{stage}_mse"].update(prediction, target)
+        self._metric(stage).update(prediction, target)
         return {"loss": loss, "prediction": prediction}
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -98,7 +107,10 @@ class RegressionModule(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Keep the epoch's scores; one look per epoch, since each look makes a GPU wait."""
-        scores = {"train_mse": float(self._finish("train")), "val_mse": float(self.trainer.callback_metrics["val_mse"])}
+        scores = {
+            "train_mse": float(self._finish("train")),
+            "val_mse": float(self.trainer.callback_metrics["val_mse"]),
+        }
         self.history.append(scores)
         for name, value in scores.items():
             if not torch.isfinite(torch.tensor(value)):
@@ -111,8 +123,11 @@ class RegressionModule(pl.LightningModule):
         """Log ``test_mse``."""
         self.log("test_mse", self._finish("test"))
 
+    def _metric(self, stage: str) -> Any:
+        return self.mse[f"{stage}_mse"]
+
     def _finish(self, stage: str) -> Tensor:
-        metric = self.mse[f"{stage}_mse"]
+        metric = self._metric(stage)
         value: Tensor = metric.compute()
         metric.reset()
         return value
@@ -152,12 +167,10 @@ def keep_depthwise_in_float32(module: nn.Module) -> None:
     """
 
     def in_float32(convolution: nn.Conv2d, forward: Any, pictures: Tensor) -> Tensor:
-        precise = contextlib.nullcontext()
-        if pictures.device.type == "cpu":
-            precise = torch.autocast("cpu", enabled=False)
-            pictures = pictures.float()
-        with precise:
-            return forward(convolution, pictures)
+        if pictures.device.type != "cpu":
+            return cast(Tensor, forward(convolution, pictures))
+        with torch.autocast("cpu", enabled=False):
+            return cast(Tensor, forward(convolution, pictures.float()))
 
     for child in module.modules():
         if isinstance(child, nn.Conv2d) and child.groups > 1 and child.groups == child.in_channels:

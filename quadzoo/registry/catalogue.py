@@ -24,7 +24,11 @@ class Entry(Generic[Spec]):
     @property
     def provenance(self) -> dict[str, str]:
         """Name, distribution and version: the part of a run's key that stands for the code."""
-        return {"name": self.spec.name, "distribution": self.plugin.distribution, "version": self.plugin.version}
+        return {
+            "name": self.spec.name,
+            "distribution": self.plugin.distribution,
+            "version": self.plugin.version,
+        }
 
 
 class Names(Generic[Spec]):
@@ -48,7 +52,7 @@ class Names(Generic[Spec]):
         for name, entry in self._entries.items():
             if "/" in name:
                 shorts.setdefault(name.split("/")[1], []).append(entry)
-        self._shorts = {
+        self._shorts: dict[str, Entry[Spec]] = {
             short: claims[0] for short, claims in shorts.items()
             if len(claims) == 1 and short not in self._entries
         }  # fmt: skip

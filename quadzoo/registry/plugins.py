@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
 
 import pluggy
 
@@ -58,6 +59,9 @@ def _load(point: EntryPoint) -> Plugin:
         return Plugin(point.name, distribution, version, failure=failure)
     description = (inspect.getdoc(implementations) or "").split("\n", 1)[0]
     return Plugin(point.name, distribution, version, backbones, heads, description)
+
+
+Spec = TypeVar("Spec", BackboneSpec, HeadSpec)
 
 
 def _call(hook: pluggy.HookCaller, kind: type[Spec]) -> tuple[Spec, ...]:

@@ -98,7 +98,7 @@ class TargetInfo:
 def _check(name: object, build: Callable[..., object]) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
-            f"name {name!r} must be letters, digits and . _ + -, with at most one / between namespace and name"
+            f"name {name!r} must be letters, digits and . _ + -, with at most one / after a namespace"
         )
     if not callable(build):
         raise ValueError(f"{name!r}: build must be callable, got {build!r}")

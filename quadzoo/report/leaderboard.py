@@ -1,4 +1,4 @@
-"""Records to rows: one row a combination, averaged over seeds and folds. Pure; it trains and writes nothing."""
+"""Records to rows: one row a combination, averaged over seeds and folds. Nothing is trained or written."""
 
 from __future__ import annotations
 
@@ -116,7 +116,10 @@ def _row(group: list[RunRecord], out: Path) -> Row:
         plugins=", ".join(f"{name} {version}" for name, version in first.environment.plugins.items()),
         failures=[
             FailedRun(
-                key=r.key, seed=r.seed, fold=r.split.fold, error=f"{r.error.type}: {r.error.message}".splitlines()[0]
+                key=r.key,
+                seed=r.seed,
+                fold=r.split.fold,
+                error=f"{r.error.type}: {r.error.message}".splitlines()[0],
             )
             for r in group
             if r.error
@@ -201,13 +204,19 @@ def _interval(errors: list[pd.Series | None]) -> tuple[float | None, float | Non
     if len(per_picture) < 2:
         return None, None
     result = stats.bootstrap(
-        (per_picture,), np.mean, n_resamples=_RESAMPLES, method="percentile", batch=100, rng=np.random.default_rng(0)
+        (per_picture,),
+        np.mean,
+        n_resamples=_RESAMPLES,
+        method="percentile",
+        batch=100,
+        rng=np.random.default_rng(0),
     )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
 def _ranked(rows: list[Row]) -> list[Row]:
     """Sort by mean val MSE, never by test; rows without a score come last and have no rank."""
+
     def key(row: Row) -> tuple[bool, float, str, str]:
         return row.val_mse is None, row.val_mse or 0.0, row.backbone, row.head
 

@@ -51,7 +51,10 @@ def to_markdown(board: Leaderboard) -> str:
     for row in board.rows:
         rmse = [_number((row.test_rmse or {}).get(target)) for target in targets]
         lines.append(_line([*cells(row), *rmse]))
-    lines += ["", "The interval covers the test pictures alone, not the seeds. RMSE in the targets' own units."]
+    lines += [
+        "",
+        "The interval covers the test pictures alone, not the seeds. RMSE in the targets' own units.",
+    ]
     failures = [(row, failure) for row in board.rows for failure in row.failures]
     if failures:
         lines += ["", "Failed runs:", ""]
@@ -72,7 +75,8 @@ def caption(board: Leaderboard) -> str:
     data, split = board.data, board.split
     folds = f", {split.folds} folds" if split.folds > 1 else ""
     text = (
-        f"{data.name}: {data.n:,} pictures, {data.duplicates:,} of them duplicates; split {split.name}{folds} "
+        f"{data.name}: {data.n:,} pictures, {data.duplicates:,} of them duplicates; "
+        f"split {split.name}{folds} "
         f"({split.n_train:,} train, {split.n_val:,} val, {split.n_test:,} test)."
     )
     if split.leaky:
@@ -85,7 +89,9 @@ def caption(board: Leaderboard) -> str:
 
 def cells(row: Row) -> list[str]:
     """Return a row's cells as short texts for people, under `headings`."""
-    interval = "" if row.test_mse_low is None else f"{_number(row.test_mse_low)} – {_number(row.test_mse_high)}"
+    interval = (
+        "" if row.test_mse_low is None else f"{_number(row.test_mse_low)} – {_number(row.test_mse_high)}"
+    )
     return [
         str(row.rank or ""),
         row.backbone,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+_POOLINGS: tuple[dict[str, Any], ...] = ({"global_pool": ""}, {})
 
 
 class TimmFeatures(nn.Module):
@@ -20,9 +23,13 @@ class TimmFeatures(nn.Module):
     own attribute is not always what comes out.
     """
 
+    mean: Tensor
+    std: Tensor
+    model: Any
+
     def __init__(self, name: str, pretrained: bool, in_channels: int, image_size: tuple[int, int]) -> None:
         super().__init__()
-        config = timm.get_pretrained_cfg(name)
+        config: Any = timm.get_pretrained_cfg(name)
         mean, std = torch.tensor(config.mean), torch.tensor(config.std)
         if in_channels != 3:
             mean, std = mean.mean().repeat(in_channels), std.mean().repeat(in_channels)
@@ -31,9 +38,9 @@ class TimmFeatures(nn.Module):
         problem: Exception | None = None
         # As it is, then what patches of 16, strides of 32 and 64 and windows of 7 divide; a few
         # architectures insist on pooling and come last.
-        for pooling, multiple in itertools.product(({"global_pool": ""}, {}), (1, 32, 64, 224)):
+        for pooling, multiple in itertools.product(_POOLINGS, (1, 32, 64, 224)):
             height, width = (math.ceil(side / multiple) * multiple for side in image_size)
-            sized = {"img_size": (height, width)} if config.fixed_input_size else {}
+            sized: dict[str, Any] = {"img_size": (height, width)} if config.fixed_input_size else {}
             self.padding = (0, width - image_size[1], 0, height - image_size[0])
             try:
                 self.model = timm.create_model(
@@ -63,20 +70,22 @@ class TimmFeatures(nn.Module):
         return features
 
     def _tokens_to_map(self, tokens: Tensor, size: torch.Size) -> Tensor:
-        patches = tokens[:, getattr(self.model, "num_prefix_tokens", 0) :].transpose(1, 2)
+        patches: Tensor = tokens[:, getattr(self.model, "num_prefix_tokens", 0) :].transpose(1, 2)
         # The grid has the picture's shape; where no such grid exists, the tokens stand in one row.
         count = patches.shape[-1]
         height = round(math.sqrt(count * size[0] / size[1]))
         if height < 1 or count % height:
             height = 1
-        return patches.unflatten(2, (height, count // height))
+        return patches.reshape(*patches.shape[:2], height, count // height)
 
     def _probe(self, in_channels: int, image_size: tuple[int, int]) -> tuple[int, bool]:
         """Return the features' width F, and whether the picture's last row and column reach them."""
         own = torch.Generator().manual_seed(0)
         picture = torch.rand(1, in_channels, *image_size, generator=own).requires_grad_()
+        # Many blocks start as zero, so that nothing flows through them yet: here they let all through.
+        opened = {n: torch.ones_like(p) for n, p in self.named_parameters() if not p.any()}
         self.eval()
-        features = self(picture)
+        features = torch.func.functional_call(self, opened, picture)
         (gradient,) = torch.autograd.grad(features.sum(), picture)
         self.train()
         seen = gradient.abs().sum(dim=(0, 1)) > 0

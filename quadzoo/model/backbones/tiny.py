@@ -30,7 +30,7 @@ def build_tiny_cnn(*, pretrained: bool, in_channels: int, image_size: tuple[int,
                 nn.ReLU(inplace=True),
             ]
         )
-    features.num_features = _WIDTHS[-1]
+    features.num_features = _WIDTHS[-1]  # type: ignore[assignment]
     return features
 
 

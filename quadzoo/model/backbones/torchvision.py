@@ -15,9 +15,7 @@ _WIDTHS = {"resnet50": 2048, "resnet34": 512, "resnet18": 512}
 _LAYERS = {"resnet50": 50, "resnet34": 34, "resnet18": 18}
 
 
-def build_resnet(
-    name: str, *, pretrained: bool, in_channels: int, image_size: tuple[int, int]
-) -> nn.Module:
+def build_resnet(name: str, *, pretrained: bool, in_channels: int, image_size: tuple[int, int]) -> nn.Module:
     """Return the ResNet up to its last block: (B, in_channels, H, W) to (B, F, H/32, W/32), rounded up.
 
     Pretrained weights (torchvision's default set for the model) for another number of channels are those
@@ -37,7 +35,7 @@ def build_resnet(
     features = nn.Sequential()
     for stage in stages:
         features.add_module(stage, getattr(model, stage))
-    features.num_features = _WIDTHS[name]
+    features.num_features = _WIDTHS[name]  # type: ignore[assignment]
     return features
 
 

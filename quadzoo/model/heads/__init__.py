@@ -32,7 +32,9 @@ def register_heads() -> list[HeadSpec]:
     """Register mlp (the default) and linear."""
     return [
         HeadSpec(
-            name="mlp", build=build_mlp, description="the tutorial's six linear layers on the mean feature, MSE"
+            name="mlp",
+            build=build_mlp,
+            description="the tutorial's six linear layers on the mean feature, MSE",
         ),
         HeadSpec(name="linear", build=build_linear, description="one linear layer on the mean feature, MSE"),
     ]

@@ -1,0 +1,110 @@
+"""Small real data for all tests, and the real command line to drive."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from quadzoo.cli import main
+from quadzoo.data.equations import write_folder
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left: exit status, stdout, stderr."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line of a refused command."""
+        (line,) = self.err.strip().splitlines()
+        assert line.startswith("quadzoo: error: ")
+        return line
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One cache for the whole session, away from the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["QUADZOO_CACHE_DIR"] = str(folder)
+    yield folder
+    del os.environ["QUADZOO_CACHE_DIR"]
+
+
+@pytest.fixture(scope="session")
+def equations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in the published layout with 120 equations."""
+    folder = tmp_path_factory.mktemp("data") / "equations"
+    write_folder(folder, 120, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """discs.csv (file,radius,x) and photos/: 60 coloured pictures of a disc."""
+    folder = tmp_path_factory.mktemp("discs")
+    (folder / "photos").mkdir()
+    rng = np.random.default_rng(0)
+    lines = ["file,radius,x,who"]
+    for index in range(60):
+        radius, x = int(rng.integers(4, 14)), float(np.round(rng.uniform(16, 32), 2))
+        picture = np.full((32, 48, 3), (200, 120, 40), np.uint8)
+        cv2.circle(picture, (round(x), 16), radius, (10, 240, 10), -1)
+        cv2.imwrite(str(folder / "photos" / f"disc {index:02d}.png"), picture)
+        lines.append(f"disc {index:02d},{radius},{x},person {index // 3}")
+    (folder / "discs.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture
+def published() -> Path:
+    """The real data set of 2,000 pictures."""
+    shared = os.environ.get("QUADZOO_SHARED_DATA")
+    if not shared:
+        pytest.skip("QUADZOO_SHARED_DATA does not say where the published pictures are")
+    return Path(shared) / "quadratic"
+
+
+@pytest.fixture
+def quadzoo(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run the command line in this process: quadzoo("bench", "--backbones", "tiny_cnn")."""
+
+    def call(*arguments: object) -> Result:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Result(ended.value.code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def quadzoo_process() -> Callable[..., Result]:
+    """Run the command line in a process of its own; ``path`` goes to its PYTHONPATH."""
+
+    def call(*arguments: object, path: Path | None = None) -> Result:
+        environment = os.environ | ({"PYTHONPATH": str(path)} if path else {})
+        done = subprocess.run(
+            command(*arguments), capture_output=True, text=True, env=environment, check=False
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+def command(*arguments: object) -> list[str]:
+    """The command that a user's shell would start."""
+    return [str(Path(sys.executable).parent / "quadzoo"), *map(str, arguments)]

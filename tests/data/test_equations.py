@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quadzoo.data.equations import DETAILS_CSV, HIGH, LOW, PICTURES, ROOTS_CSV, draw, generate, write_folder
+
+
+def signed(sign: str, number: str) -> int:
+    return int(f"{sign or '+'}{number or 1}")
+
+
+def side(text: str) -> tuple[int, int, int]:
+    """Coefficients of x², x and 1 in a written sum."""
+    found = [0, 0, 0]
+    for sign, number, unit in re.findall(r"([+-]?)\s*(\d*)(x²|x|)", text):
+        if number or unit:
+            found[("x²", "x", "").index(unit)] += signed(sign, number)
+    return found[0], found[1], found[2]
+
+
+def test_labels_are_what_is_written() -> None:
+    forms = {"factored": 0, "moved": 0, "square": 0, "standard": 0}
+    for eq in generate(2000, seed=3):
+        assert all(low <= v <= high for low, v, high in zip(LOW, (eq.a, eq.b, eq.c), HIGH, strict=True))
+        left, right = eq.text.split(" = ")
+        if factors := re.fullmatch(r"\(x ([+-]) (\d+)\)\(x ([+-]) (\d+)\)", left):
+            forms["factored"] += 1
+            r, s = -signed(factors[1], factors[2]), -signed(factors[3], factors[4])
+            # the published convention: b is the sum of the roots, not its opposite
+            assert (eq.a, eq.b, eq.c, eq.roots) == (1, r + s, r * s, (r, s))
+            continue
+        forms["square" if "²" in right else "standard" if right == "0" else "moved"] += 1
+        written = tuple(p - q for p, q in zip(side(left), side(right), strict=True))
+        assert written == (eq.a, eq.b, eq.c)
+        assert all(eq.a * root**2 + eq.b * root + eq.c == pytest.approx(0, abs=1e-6) for root in eq.roots)
+        assert " 1x" not in eq.text
+        assert not re.search(r"\b0x|[+-] 0", eq.text)
+    assert min(forms.values()) > 400
+
+
+def test_same_seed_same_equations() -> None:
+    assert generate(50, seed=7) == generate(50, seed=7) != generate(50, seed=8)
+
+
+def test_picture() -> None:
+    picture = np.array(draw("38x + 14 = -7x²"))
+    assert picture.shape == (100, 300)
+    assert picture[0, 0] == 255
+    assert picture.min() == 0
+    rows = np.flatnonzero((picture < 255).any(axis=1))
+    assert rows[0] > 20
+    assert rows[-1] < 70
+
+
+def test_folder_has_the_published_layout(tmp_path: Path) -> None:
+    done: list[int] = []
+    write_folder(tmp_path / "made", 12, seed=5, advance=done.append)
+    assert sum(done) == 12
+    with (tmp_path / "made" / DETAILS_CSV).open(encoding="utf-8") as file:
+        details = list(csv.DictReader(file))
+    assert list(details[0]) == ["id", "path", "a", "b", "c", "root_1", "root_2", "equation"]
+    assert [row["id"] for row in details] == [f"eqn_{i:04d}" for i in range(12)]
+    with (tmp_path / "made" / ROOTS_CSV).open(encoding="utf-8") as file:
+        roots = list(csv.DictReader(file))
+    assert list(roots[0]) == ["ID", "Path", "Roots"]
+    assert roots[3]["Roots"] == f"{details[3]['root_1']}, {details[3]['root_2']}"
+    assert sorted(p.stem for p in (tmp_path / "made" / PICTURES).iterdir()) == [r["id"] for r in details]
+    assert [p.name for p in tmp_path.iterdir()] == ["made"]

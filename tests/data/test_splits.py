@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import train_test_split
+
+from quadzoo.data.cache import prepare
+from quadzoo.data.sources import DataRequest, open_source
+from quadzoo.data.splits import Split, make_splits
+from quadzoo.errors import ConfigError, SplitError
+
+N = 500
+IDS = [f"p{i}" for i in range(N)]
+PIXELS = np.random.default_rng(0).integers(0, 400, N)  # many pictures occur twice or more
+
+
+def sides(split: Split) -> list[set[int]]:
+    return [set(side.tolist()) for side in (split.train, split.val, split.test)]
+
+
+def test_grouped_holds_groups_together() -> None:
+    (split,) = make_splits("grouped", IDS, PIXELS)
+    train, val, test = sides(split)
+    assert train | val | test == set(range(N))
+    assert len(train) + len(val) + len(test) == N
+    groups = [{int(PIXELS[i]) for i in side} for side in (train, val, test)]
+    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+    assert abs(len(train) / N - 0.64) < 0.03
+    assert abs(len(val) / N - 0.16) < 0.03
+    assert (split.leaked, split.leaky) == (0, False)
+    (again,) = make_splits("grouped", IDS, PIXELS)
+    assert sides(again) == sides(split)
+    assert again.hash == split.hash
+
+
+def test_folds_test_each_picture_once() -> None:
+    splits = make_splits("grouped", IDS, PIXELS, folds=4)
+    assert sorted(np.concatenate([split.test for split in splits]).tolist()) == list(range(N))
+    assert [split.fold for split in splits] == [0, 1, 2, 3]
+    assert len({split.hash for split in splits}) == 1
+    assert not any(split.leaky for split in splits)
+
+
+def test_group_column_joins_what_shares_anything() -> None:
+    # a-b share a picture, b-c a person: all three belong together, though a and c share nothing
+    pixels = np.array([0, 0, 1, *range(2, 30)])
+    people = ["ann", "bob", "bob", *(f"p{i}" for i in range(28))]
+    for split in make_splits("grouped", IDS[:31], pixels, folds=5, group_values=people):
+        assert any({0, 1, 2} <= side for side in sides(split))
+
+
+def test_article_is_the_tutorials_own() -> None:
+    (split,) = make_splits("article", [f"eqn_{i:04d}" for i in range(2000)], np.arange(2000))
+    assert [len(side) for side in sides(split)] == [268, 132, 400]
+    frame = pd.DataFrame({"id": [f"eqn_{i:04d}" for i in range(2000)]})
+    _, test = train_test_split(frame, test_size=0.2, random_state=42)
+    train, val = train_test_split(test, test_size=0.33, random_state=42)
+    for ours, theirs in zip((split.train, split.val, split.test), (train, val, test), strict=True):
+        assert [f"eqn_{i:04d}" for i in ours] == theirs["id"].tolist()
+    # The first ids of each, written down once, so that a change in scikit-learn's shuffle shows.
+    assert split.test[:3].tolist() == [1860, 353, 1333]
+    assert (split.leaked, split.leaky) == (400, True)
+
+
+def test_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("id,split\np0,train\np1,val\np2,test\np3,test\n")
+    (split,) = make_splits(str(path), IDS, np.array([0, 1, 2, 0, *range(3, N - 1)]))
+    assert sides(split) == [{0}, {1}, {2, 3}]
+    assert split.name == "mine"
+    assert (split.leaked, split.leaky) == (1, True)  # p3 is p0, pixel for pixel
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("id,split\nzzz,train\n", "row 2: id 'zzz' is not in the data"),
+        ("id,split\np0,training\n", "row 2: split 'training' is not train, val or test"),
+        ("id,split\np0,train\np0,train\n", "row 3: id 'p0' is in train twice"),
+        ("id,side\np0,train\n", "needs the columns id and split"),
+        ("id,split\np0,train\np1,val\n", "no picture left for test"),
+    ],
+)
+def test_bad_file(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(text)
+    with pytest.raises(SplitError, match=told):
+        make_splits(str(path), IDS, PIXELS)
+
+
+def test_refusals() -> None:
+    with pytest.raises(SplitError, match="neither grouped nor article nor a file"):
+        make_splits("random", IDS, PIXELS)
+    with pytest.raises(ConfigError, match="need --split grouped"):
+        make_splits("article", IDS, PIXELS, folds=3)
+    with pytest.raises(SplitError, match="at least 3 different"):
+        make_splits("grouped", IDS, np.zeros(N, dtype=int))
+    with pytest.raises(SplitError, match="too few"):
+        make_splits("article", IDS[:2], PIXELS[:2])
+
+
+def test_published_pictures_never_on_two_sides(published: Path) -> None:
+    source = open_source(DataRequest(str(published)))
+    pictures = prepare(source, "auto")
+    (split,) = make_splits("grouped", source.ids, pictures.pixels)
+    assert [len(side) for side in sides(split)] == [1277, 328, 395]
+    assert split.leaked == 0
+    (article,) = make_splits("article", source.ids, pictures.pixels)
+    assert article.leaked == 400

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quadzoo.data.sources import DataRequest, Source, open_source
+from quadzoo.data.targets import scale, target_info, unscale
+from quadzoo.errors import DataError
+
+
+@pytest.fixture
+def source(discs: Path) -> Source:
+    return open_source(DataRequest(str(discs / "discs.csv"), discs / "photos", ("radius", "x"), "file"))
+
+
+def test_ranges_are_those_of_the_training_side(source: Source) -> None:
+    train = np.arange(10)
+    info = target_info(source, train)
+    assert info.low == tuple(source.targets[:10].min(axis=0))
+    assert info.high == tuple(source.targets[:10].max(axis=0))
+    assert info.integer == (True, False)
+    scaled = scale(source.targets, info)
+    assert (scaled[:10].min(), scaled[:10].max()) == (0, 1)
+    assert np.allclose(unscale(scaled, info), source.targets)
+
+
+def test_known_ranges_win(source: Source) -> None:
+    info = target_info(replace(source, low=(0.0, 0.0), high=(100.0, 50.0)), np.arange(10))
+    assert (info.low, info.high) == ((0, 0), (100, 50))
+
+
+def test_constant_target(source: Source) -> None:
+    with pytest.raises(DataError, match="target 'radius' is .* in every training row"):
+        target_info(source, np.array([0]))

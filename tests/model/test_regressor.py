@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from quadzoo.data.datamodule import PictureDataModule
+from quadzoo.data.splits import Split
+from quadzoo.errors import BadModule, NonFiniteLoss
+from quadzoo.model.callbacks import BestWeights, Predictions, Throughput
+from quadzoo.model.recipe import Recipe
+from quadzoo.model.regressor import RegressionModule, keep_depthwise_in_float32
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
+]
+
+
+class Mean(nn.Module):
+    """A backbone that gives each channel's mean as (B, F)."""
+
+    num_features = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return pictures.mean(dim=(2, 3)) * self.scale
+
+
+class Line(nn.Module):
+    def __init__(self, targets: int = 1) -> None:
+        super().__init__()
+        self.layer = nn.Linear(1, targets)
+
+    def forward(self, features: Tensor) -> Tensor:
+        assert features.dtype == torch.float32
+        return self.layer(features.mean(dim=(2, 3)))
+
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        return (raw - target).square().mean()
+
+    def predict(self, raw: Tensor) -> Tensor:
+        return raw
+
+
+def module(
+    backbone: nn.Module | None = None, head: nn.Module | None = None, **recipe: Any
+) -> RegressionModule:
+    torch.manual_seed(0)
+    return RegressionModule(backbone or Mean(), head or Line(), Recipe(**recipe), [0.0], [1.0])
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> PictureDataModule:
+    """40 grey pictures, whose brightness is the target."""
+    levels = np.random.default_rng(0).integers(0, 256, 40, dtype=np.uint8)
+    np.save(tmp_path / "p.npy", np.repeat(levels, 64).reshape(40, 8, 8, 1))
+    rows = np.arange(40)
+    split = Split("x", 0, 1, rows[:24], rows[24:32], rows[32:], 0, "")
+    return PictureDataModule(tmp_path / "p.npy", levels[:, None] / 255, split, 8, seed=0)
+
+
+def trainer(*callbacks: pl.Callback, epochs: int = 20, precision: Any = "32-true") -> pl.Trainer:
+    return pl.Trainer(
+        max_epochs=epochs,
+        precision=precision,
+        accelerator="cpu",
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_learns_tests_and_predicts(data: PictureDataModule, precision: str) -> None:
+    model, predictions, best, speed = module(lr=0.1, epochs=20), Predictions(), BestWeights(), Throughput()
+    engine = trainer(predictions, best, speed, precision=precision)
+    engine.fit(model, datamodule=data)
+    assert model.history[-1]["val_mse"] < 1e-3 < model.history[0]["val_mse"]
+    assert best.score == min(epoch["val_mse"] for epoch in model.history)
+    assert speed.images_per_second > 0
+    best.restore(model)
+    predictions.take()
+    (scores,) = engine.test(model, datamodule=data, verbose=False)
+    collected = predictions.take()
+    assert collected.shape == (8, 1)
+    truth = data.targets[32:].double().numpy()
+    assert scores["test_mse"] == pytest.approx(float(((collected - truth) ** 2).mean()), rel=1e-4)
+    everyone = torch.cat(engine.predict(model, datamodule=data))
+    assert np.allclose(everyone[32:].numpy(), collected, atol=1e-2)
+
+
+def test_best_weights_are_those_of_the_best_epoch(data: PictureDataModule) -> None:
+    """Whatever comes later, validation with the restored weights gives the best epoch's score."""
+    model, best = module(lr=0.5, schedule="step", epochs=6, gradient_clip=None), BestWeights()
+    engine = trainer(best, epochs=6)
+    engine.fit(model, datamodule=data)
+    scores = [epoch["val_mse"] for epoch in model.history]
+    assert best.epoch == scores.index(min(scores))
+    best.restore(model)
+    (again,) = engine.validate(model, datamodule=data, verbose=False)
+    assert again["val_mse"] == pytest.approx(min(scores), rel=1e-5)
+
+
+class NoNumber(Line):
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        return super().loss(raw, target) * float("nan")
+
+
+def test_nan_is_an_error(data: PictureDataModule) -> None:
+    with pytest.raises(NonFiniteLoss, match=r"is nan after epoch 1 of 20; a lower --lr"):
+        trainer().fit(module(head=NoNumber()), datamodule=data)
+
+
+class Liar(Mean):
+    num_features = 7
+
+
+def test_contract_breaches_are_named(data: PictureDataModule) -> None:
+    with pytest.raises(BadModule, match=r"num_features = 7 but gives features of shape \(8, 1, 1, 1\)"):
+        trainer().fit(module(backbone=Liar()), datamodule=data)
+    with pytest.raises(BadModule, match=r"predicts \(8, 2\) for targets of shape \(8, 1\)"):
+        trainer().fit(module(head=Line(targets=2)), datamodule=data)
+
+
+def test_normalisation() -> None:
+    model = RegressionModule(Mean(), Line(), Recipe(), [0.5], [0.25])
+    seen: list[Tensor] = []
+    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model(torch.full((1, 1, 2, 2), 255, dtype=torch.uint8))
+    assert seen[0].unique().tolist() == [2.0]
+
+
+def test_recipes(data: PictureDataModule) -> None:
+    """Biases are spared weight decay; one cycle peaks at lr and ends near nothing; step halves."""
+    rates: dict[str, list[float]] = {}
+
+    class Watch(pl.Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+            (optimizer,) = trainer.optimizers
+            rates.setdefault(pl_module.recipe.schedule, []).append(optimizer.param_groups[0]["lr"])
+            assert [group["weight_decay"] for group in optimizer.param_groups] == [0.3, 0.0]
+            assert all(p.ndim <= 1 for p in optimizer.param_groups[1]["params"])
+
+    for schedule in ("onecycle", "step"):
+        recipe = {"schedule": schedule, "lr": 0.1, "epochs": 12, "weight_decay": 0.3}
+        trainer(Watch(), epochs=12).fit(module(**recipe), datamodule=data)
+    cycle = rates["onecycle"]
+    assert max(cycle) == pytest.approx(0.1, rel=0.05)
+    assert abs(cycle.index(max(cycle)) - 0.2 * len(cycle)) <= 1
+    assert cycle[-1] < 0.001
+    assert rates["step"][:30] == [0.1] * 30
+    assert rates["step"][-1] == pytest.approx(0.05)
+
+
+def test_gradient_is_clipped(data: PictureDataModule) -> None:
+    norms = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+            norms.append(nn.utils.get_total_norm([p.grad for p in pl_module.parameters()]).item())
+
+    for clip in (0.01, None):
+        trainer(Watch(), epochs=1).fit(module(epochs=1, gradient_clip=clip), datamodule=data)
+    assert max(norms[:3]) <= 0.0101
+    assert min(norms[3:]) > 0.0101
+
+
+def test_depthwise_runs_in_float32_and_others_in_bf16() -> None:
+    network = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 4, 3, groups=2))
+    pictures = torch.rand(1, 4, 9, 9)
+    plain = network(pictures)
+    keep_depthwise_in_float32(network)
+    torch.testing.assert_close(network(pictures), plain)
+    kinds: list[torch.dtype] = []
+    for layer in network:
+        layer.register_forward_hook(lambda _, __, output: kinds.append(output.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        network(pictures)
+    assert kinds == [torch.bfloat16, torch.float32, torch.bfloat16]

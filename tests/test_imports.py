@@ -1,0 +1,116 @@
+"""The import rule, and what must answer without torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import quadzoo
+
+ROOT = Path(quadzoo.__file__).parent
+MODULES = {
+    ".".join(["quadzoo", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__"): path
+    for path in ROOT.rglob("*.py")
+}
+
+# package: what it may not import, besides cli, which nobody may
+FORBIDDEN = {
+    "errors": [
+        "torch",
+        "quadzoo.registry",
+        "quadzoo.data",
+        "quadzoo.model",
+        "quadzoo.bench",
+        "quadzoo.report",
+    ],
+    "registry": [
+        "torch",
+        "quadzoo.data",
+        "quadzoo.model",
+        "quadzoo.bench",
+        "quadzoo.report",
+        "quadzoo.records",
+    ],
+    "records": [
+        "torch",
+        "quadzoo.data",
+        "quadzoo.model",
+        "quadzoo.bench",
+        "quadzoo.report",
+        "quadzoo.registry",
+    ],
+    "metrics": ["torch", "quadzoo."],
+    "report": ["torch", "quadzoo.data", "quadzoo.model", "quadzoo.bench", "quadzoo.registry"],
+    "bench.config": ["torch"],
+    "bench.plan": ["torch"],
+    "data": ["quadzoo.bench", "quadzoo.report", "quadzoo.records", "quadzoo.registry.catalogue"],
+    "model": ["quadzoo.bench", "quadzoo.report", "quadzoo.records", "quadzoo.registry.catalogue"],
+    "model.backbones": ["quadzoo.registry", "quadzoo.data", "quadzoo.model.regressor", "quadzoo.errors"],
+    "model.heads": ["quadzoo.registry", "quadzoo.data", "quadzoo.model.regressor", "quadzoo.errors"],
+    "": ["quadzoo.cli"],
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module a file imports, wherever in it, but for type checking alone."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            node.body = []
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def matches(name: str, prefix: str) -> bool:
+    return (
+        name.startswith(prefix) if prefix.endswith(".") else name == prefix or name.startswith(f"{prefix}.")
+    )
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_import_rule(package: str) -> None:
+    full = f"quadzoo.{package}".rstrip(".")
+    checked = {name: path for name, path in MODULES.items() if matches(name, full)}
+    assert checked
+    for name, path in checked.items():
+        if name.startswith("quadzoo.cli") or (package == "" and name == "quadzoo"):
+            continue
+        wrong = {i for i in imports_of(path) for prefix in FORBIDDEN[package] if matches(i, prefix)}
+        assert not wrong, f"{name} must not import {sorted(wrong)}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import quadzoo",
+        "import quadzoo.bench.plan, quadzoo.bench.config, quadzoo.bench.runner",
+        "import quadzoo.report.tables",
+        "from quadzoo.cli import _status; _status(['--help'])",
+        "from quadzoo.cli import _status; _status(['list', 'plugins'])",
+        "from quadzoo.cli import _status; _status(['list', 'backbones', '--json'])",
+    ],
+)
+def test_answers_without_torch(code: str) -> None:
+    script = f"{code}\nimport sys\nassert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_names() -> None:
+    for name in quadzoo.__all__:
+        assert hasattr(quadzoo, name)
+    assert {"hookimpl", "BackboneSpec", "HeadSpec", "TargetInfo", "QuadzooError"} <= set(quadzoo.__all__)
+
+
+def test_modules_stay_small() -> None:
+    long = {name: n for name, path in MODULES.items() if (n := len(path.read_text().splitlines())) > 400}
+    assert not long
