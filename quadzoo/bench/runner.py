@@ -114,7 +114,8 @@ def _run_all(plan: Plan, config: BenchConfig, executor: Executor, observer: Obse
                         observer.note(f"another bench is at {run.title}; waiting for it")
                     elsewhere.add(run.key)
                     waiting.append(run)
-                elif run.key in elsewhere and is_done(run.out, run.key):
+                elif not config.force and is_done(run.out, run.key):
+                    observer.note(f"{run.title}: another bench has finished it")
                     lock.release()
                 else:
                     running.append(_start(run, lock, executor))

@@ -11,10 +11,10 @@ from typing import Self
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from quadzoo.bench.plan import Plan, RunPlan
+from quadzoo.cli.tables import print_table, text_table, width_of
 from quadzoo.records import RunRecord
 from quadzoo.report.leaderboard import Leaderboard
 from quadzoo.report.tables import caption, cells, headings, to_json
@@ -139,16 +139,14 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         }
         for run in plan.runs
     ]
+    notes = {run.backbone: run.weights for run in plan.runs}
     if as_json:
-        notes = {run.backbone: run.weights.note for run in plan.runs}
-        click.echo(json.dumps({"runs": rows, "weights": notes}, indent=2, ensure_ascii=False))
+        weights = {backbone: one.note for backbone, one in notes.items()}
+        click.echo(json.dumps({"runs": rows, "weights": weights}, indent=2, ensure_ascii=False))
         return
-    table = Table(*rows[0], box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(Text(str(value)) for value in row.values()))
-    _print(table)
-    for run in {run.backbone: run for run in plan.runs}.values():
-        click.echo(f"weights of {run.backbone}: {run.weights.kind} ({run.weights.note})")
+    print_table(text_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows]))
+    for backbone, one in notes.items():
+        click.echo(f"weights of {backbone}: {one.kind} ({one.note})")
 
 
 def print_leaderboard(board: Leaderboard | None, out: Path, as_json: bool) -> None:
@@ -159,31 +157,14 @@ def print_leaderboard(board: Leaderboard | None, out: Path, as_json: bool) -> No
         click.echo(to_json(board), nl=False)
         return
     click.echo(caption(board).replace("**", ""))
+    shown, rows = list(headings()), [cells(row) for row in board.rows]
+    right = set(shown) - {"backbone", "head", "weights"}
+    table = text_table(shown, rows, right)
     console = Console()
-    columns = list(zip(headings(), *(cells(row) for row in board.rows), strict=True))
-    table = _table(columns)
-    while console.is_terminal and len(columns) > _ESSENTIAL and _width(table) > console.width:
-        table = _table(columns := columns[:-1])
-    _print(table)
+    while console.is_terminal and len(shown) > _ESSENTIAL and width_of(table) > console.width:
+        shown, rows = shown[:-1], [row[:-1] for row in rows]
+        table = text_table(shown, rows, right)
+    print_table(table)
     click.echo(
         f"quadzoo: {out / 'leaderboard.md'}, .csv and .json; one folder a run in {out / 'runs'}", err=True
     )
-
-
-def _table(columns: list[tuple[str, ...]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, *_ in columns:
-        table.add_column(heading, justify="left" if heading in ("backbone", "head", "weights") else "right")
-    for row in list(zip(*columns, strict=True))[1:]:
-        table.add_row(*(Text(cell) for cell in row))
-    return table
-
-
-def _width(table: Table) -> int:
-    return Console(width=10_000).measure(table).maximum
-
-
-def _print(table: Table) -> None:
-    # A pipe has no width: there, every row has its line.
-    console = Console()
-    (console if console.is_terminal else Console(width=_width(table))).print(table)

@@ -33,5 +33,5 @@ def test_known_ranges_win(source: Source) -> None:
 
 
 def test_constant_target(source: Source) -> None:
-    with pytest.raises(DataError, match="target 'radius' is .* in every training row"):
+    with pytest.raises(DataError, match=r"target 'radius' is .* in every training row"):
         target_info(source, np.array([0]))

@@ -32,7 +32,7 @@ def test_features_and_gradients(name: str, in_channels: int, image_size: tuple[i
     assert features.shape[:2] == (2, backbone.num_features)
     with torch.no_grad():
         for parameter in backbone.parameters():  # blocks that start as zero would hide what they see
-            parameter += 0.01
+            parameter.add_(0.01)
     backbone(pictures).square().mean().backward()
     missing = [n for n, p in backbone.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
     assert not missing

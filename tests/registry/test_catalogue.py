@@ -42,7 +42,7 @@ def test_short_name_only_where_free() -> None:
 
 def test_ambiguous_short_name_is_nobodys() -> None:
     names = load([plugin("one", "one/net"), plugin("two", "two/net")]).backbones
-    with pytest.raises(NameNotFound, match="one/net or two/net|two/net or one/net"):
+    with pytest.raises(NameNotFound, match=r"one/net or two/net|two/net or one/net"):
         names["net"]
 
 

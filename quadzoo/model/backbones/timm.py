@@ -1,4 +1,4 @@
-"""Every architecture of timm, under ``timm/<name>``, and under its plain name where that is free."""
+"""Every architecture of timm, as timm/<name>, and by its plain name where that is free."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Built-in heads, registered as anyone's would be."""
+"""mlp and linear, on the mean feature."""
 
 from __future__ import annotations
 

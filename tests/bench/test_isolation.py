@@ -1,0 +1,125 @@
+"""Whatever a plugin does, and whatever is killed: the bench goes on and nothing finished is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..conftest import command
+from .conftest import records
+
+
+def test_bad_backbones_harm_nobody(
+    equations: Path, stranger: Path, quadzoo_process: Callable[..., Any], tmp_path: Path
+) -> None:
+    names = ["crashes", "exits", "liar", "raises", "widthless", "good"]
+    result = quadzoo_process(
+        "bench", "--backbones", ",".join(names), "--weights", "none", "--epochs", "1", "--data", equations,
+        "--out", tmp_path, "--jobs", "2", path=stranger,
+    )  # fmt: skip
+    assert result.status == 1
+    assert "warning: plugin 'broken-plug' (broken-plug 0.9) is left out: ModuleNotFoundError" in result.err
+    found = {record["backbone"]: record for record in records(tmp_path)}
+    assert sorted(found) == sorted(names)
+    assert found["good"]["status"] == "ok"
+    assert found["good"]["environment"]["plugins"] == {"stranger": "3.1", "quadzoo": "0.1.0"}
+    errors = {name: record["error"] for name, record in found.items() if name != "good"}
+    assert "SIGSEGV" in errors["crashes"]["message"]
+    assert "exit status 7" in errors["exits"]["message"]
+    assert "about to leave" in errors["exits"]["traceback"]  # what it printed went to its log, not to stdout
+    assert "about to leave" not in result.out
+    assert (errors["liar"]["type"], errors["widthless"]["type"]) == ("BadModule", "BadModule")
+    assert errors["raises"]["message"] == "no such layer\nat all"
+    assert "FAILED: RuntimeError: no such layer at all" in result.err
+
+
+def test_weights_are_asked_for_before_anything_trains(
+    equations: Path, stranger: Path, quadzoo_process: Callable[..., Any], tmp_path: Path
+) -> None:
+    clock = time.monotonic()
+    result = quadzoo_process(
+        "bench", "--backbones", "good,tiny_cnn,waits", "--data", equations, "--dry-run",
+        "--out", tmp_path / "x", path=stranger,
+    )  # fmt: skip
+    assert result.status == 0, result.err
+    assert time.monotonic() - clock < 60
+    assert "weights of good: pretrained" in result.out
+    assert "weights of tiny_cnn: none (ValueError: tiny_cnn has no pretrained weights)" in result.out
+    assert "weights of waits: none (not here within 10 s" in result.out
+    assert not (tmp_path / "x").exists()
+
+
+def test_list_shows_strangers(stranger: Path, quadzoo_process: Callable[..., Any]) -> None:
+    result = quadzoo_process("list", "plugins", path=stranger)
+    assert result.status == 0
+    assert "stranger" in result.out
+    assert "ModuleNotFoundError" in result.out
+    result = quadzoo_process("list", "backbones", path=stranger)
+    assert "liar" in result.out
+    assert "plugin 'broken-plug' (broken-plug 0.9) is left out" in result.err
+
+
+def test_kill_and_resume(equations: Path, tmp_path: Path) -> None:
+    """kill -9 of the whole process group in the second run; the same command ends as if nothing happened."""
+
+    def bench(out: Path) -> list[str]:
+        return command(
+            "bench", "--backbones", "tiny_cnn", "--seeds", "0,1", "--epochs", "40", "--weights", "none",
+            "--data", equations, "--out", out,
+        )  # fmt: skip
+
+    subprocess.run(bench(tmp_path / "whole"), check=True, capture_output=True)
+    whole = {record["seed"]: record for record in records(tmp_path / "whole")}
+    second = tmp_path / "cut" / "runs" / whole[1]["key"]
+    process = subprocess.Popen(bench(tmp_path / "cut"), start_new_session=True, stderr=subprocess.DEVNULL)
+    while not (second / "run.log").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (first,) = records(tmp_path / "cut")
+    assert first["seed"] == 0
+    done = subprocess.run(bench(tmp_path / "cut"), capture_output=True, text=True, check=True)
+    assert "1 done already" in done.stderr
+    cut = {record["seed"]: record for record in records(tmp_path / "cut")}
+    assert cut[0] == first
+    for seed in (0, 1):
+        assert cut[seed]["metrics"] == whole[seed]["metrics"]
+        assert cut[seed]["files"] == whole[seed]["files"]
+
+
+def test_interrupt_keeps_what_is_finished(equations: Path, tmp_path: Path) -> None:
+    arguments = command(
+        "bench", "--backbones", "tiny_cnn", "--seeds", "0,1", "--epochs", "100", "--weights", "none",
+        "--data", equations, "--out", tmp_path,
+    )  # fmt: skip
+    process = subprocess.Popen(arguments, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("runs/*/record.json")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert len(records(tmp_path)) == 1
+    assert (tmp_path / "leaderboard.csv").exists()
+
+
+def test_two_benches_on_one_folder_share_the_work(equations: Path, tmp_path: Path) -> None:
+    arguments = command(
+        "bench", "--backbones", "tiny_cnn", "--seeds", "0,1,2", "--epochs", "10", "--weights", "none",
+        "--data", equations, "--out", tmp_path,
+    )  # fmt: skip
+    both = [subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = "".join(process.communicate(timeout=200)[1] for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    assert len(records(tmp_path)) == 3
+    assert said.count("val MSE") == 3  # no run was done twice

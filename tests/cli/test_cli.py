@@ -1,0 +1,141 @@
+"""Every refusal: one line, exit 2, nothing written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import quadzoo as package
+from quadzoo.data.equations import DETAILS_CSV, PICTURES
+
+Call = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ("--backbones resnet5O", "unknown backbone 'resnet5O'; did you mean resnet50"),
+        ("--heads mpl", "unknown head 'mpl'; did you mean mlp?"),
+        ("--backbones a,,b", "empty name"),
+        ("--backbones tiny_cnn,tiny_cnn", "--backbones names tiny_cnn twice"),
+        ("--seeds 0,x", "'0,x' is not a list of whole numbers"),
+        ("--seeds -1", "--seeds are 0 to"),
+        ("--data nowhere", "--data nowhere: no such folder or file"),
+        ("--lr 0", "--lr 0.0: Input should be greater than 0"),
+        ("--lr nan", "--lr nan: Input should be a finite number"),
+        ("--epochs 0", "0 is not in the range"),
+        ("--batch-size many", "'many' is not a valid integer"),
+        ("--precision 16", "'16' is not one of"),
+        ("--image-size 3", "--image-size '3'"),
+        ("--bogus", "No such option"),
+        ("--backbones tiny_cnn --split nowhere.csv", "neither grouped nor article nor a file"),
+        ("--backbones tiny_cnn --split article --folds 2", "need --split grouped"),
+        ("--backbones tiny_cnn --device cuda", "--device cuda: torch finds no usable GPU"),
+        ("--backbones tiny_cnn --weights pretrained", "tiny_cnn has none to be had here"),
+        ("--backbones tiny_cnn --targets a,z", "no column 'z' (--targets)"),
+        ("--backbones tiny_cnn --id-column name", "no column 'name' (--id-column)"),
+    ],
+)
+def test_bad_flags(flags: str, told: str, equations: Path, quadzoo: Call, tmp_path: Path) -> None:
+    if "cuda" in flags:
+        torch = pytest.importorskip("torch")
+        if torch.cuda.is_available():
+            pytest.skip("a GPU is there")
+    result = quadzoo("bench", "--data", equations, *flags.split(), "--out", tmp_path / "out")
+    assert result.status == 2
+    assert told in result.error
+    assert result.out == ""
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def spoilt(equations: Path, tmp_path: Path) -> Path:
+    """A copy of the equations to spoil."""
+    return Path(shutil.copytree(equations, tmp_path / "spoilt"))
+
+
+def test_bad_data(spoilt: Path, quadzoo: Call, tmp_path: Path) -> None:
+    def refused(told: str) -> None:
+        result = quadzoo("bench", "--backbones", "tiny_cnn", "--data", spoilt, "--out", tmp_path / "out")
+        assert result.status == 2
+        assert told in result.error
+        assert not (tmp_path / "out").exists()
+
+    table = spoilt / DETAILS_CSV
+    good = table.read_text(encoding="utf-8")
+    table.write_text(
+        good.replace("\neqn_0004,quadratic/eqn_0004,", "\neqn_0004,quadratic/eqn_0004,one"), "utf-8"
+    )
+    refused(f"{table}: row 6: target 'a' is 'one")
+    table.write_text(good, "utf-8")
+    picture = spoilt / PICTURES / "eqn_0007.png"
+    picture.write_bytes(picture.read_bytes()[:60])
+    refused(f"{table}: row 9: picture {picture} is unreadable")
+    picture.unlink()
+    refused(f"{table}: row 9: no picture for id 'eqn_0007'")
+    table.unlink()
+    refused(f"a folder must hold '{DETAILS_CSV}'")
+
+
+def test_out_is_a_file(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    result = quadzoo("bench", "--backbones", "tiny_cnn", "--data", equations, "--out", tmp_path / "file")
+    assert result.status == 2
+    assert "is a file" in result.error
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    from quadzoo.cli import main
+    from quadzoo.registry import plugins
+
+    def bug() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(plugins, "discover", bug)
+    with pytest.raises(ZeroDivisionError):
+        main(["list"])
+
+
+def test_help_and_version(quadzoo: Call) -> None:
+    assert quadzoo("--version").out.strip() == f"quadzoo, version {package.__version__}"
+    page = quadzoo("bench", "--help").out
+    from quadzoo.model.recipe import Recipe
+
+    default = Recipe()
+    for value in (default.epochs, default.batch_size, default.lr):
+        assert f"[default: {value}]" in page
+    nothing = quadzoo()
+    assert nothing.status == 2
+    assert "Usage: quadzoo" in nothing.err
+
+
+def test_list(quadzoo: Call) -> None:
+    backbones = {row["name"]: row for row in json.loads(quadzoo("list", "backbones", "--json").out)}
+    assert backbones["resnet50"].keys() == {"name", "plugin", "description"}
+    assert {"efficientnet_b0", "timm/resnet50", "tiny_cnn", "vit_tiny_patch16_224"} <= backbones.keys()
+    assert len(backbones) > 1000
+    short = quadzoo("list").out
+    assert "efficientnet_b0" in short
+    assert "more of timm's" in short
+    assert len(short.splitlines()) < 40
+    assert len(quadzoo("list", "--all").out.splitlines()) == len(backbones) + 1
+    assert [row["name"] for row in json.loads(quadzoo("list", "heads", "--json").out)] == ["mlp", "linear"]
+    assert "torchvision" in quadzoo("list", "plugins").out
+    assert quadzoo("list", "wings").status == 2
+
+
+def test_dry_run_prints_the_plan_alone(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
+    result = quadzoo(
+        "bench", "--backbones", "tiny_cnn", "--heads", "mlp,linear", "--data", equations, "--dry-run",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert result.status == 0
+    assert result.out.count("to do") == 2
+    assert "weights of tiny_cnn: none" in result.out
+    assert not (tmp_path / "out").exists()
