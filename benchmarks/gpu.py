@@ -72,8 +72,8 @@ def metadata(scratch: Path) -> Path:
     """Return a folder that makes this checkout's entry points known where it is not installed."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     info = scratch / "site" / f"quadzoo-{project['version']}.dist-info"
-    info.mkdir(parents=True)
     if installed("quadzoo") is None:
+        info.mkdir(parents=True)
         (info / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: quadzoo\nVersion: {project['version']}\n"
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from filelock import FileLock, Timeout
@@ -18,7 +20,7 @@ from quadzoo.data.cache import prepare
 from quadzoo.data.sources import open_source
 from quadzoo.data.splits import make_splits
 from quadzoo.errors import ConfigError
-from quadzoo.records import Failure, RunRecord, is_done, read_record, run_folder, write_record
+from quadzoo.records import Failure, RunRecord, is_done, read_record, read_records, run_folder, write_record
 from quadzoo.registry import catalogue
 from quadzoo.report.leaderboard import Leaderboard, leaderboard
 from quadzoo.report.tables import write_tables
@@ -67,8 +69,7 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
         names.backbones[backbone]
     for head in config.heads:
         names.heads[head]
-    if config.out.exists() and not config.out.is_dir():
-        raise ConfigError(f"--out {config.out}: is a file, not a folder")
+    _check_out(config.out)
     source = open_source(config.request, observer.counting("drawing equations"))
     pictures = prepare(source, config.image_size, observer.counting("decoding pictures"))
     splits = make_splits(
@@ -79,6 +80,16 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
     geometry = pictures.geometry
     weights = find_weights(executor, config.backbones, config.weights, geometry.channels, geometry.size)
     return make_plan(config, names, folds, device, weights)
+
+
+def _check_out(out: Path) -> None:
+    """Raise now what would otherwise cost finished runs their table."""
+    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not existing.is_dir():
+        raise ConfigError(f"--out {out}: {existing} is a file, not a folder")
+    if not os.access(existing, os.W_OK):
+        raise ConfigError(f"--out {out}: {existing} is not writable; choose another folder")
+    read_records(out)
 
 
 def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leaderboard | None:

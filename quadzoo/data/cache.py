@@ -24,6 +24,9 @@ from pydantic import TypeAdapter
 from quadzoo.data.sources import Source, cache_folder
 from quadzoo.errors import ConfigError, DataError
 
+# What OpenCV has to say of a broken picture stands in our own error, with its row.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 _VERSION = 1  # of what this module makes of a picture; a change makes every cached file anew
 _LONGEST_SIDE = 224  # of `auto`
 _MULTIPLE = 8

@@ -56,8 +56,16 @@ class Source:
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be made again; the variable QUADZOO_CACHE_DIR moves it."""
-    return Path(os.environ.get("QUADZOO_CACHE_DIR") or platformdirs.user_cache_dir("quadzoo"))
+    """Return the folder for what can be made again; the variable QUADZOO_CACHE_DIR moves it.
+
+    Raises DataError when it cannot be made.
+    """
+    folder = Path(os.environ.get("QUADZOO_CACHE_DIR") or platformdirs.user_cache_dir("quadzoo"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cache folder {folder}: {error}; set QUADZOO_CACHE_DIR to another one") from error
+    return folder
 
 
 def open_source(request: DataRequest, advance: Callable[[int], None] = lambda _: None) -> Source:

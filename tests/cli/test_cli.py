@@ -90,6 +90,26 @@ def test_out_is_a_file(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
+def test_a_broken_record_is_told_before_anything_trains(
+    equations: Path, quadzoo: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "runs" / "k").mkdir(parents=True)
+    (tmp_path / "runs" / "k" / "record.json").write_text("{}")
+    result = quadzoo("bench", "--backbones", "tiny_cnn", "--data", equations, "--out", tmp_path)
+    assert result.status == 2
+    assert "not a record of schema 1" in result.error
+
+
+def test_cache_folder_that_cannot_be(
+    equations: Path, quadzoo: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("QUADZOO_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    result = quadzoo("bench", "--backbones", "tiny_cnn", "--data", equations, "--out", tmp_path / "out")
+    assert result.status == 2
+    assert "set QUADZOO_CACHE_DIR" in result.error
+
+
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     from quadzoo.cli import main
     from quadzoo.registry import plugins
