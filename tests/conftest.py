@@ -28,7 +28,8 @@ class Result:
     @property
     def error(self) -> str:
         """The one line of a refused command."""
-        (line,) = self.err.strip().splitlines()
+        line, nothing = self.err.split("\n")
+        assert nothing == ""
         assert line.startswith("quadzoo: error: ")
         return line
 

@@ -17,7 +17,7 @@ from quadzoo.bench.executor import Child, Executor, wait_for_any
 from quadzoo.bench.plan import Plan, RunPlan, fold_data, make_plan, record_of
 from quadzoo.bench.probe import find_device, find_weights
 from quadzoo.data.cache import prepare
-from quadzoo.data.sources import open_source
+from quadzoo.data.sources import N_DRAWN, open_source
 from quadzoo.data.splits import make_splits
 from quadzoo.errors import ConfigError
 from quadzoo.records import Failure, RunRecord, is_done, read_record, read_records, run_folder, write_record
@@ -35,8 +35,8 @@ class Observer(Protocol):
     def note(self, text: str) -> None:
         """Hear one line worth knowing."""
 
-    def counting(self, what: str) -> Callable[[int], None]:
-        """Return a function that is told how many more pictures are done."""
+    def counting(self, what: str, total: int) -> Callable[[int], None]:
+        """Return a function that is told how many more of ``total`` pictures are done."""
 
     def planned(self, plan: Plan) -> None:
         """Hear what will run."""
@@ -70,8 +70,8 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
     for head in config.heads:
         names.heads[head]
     _check_out(config.out)
-    source = open_source(config.request, observer.counting("drawing equations"))
-    pictures = prepare(source, config.image_size, observer.counting("decoding pictures"))
+    source = open_source(config.request, observer.counting("drawing equations", N_DRAWN))
+    pictures = prepare(source, config.image_size, observer.counting("decoding pictures", len(source)))
     splits = make_splits(
         config.split, source.ids, pictures.pixels, folds=config.folds, group_values=source.group_values
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -52,20 +53,20 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if self._console.is_terminal:
+            self._progress.stop()
 
     def note(self, text: str) -> None:
         """Print one line."""
         self._console.print(Text(f"quadzoo: {' '.join(text.split())}"), soft_wrap=True)
 
-    def counting(self, what: str, total: int | None = None) -> Callable[[int], None]:
-        """Return a function that moves a bar, which appears when it is first called."""
-        task: list[TaskID] = []
+    def counting(self, what: str, total: int) -> Callable[[int], None]:
+        """Return a function that moves a bar, which is only seen while it moves."""
+        task = self._progress.add_task(what, total=total, score="", visible=False)
+        done = itertools.count(1)
 
         def advance(n: int) -> None:
-            if not task:
-                task.append(self._progress.add_task(what, total=total, score=""))
-            self._progress.advance(task[0], n)
+            self._progress.update(task, advance=n, visible=next(done) < total)
 
         return advance
 

@@ -16,7 +16,7 @@ from quadzoo.errors import ConfigError, DataError
 
 QUADRATIC = "quadratic"
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
-_GENERATED = 2000
+N_DRAWN = 2000
 _GENERATOR_SEED = 42
 
 
@@ -76,9 +76,9 @@ def open_source(request: DataRequest, advance: Callable[[int], None] = lambda _:
     """
     data, path = request.data, Path(request.data)
     if data == QUADRATIC:
-        path = cache_folder() / "equations" / f"v1-n{_GENERATED}-seed{_GENERATOR_SEED}"
+        path = cache_folder() / "equations" / f"v1-n{N_DRAWN}-seed{_GENERATOR_SEED}"
         if not path.exists():
-            equations.write_folder(path, _GENERATED, _GENERATOR_SEED, advance)
+            equations.write_folder(path, N_DRAWN, _GENERATOR_SEED, advance)
     elif not path.exists():
         raise DataError(f"--data {data}: no such folder or file (and not {QUADRATIC!r}, which is drawn)")
     if path.is_dir():
@@ -115,6 +115,7 @@ def _read(table: Path, name: str, request: DataRequest) -> Source:
     assert targets
     # The csv module, not pandas: an id must stay the text that was written (001, 1e5, NA), and a row
     # with a cell too many must be an error, not a shift of the columns.
+    _check_names(targets)
     header, rows = _rows(table)
     id_index = _column(table, header, request.id_column or "id", "--id-column")
     target_indices = [_column(table, header, target, "--targets") for target in targets]
@@ -145,6 +146,15 @@ def _read(table: Path, name: str, request: DataRequest) -> Source:
         targets=values,
         group_values=None if group_index is None else [cells[group_index] for _, cells in rows],
     )
+
+
+def _check_names(targets: tuple[str, ...]) -> None:
+    taken = {"id", "split", *(f"{target}_pred" for target in targets)}
+    clash = sorted(taken & set(targets))
+    if clash:
+        raise ConfigError(
+            f"--targets {', '.join(clash)}: predictions.csv has columns of that name; rename it in the table"
+        )
 
 
 def _rows(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

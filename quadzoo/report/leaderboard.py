@@ -59,6 +59,8 @@ class Row(BaseModel):
     precision: str
     epochs: int | None = None
     plugins: str
+    combination: str
+    recipe: dict[str, Any] | None = None
     test_rmse: dict[str, float] | None = None
     test_r2: dict[str, float | None] | None = None
     failures: list[FailedRun] = []
@@ -114,6 +116,8 @@ def _row(group: list[RunRecord], out: Path) -> Row:
         precision=first.precision,
         epochs=first.recipe["epochs"],
         plugins=", ".join(f"{name} {version}" for name, version in first.environment.plugins.items()),
+        combination=first.combination,
+        recipe=first.recipe,
         failures=[
             FailedRun(
                 key=r.key,
@@ -140,9 +144,10 @@ def _baseline_rows(records: list[RunRecord]) -> list[Row]:
             failed=0,
             **_pooled([(r.baselines[name], r.split.n_val, r.split.n_test) for r in by_fold.values()]),
             leaky=first.split.leaky,
-            image_size="-",
-            precision="-",
+            image_size="",
+            precision="",
             plugins="-",
+            combination="-",
         )
         for name in first.baselines
     ]

@@ -13,12 +13,13 @@ from quadzoo.report.leaderboard import Leaderboard, Row
 COLUMNS = (
     "rank", "backbone", "head", "weights", "seeds", "failed", "val_mse", "test_mse", "test_mse_low",
     "test_mse_high", "test_exact", "params", "gmacs", "train_images_per_second", "latency_ms",
-    "fit_seconds", "leaky", "image_size", "precision", "epochs", "plugins",
+    "fit_seconds", "leaky", "image_size", "precision", "epochs", "plugins", "combination",
 )  # fmt: skip
 
+# The last ones are the first to go on a narrow terminal.
 _HEADINGS = (
     "rank", "backbone", "head", "weights", "seeds", "val MSE", "test MSE", "95 % interval", "exact",
-    "params", "GMACs", "train img/s", "latency", "fit",
+    "params", "GMACs", "train img/s", "latency", "fit", "epochs", "size", "precision",
 )  # fmt: skip
 
 
@@ -107,6 +108,9 @@ def cells(row: Row) -> list[str]:
         "" if row.train_images_per_second is None else f"{row.train_images_per_second:,.0f}",
         "" if row.latency_ms is None else f"{row.latency_ms:.1f} ms",
         "" if row.fit_seconds is None else f"{row.fit_seconds:,.0f} s",
+        str(row.epochs or ""),
+        row.image_size,
+        row.precision,
     ]
 
 

@@ -88,6 +88,12 @@ def test_two_pictures_for_one_id(photos: Path) -> None:
         read(photos, "id,y\n001,1\n")
 
 
+@pytest.mark.parametrize("targets", ["split", "y,y_pred"])
+def test_targets_that_would_clash_in_the_predictions(photos: Path, targets: str) -> None:
+    with pytest.raises(ConfigError, match=r"predictions\.csv has columns of that name"):
+        read(photos, "id,y,y_pred,split\n001,1,2,3\n", targets=targets)
+
+
 def test_not_text(photos: Path) -> None:
     with pytest.raises(DataError, match="UTF-8"):
         read(photos, "id,y\nä,1\n", "latin-1")
