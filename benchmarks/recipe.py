@@ -57,30 +57,31 @@ def main() -> None:
             data=arguments.data,
             weights="none",
             recipe=RECIPES[name].model_copy(update={"epochs": arguments.epochs}),
-            out=arguments.out / name.replace(" ", "-").replace(",", "").replace("/", "per"),
+            out=arguments.out / slug(name),
         )
         with Display() as display:
             bench(config, executor, display)
     write(arguments.out, arguments.to)
 
 
+def slug(name: str) -> str:
+    """Return a recipe's name as the name of a folder."""
+    return name.replace(" ", "-").replace(",", "").replace("/", "per")
+
+
 def write(out: Path, to: Path) -> None:
     """Write the figures of every recipe under ``out``, as JSON and as a table."""
-    rows = [summary(name, record) for name, record in _records(out)]
+    rows = [summary(name, record) for name in RECIPES for record in read_records(out / slug(name))]
     (to / "results").mkdir(parents=True, exist_ok=True)
     (to / "results" / "recipe.json").write_text(json.dumps(rows, indent=1) + "\n")
     (to / "RECIPE.md").write_text(table(rows))
-
-
-def _records(out: Path) -> list[tuple[str, RunRecord]]:
-    return [(folder.name, record) for folder in sorted(out.iterdir()) for record in read_records(folder)]
 
 
 def summary(name: str, record: RunRecord) -> dict[str, object]:
     """Return what a reader needs to judge or repeat a run."""
     facts = record.model_dump(mode="json", by_alias=True)
     kept = ("key", "status", "backbone", "head", "seed", "weights", "data", "image", "split", "metrics",
-            "baselines", "cost", "recipe", "precision", "best_epoch", "environment", "started")  # fmt: skip
+            "baselines", "recipe", "precision", "best_epoch", "environment", "started")  # fmt: skip
     return {"name": name, **{field: facts[field] for field in kept}}
 
 

@@ -78,6 +78,8 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
     folds = fold_data(source, pictures, splits)
     device = find_device(executor, config.device)
     geometry = pictures.geometry
+    if config.weights != "none":
+        observer.note("looking for pretrained weights")
     weights = find_weights(executor, config.backbones, config.weights, geometry.channels, geometry.size)
     return make_plan(config, names, folds, device, weights)
 
