@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,11 +22,12 @@ from quadzoo.records import RunRecord
 from quadzoo.report.leaderboard import Leaderboard
 from quadzoo.report.tables import caption, cells, headings, to_json
 
+_SECONDS_A_LINE = 60  # where no bar can move, in a log
 _ESSENTIAL = 7  # columns that even a narrow terminal shows
 
 
 class Display:
-    """Hears how a bench goes and shows it on stderr: bars on a terminal, a line a run elsewhere."""
+    """Hears how a bench goes and shows it on stderr: bars on a terminal, now and then a line elsewhere."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -43,6 +46,7 @@ class Display:
         self._total: TaskID | None = None
         self._count = 0
         self._ended = 0
+        self._last_line = time.monotonic()
         self.failed = 0
 
     def __enter__(self) -> Self:
@@ -58,6 +62,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """Print one line."""
+        self._last_line = time.monotonic()
         self._console.print(Text(f"quadzoo: {' '.join(text.split())}"), soft_wrap=True)
 
     def counting(self, what: str, total: int) -> Callable[[int], None]:
@@ -99,6 +104,10 @@ class Display:
         self._progress.update(self._tasks[run.key], completed=share, score=score)
         self._shares[run.key] = share
         self._move_total()
+        if not self._console.is_terminal and time.monotonic() - self._last_line > _SECONDS_A_LINE:
+            (task,) = (task for task in self._progress.tasks if task.id == self._tasks[run.key])
+            left = "" if task.time_remaining is None else f", {timedelta(seconds=task.time_remaining)} left"
+            self.note(f"{run.title}: {share:.0%}{left} {score}")
 
     def ended(self, run: RunPlan, record: RunRecord) -> None:
         """Print how a run ended."""
