@@ -77,7 +77,10 @@ class Failure(_Part):
 
 
 class Environment(_Part):
-    """Where it ran; ``plugins`` maps the distributions of backbone and head to their versions."""
+    """Where it ran; ``plugins`` maps the distributions of backbone and head to their versions.
+
+    ``libraries`` does the same for what the built-in backbones and the training come from.
+    """
 
     quadzoo: str
     torch: str
@@ -86,6 +89,7 @@ class Environment(_Part):
     device_name: str
     threads: int
     plugins: dict[str, str]
+    libraries: dict[str, str]
 
 
 class RunRecord(_Part):

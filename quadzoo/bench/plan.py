@@ -36,6 +36,8 @@ from quadzoo.records import (
 from quadzoo.registry.catalogue import Catalogue, Entry
 from quadzoo.registry.specs import BackboneSpec, HeadSpec, TargetInfo
 
+_LIBRARIES = ("torchvision", "timm", "pytorch-lightning")
+
 Precision = Literal["32", "bf16"]
 
 
@@ -235,6 +237,7 @@ def record_of(
             device_name=run.device.name,
             threads=run.threads,
             plugins={part["distribution"]: part["version"] for part in run.provenance.values()},
+            libraries={name: version(name) for name in _LIBRARIES},
         ),
         files=files or {},
         error=error,

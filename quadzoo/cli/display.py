@@ -81,7 +81,7 @@ class Display:
         first = plan.runs[0]
         done = f", {len(plan.done)} done already" if plan.done else ""
         self.note(
-            f"{len(plan.runs)} runs{done}; {first.device.name} "
+            f"{len(plan.runs)} run{'s' * (len(plan.runs) > 1)}{done}; {first.device.name} "
             f"({first.device.kind}, precision {first.precision})"
         )
         for run in {run.backbone: run for run in plan.runs}.values():

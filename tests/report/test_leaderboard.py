@@ -49,7 +49,7 @@ def record(key: str, val: float | None, test: float | None = None, **changes: An
         "best_epoch": 1,
         "history": [],
         "environment": {"quadzoo": "0", "torch": "0", "python": "3", "device": "cpu", "device_name": "c",
-                        "threads": 1, "plugins": {"quadzoo": "0"}},
+                        "threads": 1, "plugins": {"quadzoo": "0"}, "libraries": {}},
         "files": {},
         "error": Failure(type="NonFiniteLoss", message="is nan | <b>", traceback="") if val is None else None,
         "started": datetime.now(UTC),
