@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import cast
 
 from quadzoo.bench.executor import Child, Executor, Tell
 from quadzoo.bench.plan import Device, Weights
+from quadzoo.data.cache import Geometry
 from quadzoo.errors import ConfigError, QuadzooError, WeightsError
 
 _PATIENCE = 10.0  # seconds from asking for weights to having them, with --weights auto
@@ -36,19 +37,24 @@ def find_weights(
     executor: Executor,
     backbones: Iterable[str],
     wanted: str,
-    in_channels: int,
-    image_size: tuple[int, int],
+    geometry: Geometry,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Weights]:
     """Decide what each backbone starts from, asking for several at once.
 
-    ``wanted`` is auto, pretrained or none. Raises WeightsError when ``pretrained`` cannot be had.
+    ``wanted`` is auto, pretrained or none; ``advance`` is told how many more are answered. Raises
+    WeightsError when ``pretrained`` cannot be had.
     """
     if wanted == "none":
         return {name: Weights("none", "asked for") for name in backbones}
+    advance(0)
     ask = partial(_ask, executor, patience=_PATIENCE if wanted == "auto" else _LONG)
-    questions = [(name, in_channels, image_size) for name in backbones]
+    questions = [(name, geometry.channels, geometry.size) for name in backbones]
+    answers: dict[str, Weights] = {}
     with ThreadPoolExecutor(4) as pool:
-        answers = dict(zip(backbones, pool.map(ask, questions), strict=True))
+        for name, weights in zip(backbones, pool.map(ask, questions), strict=True):
+            answers[name] = weights
+            advance(1)
     if wanted == "pretrained":
         for name, weights in answers.items():
             if weights.kind != "pretrained":

@@ -36,7 +36,7 @@ class Observer(Protocol):
         """Hear one line worth knowing."""
 
     def counting(self, what: str, total: int) -> Callable[[int], None]:
-        """Return a function that is told how many more of ``total`` pictures are done."""
+        """Return a function that is told how many more of ``total`` things are done."""
 
     def planned(self, plan: Plan) -> None:
         """Hear what will run."""
@@ -77,10 +77,8 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
     )
     folds = fold_data(source, pictures, splits)
     device = find_device(executor, config.device)
-    geometry = pictures.geometry
-    if config.weights != "none":
-        observer.note("looking for pretrained weights")
-    weights = find_weights(executor, config.backbones, config.weights, geometry.channels, geometry.size)
+    asked = observer.counting("looking for pretrained weights", len(config.backbones))
+    weights = find_weights(executor, config.backbones, config.weights, pictures.geometry, asked)
     return make_plan(config, names, folds, device, weights)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 from collections.abc import Callable
@@ -68,10 +67,12 @@ class Display:
     def counting(self, what: str, total: int) -> Callable[[int], None]:
         """Return a function that moves a bar, which is only seen while it moves."""
         task = self._progress.add_task(what, total=total, score="", visible=False)
-        done = itertools.count(1)
+        done = 0
 
         def advance(n: int) -> None:
-            self._progress.update(task, advance=n, visible=next(done) < total)
+            nonlocal done
+            done += n
+            self._progress.update(task, completed=done, visible=done < total)
 
         return advance
 

@@ -127,10 +127,12 @@ def _decode_all(
     advance: Callable[[int], None],
 ) -> None:  # fmt: skip
     def look(index: int) -> _Seen:
-        advance(1)
         return _look(_decode(source, index, strict=True))
 
-    seen = list(_parallel(look, range(len(source))))
+    seen = []
+    for one in _parallel(look, range(len(source))):
+        seen.append(one)
+        advance(1)
     geometry = _geometry(seen, wanted)
     partial_file = array_file.with_suffix(f".{os.getpid()}.partial")
     try:
