@@ -12,14 +12,19 @@ from quadzoo.cli.list import list_
 from quadzoo.errors import QuadzooError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(__version__, prog_name="quadzoo")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> int:
     """Which backbone should read numbers off my pictures?
 
     `quadzoo bench` trains every backbone × head × seed on the same pictures and ranks them in a
     leaderboard; `quadzoo list` shows what can be asked for.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        return 2
+    return 0
 
 
 cli.add_command(bench)
@@ -34,9 +39,6 @@ def main(arguments: list[str] | None = None) -> None:
 def _status(arguments: list[str] | None) -> int:
     try:
         status = cli.main(arguments, prog_name="quadzoo", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
-        return 2
     except click.ClickException as error:
         return _complain(error.format_message())
     except QuadzooError as error:

@@ -11,43 +11,48 @@ if TYPE_CHECKING:
     from quadzoo.bench.config import BenchConfig
 
 
-class Names(click.ParamType[tuple[str, ...]]):
-    """Names separated by commas."""
-
-    name = "A,B,..."
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """Split at commas; an empty name is an error."""
-        if isinstance(value, tuple):
-            return value
-        names = tuple(name.strip() for name in value.split(","))
-        if not all(names):
-            self.fail(f"{value!r} has an empty name between its commas", param, ctx)
-        return names
+def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Split at commas; an empty name is an error."""
+    if value is None:
+        return None
+    names = tuple(name.strip() for name in value.split(","))
+    if not all(names):
+        raise click.BadParameter(f"{value!r} has an empty name between its commas")
+    return names
 
 
-class Seeds(Names):
-    """Whole numbers separated by commas."""
-
-    name = "0,1,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Split at commas and read each as a whole number."""
-        try:
-            return tuple(int(name) for name in super().convert(value, param, ctx))
-        except ValueError:
-            self.fail(f"{value!r} is not a list of whole numbers", param, ctx)
+def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    """Split at commas and read each as a whole number."""
+    try:
+        return tuple(int(name) for name in _names(context, parameter, value) or ())
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a list of whole numbers") from error
 
 
 @click.command()
 @click.option(
-    "--backbones", type=Names(), default="resnet50", show_default=True, help="See `quadzoo list backbones`."
+    "--backbones",
+    callback=_names,
+    metavar="A,B,...",
+    default="resnet50",
+    show_default=True,
+    help="See `quadzoo list backbones`.",
 )
-@click.option("--heads", type=Names(), default="mlp", show_default=True, help="See `quadzoo list heads`.")
 @click.option(
-    "--seeds", type=Seeds(), default="0", show_default=True, help="One run of each combination per seed."
+    "--heads",
+    callback=_names,
+    metavar="A,B,...",
+    default="mlp",
+    show_default=True,
+    help="See `quadzoo list heads`.",
+)
+@click.option(
+    "--seeds",
+    callback=_seeds,
+    metavar="0,1,...",
+    default="0",
+    show_default=True,
+    help="One run of each combination per seed.",
 )
 @click.option(
     "--data",
@@ -56,7 +61,7 @@ class Seeds(Names):
     help="`quadratic` draws 2,000 equations; a folder in the published layout; or a CSV file.",
 )
 @click.option("--images", type=click.Path(path_type=Path), help="The folder of a CSV's pictures.")
-@click.option("--targets", type=Names(), help="The CSV's columns to predict.")
+@click.option("--targets", callback=_names, metavar="A,B,...", help="The CSV's columns to predict.")
 @click.option(
     "--id-column", help="The CSV's column with the pictures' names, with or without suffix.  [default: id]"
 )

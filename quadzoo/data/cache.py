@@ -24,14 +24,18 @@ from pydantic import TypeAdapter
 from quadzoo.data.sources import Source, cache_folder
 from quadzoo.errors import ConfigError, DataError
 
-# What OpenCV has to say of a broken picture stands in our own error, with its row.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+# What OpenCV has to say of a broken picture stands in our own error, with its row. Version 4 has the
+# function elsewhere than version 5; level 0 is silence.
+_set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+_set_log_level(0)
 
 _VERSION = 1  # of what this module makes of a picture; a change makes every cached file anew
 _LONGEST_SIDE = 224  # of `auto`
 _MULTIPLE = 8
 _SMALLEST_SIDE = 32
 _LEAST_ENLARGEMENT = 1.25  # below it resampling blurs more than it shows
+
+_JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -179,15 +183,14 @@ def _unreadable(source: Source, index: int, why: str) -> DataError:
 def _decode(source: Source, index: int, *, strict: bool) -> np.ndarray:
     """Return uint8 RGB (H, W, 3) or grey (H, W); transparent parts show white."""
     content = source.paths[index].read_bytes()
-    if strict and content[:2] == b"\xff\xd8":
-        # OpenCV turns the missing part of a cut-off JPEG grey without a word; Pillow says so.
+    if strict:
         try:
-            Image.open(io.BytesIO(content)).load()
-        except OSError as error:
+            _check_whole(content)
+        except (OSError, SyntaxError) as error:  # Pillow calls a broken PNG a syntax error
             raise _unreadable(source, index, str(error)) from error
     buffer = np.frombuffer(content, np.uint8)
     # Only IMREAD_COLOR heeds the rotation that a camera notes in a JPEG.
-    flags = cv2.IMREAD_COLOR if content[:2] == b"\xff\xd8" else cv2.IMREAD_UNCHANGED
+    flags = cv2.IMREAD_COLOR if content.startswith(_JPEG) else cv2.IMREAD_UNCHANGED
     try:
         picture = cv2.imdecode(buffer, flags) if len(buffer) else None
     except cv2.error as error:
@@ -205,6 +208,17 @@ def _decode(source: Source, index: int, *, strict: bool) -> np.ndarray:
         if picture.ndim == 3 and (picture == picture[:, :, :1]).all():
             picture = picture[:, :, 0]
     return np.ascontiguousarray(picture)
+
+
+def _check_whole(content: bytes) -> None:
+    """Raise OSError or SyntaxError for a cut-off JPEG or PNG.
+
+    OpenCV turns the missing part of a JPEG grey without a word; its libpng mutters on stderr.
+    """
+    if content.startswith(_JPEG):
+        Image.open(io.BytesIO(content)).load()
+    elif content.startswith(_PNG):
+        Image.open(io.BytesIO(content)).verify()
 
 
 def _look(picture: np.ndarray) -> _Seen:
