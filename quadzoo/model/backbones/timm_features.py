@@ -36,9 +36,10 @@ class TimmFeatures(nn.Module):
         self.register_buffer("mean", mean.view(-1, 1, 1), persistent=False)
         self.register_buffer("std", std.view(-1, 1, 1), persistent=False)
         problem: Exception | None = None
-        # As it is, then what patches of 16, strides of 32 and 64 and windows of 7 divide; a few
-        # architectures insist on pooling and come last.
-        for pooling, multiple in itertools.product(_POOLINGS, (1, 32, 64, 224)):
+        native = config.input_size[-1]
+        # As it is, then what patches of 16 and strides of 32 and 64 divide, then what it was made for; a
+        # few architectures insist on pooling and come last.
+        for pooling, multiple in itertools.product(_POOLINGS, (1, 32, 64, native)):
             height, width = (math.ceil(side / multiple) * multiple for side in image_size)
             sized: dict[str, Any] = {"img_size": (height, width)} if config.fixed_input_size else {}
             self.padding = (0, width - image_size[1], 0, height - image_size[0])
@@ -55,7 +56,7 @@ class TimmFeatures(nn.Module):
             problem = problem or ValueError("it would not see the picture's last rows or columns")
         raise ValueError(
             f"timm's {name} cannot take pictures of {image_size[0]}x{image_size[1]} pixels "
-            f"({problem}); try --image-size 224"
+            f"({problem}); try --image-size {native}"
         ) from problem
 
     def forward(self, pictures: Tensor) -> Tensor:
