@@ -48,6 +48,8 @@ def run(plan: RunPlan, tell: Tell) -> None:
     started = datetime.now(UTC)
     try:
         record = _run(plan, tell, started)
+    except BrokenPipeError:
+        raise  # the parent is gone, and with it the lock: this run is not ours to record any more
     except Exception as error:
         failure = Failure(type=type(error).__name__, message=str(error), traceback=traceback.format_exc())
         record = record_of(plan, started, error=failure)

@@ -94,6 +94,24 @@ def test_kill_and_resume(equations: Path, tmp_path: Path) -> None:
         assert cut[seed]["files"] == whole[seed]["files"]
 
 
+def test_a_killed_parent_leaves_no_record(equations: Path, tmp_path: Path) -> None:
+    """kill -9 of the parent alone: its child stops at the next word to it, and records nothing."""
+    arguments = command(
+        "bench", "--backbones", "tiny_cnn", "--epochs", "1000", "--weights", "none",
+        "--data", equations, "--out", tmp_path,
+    )  # fmt: skip
+    process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob("runs/*/run.log")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(2)
+    process.kill()
+    process.wait()
+    time.sleep(3)
+    assert records(tmp_path) == []
+    assert list(tmp_path.glob("runs/*/run.log"))
+
+
 def test_interrupt_keeps_what_is_finished(equations: Path, tmp_path: Path) -> None:
     arguments = command(
         "bench", "--backbones", "tiny_cnn", "--seeds", "0,1", "--epochs", "100", "--weights", "none",
