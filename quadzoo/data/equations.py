@@ -146,31 +146,28 @@ def _written(terms: list[tuple[int, str]]) -> Iterator[str]:
         first = False
 
 
-def _roots(a: int, b: int, c: int) -> tuple[float, float]:
-    """Return both real roots, the larger first; the discriminant must be positive."""
-    spread = sqrt(b * b - 4 * a * c)
-    return (-b + spread) / (2 * a), (-b - spread) / (2 * a)
+def _unfactored(a: int, b: int, c: int, text: str) -> Equation | None:
+    """Return the equation with its roots, the larger first; None without two real ones."""
+    discriminant = b * b - 4 * a * c
+    if discriminant <= 0:
+        return None
+    spread = sqrt(discriminant)
+    return Equation(a, b, c, ((-b + spread) / (2 * a), (-b - spread) / (2 * a)), text)
 
 
 def _standard(rng: random.Random) -> Equation | None:
     a, b, c = rng.randint(1, 5), rng.randint(-5, 10), rng.randint(-10, 15)
-    if b * b <= 4 * a * c:
-        return None
-    return Equation(a, b, c, _roots(a, b, c), f"{_terms([(a, 'x²'), (b, 'x'), (c, '')])} = 0")
+    return _unfactored(a, b, c, f"{_terms([(a, 'x²'), (b, 'x'), (c, '')])} = 0")
 
 
 def _constant_moved(rng: random.Random) -> Equation | None:
     a, b, c = rng.randint(10, 20), rng.randint(-25, 25), rng.randint(-100, 10)
-    if b * b <= 4 * a * c:
-        return None
-    return Equation(a, b, c, _roots(a, b, c), f"{_terms([(a, 'x²'), (b, 'x')])} = {-c}")
+    return _unfactored(a, b, c, f"{_terms([(a, 'x²'), (b, 'x')])} = {-c}")
 
 
 def _square_moved(rng: random.Random) -> Equation | None:
     a, b, c = rng.randint(3, 16), rng.randint(-16, 96), rng.randint(-9, 81)
-    if b * b <= 4 * a * c:
-        return None
-    return Equation(a, b, c, _roots(a, b, c), f"{_terms([(b, 'x'), (c, '')])} = -{a}x²")
+    return _unfactored(a, b, c, f"{_terms([(b, 'x'), (c, '')])} = -{a}x²")
 
 
 def _factored(rng: random.Random) -> Equation | None:

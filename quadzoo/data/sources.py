@@ -113,8 +113,6 @@ def _read(table: Path, name: str, request: DataRequest) -> Source:
     images, targets, group_column = request.images, request.targets, request.group_column
     assert images is not None
     assert targets
-    # The csv module, not pandas: an id must stay the text that was written (001, 1e5, NA), and a row
-    # with a cell too many must be an error, not a shift of the columns.
     _check_names(targets)
     header, rows = _rows(table)
     id_index = _column(table, header, request.id_column or "id", "--id-column")
@@ -162,6 +160,8 @@ def _rows(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         text = table.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{table}: cannot be read as UTF-8 text ({error})") from error
+    # The csv module, not pandas: an id must stay the text that was written (001, 1e5, NA), and a row
+    # with a cell too many must be an error, not a shift of the columns.
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)

@@ -86,6 +86,11 @@ def test_a_size_that_cannot_be_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         build("convnext_atto", 1, (32, 200))
 
 
+def test_missing_weights_are_not_blamed_on_the_size() -> None:
+    with pytest.raises(ValueError, match="timm has no pretrained weights for botnet50ts_256"):
+        build("timm/botnet50ts_256", 3, (64, 64), pretrained=True)
+
+
 def test_timm_names_are_timms_own() -> None:
     import timm
 

@@ -30,6 +30,8 @@ class TimmFeatures(nn.Module):
     def __init__(self, name: str, pretrained: bool, in_channels: int, image_size: tuple[int, int]) -> None:
         super().__init__()
         config: Any = timm.get_pretrained_cfg(name)
+        if pretrained and not config.has_weights:
+            raise ValueError(f"timm has no pretrained weights for {name}")
         mean, std = torch.tensor(config.mean), torch.tensor(config.std)
         if in_channels != 3:
             mean, std = mean.mean().repeat(in_channels), std.mean().repeat(in_channels)
