@@ -22,13 +22,17 @@ from quadzoo.records import RunRecord, read_records
 
 HERE = Path(__file__).parent
 DEFAULT = Recipe()
+STILL = Recipe(augment="none")
 RECIPES = {
     "default": DEFAULT,
-    "tutorial (Adam, StepLR)": Recipe(optimizer="adam", lr=1e-3, schedule="step", gradient_clip=None),
-    "default, lr / 2": DEFAULT.model_copy(update={"lr": DEFAULT.lr / 2}),
-    "default, lr x 2": DEFAULT.model_copy(update={"lr": DEFAULT.lr * 2}),
-    "default, no clipping": DEFAULT.model_copy(update={"gradient_clip": None}),
-    "default, no weight decay": DEFAULT.model_copy(update={"weight_decay": 0.0}),
+    "no augmentation": STILL,
+    "tutorial (Adam, StepLR)": Recipe(
+        optimizer="adam", lr=1e-3, schedule="step", gradient_clip=None, augment="none"
+    ),
+    "no augmentation, lr / 2": STILL.model_copy(update={"lr": DEFAULT.lr / 2}),
+    "no augmentation, lr x 2": STILL.model_copy(update={"lr": DEFAULT.lr * 2}),
+    "no augmentation, no clipping": STILL.model_copy(update={"gradient_clip": None}),
+    "no augmentation, no weight decay": STILL.model_copy(update={"weight_decay": 0.0}),
 }
 
 

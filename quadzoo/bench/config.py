@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from quadzoo.data.geometry import Resize
 from quadzoo.data.sources import DataRequest
 from quadzoo.model.recipe import Recipe
 
@@ -30,6 +31,7 @@ class BenchConfig(BaseModel):
     folds: int = Field(default=1, ge=1)
     group_column: str | None = None
     image_size: str = "auto"
+    resize: Resize = "letterbox"
     recipe: Recipe = Recipe()
     weights: Literal["auto", "pretrained", "none"] = "auto"
     precision: Literal["auto", "32", "bf16"] = "auto"

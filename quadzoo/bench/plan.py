@@ -6,7 +6,7 @@ import itertools
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import quadzoo
 from quadzoo.bench.config import BenchConfig
 from quadzoo.bench.scores import baselines
-from quadzoo.data.cache import Pictures, describe
+from quadzoo.data.cache import Pictures
 from quadzoo.data.sources import Source
 from quadzoo.data.splits import Split
 from quadzoo.data.targets import target_info
@@ -170,7 +170,7 @@ def _keys(parts: _Parts, recipe: Recipe, data: FoldData, seed: int) -> tuple[str
     """Return the combination's key, which all its seeds and folds share, and the run's own."""
     ingredients: dict[str, Any] = {
         "data": data.pictures.hash,
-        "image": describe(data.pictures.geometry),
+        "image": asdict(data.pictures.geometry),
         "split": data.split.hash,
         "plugins": parts.provenance,
         "weights": parts.weights.kind,
@@ -206,7 +206,7 @@ def record_of(
         data=DataFacts(
             name=data.name, hash=data.pictures.hash, n=len(data.ids), duplicates=data.pictures.duplicates
         ),
-        image=describe(data.pictures.geometry),
+        image=asdict(data.pictures.geometry),
         split=SplitFacts(
             name=split.name,
             hash=split.hash,

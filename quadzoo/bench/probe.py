@@ -13,7 +13,7 @@ from typing import cast
 
 from quadzoo.bench.executor import Child, Executor, Tell
 from quadzoo.bench.plan import Device, Weights
-from quadzoo.data.cache import Geometry
+from quadzoo.data.geometry import Geometry
 from quadzoo.errors import ConfigError, QuadzooError, WeightsError
 
 _PATIENCE = 10.0  # seconds from asking for weights to having them, with --weights auto

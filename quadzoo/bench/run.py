@@ -141,7 +141,7 @@ def _cost(module: RegressionModule, trainer: pl.Trainer, datamodule: PictureData
     device = trainer.strategy.root_device
     on_gpu = device.type == "cuda"
     module.to(device).eval()
-    picture = datamodule.pictures[:1].permute(0, 3, 1, 2).to(device)
+    picture = datamodule.pictures[torch.tensor([0])].permute(0, 3, 1, 2).to(device)
     seconds = []
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
         with FlopCounterMode(display=False) as counter:

@@ -16,7 +16,7 @@ from quadzoo.bench.config import BenchConfig
 from quadzoo.bench.executor import Child, Executor, wait_for_any
 from quadzoo.bench.plan import Plan, RunPlan, fold_data, make_plan, record_of
 from quadzoo.bench.probe import find_device, find_weights
-from quadzoo.data.cache import prepare
+from quadzoo.data.cache import in_use, prepare
 from quadzoo.data.sources import N_DRAWN, open_source
 from quadzoo.data.splits import make_splits
 from quadzoo.errors import ConfigError
@@ -71,7 +71,8 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
         names.heads[head]
     _check_out(config.out)
     source = open_source(config.request, observer.counting("drawing equations", N_DRAWN))
-    pictures = prepare(source, config.image_size, observer.counting("decoding pictures", len(source)))
+    decoding = observer.counting("decoding pictures", len(source))
+    pictures = prepare(source, config.image_size, config.resize, decoding)
     splits = make_splits(
         config.split, source.ids, pictures.pixels, folds=config.folds, group_values=source.group_values
     )
@@ -100,10 +101,11 @@ def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leader
     """
     plan = plan_bench(config, executor, observer)
     observer.planned(plan)
+    data = plan.runs[0].data
     try:
-        _run_all(plan, config, executor, observer)
+        with in_use(data.pictures):
+            _run_all(plan, config, executor, observer)
     finally:
-        data = plan.runs[0].data
         board = leaderboard(config.out, data.pictures.hash, data.split.hash)
         write_tables(config.out, board)
     return board

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from quadzoo.bench.config import BenchConfig
 
 
-def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+def names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     """Split at commas; an empty name is an error."""
     if value is None:
         return None
@@ -24,7 +24,7 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
 def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
     """Split at commas and read each as a whole number."""
     try:
-        return tuple(int(name) for name in _names(context, parameter, value) or ())
+        return tuple(int(name) for name in names(context, parameter, value) or ())
     except ValueError as error:
         raise click.BadParameter(f"{value!r} is not a list of whole numbers") from error
 
@@ -32,7 +32,7 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 @click.command()
 @click.option(
     "--backbones",
-    callback=_names,
+    callback=names,
     metavar="A,B,...",
     default="resnet50",
     show_default=True,
@@ -40,7 +40,7 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 )
 @click.option(
     "--heads",
-    callback=_names,
+    callback=names,
     metavar="A,B,...",
     default="mlp",
     show_default=True,
@@ -61,7 +61,7 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     help="`quadratic` draws 2,000 equations; a folder in the published layout; or a CSV file.",
 )
 @click.option("--images", type=click.Path(path_type=Path), help="The folder of a CSV's pictures.")
-@click.option("--targets", callback=_names, metavar="A,B,...", help="The CSV's columns to predict.")
+@click.option("--targets", callback=names, metavar="A,B,...", help="The CSV's columns to predict.")
 @click.option(
     "--id-column", help="The CSV's column with the pictures' names, with or without suffix.  [default: id]"
 )
@@ -85,6 +85,19 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     default="auto",
     show_default=True,
     help="`auto` cuts the border all pictures share and caps the long side; HxW or N fits them in.",
+)
+@click.option(
+    "--resize",
+    type=click.Choice(["letterbox", "stretch"]),
+    default="letterbox",
+    show_default=True,
+    help="`letterbox` keeps each picture's aspect; `stretch` fills the size with it.",
+)
+@click.option(
+    "--augment",
+    type=click.Choice(["none", "shift", "photo"]),
+    help="Change training pictures a little: `shift` moves and scales, `photo` also changes light and colour."
+    "  [default: shift]",
 )
 @click.option("--epochs", type=click.IntRange(1), help="[default: 20]")
 @click.option("--batch-size", type=click.IntRange(1), help="[default: 32]")
@@ -144,7 +157,7 @@ def _config(flags: dict[str, Any]) -> BenchConfig:
     from quadzoo.bench.config import BenchConfig
     from quadzoo.errors import ConfigError
 
-    recipe = {name: flags.pop(name) for name in ("epochs", "batch_size", "lr")}
+    recipe = {name: flags.pop(name) for name in ("epochs", "batch_size", "lr", "augment")}
     given = {name: value for name, value in recipe.items() if value is not None}
     try:
         return BenchConfig(**flags, recipe=given)

@@ -1,63 +1,47 @@
-"""Decode every picture once, to one uint8 file that all runs map."""
+"""Decode every picture once, to one uint8 file that all runs read."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-import io
 import json
-import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import cv2
 import numpy as np
-from filelock import FileLock
-from numpy.lib.format import open_memmap
-from PIL import Image
-from pydantic import TypeAdapter
+from numpy.lib import format as npy
+from pydantic import BaseModel, ValidationError
 
-from quadzoo.data.sources import Source, cache_folder
-from quadzoo.errors import ConfigError, DataError
+from quadzoo.data.decoding import Decoded, Undecodable, decode
+from quadzoo.data.geometry import (
+    Geometry,
+    Look,
+    Resize,
+    Survey,
+    choose_geometry,
+    fit,
+    look,
+    parse_image_size,
+)
+from quadzoo.data.sources import Source, cache_folder, drawn_folder
+from quadzoo.errors import DataError
 
-# What OpenCV has to say of a broken picture stands in our own error, with its row. Version 4 has the
-# function elsewhere than version 5; level 0 is silence.
-_set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
-_set_log_level(0)
-
-_VERSION = 1  # of what this module makes of a picture; a change makes every cached file anew
-_LONGEST_SIDE = 224  # of `auto`
-_MULTIPLE = 8
-_SMALLEST_SIDE = 32
-_LEAST_ENLARGEMENT = 1.25  # below it resampling blurs more than it shows
-
-_JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
+_VERSION = 2  # of what is made of a picture; a change makes every cached file anew
+_WINDOW = 256  # pictures under way at once: memory does not grow with the data
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """What was done to every picture; all numbers in pixels.
-
-    ``crop`` (top, left, bottom, right) was cut out, where every picture has the size and a constant border;
-    it was scaled by one factor for both sides, by at most ``max_scale``, and centred on a canvas of ``size``
-    (H, W) filled with ``fill``. ``channels`` is 1 where all pictures are grey, else 3 (RGB).
-    """
-
-    size: tuple[int, int]
-    channels: int
-    crop: tuple[int, int, int, int] | None
-    max_scale: float | None
-    fill: tuple[int, int, int]
-
-
-_GEOMETRY = TypeAdapter(Geometry)
+Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -79,229 +63,205 @@ class Pictures:
         return len(self.pixels) - len(np.unique(self.pixels))
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """What one look at a decoded picture tells."""
+class _Facts(BaseModel):
+    """What stands beside a cached file."""
 
-    shape: tuple[int, int]
-    grey: bool
-    digest: str
-    corner: tuple[int, int, int]
-    ink: tuple[int, int, int, int] | None
+    name: str
+    geometry: Geometry
+    digests: str  # 64 hexadecimal digits a picture
 
 
-def parse_image_size(text: str) -> tuple[int, int] | None:
-    """Return (H, W) of ``HxW`` or ``N``, and None for ``auto``. Raises ConfigError for anything else."""
-    if text == "auto":
-        return None
-    sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() and 8 <= int(side) <= 4096 for side in sides):
-        raise ConfigError(
-            f"--image-size {text!r}: say auto, one side (224) or height x width (32x200), 8 to 4096 pixels"
-        )
-    return int(sides[0]), int(sides[-1])
-
-
-def prepare(source: Source, image_size: str, advance: Callable[[int], None] = lambda _: None) -> Pictures:
+def prepare(
+    source: Source, image_size: str, resize: Resize = "letterbox", advance: Advance = lambda _: None
+) -> Pictures:
     """Return the source's pictures at one size, from the cache where their bytes are known.
 
     ``image_size`` is ``auto``, ``HxW`` or ``N``. ``advance`` is told the number of pictures as they are
     decoded. Raises DataError, naming table and row, for a picture that cannot be read.
     """
     wanted = parse_image_size(image_size)
-    files = hashlib.sha256(f"{_VERSION} {wanted}".encode())
-    for digest in _parallel(partial(_file_digest, source), range(len(source))):
-        files.update(digest)
+    content = hashlib.sha256(f"{_VERSION} {wanted} {resize}".encode())
+    for digest in parallel(partial(_file_digest, source), range(len(source))):
+        content.update(digest)
     folder = cache_folder() / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
-    key = files.hexdigest()[:24]
-    array_file, facts_file = folder / f"{key}.npy", folder / f"{key}.json"
-    # The lock's file stays: to delete it could let two processes in.
-    with FileLock(folder / f"{key}.lock"):
-        if not (array_file.exists() and facts_file.exists()):
-            _decode_all(source, wanted, array_file, facts_file, advance)
-    facts = json.loads(facts_file.read_text())
-    _, pixels = np.unique(np.array(facts["digests"]), return_inverse=True)
-    geometry = _GEOMETRY.validate_python(facts["geometry"])
-    return Pictures(array_file, geometry, pixels, _data_hash(source, facts["digests"]))
+    array_file = folder / f"{content.hexdigest()[:24]}.npy"
+    if not _facts_file(array_file).exists():
+        with _locked(array_file, fcntl.LOCK_EX):
+            if not _facts_file(array_file).exists():  # another process may have been at it
+                _make(source, wanted, resize, array_file, advance)
+    facts = _Facts.model_validate_json(_facts_file(array_file).read_bytes())
+    os.utime(_facts_file(array_file))  # tells when it was last used
+    survey = Survey(digests=bytearray.fromhex(facts.digests))
+    return Pictures(array_file, facts.geometry, survey.pixels, _data_hash(source, facts.digests))
 
 
-def _decode_all(
-    source: Source, wanted: tuple[int, int] | None, array_file: Path, facts_file: Path,
-    advance: Callable[[int], None],
-) -> None:  # fmt: skip
-    def look(index: int) -> _Seen:
-        return _look(_decode(source, index, strict=True))
+def survey_pictures(
+    source: Source, advance: Advance, on_unreadable: Callable[[int, str], None] | None = None
+) -> Survey:
+    """Look at every picture.
 
-    seen = []
-    for one in _parallel(look, range(len(source))):
-        seen.append(one)
+    An unreadable one is told to ``on_unreadable`` by its position and left out; without that function it
+    raises DataError.
+    """
+
+    def one(index: int) -> Look | str:
+        try:
+            return look(_decode(source, index))
+        except DataError as error:
+            if on_unreadable is None:
+                raise
+            return str(error)
+
+    survey = Survey()
+    for index, seen in enumerate(parallel(one, range(len(source)))):
+        if isinstance(seen, Look):
+            survey.add(seen)
+        elif on_unreadable:
+            on_unreadable(index, seen)
         advance(1)
-    geometry = _geometry(seen, wanted)
+    return survey
+
+
+def _make(
+    source: Source, wanted: tuple[int, int] | None, resize: Resize, array_file: Path, advance: Advance
+) -> None:
+    survey = survey_pictures(source, advance)
+    geometry = choose_geometry(survey, wanted, resize)
+
+    def fitted(index: int) -> bytes:
+        return fit(_decode(source, index).pixels, geometry).tobytes()
+
     partial_file = array_file.with_suffix(f".{os.getpid()}.partial")
     try:
-        shape = (len(source), *geometry.size, geometry.channels)
-        array = open_memmap(partial_file, mode="w+", dtype=np.uint8, shape=shape)
-
-        def fill(index: int) -> None:
-            array[index] = _fit(_decode(source, index, strict=False), geometry)
-
-        for _ in _parallel(fill, range(len(source))):
-            pass
-        array.flush()
+        # Written, not mapped: the pages of a map count as this process's memory.
+        with partial_file.open("wb") as file:
+            shape = (len(source), *geometry.size, geometry.channels)
+            npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            for content in parallel(fitted, range(len(source))):
+                file.write(content)
         os.replace(partial_file, array_file)
+        facts = _Facts(name=source.name, geometry=geometry, digests=survey.digests.hex())
+        partial_file.write_text(facts.model_dump_json())
+        os.replace(partial_file, _facts_file(array_file))
+    except OSError as error:
+        raise DataError(f"cache folder {array_file.parent}: {error}; QUADZOO_CACHE_DIR moves it") from error
     finally:
         partial_file.unlink(missing_ok=True)
-    facts = {"geometry": asdict(geometry), "digests": [one.digest for one in seen]}
-    partial_facts = facts_file.with_suffix(f".{os.getpid()}.partial")
-    partial_facts.write_text(json.dumps(facts))
-    os.replace(partial_facts, facts_file)
 
 
-def _parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterable[Result]:
-    """Map in threads (OpenCV and hashlib release the interpreter's lock); the first error ends it."""
-    pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        yield from pool.map(work, items)
-    finally:
-        pool.shutdown(cancel_futures=True)
+def parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Map in threads (Pillow, OpenCV and hashlib release the interpreter's lock), a window at a time.
+
+    Results come in the order of the items; the first error ends it.
+    """
+    waiting = iter(items)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        under_way = deque(pool.submit(work, item) for item in islice(waiting, _WINDOW))
+        try:
+            while under_way:
+                result = under_way.popleft().result()
+                under_way.extend(pool.submit(work, item) for item in islice(waiting, 1))
+                yield result
+        finally:
+            for future in under_way:
+                future.cancel()
 
 
 def _file_digest(source: Source, index: int) -> bytes:
     try:
-        return hashlib.sha256(source.paths[index].read_bytes()).digest()
+        return hashlib.sha256(source.path(index).read_bytes()).digest()
     except OSError as error:
-        raise _unreadable(source, index, str(error)) from error
+        raise DataError(source.unreadable(index, str(error))) from error
 
 
-def _unreadable(source: Source, index: int, why: str) -> DataError:
-    return DataError(
-        f"{source.table}: row {source.rows[index]}: picture {source.paths[index]} is unreadable ({why})"
-    )
-
-
-def _decode(source: Source, index: int, *, strict: bool) -> np.ndarray:
-    """Return uint8 RGB (H, W, 3) or grey (H, W); transparent parts show white."""
-    content = source.paths[index].read_bytes()
-    if strict:
-        try:
-            _check_whole(content)
-        except (OSError, SyntaxError) as error:  # Pillow calls a broken PNG a syntax error
-            raise _unreadable(source, index, str(error)) from error
-    buffer = np.frombuffer(content, np.uint8)
-    # Only IMREAD_COLOR heeds the rotation that a camera notes in a JPEG.
-    flags = cv2.IMREAD_COLOR if content.startswith(_JPEG) else cv2.IMREAD_UNCHANGED
+def _decode(source: Source, index: int) -> Decoded:
     try:
-        picture = cv2.imdecode(buffer, flags) if len(buffer) else None
-    except cv2.error as error:
-        raise _unreadable(source, index, error.err) from error
-    if picture is None:
-        raise _unreadable(source, index, "not a picture that OpenCV can decode")
-    if picture.dtype != np.uint8:
-        scale = 255 / 65535 if picture.dtype == np.uint16 else 255.0  # float pictures reach from 0 to 1
-        picture = np.clip(np.rint(picture * scale), 0, 255).astype(np.uint8)
-    if picture.ndim == 3 and picture.shape[2] == 4:
-        alpha = picture[:, :, 3:].astype(np.float32) / 255
-        picture = np.rint(picture[:, :, :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    if picture.ndim == 3:
-        picture = picture[:, :, 0] if picture.shape[2] < 3 else picture[:, :, ::-1]
-        if picture.ndim == 3 and (picture == picture[:, :, :1]).all():
-            picture = picture[:, :, 0]
-    return np.ascontiguousarray(picture)
+        return decode(source.path(index).read_bytes())
+    except (OSError, Undecodable) as error:
+        raise DataError(source.unreadable(index, str(error))) from error
 
 
-def _check_whole(content: bytes) -> None:
-    """Raise OSError or SyntaxError for a cut-off JPEG or PNG.
-
-    OpenCV turns the missing part of a JPEG grey without a word; its libpng mutters on stderr.
-    """
-    if content.startswith(_JPEG):
-        Image.open(io.BytesIO(content)).load()
-    elif content.startswith(_PNG):
-        Image.open(io.BytesIO(content)).verify()
-
-
-def _look(picture: np.ndarray) -> _Seen:
-    grey = picture.ndim == 2
-    corner = picture[0, 0]
-    differs = picture != corner if grey else (picture != corner).any(axis=2)
-    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
-    return _Seen(
-        shape=(picture.shape[0], picture.shape[1]),
-        grey=grey,
-        digest=hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).hexdigest(),
-        corner=(int(corner),) * 3 if grey else (int(corner[0]), int(corner[1]), int(corner[2])),
-        ink=(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1) if len(rows) else None,
-    )
-
-
-def _geometry(seen: Sequence[_Seen], wanted: tuple[int, int] | None) -> Geometry:
-    """Find the constant border that all pictures share, without labels, and the canvas to put them on."""
-    one_colour = len({one.corner for one in seen}) == 1
-    one_shape = len({one.shape for one in seen}) == 1
-    height, width = (max(one.shape[axis] for one in seen) for axis in (0, 1))
-    boxes = [one.ink for one in seen if one.ink]
-    crop = None
-    if one_colour and one_shape and boxes:
-        top, left = (min(box[side] for box in boxes) for side in (0, 1))
-        bottom, right = (max(box[side] for box in boxes) for side in (2, 3))
-        crop = (top, left, bottom, right)
-    box_height, box_width = (crop[2] - crop[0], crop[3] - crop[1]) if crop else (height, width)
-    if wanted:
-        size = wanted
-        scale = min(size[0] / box_height, size[1] / box_width)
-        max_scale = 1.0 if one_shape and 1 <= scale < _LEAST_ENLARGEMENT else None
-    else:
-        scale = min(1.0, _LONGEST_SIDE / max(box_height, box_width))
-        size = (_rounded(box_height * scale), _rounded(box_width * scale))
-        max_scale = 1.0
-    if crop and max_scale == 1.0 and size[0] >= box_height and size[1] >= box_width:
-        # Room to spare shows more of the picture rather than fill.
-        top, bottom = _widen(crop[0], crop[2], size[0], height)
-        left, right = _widen(crop[1], crop[3], size[1], width)
-        crop = (top, left, bottom, right)
-    fill = seen[0].corner if one_colour else (0, 0, 0)
-    return Geometry(size, 1 if all(one.grey for one in seen) else 3, crop, max_scale, fill)
-
-
-def _rounded(side: float) -> int:
-    return max(_SMALLEST_SIDE, math.ceil(round(side, 6) / _MULTIPLE) * _MULTIPLE)
-
-
-def _widen(low: int, high: int, length: int, limit: int) -> tuple[int, int]:
-    length = min(length, limit)
-    start = min(max(0, low - (length - (high - low)) // 2), limit - length)
-    return start, start + length
-
-
-def _fit(picture: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Return uint8 (H, W, C): cropped, scaled with its aspect kept, centred on the canvas."""
-    if geometry.channels == 3 and picture.ndim == 2:
-        picture = np.repeat(picture[:, :, None], 3, axis=2)
-    if geometry.crop:
-        top, left, bottom, right = geometry.crop
-        picture = picture[top:bottom, left:right]
-    height, width = picture.shape[:2]
-    scale = min(geometry.size[0] / height, geometry.size[1] / width)
-    scale = min(scale, geometry.max_scale or scale)
-    if scale != 1:
-        scaled = (max(1, round(width * scale)), max(1, round(height * scale)))
-        picture = cv2.resize(picture, scaled, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-        height, width = picture.shape[:2]
-    canvas = np.empty((*geometry.size, geometry.channels), np.uint8)
-    canvas[:] = geometry.fill[: geometry.channels]
-    top, left = (geometry.size[0] - height) // 2, (geometry.size[1] - width) // 2
-    canvas[top : top + height, left : left + width] = picture.reshape(height, width, -1)
-    return canvas
-
-
-def _data_hash(source: Source, digests: list[str]) -> str:
+def _data_hash(source: Source, digests: str) -> str:
     content = hashlib.sha256(json.dumps([source.target_names, source.low, source.high]).encode())
-    content.update("".join(digests).encode())
+    content.update(digests.encode())
     content.update(np.ascontiguousarray(source.targets, "<f8").tobytes())
     return content.hexdigest()
 
 
-def describe(geometry: Geometry) -> dict[str, Any]:
-    """Return the geometry as plain data, for the record."""
-    return asdict(geometry)
+def _facts_file(array_file: Path) -> Path:
+    return array_file.with_suffix(".json")
+
+
+@contextmanager
+def _locked(array_file: Path, kind: int) -> Iterator[None]:
+    """Hold a lock beside a cached file. It ends with the process; its file stays, or two could hold it."""
+    with array_file.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, kind)
+        yield
+
+
+@contextmanager
+def in_use(pictures: Pictures) -> Iterator[None]:
+    """Keep ``clear`` away, in any number of processes at once. Raises DataError if it was first."""
+    with _locked(pictures.file, fcntl.LOCK_SH):
+        if not pictures.file.exists():
+            raise DataError(
+                f"{pictures.file}: the cache was cleared meanwhile; the same command makes it again"
+            )
+        yield
+
+
+@dataclass(frozen=True)
+class Cached:
+    """One thing in the cache; ``size`` is the (H, W, C) of its pictures, empty for what is not decoded."""
+
+    path: Path
+    name: str
+    pictures: int
+    size: tuple[int, ...]
+    bytes: int
+    last_used: datetime
+
+
+def contents() -> list[Cached]:
+    """Return what the cache holds, the latest used first."""
+    found = []
+    for facts_file in (cache_folder() / "pictures").glob("*.json"):
+        # Another process may clear, another version may have written it.
+        with suppress(FileNotFoundError, ValidationError):
+            facts = _Facts.model_validate_json(facts_file.read_bytes())
+            array_file = facts_file.with_suffix(".npy")
+            size = (*facts.geometry.size, facts.geometry.channels)
+            found.append(
+                _cached(array_file, facts.name, len(facts.digests) // 64, size, [array_file, facts_file])
+            )
+    drawn = drawn_folder()
+    if drawn.exists():
+        files = [path for path in drawn.rglob("*") if path.is_file()]
+        n = sum(path.suffix == ".png" for path in files)
+        found.append(_cached(drawn, "quadratic, as drawn", n, (), files))
+    return sorted(found, key=lambda one: one.last_used, reverse=True)
+
+
+def _cached(path: Path, name: str, n: int, size: tuple[int, ...], files: list[Path]) -> Cached:
+    facts = [file.stat() for file in files]
+    last_used = datetime.fromtimestamp(max(one.st_mtime for one in facts), UTC)
+    return Cached(path, name, n, size, sum(one.st_size for one in facts), last_used)
+
+
+def clear() -> int:
+    """Delete all that no bench is using; return how many sets of pictures are in use and stay."""
+    folder = cache_folder() / "pictures"
+    kept = 0
+    for key in sorted({path.name.split(".")[0] for path in folder.glob("*") if path.suffix != ".lock"}):
+        try:
+            with _locked(folder / f"{key}.npy", fcntl.LOCK_EX | fcntl.LOCK_NB):
+                # Also what a killed process left half made; facts first, since they vouch for the rest.
+                for path in sorted(folder.glob(f"{key}.*"), key=lambda one: one.suffix != ".json"):
+                    if path.suffix != ".lock":
+                        path.unlink()
+        except BlockingIOError:
+            kept += 1
+    shutil.rmtree(drawn_folder(), ignore_errors=True)
+    return kept

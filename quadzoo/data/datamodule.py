@@ -2,28 +2,66 @@
 
 from __future__ import annotations
 
+import math
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.lib import format as npy
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from quadzoo.data.splits import Split
+from quadzoo.errors import DataError
 
 Batch = tuple[Tensor, Tensor]
 """Pictures uint8 (B, C, H, W) in channels_last memory order, targets float32 (B, T) in the scaled unit."""
+
+_SLICE = 1024  # pictures on their way to a GPU
+
+
+class _PictureFile:
+    """A ``.npy`` file of uint8 (N, H, W, C), read a batch at a time.
+
+    Read, not mapped: the operating system caches the file either way, but the pages of a map count as this
+    process's memory, all of them after one epoch.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            npy.read_magic(file)
+            self.shape, _, _ = npy.read_array_header_1_0(file)
+            self._start = file.tell()
+        self._path = path
+        self._stride = math.prod(self.shape[1:])
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        batch = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        with self._path.open("rb", buffering=0) as file:
+            for picture, row in zip(batch, rows.tolist(), strict=True):
+                if os.preadv(file.fileno(), [picture], self._start + row * self._stride) < self._stride:
+                    raise DataError(f"{self._path} is cut off; `quadzoo data cache --clear`, then try again")
+        return torch.from_numpy(batch)
+
+    def to(self, device: torch.device) -> Tensor:
+        """Return all pictures on a device; no more than a slice of them lies in memory on the way."""
+        everything = torch.empty(self.shape, dtype=torch.uint8, device=device)
+        for start in range(0, self.shape[0], _SLICE):
+            rows = torch.arange(start, min(start + _SLICE, self.shape[0]))
+            everything[rows] = self[rows].to(device)
+        return everything
 
 
 class _Rows(Dataset[Batch]):
     """Some rows of the pictures, fetched a batch at a time."""
 
-    def __init__(self, pictures: Tensor, targets: Tensor, rows: np.ndarray) -> None:
+    def __init__(self, pictures: Tensor | _PictureFile, targets: Tensor, rows: np.ndarray) -> None:
         self.pictures = pictures
         self.targets = targets
-        self.rows = torch.from_numpy(np.ascontiguousarray(rows)).to(pictures.device)
+        self.rows = torch.from_numpy(np.ascontiguousarray(rows)).to(targets.device)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -40,15 +78,16 @@ def _as_it_is(batch: Any) -> Any:
 class PictureDataModule(pl.LightningDataModule):
     """Train, val, test and predict loaders over one file of decoded pictures.
 
-    ``pictures`` is a ``.npy`` of uint8 (N, H, W, C), which is mapped, not read; ``targets`` float (N, T)
-    in the scaled unit. Only training batches are shuffled, by ``seed``, and its last short batch is left
-    out; predict goes over all N pictures in order. On a GPU with room for it the whole set lies there.
+    ``pictures`` is a ``.npy`` of uint8 (N, H, W, C); ``targets`` float (N, T) in the scaled unit. Only
+    training batches are shuffled, by ``seed``, and the last short one is left out; predict goes over all N
+    pictures in order. On a GPU with room for it the whole set lies there.
     """
+
+    pictures: Tensor | _PictureFile
 
     def __init__(self, pictures: Path, targets: np.ndarray, split: Split, batch_size: int, seed: int) -> None:
         super().__init__()
-        # Mode "c" lets torch have the map without a warning: pages are shared until written to.
-        self.pictures = torch.from_numpy(np.load(pictures, mmap_mode="c"))
+        self.pictures = _PictureFile(pictures)
         self.targets = torch.from_numpy(targets.astype(np.float32))
         self.split = split
         self.batch_size = batch_size
@@ -57,10 +96,10 @@ class PictureDataModule(pl.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Move the pictures to the GPU when they take less than half of what is free there."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        if device.type != "cuda" or self.pictures.device == device:
+        if device.type != "cuda" or isinstance(self.pictures, Tensor):
             return
         free, _ = torch.cuda.mem_get_info(device)
-        if self.pictures.nbytes < free / 2:
+        if math.prod(self.pictures.shape) < free / 2:
             self.pictures, self.targets = self.pictures.to(device), self.targets.to(device)
 
     def train_dataloader(self) -> DataLoader[Batch]:

@@ -1,8 +1,9 @@
-"""Draw pictures of quadratic equations in the four published forms, and label them as published.
+"""Draw pictures of quadratic equations in the four published forms, label them, and read them again.
 
-The forms, and the range each is drawn from, are those of the published data set of 2,000 pictures. The
-factored form keeps the published convention: ``(x - r)(x - s) = 0`` is labelled b = r + s, the opposite
-of what multiplying out gives, so that a model can be compared with what was published.
+The forms, and the range each is drawn from, are those of the published data set of 2,000 pictures. There
+are two ways to label the factored form ``(x - r)(x - s) = 0``: ``published`` says b = r + s, as the
+published tables do, so that a model can be compared with what was published; ``true`` says b = -(r + s),
+which is what multiplying out gives. Pictures and all other labels are the same.
 """
 
 from __future__ import annotations
@@ -10,16 +11,21 @@ from __future__ import annotations
 import csv
 import os
 import random
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from math import sqrt
+from math import isclose, sqrt
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from quadzoo.errors import ConfigError
 
 DETAILS_CSV = "Quadratic Equation Full Details.csv"
 ROOTS_CSV = "Quadratic Roots and File Path only.csv"
@@ -30,17 +36,30 @@ HIGH = (20.0, 96.0, 600.0)
 
 _SIZE = (300, 100)
 _FONT_SIZE = 25
+_SIGNS = "0123456789x²+-=()"
+
+
+Labels = Literal["published", "true"]
 
 
 @dataclass(frozen=True)
 class Equation:
-    """One row of the table: the published labels, the roots and what is written in the picture."""
+    """What is written in a picture: a, b, c as multiplying out gives them, the roots, the text."""
 
     a: int
     b: int
     c: int
     roots: tuple[float, float]
     text: str
+
+    @property
+    def factored(self) -> bool:
+        """Whether it is written as ``(x - r)(x - s) = 0``."""
+        return self.text.startswith("(")
+
+    def labels(self, convention: Labels) -> tuple[int, int, int]:
+        """Return a, b, c as the tables label them."""
+        return self.a, -self.b if self.factored and convention == "published" else self.b, self.c
 
 
 def generate(n: int, seed: int) -> list[Equation]:
@@ -51,22 +70,30 @@ def generate(n: int, seed: int) -> list[Equation]:
 
 
 def _publishable(form: Callable[[random.Random], Equation | None], rng: random.Random) -> Equation:
-    """Draw until the equation has two real roots (or is factored) and labels in the published ranges."""
+    """Draw until there are two real roots (or it is factored) and labels of both kinds in the ranges."""
     while True:
         equation = form(rng)
         if equation and all(
             low <= value <= high
-            for low, value, high in zip(LOW, (equation.a, equation.b, equation.c), HIGH, strict=True)
+            for convention in ("published", "true")
+            for low, value, high in zip(LOW, equation.labels(convention), HIGH, strict=True)
         ):
             return equation
 
 
-def draw(text: str) -> Image.Image:
-    """Return the equation as a grey 300x100 picture, black on white, placed as the published ones are."""
+def draw(text: str, font: Path | None = None) -> Image.Image:
+    """Return the equation as a grey 300x100 picture, black on white, placed as the published ones are.
+
+    ``font`` is a TrueType or OpenType file; without one it is Pillow's own. Raises ConfigError for a font
+    that cannot be read or lacks one of the characters.
+    """
     picture = Image.new("L", _SIZE, 255)
     pen = ImageDraw.Draw(picture)
     x = (_SIZE[0] - 6 * len(text)) / 2 - 30
     y = 24.5
+    if font:
+        pen.text((x, y), text, font=_font_file(font), fill=0)
+        return picture
     # Pillow's own font lacks the raised 2: a smaller 2 stands for it.
     for index, part in enumerate(text.split("²")):
         if index:
@@ -77,11 +104,21 @@ def draw(text: str) -> Image.Image:
     return picture
 
 
-def write_folder(folder: Path, n: int, seed: int, advance: Callable[[int], None] = lambda _: None) -> None:
-    """Write ``n`` equations in the published layout: two tables and a folder of PNG pictures.
+def write_folder(
+    folder: Path,
+    n: int,
+    seed: int,
+    *,
+    font: Path | None = None,
+    labels: Labels = "published",
+    advance: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Write ``n`` equations in the published layout: two tables and a folder of 300x100 RGBA PNG pictures.
 
     The folder appears whole or not at all. ``advance`` is told the number of pictures as they are done.
+    Raises ConfigError for a font that cannot be used.
     """
+    draw(_SIGNS, font)  # complain before a folder is there
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -91,12 +128,13 @@ def write_folder(folder: Path, n: int, seed: int, advance: Callable[[int], None]
         names = [f"eqn_{index:0{width}d}" for index in range(n)]
 
         def save(name: str, equation: Equation) -> None:
-            draw(equation.text).save(partial / PICTURES / f"{name}.png", compress_level=1)
+            picture = draw(equation.text, font).convert("RGBA")
+            picture.save(partial / PICTURES / f"{name}.png", compress_level=1)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for _ in pool.map(save, names, equations):
                 advance(1)
-        _write_tables(partial, names, equations)
+        _write_tables(partial, names, equations, labels)
         try:
             partial.rename(folder)
         except OSError:
@@ -106,7 +144,7 @@ def write_folder(folder: Path, n: int, seed: int, advance: Callable[[int], None]
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write_tables(folder: Path, names: list[str], equations: list[Equation]) -> None:
+def _write_tables(folder: Path, names: list[str], equations: list[Equation], labels: Labels) -> None:
     with (
         (folder / DETAILS_CSV).open("w", newline="", encoding="utf-8") as details_file,
         (folder / ROOTS_CSV).open("w", newline="", encoding="utf-8") as roots_file,
@@ -116,7 +154,7 @@ def _write_tables(folder: Path, names: list[str], equations: list[Equation]) -> 
         roots.writerow(["ID", "Path", "Roots"])
         for name, eq in zip(names, equations, strict=True):
             first, second = (round(root, 4) for root in eq.roots)
-            details.writerow([name, f"quadratic/{name}", eq.a, eq.b, eq.c, first, second, eq.text])
+            details.writerow([name, f"quadratic/{name}", *eq.labels(labels), first, second, eq.text])
             roots.writerow([name, f"quadratic/{name}", f"{first}, {second}"])
 
 
@@ -124,6 +162,20 @@ def _write_tables(folder: Path, names: list[str], equations: list[Equation]) -> 
 def _font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
+    return font
+
+
+@cache
+def _font_file(path: Path) -> ImageFont.FreeTypeFont:
+    try:
+        # The published pictures were laid out without Raqm, which not every Pillow has.
+        font = ImageFont.truetype(path, _FONT_SIZE, layout_engine=ImageFont.Layout.BASIC)
+    except OSError as error:
+        raise ConfigError(f"--font {path}: not a font that can be read ({error})") from error
+    missing = np.asarray(font.getmask("\uffff"))
+    lacking = [sign for sign in _SIGNS if np.array_equal(np.asarray(font.getmask(sign)), missing)]
+    if lacking:
+        raise ConfigError(f"--font {path}: has no {' '.join(lacking)}; choose another font")
     return font
 
 
@@ -175,4 +227,39 @@ def _factored(rng: random.Random) -> Equation | None:
     if r == 0 or s == 0:
         return None
     factors = "".join(f"(x {'-' if root > 0 else '+'} {abs(root)})" for root in (r, s))
-    return Equation(1, r + s, r * s, (float(r), float(s)), f"{factors} = 0")
+    return Equation(1, -(r + s), r * s, (float(r), float(s)), f"{factors} = 0")
+
+
+_FACTORED = re.compile(r"\(x([+-]\d+)\)\(x([+-]\d+)\)=0")
+_SUM = re.compile(r"(?:[+-]?(?:\d+x²|\d+x|\d+|x²|x))+")
+_TERM = re.compile(r"([+-]?)(\d*)(x²|x|)")
+
+
+def read(text: str) -> Equation | None:
+    """Return the equation that a text in one of the four forms says; None for others and without two roots.
+
+    The roots are ordered as the published tables have them: as written in the factored form, the one with
+    the positive square root first in the others.
+    """
+    squeezed = text.replace(" ", "")
+    if match := _FACTORED.fullmatch(squeezed):
+        r, s = -int(match[1]), -int(match[2])
+        return Equation(1, -(r + s), r * s, (float(r), float(s)), text)
+    sides = squeezed.split("=")
+    if len(sides) != 2 or not all(_SUM.fullmatch(side) for side in sides):
+        return None
+    a, b, c = (left - right for left, right in zip(*map(_coefficients, sides), strict=True))
+    return _unfactored(a, b, c, text) if a else None
+
+
+def _coefficients(side: str) -> tuple[int, int, int]:
+    found = {"x²": 0, "x": 0, "": 0}
+    for sign, digits, unit in _TERM.findall(side):
+        if digits or unit:
+            found[unit] += int(f"{sign}{digits or 1}")
+    return found["x²"], found["x"], found[""]
+
+
+def same_roots(left: tuple[float, float], right: tuple[float, float]) -> bool:
+    """Say whether two pairs of roots are the same, in any order, to the four decimals of the tables."""
+    return all(isclose(p, q, abs_tol=5.1e-5) for p, q in zip(sorted(left), sorted(right), strict=True))

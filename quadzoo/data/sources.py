@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import csv
+import math
 import os
-from collections.abc import Callable
+import re
+import unicodedata
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import platformdirs
 
 from quadzoo.data import equations
+from quadzoo.data.tables import column, number, open_table
 from quadzoo.errors import ConfigError, DataError
 
 QUADRATIC = "quadratic"
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 N_DRAWN = 2000
 _GENERATOR_SEED = 42
+_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 
 
 @dataclass(frozen=True)
@@ -35,16 +42,17 @@ class DataRequest:
 class Source:
     """N pictures with T targets each, checked but not yet decoded.
 
-    ``targets`` is float64 (N, T); ``low`` and ``high`` are set where the scaling ranges are known
-    beforehand; ``group_values`` holds the ``--group-column`` texts; ``table`` and ``rows`` (numbers of
-    lines in it) serve error messages.
+    ``files`` are the pictures' paths under ``folder``; ``targets`` is float64 (N, T); ``low`` and ``high``
+    are set where the scaling ranges are known beforehand; ``group_values`` holds the ``--group-column``
+    texts; ``table`` and ``rows`` (numbers of lines in it) serve error messages.
     """
 
     name: str
     table: Path
-    rows: list[int] = field(repr=False)
+    rows: Sequence[int] = field(repr=False)
     ids: list[str] = field(repr=False)
-    paths: list[Path] = field(repr=False)
+    folder: Path
+    files: list[str] = field(repr=False)
     target_names: tuple[str, ...]
     targets: np.ndarray = field(repr=False)
     low: tuple[float, ...] | None = None
@@ -53,6 +61,39 @@ class Source:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def path(self, index: int) -> Path:
+        """Return where a picture lies."""
+        return self.folder / self.files[index]
+
+    def unreadable(self, index: int, why: str) -> str:
+        """Return the line that says that a picture cannot be read."""
+        return f"{self.table}: row {self.rows[index]}: picture {self.path(index)} is unreadable ({why})"
+
+    def subset(self, indices: Sequence[int]) -> Source:
+        """Return the source with some of its rows, in the order given."""
+        groups = self.group_values
+        return replace(
+            self,
+            rows=[self.rows[i] for i in indices],
+            ids=[self.ids[i] for i in indices],
+            files=[self.files[i] for i in indices],
+            targets=self.targets[list(indices)],
+            group_values=None if groups is None else [groups[i] for i in indices],
+        )
+
+
+Kind = Literal["row", "id", "missing target", "target", "picture"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A row that cannot be used, and its picture if it has one; the text names table, row and culprit."""
+
+    kind: Kind
+    row: int
+    text: str
+    file: str | None = None
 
 
 def cache_folder() -> Path:
@@ -68,82 +109,130 @@ def cache_folder() -> Path:
     return folder
 
 
+def drawn_folder() -> Path:
+    """Return where the equations of ``--data quadratic`` are kept once they are drawn."""
+    return cache_folder() / "equations" / f"v1-n{N_DRAWN}-seed{_GENERATOR_SEED}"
+
+
 def open_source(request: DataRequest, advance: Callable[[int], None] = lambda _: None) -> Source:
     """Return the pictures and targets that were asked for; equations are drawn when first asked for.
 
     ``advance`` is told the number of pictures as they are drawn. Raises ConfigError when the flags do not
     fit together and DataError, naming file and row, when the table cannot be used.
     """
-    data, path = request.data, Path(request.data)
-    if data == QUADRATIC:
-        path = cache_folder() / "equations" / f"v1-n{N_DRAWN}-seed{_GENERATOR_SEED}"
-        if not path.exists():
-            equations.write_folder(path, N_DRAWN, _GENERATOR_SEED, advance)
-    elif not path.exists():
-        raise DataError(f"--data {data}: no such folder or file (and not {QUADRATIC!r}, which is drawn)")
-    if path.is_dir():
-        return _published_folder(path, request)
+    source, faults = scan(request, advance)
+    if faults:
+        others = f" (and {len(faults) - 1:,} more such faults: quadzoo data check lists them)"
+        raise DataError(faults[0].text + others * (len(faults) > 1))
+    return source
+
+
+def scan(request: DataRequest, advance: Callable[[int], None] = lambda _: None) -> tuple[Source, list[Fault]]:
+    """Return the usable rows and what is wrong with the others; else as ``open_source``."""
+    table, request = resolve(request, advance)
     if request.images is None or not request.targets:
-        raise ConfigError(f"--data {data} is a table: say --images FOLDER and --targets NAME,NAME too")
-    return _read(path, path.stem, request)
+        raise ConfigError(
+            f"--data {request.data} is a table: say --images FOLDER and --targets NAME,NAME too"
+        )
+    source, faults = _scan(table, request, request.images, request.targets)
+    return _with_ranges(source) if is_equations(table) else source, faults
 
 
-def _published_folder(folder: Path, request: DataRequest) -> Source:
-    table = folder / equations.DETAILS_CSV
+def resolve(
+    request: DataRequest, advance: Callable[[int], None] = lambda _: None
+) -> tuple[Path, DataRequest]:
+    """Return the table that is meant, and the request with what a folder in the published layout implies."""
+    path = Path(request.data)
+    if request.data == QUADRATIC:
+        path = drawn_folder()
+        if not path.exists():
+            equations.write_folder(path, N_DRAWN, _GENERATOR_SEED, advance=advance)
+    elif not path.exists():
+        raise DataError(f"--data {path}: no such folder or file (and not {QUADRATIC!r}, which is drawn)")
+    if not path.is_dir():
+        return path, request
+    table = path / equations.DETAILS_CSV
     if not table.is_file():
         raise DataError(
-            f"--data {folder}: a folder must hold {equations.DETAILS_CSV!r}; "
+            f"--data {path}: a folder must hold {equations.DETAILS_CSV!r}; "
             "for any other data give the CSV itself with --images and --targets"
         )
-    targets = request.targets or equations.TARGETS
-    images = request.images or folder / equations.PICTURES
-    name = QUADRATIC if request.data == QUADRATIC else folder.resolve().name
-    source = _read(table, name, replace(request, images=images, targets=targets))
-    ranges = {
-        target: (low, high)
-        for target, low, high in zip(equations.TARGETS, equations.LOW, equations.HIGH, strict=True)
-    }
-    if not ranges.keys() >= set(targets):
+    images = request.images or path / equations.PICTURES
+    return table, replace(request, images=images, targets=request.targets or equations.TARGETS)
+
+
+def is_equations(table: Path) -> bool:
+    """Say whether a table is that of a folder in the published layout."""
+    return table.name == equations.DETAILS_CSV
+
+
+def _with_ranges(source: Source) -> Source:
+    ranges = dict(zip(equations.TARGETS, zip(equations.LOW, equations.HIGH, strict=True), strict=True))
+    if not ranges.keys() >= set(source.target_names):
         return source
-    low, high = zip(*(ranges[target] for target in targets), strict=True)
+    low, high = zip(*(ranges[target] for target in source.target_names), strict=True)
     return replace(source, low=low, high=high)
 
 
-def _read(table: Path, name: str, request: DataRequest) -> Source:
-    images, targets, group_column = request.images, request.targets, request.group_column
-    assert images is not None
-    assert targets
+def _scan(
+    table: Path, request: DataRequest, images: Path, targets: tuple[str, ...]
+) -> tuple[Source, list[Fault]]:
     _check_names(targets)
-    header, rows = _rows(table)
-    id_index = _column(table, header, request.id_column or "id", "--id-column")
-    target_indices = [_column(table, header, target, "--targets") for target in targets]
-    group_index = _column(table, header, group_column, "--group-column") if group_column else None
-    if not rows:
-        raise DataError(f"{table}: no rows under the header")
     finder = _PictureFinder(images)
+    faults: list[Fault] = []
     seen: dict[str, int] = {}
-    paths: list[Path] = []
-    values = np.empty((len(rows), len(targets)))
-    for position, (line, cells) in enumerate(rows):
-        identity = cells[id_index].strip()
-        if identity in seen:
-            raise DataError(
-                f"{table}: row {line}: id {identity!r} stands in row {seen[identity]} too; ids must differ"
-            )
-        seen[identity] = line
-        for column, index in enumerate(target_indices):
-            values[position, column] = _number(table, line, targets[column], cells[index])
-        paths.append(finder.find(table, line, identity))
-    return Source(
-        name=name,
+    files: list[str] = []
+    groups: list[str] = []
+    lines, values = array("q"), array("d")
+    with open_table(table) as (header, rows):
+        id_index = column(table, header, request.id_column or "id", "--id-column")
+        targets_at = {target: column(table, header, target, "--targets") for target in targets}
+        grouped = request.group_column
+        group_index = column(table, header, grouped, "--group-column") if grouped else None
+        for line, cells in rows:
+            file = None
+            try:
+                if len(cells) != len(header):
+                    raise _Unusable("row", f"{len(cells)} cells where the header has {len(header)}")
+                identity = cells[id_index].strip()
+                if identity in seen:
+                    raise _Unusable(
+                        "id", f"id {identity!r} stands in row {seen[identity]} too; ids must differ"
+                    )
+                file = finder.find(identity)
+                numbers = [_number(target, cells[index]) for target, index in targets_at.items()]
+            except _Unusable as error:
+                faults.append(Fault(error.kind, line, f"{table}: row {line}: {error}", file))
+                continue
+            seen[identity] = line
+            files.append(file)
+            lines.append(line)
+            values.extend(numbers)
+            if group_index is not None:
+                groups.append(cells[group_index])
+    if not seen and not faults:
+        raise DataError(f"{table}: no rows under the header")
+    name = table.parent.resolve().name if is_equations(table) else table.stem
+    source = Source(
+        name=QUADRATIC if request.data == QUADRATIC else name,
         table=table,
-        rows=[line for line, _ in rows],
+        rows=lines,
         ids=list(seen),
-        paths=paths,
+        folder=images,
+        files=files,
         target_names=targets,
-        targets=values,
-        group_values=None if group_index is None else [cells[group_index] for _, cells in rows],
+        targets=np.array(values).reshape(-1, len(targets)),
+        group_values=groups if grouped else None,
     )
+    return source, faults
+
+
+class _Unusable(Exception):
+    """Why a row cannot be used."""
+
+    def __init__(self, kind: Kind, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 def _check_names(targets: tuple[str, ...]) -> None:
@@ -155,72 +244,68 @@ def _check_names(targets: tuple[str, ...]) -> None:
         )
 
 
-def _rows(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{table}: cannot be read as UTF-8 text ({error})") from error
-    # The csv module, not pandas: an id must stay the text that was written (001, 1e5, NA), and a row
-    # with a cell too many must be an error, not a shift of the columns.
-    first = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
-    header: list[str] = []
-    rows: list[tuple[int, list[str]]] = []
-    for cells in reader:
-        if not any(cells):
-            continue
-        if not header:
-            header = [cell.strip() for cell in cells]
-        elif len(cells) != len(header):
-            raise DataError(
-                f"{table}: row {reader.line_num} has {len(cells)} cells where the header has {len(header)}"
-            )
-        else:
-            rows.append((reader.line_num, cells))
-    if not header:
-        raise DataError(f"{table}: the file is empty")
-    return header, rows
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 
 
-def _column(table: Path, header: list[str], name: str, flag: str) -> int:
-    if header.count(name) != 1:
-        problem = "no" if name not in header else "more than one"
-        raise DataError(f"{table}: {problem} column {name!r} ({flag}); it has {', '.join(header)}")
-    return header.index(name)
+def _number(target: str, text: str) -> float:
+    value = number(text)
+    if not math.isnan(value):
+        return value
+    hint = "; write decimals with a point" if _DECIMAL_COMMA.fullmatch(text) else ""
+    kind: Kind = "target" if text.strip() else "missing target"
+    raise _Unusable(kind, f"target {target!r} is {text!r}, not a finite number{hint}")
 
 
-def _number(table: Path, line: int, target: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
-        raise DataError(f"{table}: row {line}: target {target!r} is {text!r}, not a finite number")
-    return value
+def pictures_under(folder: Path) -> Iterator[str]:
+    """Yield the paths, under the folder, of all files whose suffix is that of a picture."""
+    for where, _, names in os.walk(folder):
+        inside = os.path.relpath(where, folder)
+        for name in names:
+            if os.path.splitext(name)[1].lower() in _SUFFIXES:
+                yield os.path.normpath(os.path.join(inside, name))
 
 
 class _PictureFinder:
-    """Finds the picture of an id, written with or without its suffix, inside one folder only."""
+    """Finds the picture of an id, written with or without its suffix, inside one folder only.
+
+    An id may name a sub-folder but not lead out with ``..`` or an absolute path; links that the owner of
+    the folder has put there are followed. Names are compared in Unicode's normal form C, since some
+    systems write ü as u and two dots.
+    """
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise DataError(f"--images {folder}: no such folder")
         self.folder = folder
-        self._resolved = folder.resolve()
+        self._listed = cache(self._list)
 
-    def find(self, table: Path, line: int, identity: str) -> Path:
+    def find(self, identity: str) -> str:
+        """Return the picture's path under the folder. Raises _Unusable."""
         if not identity:
-            raise DataError(f"{table}: row {line}: the id is empty")
-        named = self.folder / identity
-        if not named.resolve().is_relative_to(self._resolved):
-            raise DataError(f"{table}: row {line}: id {identity!r} leads out of {self.folder}")
-        if named.is_file():
-            return named
-        found = [path for suffix in _SUFFIXES if (path := self.folder / f"{identity}{suffix}").is_file()]
+            raise _Unusable("id", "the id is empty")
+        inside = os.path.relpath(identity, self.folder.absolute()) if os.path.isabs(identity) else identity
+        where, name = os.path.split(os.path.normpath(inside))
+        if where.split(os.sep)[0] == ".." or name == "..":
+            raise _Unusable("id", f"id {identity!r} leads out of {self.folder}")
+        names, stems = self._listed(where)
+        key = unicodedata.normalize("NFC", name)
+        found = [names[key]] if key in names else stems.get(key, [])
         if not found:
-            raise DataError(f"{table}: row {line}: no picture for id {identity!r} in {self.folder}")
+            raise _Unusable("picture", f"no picture for id {identity!r} in {self.folder}")
         if len(found) > 1:
-            names = " and ".join(path.name for path in found)
-            raise DataError(f"{table}: row {line}: id {identity!r} could be {names}; write the suffix")
-        return found[0]
+            choice = " and ".join(sorted(found))
+            raise _Unusable("picture", f"id {identity!r} could be {choice}; write the suffix")
+        return os.path.join(where, found[0])
+
+    def _list(self, where: str) -> tuple[dict[str, str], dict[str, list[str]]]:
+        """Return a sub-folder's files by name, and its pictures by name without suffix."""
+        names: dict[str, str] = {}
+        stems: dict[str, list[str]] = defaultdict(list)
+        folder = self.folder / where
+        for entry in os.scandir(folder) if folder.is_dir() else ():
+            if entry.is_file():
+                stem, suffix = os.path.splitext(entry.name)
+                names[unicodedata.normalize("NFC", entry.name)] = entry.name
+                if suffix.lower() in _SUFFIXES:
+                    stems[unicodedata.normalize("NFC", stem)].append(entry.name)
+        return names, stems

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Augment = Literal["none", "shift", "photo"]
+
 
 class Recipe(BaseModel):
     """All hyper-parameters of a run; `benchmarks/RECIPE.md` says what the defaults were measured against.
@@ -24,5 +26,6 @@ class Recipe(BaseModel):
     lr: float = Field(default=2e-3, gt=0, allow_inf_nan=False)
     weight_decay: float = Field(default=0.05, ge=0)
     schedule: Literal["onecycle", "step"] = "onecycle"
+    augment: Augment = "shift"
     warmup: float = Field(default=0.2, gt=0, lt=1)
     gradient_clip: float | None = Field(default=1.0, gt=0)

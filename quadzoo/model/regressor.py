@@ -14,6 +14,7 @@ from torchmetrics import MeanSquaredError
 
 from quadzoo.data.datamodule import Batch
 from quadzoo.errors import BadModule, NonFiniteLoss
+from quadzoo.model.augment import augment
 from quadzoo.model.recipe import Recipe
 
 
@@ -86,8 +87,9 @@ class RegressionModule(pl.LightningModule):
         return {"loss": loss, "prediction": prediction}
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return the loss of a training batch."""
-        return self._step(batch, "train")
+        """Return the loss of a training batch, augmented as the recipe says."""
+        pictures, target = batch
+        return self._step((augment(pictures, self.recipe.augment), target), "train")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return loss and prediction of a validation batch."""

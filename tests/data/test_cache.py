@@ -1,18 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
-from quadzoo.data.cache import Pictures, parse_image_size, prepare
-from quadzoo.data.sources import DataRequest, open_source
-from quadzoo.errors import ConfigError, DataError
-
-Prepare = Callable[..., Pictures]
+from quadzoo.data.cache import Pictures, clear, contents, in_use, parallel, prepare
+from quadzoo.data.geometry import Resize
+from quadzoo.data.sources import DataRequest, Source, open_source
+from quadzoo.errors import DataError
 
 
 @pytest.fixture
@@ -21,74 +21,52 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def prepared(folder: Path, image_size: str = "auto") -> Pictures:
+@pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache that no other test uses."""
+    cache = tmp_path_factory.mktemp("own")
+    monkeypatch.setenv("QUADZOO_CACHE_DIR", str(cache))
+    return cache
+
+
+def source_of(folder: Path) -> Source:
     names = sorted(path.name for path in (folder / "photos").iterdir())
     (folder / "t.csv").write_text("id,y\n" + "".join(f"{name},{i}\n" for i, name in enumerate(names)))
-    return prepare(open_source(DataRequest(str(folder / "t.csv"), folder / "photos", ("y",))), image_size)
+    return open_source(DataRequest(str(folder / "t.csv"), folder / "photos", ("y",)))
+
+
+def prepared(folder: Path, image_size: str = "auto", resize: Resize = "letterbox") -> Pictures:
+    return prepare(source_of(folder), image_size, resize)
 
 
 def save(folder: Path, name: str, picture: np.ndarray) -> None:
     assert cv2.imwrite(str(folder / "photos" / name), picture)
 
 
-def test_common_border_is_cut_without_loss(folder: Path) -> None:
-    for index in range(3):
-        picture = np.full((100, 300), 250, np.uint8)
-        picture[40 + index : 60, 50 : 200 + index] = 7
-        save(folder, f"{index}.png", picture)
-    result = prepared(folder)
-    geometry = result.geometry
-    assert (geometry.size, geometry.channels, geometry.fill) == ((32, 152), 1, (250, 250, 250))
-    array = np.load(result.file)
-    assert array.shape == (3, 32, 152, 1)
-    for index in range(3):
-        assert (array[index] == 7).sum() == (20 - index) * (150 + index)
-        assert set(np.unique(array[index])) == {7, 250}
-
-
-def test_mixed_sizes_keep_their_aspect(folder: Path) -> None:
-    for name, (height, width) in {"tall.png": (80, 40), "wide.png": (20, 60), "small.png": (10, 10)}.items():
-        picture = np.full((height, width, 3), 30, np.uint8)
-        cv2.circle(picture, (width // 2, height // 2), min(height, width) // 2 - 2, (200, 0, 100), -1)
-        save(folder, name, picture)
-    result = prepared(folder, "40x40")
-    array = np.load(result.file)
-    assert array.shape == (3, 40, 40, 3)
-    for picture in array:
-        ink = (picture == (100, 0, 200)).all(axis=2)  # RGB, as written BGR
-        rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-        assert abs((rows[-1] - rows[0]) - (columns[-1] - columns[0])) <= 1  # a circle stays round
-    assert prepared(folder).geometry.size == (80, 64)
-
-
-def test_large_pictures_are_scaled_to_the_cap(folder: Path) -> None:
+def save_noise(folder: Path, n: int, side: int = 32) -> None:
     rng = np.random.default_rng(0)
-    save(folder, "a.png", rng.integers(0, 255, (600, 900, 3), dtype=np.uint8))
-    save(folder, "b.png", rng.integers(0, 255, (600, 900, 3), dtype=np.uint8))
-    assert prepared(folder).geometry.size == (152, 224)
+    for index in range(n):
+        save(folder, f"{index:05d}.bmp", rng.integers(0, 255, (side, side), dtype=np.uint8))
 
 
-def test_kinds_of_pictures(folder: Path) -> None:
-    half_clear = np.zeros((32, 32, 4), np.uint8)
-    half_clear[:, :16, 3] = 255  # left black, right transparent
-    save(folder, "alpha.png", half_clear)
-    save(folder, "deep.png", np.full((32, 32), 65535 // 2, np.uint16))
-    Image.fromarray(np.full((32, 32), 77, np.uint8)).convert("P").save(folder / "photos" / "palette.png")
-    Image.fromarray(np.full((32, 32), 50, np.uint8)).save(folder / "photos" / "t.tiff")
-    Image.fromarray(np.full((32, 32), 60, np.uint8)).save(folder / "photos" / "w.webp", lossless=True)
-    array = np.load(prepared(folder, "32").file)[..., 0]
-    assert np.unique(array[0, :, :16]).tolist() == [0]
-    assert np.unique(array[0, :, 16:]).tolist() == [255]
-    assert [int(np.median(picture)) for picture in array[1:]] == [127, 77, 50, 60]
+# What a process of its own does: prepare("folder", "extra lines before").
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from quadzoo.data import cache, sources
+{before}
+folder = Path(sys.argv[1])
+source = sources.open_source(sources.DataRequest(str(folder / "t.csv"), folder / "photos", ("y",)))
+pictures = cache.prepare(source, sys.argv[2])
+{after}
+"""
 
 
-def test_camera_rotation_is_heeded(folder: Path) -> None:
-    picture = Image.new("RGB", (64, 32), "white")
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn a quarter clockwise to see it upright
-    picture.save(folder / "photos" / "phone.jpg", exif=exif)
-    Image.new("RGB", (32, 64), "black").save(folder / "photos" / "upright.png")
-    assert prepared(folder).geometry.size == (64, 32)
+def start(folder: Path, size: str = "auto", before: str = "", after: str = "") -> subprocess.Popen[str]:
+    script = SCRIPT.format(before=before, after=after)
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", script, str(folder), size]
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
 
 
 def test_identical_pixels_are_counted_whatever_the_file(folder: Path) -> None:
@@ -101,25 +79,35 @@ def test_identical_pixels_are_counted_whatever_the_file(folder: Path) -> None:
     assert result.duplicates == 2
     assert result.pixels[0] == result.pixels[1] == result.pixels[2] != result.pixels[3]
     assert result.geometry.channels == 1
+    array = np.load(result.file)
+    assert (array.dtype, array.shape) == (np.uint8, (4, 32, 32, 1))
+    assert np.array_equal(array[1, :, :, 0], picture)
 
 
-def test_cached_by_content(folder: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_by_content(folder: Path, own_cache: Path) -> None:
     picture = np.zeros((32, 32), np.uint8)
     picture[5:20, 5:20] = 200
     save(folder, "a.png", picture)
     save(folder, "b.png", picture.T[::-1].copy())
-    first = prepared(folder)
-    decodes: list[object] = []
-    original = cv2.imdecode
-    monkeypatch.setattr(cv2, "imdecode", lambda *a: (decodes.append(a), original(*a))[1])
-    assert prepared(folder).file == first.file
-    assert not decodes
+    decoded: list[int] = []
+    first = prepare(source_of(folder), "auto", advance=decoded.append)
+    assert sum(decoded) == 2
+    assert prepare(source_of(folder), "auto", advance=decoded.append).file == first.file
+    assert sum(decoded) == 2
     save(folder, "b.png", 255 - picture)
-    changed = prepared(folder)
-    assert decodes
+    changed = prepare(source_of(folder), "auto", advance=decoded.append)
+    assert sum(decoded) == 4
     assert changed.file != first.file
     assert changed.hash != first.hash
-    assert not list(cache_folder.rglob("*.partial"))
+    assert not np.array_equal(np.load(changed.file), np.load(first.file))
+    assert not list(own_cache.rglob("*.partial"))
+
+
+def test_size_and_resize_have_files_of_their_own(folder: Path) -> None:
+    save_noise(folder, 2)
+    files = {prepared(folder, *how).file for how in (("auto",), ("48",), ("48x64",), ("48x64", "stretch"))}
+    assert len(files) == 4
+    assert len({prepared(folder, "48").hash, prepared(folder, "48x64").hash}) == 1
 
 
 def test_hash_depends_on_targets_not_on_place(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -133,33 +121,147 @@ def test_hash_depends_on_targets_not_on_place(folder: Path, tmp_path_factory: py
     assert prepare(source, "auto").hash != prepared(other).hash
 
 
-@pytest.mark.parametrize("content", [b"", b"GIF89a nonsense", b"\x89PNG\r\n\x1a\n broken"])
-def test_unreadable_picture_names_file_and_row(folder: Path, cache_folder: Path, content: bytes) -> None:
+def test_unreadable_picture_names_file_and_row(folder: Path, own_cache: Path) -> None:
     save(folder, "a.png", np.zeros((32, 32), np.uint8))
-    (folder / "photos" / "b.png").write_bytes(content)
-    with pytest.raises(DataError, match=r"t\.csv: row 3: picture .*b\.png is unreadable"):
+    (folder / "photos" / "b.png").write_bytes(b"nothing of the kind")
+    with pytest.raises(DataError, match=r"t\.csv: row 3: picture .*b\.png is unreadable \(not a picture"):
         prepared(folder)
+    assert not list(own_cache.rglob("*.npy"))
 
 
-def test_cut_off_jpeg_is_unreadable(folder: Path) -> None:
-    save(folder, "a.jpg", np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
-    whole = (folder / "photos" / "a.jpg").read_bytes()
-    (folder / "photos" / "a.jpg").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"row 2: picture .*a\.jpg is unreadable"):
-        prepared(folder)
+def test_a_picture_that_vanishes(folder: Path) -> None:
+    save_noise(folder, 2)
+    source = source_of(folder)
+    (folder / "photos" / "00001.bmp").unlink()
+    with pytest.raises(DataError, match=r"row 3: picture .*00001\.bmp is unreadable \(.*No such file"):
+        prepare(source, "auto")
 
 
-@pytest.mark.parametrize(
-    ("text", "size"), [("auto", None), ("224", (224, 224)), ("32x200", (32, 200)), ("32X64", (32, 64))]
-)
-def test_image_size(text: str, size: tuple[int, int] | None) -> None:
-    assert parse_image_size(text) == size
+def test_two_processes_at_once(folder: Path, own_cache: Path) -> None:
+    save_noise(folder, 300)
+    source = source_of(folder)
+    told = "print(pictures.file, sum(told))"
+    counting = (
+        "told = []\noriginal = cache.survey_pictures\n"
+        "cache.survey_pictures = lambda s, a: original(s, lambda n: (told.append(n), time.sleep(0.002)))"
+    )
+    both = [start(folder, before=counting, after=told) for _ in range(2)]
+    answers = [process.communicate()[0].split() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert answers[0][0] == answers[1][0]
+    assert sorted(int(count) for _, count in answers) == [0, 300]  # one decodes, the other waits for it
+    result = prepare(source, "auto")
+    assert str(result.file) == answers[0][0]
+    expected = cv2.imread(str(source.path(299)), cv2.IMREAD_GRAYSCALE)
+    assert np.array_equal(np.load(result.file)[299, :, :, 0], expected)
 
 
-@pytest.mark.parametrize("text", ["", "3", "x", "32x", "1x2x3", "-8", "99999", "8.5", "3²"])
-def test_bad_image_size(text: str) -> None:
-    with pytest.raises(ConfigError, match="--image-size"):
-        parse_image_size(text)
+def test_killed_while_decoding(folder: Path, own_cache: Path) -> None:
+    save_noise(folder, 20)
+    source_of(folder)
+    stuck = (
+        "import os\n"
+        "def fit(*a):\n    os.write(1, b'fitting\\n')\n    time.sleep(60)\n"  # print() is not one write
+        "cache.fit = fit"
+    )
+    process = start(folder, before=stuck)
+    assert process.stdout
+    assert process.stdout.readline() == "fitting\n"
+    process.kill()
+    process.communicate()
+    assert list(own_cache.rglob("*.partial"))
+    assert np.load(prepared(folder).file).shape == (20, 32, 32, 1)
+    assert clear() == 0
+    assert {path.suffix for path in own_cache.rglob("*") if path.is_file()} == {".lock"}
+
+
+def test_memory_does_not_grow_with_the_data(folder: Path, own_cache: Path) -> None:
+    """100 MB of cached pictures more, no 30 MB of memory more."""
+    peak = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    peaks = []
+    for n in (300, 6700):
+        save_noise(folder, n, side=16)
+        source_of(folder)
+        answer, _ = start(folder, "128", after=peak).communicate()
+        peaks.append(int(answer))
+    (large,) = [one for one in contents() if one.pictures == 6700]
+    assert large.bytes > 100e6
+    assert peaks[1] - peaks[0] < 30_000  # KiB
+
+
+def test_contents_and_clear(folder: Path, own_cache: Path) -> None:
+    assert contents() == []
+    save_noise(folder, 3)
+    older, newer = prepared(folder), prepared(folder, "64x48")
+    prepared(folder)  # used again, the latest by now
+    assert [one.path for one in contents()] == [older.file, newer.file]
+    assert [(one.name, one.pictures, one.size) for one in contents()] == [
+        ("t", 3, (32, 32, 1)),
+        ("t", 3, (64, 48, 1)),
+    ]
+    assert contents()[0].bytes > 3 * 32 * 32
+    assert clear() == 0
+    assert contents() == []
+    assert np.load(prepared(folder).file).shape == (3, 32, 32, 1)
+
+
+def test_what_is_in_use_stays(folder: Path, own_cache: Path) -> None:
+    save_noise(folder, 3)
+    pictures, idle = prepared(folder), prepared(folder, "64")
+    holding = "with cache.in_use(pictures):\n    print('held', flush=True)\n    sys.stdin.readline()"
+    holders = [start(folder, after=holding) for _ in range(2)]  # two benches can hold it
+    for holder in holders:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+    assert clear() == 1
+    assert pictures.file.exists()
+    assert not idle.file.exists()
+    for holder in holders:
+        holder.kill()
+        holder.communicate()
+    assert clear() == 0
+    assert not pictures.file.exists()
+    with pytest.raises(DataError, match="cleared meanwhile"), in_use(pictures):
+        pass
+
+
+def test_a_full_disk_is_one_line(folder: Path, own_cache: Path) -> None:
+    save_noise(folder, 3)
+    source_of(folder)
+    limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
+    failing = start(folder, before=limit + "\nimport sys; sys.excepthook = lambda *e: print(e[1])")
+    answer, _ = failing.communicate()
+    assert failing.returncode == 1
+    assert "File too large; QUADZOO_CACHE_DIR moves it" in answer.replace("\n", " ")
+    assert not list(own_cache.rglob("*.partial"))
+
+
+def test_parallel_keeps_the_order_and_a_window() -> None:
+    under_way: list[int] = []
+
+    def items() -> Iterator[int]:
+        for index in range(2000):
+            under_way.append(index)
+            yield index
+
+    results = parallel(lambda index: index * 2, items())
+    first = [next(results) for _ in range(5)]
+    assert first == [0, 2, 4, 6, 8]
+    assert len(under_way) < 300
+    assert list(results) == [index * 2 for index in range(5, 2000)]
+
+
+def test_parallel_stops_at_an_error() -> None:
+    done: list[int] = []
+
+    def work(index: int) -> int:
+        done.append(index)
+        return 10 // (index - 3)
+
+    with pytest.raises(ZeroDivisionError):
+        list(parallel(work, range(100_000)))
+    assert len(done) < 1000
 
 
 def test_published_pictures(published: Path) -> None:

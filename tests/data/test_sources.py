@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quadzoo.data.sources import DataRequest, open_source
+from quadzoo.data.sources import DataRequest, Source, open_source, pictures_under, scan
 from quadzoo.errors import ConfigError, DataError
 
 
@@ -18,7 +18,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path, text: str, encoding: str = "utf-8", **flags: str) -> object:
+def read(folder: Path, text: str, encoding: str = "utf-8", **flags: str) -> Source:
     table = folder / "table.csv"
     table.write_bytes(text.encode(encoding))
     targets = ("y",) if "targets" not in flags else tuple(flags.pop("targets").split(","))
@@ -28,26 +28,12 @@ def read(folder: Path, text: str, encoding: str = "utf-8", **flags: str) -> obje
 def test_ids_stay_text(photos: Path) -> None:
     source = read(photos, "id,y\n001,1\n1e5,2.5\nNA,-3e2\nsub/x.png,4\nß ä,5\n")
     assert source.ids == ["001", "1e5", "NA", "sub/x.png", "ß ä"]
-    assert [path.name for path in source.paths] == ["001.png", "1e5.jpg", "NA.bmp", "x.png", "ß ä.png"]
+    assert source.files == ["001.png", "1e5.jpg", "NA.bmp", "sub/x.png", "ß ä.png"]
+    assert source.path(3) == photos / "photos" / "sub" / "x.png"
     assert source.targets[:, 0].tolist() == [1, 2.5, -300, 4, 5]
-    assert source.rows == [2, 3, 4, 5, 6]
+    assert list(source.rows) == [2, 3, 4, 5, 6]
     assert source.name == "table"
     assert source.low is None
-
-
-@pytest.mark.parametrize(
-    ("text", "encoding"),
-    [
-        ("id;y\n001;1\n", "utf-8"),
-        ("id\ty\n001\t1\n", "utf-8"),
-        ('id,y,note\n001,1,"a, b"\n', "utf-8"),
-        ("id,y\r\n001,1\r\n\r\n", "utf-8-sig"),
-        (" id , y\n001, 1 \n", "utf-8"),
-    ],
-)
-def test_dialects(photos: Path, text: str, encoding: str) -> None:
-    source = read(photos, text, encoding)
-    assert (source.ids, source.targets.tolist()) == (["001"], [[1.0]])
 
 
 def test_several_targets_and_id_column(photos: Path) -> None:
@@ -66,12 +52,18 @@ def test_several_targets_and_id_column(photos: Path) -> None:
         ("id,y\n001,\n", "row 2: target 'y' is ''"),
         ("id,y\n001,nan\n", "row 2: target 'y' is 'nan'"),
         ("id,y\n001,inf\n", "row 2: target 'y' is 'inf'"),
-        ("id,y\n001,1,9\n", "row 2 has 3 cells where the header has 2"),
+        ("id,y\n001,1,9\n", "row 2: 3 cells where the header has 2"),
         ("id,y\n001,1\n002,2\n", "row 3: no picture for id '002' in .*photos"),
         ("id,y\n001,1\n001,2\n", "row 3: id '001' stands in row 2 too"),
         ("id,y\n../outside.png,1\n", r"row 2: id '../outside.png' leads out of"),
         ("id,y\n/etc/passwd,1\n", "row 2: id '/etc/passwd' leads out of"),
+        ("id,y\nsub/../../outside.png,1\n", "leads out of"),
+        ("id,y\n..,1\n", "leads out of"),
+        ("id,y\nsub,1\n", "no picture for id 'sub'"),
         ("id,y\n,1\n", "row 2: the id is empty"),
+        ("id;y\n001;3,5\n", "row 2: target 'y' is '3,5', not a finite number; write decimals with a point"),
+        ("id,y\n001,1_000\n", "row 2: target 'y' is '1_000'"),
+        ("id,y\n001,a\nNA,b\nß ä,c\n", r"row 2: .* \(and 2 more such faults: quadzoo data check"),
         ("id,y\n", "no rows"),
         ("", "empty"),
     ],
@@ -82,9 +74,63 @@ def test_one_line_names_file_and_row(photos: Path, text: str, told: str) -> None
     assert "table.csv" in str(error.value)
 
 
+def test_names_of_pictures(photos: Path) -> None:
+    folder = photos / "photos"
+    (folder / "LOUD.JPG").write_bytes(b"")
+    (folder / "a.b.png").write_bytes(b"")
+    (folder / "notes.txt").write_bytes(b"")
+    (folder / "u\u0308.png").write_bytes(b"")  # ü as macOS writes it
+    (folder / "link.png").symlink_to(photos / "outside.png")  # the owner's doing, not the table's
+    text = f"id,y\nLOUD,1\na.b,1\nsub/../NA,1\n./001.png,1\nü.png,1\nlink,1\n{folder / '1e5.jpg'},1\n"
+    source = read(photos, text)
+    assert source.files == ["LOUD.JPG", "a.b.png", "NA.bmp", "001.png", "u\u0308.png", "link.png", "1e5.jpg"]
+    with pytest.raises(DataError, match="no picture for id 'notes'"):
+        read(photos, "id,y\nnotes,1\n")
+
+
+def test_a_relative_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos)
+    source = read(Path(), f"id,y\n001,1\n{photos / 'photos' / 'NA.bmp'},2\n")
+    assert source.files == ["001.png", "NA.bmp"]
+
+
+def test_faults_are_told_row_by_row(photos: Path) -> None:
+    (photos / "t.csv").write_text("id,y,z\n001,1,2\nNA,red,2\n1e5,1,\nnone,1,2\n001,1,2\nß ä,1\n../x,1,1\n")
+    source, faults = scan(DataRequest(str(photos / "t.csv"), photos / "photos", ("y", "z")))
+    assert source.ids == ["001"]
+    assert [(fault.row, fault.kind, fault.file) for fault in faults] == [
+        (3, "target", "NA.bmp"),
+        (4, "missing target", "1e5.jpg"),
+        (5, "picture", None),
+        (6, "id", None),
+        (7, "row", None),
+        (8, "id", None),
+    ]
+
+
+def test_hundreds_of_targets(photos: Path) -> None:
+    names = [f"t{index}" for index in range(300)]
+    text = f"id,{','.join(names)}\n001,{','.join(str(index / 7) for index in range(300))}\n"
+    source = read(photos, text, targets=",".join(names))
+    assert source.targets.shape == (1, 300)
+    assert source.targets[0, 299] == 299 / 7
+
+
+def test_subset(photos: Path) -> None:
+    source = read(photos, "id,y,g\n001,1,u\n1e5,2,v\nNA,3,w\n", group_column="g").subset([2, 0])
+    assert (source.ids, source.files, list(source.rows)) == (["NA", "001"], ["NA.bmp", "001.png"], [4, 2])
+    assert (source.targets.tolist(), source.group_values) == ([[3], [1]], ["w", "u"])
+
+
+def test_pictures_under(photos: Path) -> None:
+    (photos / "photos" / "notes.txt").write_bytes(b"")
+    expected = {"001.png", "1e5.jpg", "NA.bmp", "sub/x.png", "ß ä.png"}
+    assert set(pictures_under(photos / "photos")) == expected
+
+
 def test_two_pictures_for_one_id(photos: Path) -> None:
     (photos / "photos" / "001.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=r"001\.png and 001\.jpg"):
+    with pytest.raises(DataError, match=r"001\.jpg and 001\.png"):
         read(photos, "id,y\n001,1\n")
 
 

@@ -1,0 +1,195 @@
+"""The size at which models see the pictures: found by looking at all of them, without labels."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from quadzoo.data.decoding import Decoded
+from quadzoo.errors import ConfigError
+
+Resize = Literal["letterbox", "stretch"]
+Box = tuple[int, int, int, int]
+"""Top, left, bottom, right; the last two just outside."""
+
+_LONGEST_SIDE = 224  # of `auto`
+_MULTIPLE = 8
+_SMALLEST_SIDE = 32
+_LEAST_ENLARGEMENT = 1.25  # below it resampling blurs more than it shows
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What was done to every picture; all numbers in pixels.
+
+    ``crop`` was cut out, where every picture has the size and a constant border. ``letterbox`` then scaled
+    it by one factor for both sides, by at most ``max_scale``, and centred it on a canvas of ``size`` (H, W)
+    filled with ``fill``; ``stretch`` scaled each side by itself. ``channels`` is 1 where all pictures are
+    grey, else 3 (RGB).
+    """
+
+    size: tuple[int, int]
+    channels: int
+    crop: Box | None
+    max_scale: float | None
+    fill: tuple[int, int, int]
+    resize: Resize = "letterbox"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at a decoded picture tells; ``ink`` holds all that differs from the first pixel."""
+
+    shape: tuple[int, int]
+    grey: bool
+    digest: bytes
+    corner: tuple[int, int, int]
+    ink: Box | None
+    kind: str
+
+
+def look(decoded: Decoded) -> Look:
+    """Look at a picture. The digest stands for its pixels, whatever the file."""
+    pixels = decoded.pixels
+    grey, corner = pixels.ndim == 2, pixels[0, 0]
+    differs = pixels != corner if grey else (pixels != corner).any(axis=2)
+    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+    return Look(
+        shape=(pixels.shape[0], pixels.shape[1]),
+        grey=grey,
+        digest=hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest(),
+        corner=(int(corner),) * 3 if grey else (int(corner[0]), int(corner[1]), int(corner[2])),
+        ink=(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1) if len(rows) else None,
+        kind=f"{decoded.format} {decoded.mode}",
+    )
+
+
+@dataclass
+class Survey:
+    """What all pictures have in common; it grows by 32 bytes a picture."""
+
+    digests: bytearray = field(default_factory=bytearray)
+    shapes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    corner: tuple[int, int, int] | None = None
+    one_corner: bool = True
+    all_grey: bool = True
+    ink: Box | None = None
+    blank: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return self.shapes.total()
+
+    def add(self, seen: Look) -> None:
+        """Take in one more picture."""
+        if seen.ink is None:
+            self.blank.append(len(self))
+        else:
+            old = self.ink or seen.ink
+            top, left = (min(old[side], seen.ink[side]) for side in (0, 1))
+            bottom, right = (max(old[side], seen.ink[side]) for side in (2, 3))
+            self.ink = (top, left, bottom, right)
+        self.corner = self.corner or seen.corner
+        self.one_corner &= seen.corner == self.corner
+        self.all_grey &= seen.grey
+        self.digests += seen.digest
+        self.shapes[seen.shape] += 1
+        self.kinds[seen.kind] += 1
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """Numbers (N,): the same for pictures that are identical pixel for pixel."""
+        _, numbers = np.unique(np.frombuffer(self.digests, "S32"), return_inverse=True)
+        return np.asarray(numbers)
+
+
+def parse_image_size(text: str) -> tuple[int, int] | None:
+    """Return (H, W) of ``HxW`` or ``N``, and None for ``auto``. Raises ConfigError for anything else."""
+    if text == "auto":
+        return None
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and 8 <= int(side) <= 4096 for side in sides):
+        raise ConfigError(
+            f"--image-size {text!r}: say auto, one side (224) or height x width (32x200), 8 to 4096 pixels"
+        )
+    return int(sides[0]), int(sides[-1])
+
+
+def choose_geometry(survey: Survey, wanted: tuple[int, int] | None, resize: Resize) -> Geometry:
+    """Find the constant border that all pictures share, and the canvas to put them on.
+
+    ``wanted`` is the canvas's (H, W); None chooses it: large enough for the largest picture, at most 224
+    pixels long, sides in multiples of 8.
+    """
+    one_shape = len(survey.shapes) == 1
+    height, width = (max(shape[axis] for shape in survey.shapes) for axis in (0, 1))
+    crop = survey.ink if survey.one_corner and one_shape else None
+    box_height, box_width = (crop[2] - crop[0], crop[3] - crop[1]) if crop else (height, width)
+    max_scale: float | None
+    if wanted:
+        size = wanted
+        scale = min(size[0] / box_height, size[1] / box_width)
+        max_scale = 1.0 if one_shape and 1 <= scale < _LEAST_ENLARGEMENT else None
+    else:
+        scale = min(1.0, _LONGEST_SIDE / max(box_height, box_width))
+        size = (_rounded(box_height * scale), _rounded(box_width * scale))
+        max_scale = 1.0
+    if resize == "stretch":
+        max_scale = None
+    elif crop and max_scale == 1.0 and size[0] >= box_height and size[1] >= box_width:
+        # Room to spare shows more of the picture rather than fill.
+        top, bottom = _widen(crop[0], crop[2], size[0], height)
+        left, right = _widen(crop[1], crop[3], size[1], width)
+        crop = (top, left, bottom, right)
+    fill = survey.corner if survey.one_corner and survey.corner else (0, 0, 0)
+    return Geometry(size, 1 if survey.all_grey else 3, crop, max_scale, fill, resize)
+
+
+def _rounded(side: float) -> int:
+    return max(_SMALLEST_SIDE, math.ceil(round(side, 6) / _MULTIPLE) * _MULTIPLE)
+
+
+def _widen(low: int, high: int, length: int, limit: int) -> tuple[int, int]:
+    length = min(length, limit)
+    start = min(max(0, low - (length - (high - low)) // 2), limit - length)
+    return start, start + length
+
+
+def cut(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Return the picture without the border that all pictures share."""
+    if not geometry.crop:
+        return pixels
+    top, left, bottom, right = geometry.crop
+    return pixels[top:bottom, left:right]
+
+
+def fit(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Return uint8 (H, W, C): cut, scaled, and centred on the canvas."""
+    if geometry.channels == 3 and pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    pixels = cut(pixels, geometry)
+    scaled = _scaled(pixels.shape[0], pixels.shape[1], geometry)
+    if scaled != pixels.shape[:2]:
+        shrinks = scaled[0] * scaled[1] < pixels.shape[0] * pixels.shape[1]
+        way = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        pixels = cv2.resize(pixels, scaled[::-1], interpolation=way)
+    canvas = np.empty((*geometry.size, geometry.channels), np.uint8)
+    canvas[:] = geometry.fill[: geometry.channels]
+    height, width = scaled
+    top, left = (geometry.size[0] - height) // 2, (geometry.size[1] - width) // 2
+    canvas[top : top + height, left : left + width] = pixels.reshape(height, width, -1)
+    return canvas
+
+
+def _scaled(height: int, width: int, geometry: Geometry) -> tuple[int, int]:
+    if geometry.resize == "stretch":
+        return geometry.size
+    scale = min(geometry.size[0] / height, geometry.size[1] / width)
+    scale = min(scale, geometry.max_scale or scale)
+    return max(1, round(height * scale)), max(1, round(width * scale))

@@ -1,0 +1,162 @@
+"""Every kind of picture file that people have, made here, must decode to the pixels that it shows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from quadzoo.data.decoding import Undecodable, decode
+
+GREY = np.add.outer(np.arange(24) * 4, np.arange(32) * 5).astype(np.uint8)  # no two rows or columns alike
+COLOUR = np.stack([GREY, 255 - GREY, GREY // 2], axis=2)
+FORMATS = ["PNG", "BMP", "TIFF", "WEBP", "JPEG"]
+
+
+def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    if kind == "WEBP":
+        options = {"lossless": True} | options
+    if kind == "JPEG":
+        options = {"quality": 100, "subsampling": 0} | options
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def close(found: np.ndarray, expected: np.ndarray, tolerance: int = 0) -> bool:
+    return found.shape == expected.shape and int(np.abs(found.astype(int) - expected).max()) <= tolerance
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
+def test_formats(kind: str, pixels: np.ndarray) -> None:
+    decoded = decode(saved(Image.fromarray(pixels), kind))
+    assert decoded.format == kind
+    assert decoded.pixels.dtype == np.uint8
+    assert close(decoded.pixels, pixels, tolerance=6 if kind == "JPEG" else 0)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_cut_off_file_is_no_picture(kind: str, share: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    content = saved(Image.fromarray(noise), kind)
+    decode(content)
+    with pytest.raises(Undecodable):
+        decode(content[: int(len(content) * share)])
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "empty"),
+        (b"GIF89a nonsense", "."),
+        (b"\x89PNG\r\n\x1a\n broken", "."),
+        (b"<html>404</html>", "known format"),
+    ],
+)
+def test_what_is_no_picture(content: bytes, told: str) -> None:
+    with pytest.raises(Undecodable, match=told):
+        decode(content)
+
+
+def test_a_flipped_bit_in_a_png_is_noticed() -> None:
+    content = bytearray(saved(Image.fromarray(GREY), "PNG"))
+    content[content.index(b"IDAT") + 10] ^= 1
+    with pytest.raises(Undecodable):
+        decode(bytes(content))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "JPEG"])
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [
+        (1, lambda p: p),
+        (2, lambda p: p[:, ::-1]),
+        (3, lambda p: p[::-1, ::-1]),
+        (6, lambda p: np.rot90(p, -1)),
+        (8, np.rot90),
+    ],
+)
+def test_rotation_noted_by_a_camera(
+    kind: str, orientation: int, upright: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = saved(Image.fromarray(COLOUR), kind, exif=exif)
+    assert close(decode(content).pixels, upright(COLOUR), tolerance=6 if kind == "JPEG" else 0)
+
+
+def see_through() -> np.ndarray:
+    """Left black and opaque, in the middle half clear, right black and fully transparent."""
+    pixels = np.zeros((8, 30, 4), np.uint8)
+    pixels[:, :10, 3], pixels[:, 10:20, 3] = 255, 128
+    return pixels
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_transparent_parts_are_white(kind: str) -> None:
+    pixels = decode(saved(Image.fromarray(see_through()), kind)).pixels
+    assert pixels.shape == (8, 30)
+    assert [int(pixels[4, x]) for x in (5, 15, 25)] == pytest.approx([0, 127, 255], abs=1)
+
+
+def test_transparency_of_other_modes() -> None:
+    grey_alpha = Image.fromarray(np.ascontiguousarray(see_through()[:, :, 2:]))
+    assert grey_alpha.mode == "LA"
+    assert decode(saved(grey_alpha, "PNG")).pixels[4, 25] == 255
+
+    palette = Image.fromarray(np.full((8, 8), 3, np.uint8)).convert("P")
+    colour = palette.getpixel((0, 0))
+    assert decode(saved(palette, "PNG")).pixels[0, 0] == 3
+    assert decode(saved(palette, "PNG", transparency=colour)).pixels[0, 0] == 255
+
+    keyed = Image.fromarray(GREY)
+    assert decode(saved(keyed, "PNG", transparency=int(GREY[3, 3]))).pixels[3, 3] == 255
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_deep_grey(kind: str) -> None:
+    deep = (GREY.astype(np.uint16) * 257).astype(np.uint16)
+    assert close(decode(saved(Image.fromarray(deep), kind)).pixels, GREY)
+
+
+def test_deep_colour() -> None:
+    import cv2
+
+    ok, content = cv2.imencode(".png", (COLOUR[:, :, ::-1].astype(np.uint16) * 257).astype(np.uint16))
+    assert ok
+    assert close(decode(content.tobytes()).pixels, COLOUR)
+
+
+def test_floating_point() -> None:
+    unit = (GREY / 255).astype(np.float32)
+    assert close(decode(saved(Image.fromarray(unit), "TIFF")).pixels, GREY)
+    for beyond in (unit * 300, unit - 1, np.full_like(unit, np.nan)):
+        with pytest.raises(Undecodable, match="between 0 and 1"):
+            decode(saved(Image.fromarray(beyond), "TIFF"))
+
+
+def test_palette_bits_and_ink() -> None:
+    assert close(decode(saved(Image.fromarray(GREY).convert("P"), "PNG")).pixels, GREY)
+    bits = Image.fromarray(GREY).point(lambda level: 255 * (level > 90)).convert("1")
+    assert set(np.unique(decode(saved(bits, "PNG")).pixels)) == {0, 255}
+    four_inks = Image.fromarray(COLOUR).convert("CMYK")
+    assert close(decode(saved(four_inks, "JPEG")).pixels, COLOUR, tolerance=8)
+
+
+def test_grey_by_its_pixels_not_its_mode() -> None:
+    assert decode(saved(Image.fromarray(GREY).convert("RGB"), "PNG")).pixels.shape == GREY.shape
+    assert decode(saved(Image.fromarray(GREY).convert("RGBA"), "PNG")).pixels.shape == GREY.shape
+    spot = np.repeat(GREY[:, :, None], 3, axis=2)
+    spot[5, 5, 2] ^= 1
+    assert decode(saved(Image.fromarray(spot), "PNG")).pixels.shape == spot.shape
+
+
+def test_only_the_first_page() -> None:
+    pages = saved(Image.fromarray(GREY), "TIFF", save_all=True, append_images=[Image.fromarray(255 - GREY)])
+    assert close(decode(pages).pixels, GREY)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from quadzoo.data.tables import number, open_table
+from quadzoo.errors import DataError
+
+
+def read(folder: Path, content: bytes) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    (folder / "t.csv").write_bytes(content)
+    with open_table(folder / "t.csv") as (header, rows):
+        return header, list(rows)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,y\n001,1\n",
+        "id;y\n001;1\n",
+        "id\ty\r\n001\t1\r\n",
+        "\n\nid,y\n\n001,1\n\n",
+        ' "id" , y\n001,1'.replace(' "id" ', '"id"'),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_dialects(tmp_path: Path, text: str, encoding: str) -> None:
+    header, rows = read(tmp_path, text.encode(encoding))
+    assert header == ["id", "y"]
+    assert [cells for _, cells in rows] == [["001", "1"]]
+
+
+def test_delimiter_is_what_splits_the_header(tmp_path: Path) -> None:
+    header, _ = read(tmp_path, b'"a;b;c;d",y,z\n1,2,3\n')
+    assert header == ["a;b;c;d", "y", "z"]
+    header, rows = read(tmp_path, b"id;weight, kg;height, cm\n1;2,5;3\n")
+    assert header == ["id", "weight, kg", "height, cm"]
+    assert rows == [(2, ["1", "2,5", "3"])]
+
+
+def test_quoted_cells(tmp_path: Path) -> None:
+    _, rows = read(tmp_path, 'id,note,y\n1,"a, ""b""",2\n2,"two\nlines\u2028three",3\n'.encode())
+    assert rows == [(2, ["1", 'a, "b"', "2"]), (4, ["2", "two\nlines\u2028three", "3"])]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "the file is empty"),
+        (b"\n\n", "the file is empty"),
+        (b"id,y\n\xff\xfe\xfd,1\n", "cannot be read as UTF-8"),
+        ("id,y\nä,1\n".encode("latin-1"), "cannot be read as UTF-8"),
+        (b'id,y\n1,"open\n2,3\n', "row 3: not a table"),
+    ],
+)
+def test_what_is_no_table(tmp_path: Path, content: bytes, told: str) -> None:
+    with pytest.raises(DataError, match=rf"t\.csv: {told}"):
+        read(tmp_path, content)
+
+
+def test_a_folder_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read"), open_table(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", 1), (" -2.5e3 ", -2500), ("+.5", 0.5), ("007", 7)])
+def test_numbers(text: str, value: float) -> None:
+    assert number(text) == value
+
+
+@pytest.mark.parametrize("text", ["", " ", "red", "nan", "inf", "-Infinity", "1_000", "3,5", "0x10", "1 2"])
+def test_no_numbers(text: str) -> None:
+    assert number(text) != number(text)
