@@ -8,6 +8,7 @@ import click
 
 from quadzoo import __version__
 from quadzoo.cli.bench import bench
+from quadzoo.cli.data import data
 from quadzoo.cli.list import list_
 from quadzoo.errors import QuadzooError
 
@@ -19,7 +20,8 @@ def cli(context: click.Context) -> int:
     """Which backbone should read numbers off my pictures?
 
     `quadzoo bench` trains every backbone × head × seed on the same pictures and ranks them in a
-    leaderboard; `quadzoo list` shows what can be asked for.
+    leaderboard; `quadzoo list` shows what can be asked for; `quadzoo data check` says what is wrong with
+    pictures and table before anything is trained.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
@@ -28,6 +30,7 @@ def cli(context: click.Context) -> int:
 
 
 cli.add_command(bench)
+cli.add_command(data)
 cli.add_command(list_)
 
 

@@ -1,0 +1,195 @@
+"""quadzoo data: draw equations, audit anybody's pictures and table, show and clear the cache."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from quadzoo.cli.bench import names
+
+if TYPE_CHECKING:
+    from quadzoo.data.findings import Audit, Finding
+
+_SHOWN = 3  # examples of a finding
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def data() -> None:
+    """Draw equations, check a data set, look after the cache."""
+
+
+@data.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--n", type=click.IntRange(1), default=2000, show_default=True, help="How many equations.")
+@click.option("--seed", type=click.IntRange(0), default=42, show_default=True)
+@click.option(
+    "--font",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A TrueType or OpenType file; without it Pillow's own.",
+)
+@click.option(
+    "--labels",
+    type=click.Choice(["published", "true"]),
+    default="published",
+    show_default=True,
+    help="(x - r)(x - s) = 0 has b = r + s as in the published tables, or -(r + s), the mathematical truth.",
+)
+def make(folder: Path, n: int, seed: int, **options: Any) -> None:
+    """Draw pictures of quadratic equations and write them with their tables to FOLDER.
+
+    The layout is that of the published data set; `quadzoo bench --data FOLDER` reads it.
+    """
+    from quadzoo.cli.display import Display
+    from quadzoo.data.equations import write_folder
+    from quadzoo.errors import ConfigError
+
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ConfigError(f"{folder}: exists already; name a new folder, or delete it first")
+    try:
+        with Display() as display:
+            write_folder(folder, n, seed, **options, advance=display.counting("drawing equations", n))
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written ({error})") from error
+    click.echo(f"{folder}: {n:,} equations, seed {seed}, labels {options['labels']}")
+
+
+@data.command()
+@click.argument("path", metavar="FOLDER|FILE.csv")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="The folder of a CSV's pictures.  [default: the CSV's own]",
+)
+@click.option(
+    "--targets", callback=names, metavar="A,B,...", help="[default: the columns that mostly hold numbers]"
+)
+@click.option("--id-column", help="The column with the pictures' names.  [default: id, else the first]")
+@click.option("--group-column", help="Rows that share a value of this column stay on one side.")
+@click.option(
+    "--split", default="grouped", show_default=True, help="The split to look for leaks in, as for `bench`."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def check(path: str, split: str, as_json: bool, **flags: Any) -> int:
+    """Look for what would spoil a benchmark; exit status 1 where there are errors.
+
+    Every row is read and every picture decoded: missing, unreadable and identical pictures, pictures that
+    look alike, targets that are missing, constant or far out, and test pictures that stand in train. For
+    equations, labels and roots are compared with what is written.
+    """
+    from quadzoo.cli.display import Display
+    from quadzoo.data.audit import audit
+    from quadzoo.data.sources import DataRequest
+
+    with Display() as display:
+        found = audit(DataRequest(path, **flags), split, display.counting)
+    if as_json:
+        click.echo(json.dumps(found.model_dump(), indent=2, ensure_ascii=False))
+    else:
+        _print(found)
+    return 1 if found.errors else 0
+
+
+@data.command("cache")
+@click.option("--clear", "clear_it", is_flag=True, help="Delete all that no bench is using.")
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def cache_(clear_it: bool, as_json: bool) -> None:
+    """Show what is kept to save time, or delete it; all of it can be made again."""
+    from quadzoo.cli.tables import print_table, text_table
+    from quadzoo.data.cache import clear, contents
+    from quadzoo.data.sources import cache_folder
+
+    if clear_it:
+        before = sum(one.bytes for one in contents())
+        in_use = clear()
+        freed = before - sum(one.bytes for one in contents())
+        kept = f"; {in_use} in use stay" if in_use else ""
+        click.echo(f"quadzoo: {freed / 1e6:,.1f} MB deleted{kept}", err=True)
+    found = contents()
+    if as_json:
+        rows = [
+            asdict(one) | {"path": str(one.path), "last_used": one.last_used.isoformat()} for one in found
+        ]
+        click.echo(
+            json.dumps({"folder": str(cache_folder()), "contents": rows}, indent=2, ensure_ascii=False)
+        )
+        return
+    click.echo(f"{cache_folder()}: {sum(one.bytes for one in found) / 1e6:,.1f} MB")
+    if found:
+        cells = [
+            [
+                one.name,
+                f"{one.pictures:,}",
+                "x".join(map(str, one.size)) or "files",
+                f"{one.bytes / 1e6:,.1f}",
+                f"{one.last_used:%Y-%m-%d %H:%M}",
+            ]
+            for one in found
+        ]
+        print_table(
+            text_table(["data", "pictures", "size", "MB", "last used (UTC)"], cells, {"pictures", "MB"})
+        )
+
+
+def _print(found: Audit) -> None:
+    from quadzoo.cli.tables import print_table, text_table
+
+    click.echo(f"{found.name}: {found.rows:,} rows, {found.usable:,} of them usable\n")
+    for name, fact in _facts(found):
+        click.echo(f"{name:14}  {fact}")
+    click.echo()
+    shown = ["target", "min", "max", "mean", "std", "distinct", "whole", "outliers"]
+    cells = [
+        [
+            one.name,
+            *(f"{value:.6g}" for value in (one.min, one.max, one.mean, one.std)),
+            f"{one.distinct:,}",
+            "yes" if one.integer else "no",
+            f"{one.outliers:,}",
+        ]
+        for one in found.targets
+    ]
+    print_table(text_table(shown, cells, set(shown[1:])))
+    click.echo()
+    for finding in found.findings:
+        _print_finding(finding)
+    click.echo(f"{_counted(found.errors, 'error')}, {_counted(found.warnings, 'warning')}")
+
+
+def _print_finding(finding: Finding) -> None:
+    click.echo(f"{finding.severity:7}  {finding.count:,} × {finding.text}")
+    for example in finding.examples[:_SHOWN]:
+        click.echo(f"{'':11}{' '.join(example.split())}")
+    if finding.count > _SHOWN:
+        click.echo(f"{'':11}and {finding.count - _SHOWN:,} more")
+
+
+def _facts(found: Audit) -> list[tuple[str, str]]:
+    most = list(found.sizes)[:_SHOWN]
+    others = f" and {len(found.sizes) - len(most):,} other sizes" if len(found.sizes) > len(most) else ""
+    copies, near = found.duplicates, found.near_duplicates
+    facts = [
+        ("table", found.table),
+        ("pictures", found.images),
+        ("kinds", ", ".join(f"{n:,} {kind}" for kind, n in found.kinds.items())),
+        ("height x width", f"{', '.join(most)}{others}; `--image-size auto` makes them {found.image_size}"),
+        ("identical", f"{copies.pictures:,} repeat an earlier one ({copies.groups:,} groups)"),
+        (
+            "nearly alike",
+            f"{_counted(near.pairs, 'pair')} at most {near.threshold} of {near.bits} bits apart",
+        ),
+    ]
+    for split in found.splits:
+        sides = f"{split.train:,} train, {split.val:,} val, {split.test:,} test"
+        facts.append((f"split {split.name}", f"{sides}; {split.leaked:,} of test also stand in train or val"))
+    if (written := found.equations) is not None:
+        wrong = f"a: {written.wrong_a:,}, b: {written.wrong_b:,}, c: {written.wrong_c:,}"
+        facts.append(("equations", f"{written.read:,} read; wrong {wrong}, roots: {written.wrong_roots:,}"))
+    return facts
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"

@@ -1,0 +1,376 @@
+"""What is wrong with a data set, before anything is trained on it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from quadzoo.data import equations
+from quadzoo.data.cache import parallel, survey_pictures
+from quadzoo.data.decoding import decode
+from quadzoo.data.findings import (
+    Audit,
+    DuplicateFacts,
+    EquationFacts,
+    Finding,
+    NearFacts,
+    Severity,
+    SplitFacts,
+    TargetFacts,
+)
+from quadzoo.data.geometry import Survey, choose_geometry, cut
+from quadzoo.data.near import BITS, MOST_DIFFERENT_BITS, near_pairs, perceptual_hash
+from quadzoo.data.sources import (
+    N_DRAWN,
+    DataRequest,
+    Fault,
+    Source,
+    is_equations,
+    pictures_under,
+    resolve,
+    scan,
+)
+from quadzoo.data.splits import Split, leaked_rows, make_splits
+from quadzoo.data.tables import number, open_table
+from quadzoo.errors import DataError, SplitError
+
+_SHOWN = 20  # examples of a finding; its count is exact
+_FENCE = (
+    3.0  # times the interquartile range beyond the quartiles: Tukey 1977, Exploratory Data Analysis, p. 44
+)
+_TAIL = 0.01  # where more than this share lies beyond the fences, it is a long tail
+_MOSTLY = 0.5  # a column with this share of numbers is meant to hold numbers
+
+Counting = Callable[[str, int], Callable[[int], None]]
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """The usable rows, after all pictures were looked at."""
+
+    source: Source
+    survey: Survey
+    pixels: np.ndarray
+    pairs: list[tuple[int, int, int]]
+
+    def where(self, index: int) -> str:
+        return f"row {self.source.rows[index]} ({self.source.ids[index]})"
+
+
+def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
+    """Look at every row and every picture; nothing is trained, nothing is written.
+
+    What the request leaves out of a CSV is guessed: pictures lie beside it, its column ``id`` or else its
+    first names them, and the columns that mostly hold numbers are targets. ``counting`` returns a function
+    that is told the progress of something. Raises ConfigError, DataError or SplitError for what cannot be
+    looked at at all.
+    """
+    table, request = resolve(request, counting("drawing equations", N_DRAWN))
+    request = _completed(table, request)
+    source, faults = scan(request)
+    findings = _Findings()
+    looked, unreadable = _look(source, counting)
+    _add_faults(findings, faults, unreadable)
+    source = looked.source
+    named = {*source.files, *(file for _, file in unreadable), *(fault.file for fault in faults)}
+    orphans = sorted(set(pictures_under(source.folder)) - named)
+    findings.add("warning", "picture-without-row", orphans, "picture without a row in the table")
+    if not len(source):
+        raise DataError(f"{table}: no row can be used; the first fault: {findings.first()}")
+    survey = looked.survey
+    blank = [looked.where(index) for index in survey.blank]
+    findings.add("warning", "blank-picture", blank, "picture of one colour alone")
+    targets = [_target(findings, looked, column) for column in range(len(source.target_names))]
+    duplicates = _duplicates(findings, looked)
+    splits = _splits(findings, looked, split, whole=not (faults or unreadable))
+    near = _near(findings, looked, splits[0] if splits else None)
+    written = _equations(findings, table, request) if is_equations(table) else None
+    geometry = choose_geometry(survey, None, "letterbox")
+    return Audit(
+        name=source.name,
+        table=str(table),
+        images=str(source.folder),
+        rows=len(source) + len(faults) + len(unreadable),
+        usable=len(source),
+        kinds=dict(survey.kinds.most_common()),
+        sizes={f"{h}x{w}": n for (h, w), n in survey.shapes.most_common()},
+        image_size=f"{geometry.size[0]}x{geometry.size[1]}",
+        missing_pictures=sum(fault.kind == "picture" for fault in faults),
+        unreadable_pictures=len(unreadable),
+        pictures_without_row=len(orphans),
+        targets=targets,
+        duplicates=duplicates,
+        near_duplicates=near,
+        splits=[_split_facts(one) for one in splits],
+        equations=written,
+        findings=findings.sorted(),
+        errors=findings.count("error"),
+        warnings=findings.count("warning"),
+    )
+
+
+class _Findings:
+    """Collects what is worth telling."""
+
+    def __init__(self) -> None:
+        self._all: list[Finding] = []
+
+    def add(self, severity: Severity, code: str, examples: Sequence[str], text: str) -> None:
+        """Add a finding with all its examples; none for none. The text is about one of them."""
+        if examples:
+            shown = list(examples[:_SHOWN])
+            self._all.append(
+                Finding(severity=severity, code=code, count=len(examples), text=text, examples=shown)
+            )
+
+    def count(self, severity: Severity) -> int:
+        return sum(finding.severity == severity for finding in self._all)
+
+    def first(self) -> str:
+        return self._all[0].examples[0] if self._all else "none"
+
+    def sorted(self) -> list[Finding]:
+        """Return errors first, then warnings, then notes."""
+        return sorted(self._all, key=lambda one: ("error", "warning", "note").index(one.severity))
+
+
+def _completed(table: Path, request: DataRequest) -> DataRequest:
+    if request.id_column and request.images and request.targets:
+        return request
+    with open_table(table) as (header, rows):
+        id_column = request.id_column or ("id" if "id" in header else header[0])
+        numbers: Counter[str] = Counter()
+        n_rows = 0
+        for _, cells in rows:
+            n_rows += 1
+            numbers.update(
+                name for name, cell in zip(header, cells, strict=False) if not math.isnan(number(cell))
+            )
+    guessed = tuple(
+        name
+        for name in header
+        if numbers[name] > _MOSTLY * n_rows and name not in (id_column, request.group_column, "split")
+    )
+    if not request.targets and not guessed:
+        raise DataError(f"{table}: no column holds numbers; say which are meant with --targets NAME,NAME")
+    return replace(
+        request,
+        images=request.images or table.parent,
+        id_column=id_column,
+        targets=request.targets or guessed,
+    )
+
+
+def _look(source: Source, counting: Counting) -> tuple[_Looked, list[tuple[str, str]]]:
+    unreadable: list[tuple[str, str]] = []
+    bad: set[int] = set()
+
+    def on_unreadable(index: int, text: str) -> None:
+        bad.add(index)
+        unreadable.append((text, source.files[index]))
+
+    survey = survey_pictures(source, counting("looking at pictures", len(source)), on_unreadable)
+    good = source.subset([index for index in range(len(source)) if index not in bad])
+    if not len(good):
+        return _Looked(good, survey, np.zeros(0, np.int64), []), unreadable
+    pixels = survey.pixels
+    return _Looked(good, survey, pixels, _pairs(good, survey, pixels, counting)), unreadable
+
+
+def _pairs(
+    source: Source, survey: Survey, pixels: np.ndarray, counting: Counting
+) -> list[tuple[int, int, int]]:
+    """Return pairs of look-alikes among the pictures that differ, without the border common to all."""
+    geometry = choose_geometry(survey, None, "letterbox")
+    blank = set(survey.blank)
+    _, firsts = np.unique(pixels, return_index=True)
+    different = [int(index) for index in sorted(firsts) if index not in blank]
+
+    def perceived(index: int) -> np.ndarray:
+        return perceptual_hash(cut(decode(source.path(index).read_bytes()).pixels, geometry))
+
+    advance = counting("comparing pictures", len(different))
+    hashes = np.zeros((len(different), BITS // 8), np.uint8)
+    for row, one in enumerate(parallel(perceived, different)):
+        hashes[row] = one
+        advance(1)
+    return [(different[i], different[j], bits) for i, j, bits in near_pairs(hashes)]
+
+
+def _add_faults(findings: _Findings, faults: list[Fault], unreadable: list[tuple[str, str]]) -> None:
+    said = {
+        "row": ("bad-row", "row with too few or too many cells"),
+        "id": ("bad-id", "id that is empty, repeated or leads out of the folder"),
+        "missing target": ("missing-target", "row that lacks a target"),
+        "target": ("bad-target", "target that is not a finite number"),
+        "picture": ("missing-picture", "row with no picture, or with more than one"),
+    }
+    for kind, (code, text) in said.items():
+        findings.add("error", code, [fault.text for fault in faults if fault.kind == kind], text)
+    findings.add(
+        "error", "unreadable-picture", [text for text, _ in unreadable], "picture that cannot be read"
+    )
+
+
+def _target(findings: _Findings, looked: _Looked, column: int) -> TargetFacts:
+    name, values = looked.source.target_names[column], looked.source.targets[:, column]
+    low, high = np.quantile(values, [0.25, 0.75])
+    margin = _FENCE * (high - low)
+    outliers = np.flatnonzero((values < low - margin) | (values > high + margin)) if margin else np.array([])
+    if values.min() == values.max():
+        findings.add(
+            "error", "constant-target", [f"{name} = {values[0]:g}"], "target that is the same in every row"
+        )
+    if len(outliers):
+        tail = len(outliers) > _TAIL * len(values)
+        findings.add(
+            "note" if tail else "warning",
+            "long-tail" if tail else "outlier",
+            [f"{looked.where(int(i))}: {name} = {values[i]:g}" for i in outliers],
+            f"{name} beyond {low - margin:g} … {high + margin:g}, 3 interquartile ranges from the quartiles",
+        )
+    return TargetFacts(
+        name=name,
+        min=float(values.min()),
+        max=float(values.max()),
+        mean=float(values.mean()),
+        std=float(values.std()),
+        distinct=len(np.unique(values)),
+        integer=bool((values == np.rint(values)).all()),
+        outliers=len(outliers),
+    )
+
+
+def _duplicates(findings: _Findings, looked: _Looked) -> DuplicateFacts:
+    pixels, targets = looked.pixels, looked.source.targets
+    order = np.argsort(pixels, kind="stable")
+    groups = [g for g in np.split(order, np.flatnonzero(np.diff(pixels[order])) + 1) if len(g) > 1]
+    groups.sort(key=lambda group: int(group[0]))
+    disagreeing = [group for group in groups if (targets[group] != targets[group[0]]).any()]
+    findings.add(
+        "error",
+        "disagreeing-duplicates",
+        [_together(looked, group) for group in disagreeing],
+        "group of identical pictures with different targets",
+    )
+    repeats = [
+        f"{looked.where(int(later))} repeats {looked.where(int(group[0]))}"
+        for group in groups
+        for later in group[1:]
+    ]
+    findings.add(
+        "warning",
+        "duplicate-picture",
+        repeats,
+        "picture that repeats an earlier one, pixel for pixel; --split grouped keeps both on one side",
+    )
+    return DuplicateFacts(
+        pictures=len(repeats),
+        groups=len(groups),
+        largest=max((len(group) for group in groups), default=1),
+        disagreeing=len(disagreeing),
+    )
+
+
+def _together(looked: _Looked, indices: Iterable[int]) -> str:
+    """Name rows with their targets."""
+    targets = looked.source.targets
+    return ", ".join(f"{looked.where(i)} with {','.join(f'{y:g}' for y in targets[i])}" for i in indices)
+
+
+def _splits(findings: _Findings, looked: _Looked, split: str, *, whole: bool) -> list[Split]:
+    """Make the split that was asked for, if the usable rows allow, and for equations the tutorial's too."""
+    source = looked.source
+    try:
+        splits = make_splits(split, source.ids, looked.pixels, group_values=source.group_values)
+        if is_equations(source.table) and split != "article":
+            splits += make_splits("article", source.ids, looked.pixels)
+    except SplitError as error:
+        if whole:
+            raise
+        findings.add("error", "split", [str(error)], "split that the usable rows do not give")
+        return []
+    for one in splits:
+        asked = one is splits[0]
+        leaked = leaked_rows(looked.pixels, one.train, one.val, one.test)
+        findings.add(
+            "error" if asked else "note",
+            "leak",
+            [looked.where(i) for i in leaked],
+            f"test picture (of {len(one.test):,}) of split {one.name} that also stands in train or val"
+            + ("" if asked else "; the tutorial's own split"),
+        )
+    return splits
+
+
+def _split_facts(split: Split) -> SplitFacts:
+    train, val, test = len(split.train), len(split.val), len(split.test)
+    return SplitFacts(name=split.name, train=train, val=val, test=test, leaked=split.leaked)
+
+
+def _near(findings: _Findings, looked: _Looked, split: Split | None) -> NearFacts:
+    across = None
+    told = [f"{_together(looked, pair)}: {bits} bits apart" for *pair, bits in looked.pairs]
+    if split:
+        sides = [set(rows.tolist()) for rows in (split.train, split.val, split.test)]
+        across = sum(not any({i, j} <= side for side in sides) for i, j, _ in looked.pairs)
+    findings.add(
+        "warning",
+        "near-duplicates",
+        told,
+        f"pair of pictures that look nearly alike ({MOST_DIFFERENT_BITS} of {BITS} bits of the "
+        "perceptual hash differ, or fewer)" + (f"; {across} on two sides of the split" if across else ""),
+    )
+    return NearFacts(pairs=len(told), threshold=MOST_DIFFERENT_BITS, bits=BITS, across_sides=across)
+
+
+def _equations(findings: _Findings, table: Path, request: DataRequest) -> EquationFacts | None:
+    """Compare labels and roots with the equation that each row says is written."""
+    wanted = (*equations.TARGETS, "root_1", "root_2", "equation")
+    wrong: dict[str, list[str]] = {name: [] for name in (*equations.TARGETS, "roots", "text")}
+    opposite = read = 0
+    with open_table(table) as (header, rows):
+        if not set(header) >= set(wanted):
+            return None
+        at = [header.index(name) for name in wanted]
+        for line, cells in rows:
+            if len(cells) != len(header):
+                continue
+            *labels, first, second, text = (cells[index] for index in at)
+            equation = equations.read(text)
+            if equation is None:
+                wrong["text"].append(f"row {line}: {text!r}")
+                continue
+            read += 1
+            for name, label, truth in zip(equations.TARGETS, labels, equation.labels("true"), strict=True):
+                if number(label) != truth:
+                    wrong[name].append(f"row {line}: {text} is labelled {name} = {label}, not {truth}")
+                    opposite += name == "b" and number(label) == -truth
+            if not equations.same_roots((number(first), number(second)), equation.roots):
+                wrong["roots"].append(f"row {line}: {text} is given the roots {first} and {second}")
+    for name in equations.TARGETS:
+        sign = f" ({opposite:,} times the opposite)" if name == "b" and opposite else ""
+        findings.add(
+            "error", f"wrong-{name}", wrong[name], f"{name} that is not what the equation says{sign}"
+        )
+    findings.add("error", "wrong-roots", wrong["roots"], "row with other roots than its equation has")
+    findings.add(
+        "warning",
+        "unread-equation",
+        wrong["text"],
+        "equation in none of the four forms, or without two roots",
+    )
+    return EquationFacts(
+        read=read,
+        unreadable=len(wrong["text"]),
+        wrong_a=len(wrong["a"]),
+        wrong_b=len(wrong["b"]),
+        wrong_c=len(wrong["c"]),
+        opposite_b=opposite,
+        wrong_roots=len(wrong["roots"]),
+    )

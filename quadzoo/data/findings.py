@@ -1,0 +1,96 @@
+"""The words of an audit: what can be found in a data set, as plain data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+Severity = Literal["error", "warning", "note"]
+
+
+class Finding(BaseModel):
+    """One kind of thing to know: how often, and where. An error spoils scores or ends a bench."""
+
+    severity: Severity
+    code: str
+    count: int
+    text: str
+    examples: list[str]
+
+
+class TargetFacts(BaseModel):
+    """One target over the usable rows; ``outliers`` lie beyond Tukey's outer fences."""
+
+    name: str
+    min: float
+    max: float
+    mean: float
+    std: float
+    distinct: int
+    integer: bool
+    outliers: int
+
+
+class DuplicateFacts(BaseModel):
+    """Pictures identical pixel for pixel: those that repeat an earlier one, and the groups they form."""
+
+    pictures: int
+    groups: int
+    largest: int
+    disagreeing: int
+
+
+class NearFacts(BaseModel):
+    """Pairs of different pictures whose perceptual hashes differ in at most ``threshold`` of ``bits``."""
+
+    pairs: int
+    threshold: int
+    bits: int
+    across_sides: int | None
+
+
+class SplitFacts(BaseModel):
+    """A split, and how many of its test pictures also stand, pixel for pixel, in train or val."""
+
+    name: str
+    train: int
+    val: int
+    test: int
+    leaked: int
+
+
+class EquationFacts(BaseModel):
+    """The labels of equations against what is written; ``opposite_b`` are those of ``wrong_b`` with -b."""
+
+    read: int
+    unreadable: int
+    wrong_a: int
+    wrong_b: int
+    wrong_c: int
+    opposite_b: int
+    wrong_roots: int
+
+
+class Audit(BaseModel):
+    """All that was found; ``rows`` are those of the table, ``usable`` those that a bench could use."""
+
+    name: str
+    table: str
+    images: str
+    rows: int
+    usable: int
+    kinds: dict[str, int]
+    sizes: dict[str, int]
+    image_size: str
+    missing_pictures: int
+    unreadable_pictures: int
+    pictures_without_row: int
+    targets: list[TargetFacts]
+    duplicates: DuplicateFacts
+    near_duplicates: NearFacts
+    splits: list[SplitFacts]
+    equations: EquationFacts | None
+    findings: list[Finding]
+    errors: int
+    warnings: int
