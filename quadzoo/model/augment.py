@@ -24,8 +24,10 @@ def augment(pictures: Tensor, kind: Augment) -> Tensor:
     """
     if kind == "none":
         return pictures
-    changed = _moved(pictures.float())
-    return _lit(changed) if kind == "photo" else changed
+    # Autocast would round the grid to 8 bits, and with it the pictures.
+    with torch.autocast(pictures.device.type, enabled=False):
+        changed = _moved(pictures.float())
+        return _lit(changed) if kind == "photo" else changed
 
 
 def _moved(pictures: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ def test_recipe_benchmark_runs_at_tiny_size(equations: Path, tmp_path: Path) -> 
     subprocess.run(
         [
             sys.executable, ROOT / "benchmarks" / "recipe.py", "--backbones", "tiny_cnn", "--seeds", "0",
-            "--recipes", "0,1", "--epochs", "1", "--data", equations, "--out", tmp_path / "out",
+            "--recipes", "0,2", "--epochs", "1", "--data", equations, "--out", tmp_path / "out",
             "--to", tmp_path,
         ],
         check=True, capture_output=True, env=os.environ,

@@ -104,3 +104,12 @@ def test_same_seed_same_change() -> None:
     torch.manual_seed(5)
     assert torch.equal(augment(dots(8), "photo"), first)
     assert not torch.equal(augment(dots(8), "photo"), first)
+
+
+def test_autocast_does_not_touch_it() -> None:
+    noise = torch.randint(0, 256, (4, 1, 32, 200), dtype=torch.uint8)
+    torch.manual_seed(5)
+    expected = augment(noise, "photo")
+    torch.manual_seed(5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(augment(noise, "photo"), expected)
