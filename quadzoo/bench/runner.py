@@ -71,7 +71,7 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
         names.heads[head]
     _check_out(config.out)
     source = open_source(config.request, observer.counting("drawing equations", N_DRAWN))
-    decoding = observer.counting("decoding pictures", len(source))
+    decoding = observer.counting("decoding pictures", 2 * len(source))
     pictures = prepare(source, config.image_size, config.resize, decoding)
     splits = make_splits(
         config.split, source.ids, pictures.pixels, folds=config.folds, group_values=source.group_values

@@ -65,7 +65,7 @@ class Display:
         self._console.print(Text(f"quadzoo: {' '.join(text.split())}"), soft_wrap=True)
 
     def counting(self, what: str, total: int) -> Callable[[int], None]:
-        """Return a function that moves a bar, which is only seen while it moves."""
+        """Return a function that moves a bar, which is only seen while it moves; elsewhere it is a line."""
         task = self._progress.add_task(what, total=total, score="", visible=False)
         done = 0
 
@@ -73,6 +73,8 @@ class Display:
             nonlocal done
             done += n
             self._progress.update(task, completed=done, visible=done < total)
+            if not self._console.is_terminal and time.monotonic() - self._last_line > _SECONDS_A_LINE:
+                self.note(f"{what}: {done / total:.0%}")
 
         return advance
 

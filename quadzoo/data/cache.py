@@ -77,7 +77,8 @@ def prepare(
     """Return the source's pictures at one size, from the cache where their bytes are known.
 
     ``image_size`` is ``auto``, ``HxW`` or ``N``. ``advance`` is told the number of pictures as they are
-    decoded. Raises DataError, naming table and row, for a picture that cannot be read.
+    decoded, each twice: to find the size, and to fit it. Raises DataError, naming table and row, for a
+    picture that cannot be read.
     """
     wanted = parse_image_size(image_size)
     content = hashlib.sha256(f"{_VERSION} {wanted} {resize}".encode())
@@ -140,6 +141,7 @@ def _make(
             npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
             for content in parallel(fitted, range(len(source))):
                 file.write(content)
+                advance(1)
         os.replace(partial_file, array_file)
         facts = _Facts(name=source.name, geometry=geometry, digests=survey.digests.hex())
         partial_file.write_text(facts.model_dump_json())
