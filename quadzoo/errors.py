@@ -9,6 +9,7 @@
     ├── DataError                a folder, a table, a picture or a target
     ├── SplitError               a split that the data cannot give
     ├── WeightsError             pretrained weights were demanded and cannot be had
+    ├── ContractBroken           a plugin's backbone or head does not keep its promises
     └── RunError                 one run failed; the others go on
         ├── NonFiniteLoss        the loss became NaN or infinite
         └── BadModule            a backbone or head broke the plugin contract
@@ -45,6 +46,10 @@ class SplitError(QuadzooError):
 
 class WeightsError(QuadzooError):
     """Pretrained weights were demanded and cannot be had."""
+
+
+class ContractBroken(QuadzooError, AssertionError):
+    """A backbone or head that breaks rules of the conformance kit; one line a rule. A test fails with it."""
 
 
 class RunError(QuadzooError):

@@ -15,6 +15,7 @@ ROOT = Path(quadzoo.__file__).parent
 MODULES = {
     ".".join(["quadzoo", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__"): path
     for path in ROOT.rglob("*.py")
+    if "quadzoo-mynet" not in path.parts  # what a new plugin begins with: a project of its own
 }
 
 # package: what it may not import, besides cli, which nobody may
@@ -45,6 +46,15 @@ FORBIDDEN = {
     ],
     "metrics": ["torch", "quadzoo."],
     "report": ["torch", "quadzoo.data", "quadzoo.model", "quadzoo.bench", "quadzoo.registry"],
+    "scaffold": [
+        "torch",
+        "quadzoo.registry",
+        "quadzoo.data",
+        "quadzoo.model",
+        "quadzoo.bench",
+        "quadzoo.report",
+    ],
+    "testing": ["quadzoo.data", "quadzoo.model", "quadzoo.report", "quadzoo.records"],
     "bench.config": ["torch"],
     "bench.plan": ["torch"],
     "data": ["quadzoo.bench", "quadzoo.report", "quadzoo.records", "quadzoo.registry.catalogue"],
@@ -96,6 +106,9 @@ def test_import_rule(package: str) -> None:
         "import quadzoo.report.tables",
         "from quadzoo.cli import _status; _status(['--help'])",
         "from quadzoo.cli import _status; _status(['list', 'plugins'])",
+        "from quadzoo.cli import _status; _status(['plugin', 'new', '../x'])",
+        "from quadzoo.cli import _status; _status(['data', 'check', 'nowhere'])",
+        "import quadzoo.data.audit, quadzoo.data.cache",
         "from quadzoo.cli import _status; _status(['list', 'backbones', '--json'])",
     ],
 )

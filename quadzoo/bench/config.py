@@ -38,6 +38,7 @@ class BenchConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     out: Path = Path("results")
     jobs: int = Field(default=1, ge=1)
+    timeout: float | None = Field(default=None, gt=0)
     force: bool = False
 
     @property

@@ -38,17 +38,20 @@ def find_weights(
     backbones: Iterable[str],
     wanted: str,
     geometry: Geometry,
+    *,
+    timeout: float | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Weights]:
     """Decide what each backbone starts from, asking for several at once.
 
-    ``wanted`` is auto, pretrained or none; ``advance`` is told how many more are answered. Raises
-    WeightsError when ``pretrained`` cannot be had.
+    ``wanted`` is auto, pretrained or none; a build may take ``timeout`` seconds; ``advance`` is told how
+    many more are answered. Raises WeightsError when ``pretrained`` cannot be had.
     """
     if wanted == "none":
         return {name: Weights("none", "asked for") for name in backbones}
     advance(0)
-    ask = partial(_ask, executor, patience=_PATIENCE if wanted == "auto" else _LONG)
+    longest = timeout or _LONG
+    ask = partial(_ask, executor, longest, min(longest, _PATIENCE) if wanted == "auto" else longest)
     questions = [(name, geometry.channels, geometry.size) for name in backbones]
     answers: dict[str, Weights] = {}
     with ThreadPoolExecutor(4) as pool:
@@ -65,26 +68,32 @@ def find_weights(
     return answers
 
 
-def _ask(executor: Executor, question: tuple[str, int, tuple[int, int]], patience: float) -> Weights:
+def _ask(
+    executor: Executor, longest: float, patience: float, question: tuple[str, int, tuple[int, int]]
+) -> Weights:
     with tempfile.TemporaryDirectory() as folder:
         child = executor.start(f"{__name__}:try_weights", question, Path(folder) / "log")
         try:
-            return _listen(child, patience)
+            return _listen(child, longest, patience)
         finally:
             child.kill()
 
 
-def _listen(child: Child, patience: float) -> Weights:
-    deadline = time.monotonic() + _LONG
+def _listen(child: Child, longest: float, patience: float) -> Weights:
+    deadline = time.monotonic() + longest
+    asked = False
     while (remaining := deadline - time.monotonic()) > 0:
         answers = list(child.messages(remaining))
         for answer in answers:
             if answer == "asking":
+                asked = True
                 deadline = time.monotonic() + patience
             else:
                 return Weights(*answer)
         if not answers and child.ended:
             return Weights("none", child.fate())
+    if not asked:
+        return Weights("none", f"not even built without weights within {longest:.0f} s")
     return Weights("none", f"not here within {patience:.0f} s; --weights pretrained waits for them")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,6 +56,11 @@ class _Running:
     child: Child
     lock: FileLock
     started: datetime
+    deadline: float
+
+    @property
+    def overdue(self) -> bool:
+        return time.monotonic() > self.deadline
 
 
 def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> Plan:
@@ -79,7 +86,9 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
     folds = fold_data(source, pictures, splits)
     device = find_device(executor, config.device)
     asked = observer.counting("looking for pretrained weights", len(config.backbones))
-    weights = find_weights(executor, config.backbones, config.weights, pictures.geometry, asked)
+    weights = find_weights(
+        executor, config.backbones, config.weights, pictures.geometry, timeout=config.timeout, advance=asked
+    )
     return make_plan(config, names, folds, device, weights)
 
 
@@ -131,18 +140,24 @@ def _run_all(plan: Plan, config: BenchConfig, executor: Executor, observer: Obse
                     observer.note(f"{run.title}: another bench has finished it")
                     lock.release()
                 else:
-                    running.append(_start(run, lock, executor))
+                    running.append(_start(run, lock, executor, config.timeout))
             wait_for_any([one.child for one in running], timeout=1.0)
             for one in list(running):
-                for share, val_mse in one.child.messages(timeout=0):
-                    observer.progressed(one.run, share, val_mse)
+                _hear(one, observer)
                 if one.child.ended:
                     running.remove(one)
-                    observer.ended(one.run, _finish(one))
+                    observer.ended(one.run, _finish(one, config.timeout))
     finally:
         for one in running:
             one.child.kill()
             one.lock.release()
+
+
+def _hear(one: _Running, observer: Observer) -> None:
+    for share, val_mse in one.child.messages(timeout=0):
+        observer.progressed(one.run, share, val_mse)
+    if one.overdue:
+        one.child.kill()
 
 
 def _lock(run: RunPlan) -> FileLock | None:
@@ -157,18 +172,21 @@ def _lock(run: RunPlan) -> FileLock | None:
     return lock
 
 
-def _start(run: RunPlan, lock: FileLock, executor: Executor) -> _Running:
-    started = datetime.now(UTC)
+def _start(run: RunPlan, lock: FileLock, executor: Executor, timeout: float | None) -> _Running:
+    started, deadline = datetime.now(UTC), time.monotonic() + (timeout or math.inf)
     child = executor.start("quadzoo.bench.run:run", run, run_folder(run.out, run.key) / _LOG)
-    return _Running(run, child, lock, started)
+    return _Running(run, child, lock, started, deadline)
 
 
-def _finish(one: _Running) -> RunRecord:
+def _finish(one: _Running, timeout: float | None) -> RunRecord:
     """Return the record of a run whose process has ended; write one where the process could not."""
     record = read_record(one.run.out, one.run.key)
     if record is None or record.started < one.started:
         tail = (run_folder(one.run.out, one.run.key) / _LOG).read_text(errors="replace")[-_LOG_TAIL:]
-        failure = Failure(type="ProcessDied", message=one.child.fate(), traceback=tail)
+        if one.overdue:
+            failure = Failure(type="TimedOut", message=f"no end within {timeout:g} seconds", traceback=tail)
+        else:
+            failure = Failure(type="ProcessDied", message=one.child.fate(), traceback=tail)
         record = record_of(one.run, one.started, error=failure)
         write_record(one.run.out, record)
     one.lock.release()

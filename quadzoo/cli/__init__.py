@@ -10,6 +10,7 @@ from quadzoo import __version__
 from quadzoo.cli.bench import bench
 from quadzoo.cli.data import data
 from quadzoo.cli.list import list_
+from quadzoo.cli.plugin import plugin
 from quadzoo.errors import QuadzooError
 
 
@@ -32,6 +33,7 @@ def cli(context: click.Context) -> int:
 cli.add_command(bench)
 cli.add_command(data)
 cli.add_command(list_)
+cli.add_command(plugin)
 
 
 def main(arguments: list[str] | None = None) -> None:

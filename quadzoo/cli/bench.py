@@ -121,13 +121,17 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     "--out", type=click.Path(path_type=Path), default="results", show_default=True, help="The results folder."
 )
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs side by side.")
+@click.option(
+    "--timeout", type=float, metavar="SECONDS", help="End a run that takes longer; it counts as failed."
+)
 @click.option("--force", is_flag=True, help="Run again what is done.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show the plan, train nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the leaderboard (or plan) as JSON.")
 def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
-    """Train every backbone × head × seed on the same pictures and rank them.
+    """Train every backbone × head × seed and rank them.
 
-    Finished runs are kept in OUT/runs and not run again; the table is OUT/leaderboard.csv, .md and .json.
+    All are trained on the same pictures with the same split and recipe. Finished runs are kept in OUT/runs
+    and not run again; the table is OUT/leaderboard.csv, .md and .json.
 
     \b
     quadzoo bench --backbones resnet50,efficientnet_b0

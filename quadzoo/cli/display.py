@@ -122,7 +122,9 @@ class Display:
         counter = f"[{self._ended}/{self._count}] {run.title}"
         if record.error:
             self.failed += 1
-            self.note(f"{counter}: FAILED: {record.error.type}: {record.error.message}")
+            strangers = {n: v for n, v in record.environment.plugins.items() if n != "quadzoo"}
+            plugins = "".join(f" (plugin {name} {version})" for name, version in strangers.items())
+            self.note(f"{counter}{plugins}: FAILED: {record.error.type}: {record.error.message}")
         else:
             self.note(
                 f"{counter}: val MSE {record.metrics.val_mse:.3g}, test MSE {record.metrics.test_mse:.3g}, "
@@ -171,7 +173,7 @@ def print_leaderboard(board: Leaderboard | None, out: Path, as_json: bool) -> No
         return
     click.echo(caption(board).replace("**", ""))
     shown, rows = list(headings()), [cells(row) for row in board.rows]
-    right = set(shown) - {"backbone", "head", "weights"}
+    right = set(shown) - {"backbone", "head", "weights", "plugins"}
     table = text_table(shown, rows, right)
     console = Console()
     while console.is_terminal and len(shown) > _ESSENTIAL and width_of(table) > console.width:

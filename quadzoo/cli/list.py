@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from quadzoo.registry.plugins import Plugin
 
 
+_SHOWN = 3
+
+
 @click.command("list")
 @click.argument("what", type=click.Choice(["backbones", "heads", "plugins"]), default="backbones")
 @click.option("--all", "everything", is_flag=True, help="Also timm's many backbones without a description.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def list_(what: str, everything: bool, as_json: bool) -> None:
-    """List the backbones, heads or plugins that are installed."""
+    """List backbones, heads or plugins."""
     from quadzoo.registry.plugins import discover
 
     plugins = discover()
@@ -43,8 +46,14 @@ def _plugin(plugin: Plugin) -> dict[str, Any]:
         "version": plugin.version,
         "backbones": len(plugin.backbones),
         "heads": len(plugin.heads),
+        "registers": _some([*(one.name for one in plugin.backbones), *(one.name for one in plugin.heads)]),
         "description": f"FAILED: {plugin.failure}" if plugin.failure else plugin.description,
     }
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _specs(what: str, plugins: list[Plugin]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from quadzoo.data import equations
-from quadzoo.data.cache import parallel, survey_pictures
+from quadzoo.data.cache import survey_pictures
 from quadzoo.data.decoding import decode
 from quadzoo.data.findings import (
     Audit,
@@ -25,6 +25,7 @@ from quadzoo.data.findings import (
 )
 from quadzoo.data.geometry import Survey, choose_geometry, cut
 from quadzoo.data.near import BITS, MOST_DIFFERENT_BITS, near_pairs, perceptual_hash
+from quadzoo.data.parallel import parallel
 from quadzoo.data.sources import (
     N_DRAWN,
     DataRequest,

@@ -7,16 +7,12 @@ import hashlib
 import json
 import os
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.lib import format as npy
@@ -33,14 +29,12 @@ from quadzoo.data.geometry import (
     look,
     parse_image_size,
 )
+from quadzoo.data.parallel import parallel
 from quadzoo.data.sources import Source, cache_folder, drawn_folder
 from quadzoo.errors import DataError
 
 _VERSION = 2  # of what is made of a picture; a change makes every cached file anew
-_WINDOW = 256  # pictures under way at once: memory does not grow with the data
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 Advance = Callable[[int], None]
 
 
@@ -150,24 +144,6 @@ def _make(
         raise DataError(f"cache folder {array_file.parent}: {error}; QUADZOO_CACHE_DIR moves it") from error
     finally:
         partial_file.unlink(missing_ok=True)
-
-
-def parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Map in threads (Pillow, OpenCV and hashlib release the interpreter's lock), a window at a time.
-
-    Results come in the order of the items; the first error ends it.
-    """
-    waiting = iter(items)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        under_way = deque(pool.submit(work, item) for item in islice(waiting, _WINDOW))
-        try:
-            while under_way:
-                result = under_way.popleft().result()
-                under_way.extend(pool.submit(work, item) for item in islice(waiting, 1))
-                yield result
-        finally:
-            for future in under_way:
-                future.cancel()
 
 
 def _file_digest(source: Source, index: int) -> bytes:

@@ -9,13 +9,11 @@ which is what multiplying out gives. Pictures and all other labels are the same.
 from __future__ import annotations
 
 import csv
-import os
 import random
 import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from math import isclose, sqrt
@@ -25,6 +23,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from quadzoo.data.parallel import parallel
 from quadzoo.errors import ConfigError
 
 DETAILS_CSV = "Quadratic Equation Full Details.csv"
@@ -127,13 +126,12 @@ def write_folder(
         width = max(4, len(str(n - 1)))
         names = [f"eqn_{index:0{width}d}" for index in range(n)]
 
-        def save(name: str, equation: Equation) -> None:
-            picture = draw(equation.text, font).convert("RGBA")
-            picture.save(partial / PICTURES / f"{name}.png", compress_level=1)
+        def save(index: int) -> None:
+            picture = draw(equations[index].text, font).convert("RGBA")
+            picture.save(partial / PICTURES / f"{names[index]}.png", compress_level=1)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for _ in pool.map(save, names, equations):
-                advance(1)
+        for _ in parallel(save, range(n)):
+            advance(1)
         _write_tables(partial, names, equations, labels)
         try:
             partial.rename(folder)

@@ -19,7 +19,7 @@ COLUMNS = (
 # The last ones are the first to go on a narrow terminal.
 _HEADINGS = (
     "rank", "backbone", "head", "weights", "seeds", "val MSE", "test MSE", "95 % interval", "exact",
-    "params", "GMACs", "train img/s", "latency", "fit", "epochs", "size", "precision",
+    "params", "GMACs", "train img/s", "latency", "fit", "epochs", "size", "precision", "plugins",
 )  # fmt: skip
 
 
@@ -111,6 +111,7 @@ def cells(row: Row) -> list[str]:
         str(row.epochs or ""),
         row.image_size,
         row.precision,
+        row.plugins,
     ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -35,7 +37,11 @@ def test_bad_backbones_harm_nobody(
     assert "about to leave" not in result.out
     assert (errors["liar"]["type"], errors["widthless"]["type"]) == ("BadModule", "BadModule")
     assert errors["raises"]["message"] == "no such layer\nat all"
-    assert "FAILED: RuntimeError: no such layer at all" in result.err
+    assert (
+        "raises · mlp · seed 0 (plugin stranger 3.1): FAILED: RuntimeError: no such layer at all"
+        in result.err
+    )
+    assert "stranger 3.1" in (tmp_path / "leaderboard.md").read_text()
 
 
 def test_weights_are_asked_for_before_anything_trains(
@@ -54,10 +60,44 @@ def test_weights_are_asked_for_before_anything_trains(
     assert not (tmp_path / "x").exists()
 
 
+def test_a_build_that_hangs_is_ended(
+    equations: Path, stranger: Path, quadzoo_process: Callable[..., Any], tmp_path: Path
+) -> None:
+    result = quadzoo_process(
+        "bench", "--backbones", "hangs,tiny_cnn", "--epochs", "1", "--data", equations, "--out", tmp_path,
+        "--timeout", "15", path=stranger,
+    )  # fmt: skip
+    assert result.status == 1
+    assert "hangs starts from scratch: not even built without weights within 15 s" in result.err
+    assert (
+        "hangs · mlp · seed 0 (plugin hanging 0.1): FAILED: TimedOut: no end within 15 seconds" in result.err
+    )
+    found = {record["backbone"]: record for record in records(tmp_path)}
+    assert found["hangs"]["error"]["type"] == "TimedOut"
+    assert found["tiny_cnn"]["status"] == "ok"
+
+
+def test_a_new_version_of_a_plugin_is_a_new_run(
+    equations: Path, stranger: Path, quadzoo_process: Callable[..., Any], tmp_path: Path
+) -> None:
+    shutil.copytree(stranger, tmp_path / "site")
+    bench = (
+        "bench", "--backbones", "good", "--weights", "none", "--epochs", "1", "--data", equations,
+        "--out", tmp_path / "out", "--dry-run", "--json",
+    )  # fmt: skip
+    keys = [json.loads(quadzoo_process(*bench, path=tmp_path / "site").out)["runs"][0]["key"]]
+    (tmp_path / "site" / "stranger-3.1.dist-info").rename(tmp_path / "site" / "stranger-3.2.dist-info")
+    metadata = tmp_path / "site" / "stranger-3.2.dist-info" / "METADATA"
+    metadata.write_text(metadata.read_text().replace("3.1", "3.2"))
+    keys.append(json.loads(quadzoo_process(*bench, path=tmp_path / "site").out)["runs"][0]["key"])
+    assert keys[0] != keys[1]
+
+
 def test_list_shows_strangers(stranger: Path, quadzoo_process: Callable[..., Any]) -> None:
     result = quadzoo_process("list", "plugins", path=stranger)
     assert result.status == 0
     assert "stranger" in result.out
+    assert "crashes, exits, good and 4 more" in result.out
     assert "ModuleNotFoundError" in result.out
     result = quadzoo_process("list", "backbones", path=stranger)
     assert "liar" in result.out

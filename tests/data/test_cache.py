@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from quadzoo.data.cache import Pictures, clear, contents, in_use, parallel, prepare
+from quadzoo.data.cache import Pictures, clear, contents, in_use, prepare
 from quadzoo.data.geometry import Resize
 from quadzoo.data.sources import DataRequest, Source, open_source
 from quadzoo.errors import DataError
@@ -235,33 +234,6 @@ def test_a_full_disk_is_one_line(folder: Path, own_cache: Path) -> None:
     assert failing.returncode == 1
     assert "File too large; QUADZOO_CACHE_DIR moves it" in answer.replace("\n", " ")
     assert not list(own_cache.rglob("*.partial"))
-
-
-def test_parallel_keeps_the_order_and_a_window() -> None:
-    under_way: list[int] = []
-
-    def items() -> Iterator[int]:
-        for index in range(2000):
-            under_way.append(index)
-            yield index
-
-    results = parallel(lambda index: index * 2, items())
-    first = [next(results) for _ in range(5)]
-    assert first == [0, 2, 4, 6, 8]
-    assert len(under_way) < 300
-    assert list(results) == [index * 2 for index in range(5, 2000)]
-
-
-def test_parallel_stops_at_an_error() -> None:
-    done: list[int] = []
-
-    def work(index: int) -> int:
-        done.append(index)
-        return 10 // (index - 3)
-
-    with pytest.raises(ZeroDivisionError):
-        list(parallel(work, range(100_000)))
-    assert len(done) < 1000
 
 
 def test_published_pictures(published: Path) -> None:

@@ -8,10 +8,22 @@ from typing import Any
 
 import timm
 import torch
+from huggingface_hub import constants, model_info, try_to_load_from_cache
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+_PATIENCE = 5.0  # seconds for the hub's first answer
 _POOLINGS: tuple[dict[str, Any], ...] = ({"global_pool": ""}, {})
+
+
+def _ask_once_for(repository: str | None) -> None:
+    """Raise when weights are neither in the local cache nor in reach.
+
+    The hub's own download tries again and again for three quarters of a minute before it says so.
+    """
+    files = (constants.SAFETENSORS_SINGLE_FILE, constants.PYTORCH_WEIGHTS_NAME)
+    if repository and not any(isinstance(try_to_load_from_cache(repository, file), str) for file in files):
+        model_info(repository, timeout=_PATIENCE)
 
 
 class TimmFeatures(nn.Module):
@@ -30,8 +42,10 @@ class TimmFeatures(nn.Module):
     def __init__(self, name: str, pretrained: bool, in_channels: int, image_size: tuple[int, int]) -> None:
         super().__init__()
         config: Any = timm.get_pretrained_cfg(name)
-        if pretrained and not config.has_weights:
-            raise ValueError(f"timm has no pretrained weights for {name}")
+        if pretrained:
+            if not config.has_weights:
+                raise ValueError(f"timm has no pretrained weights for {name}")
+            _ask_once_for(config.hf_hub_id)
         mean, std = torch.tensor(config.mean), torch.tensor(config.std)
         if in_channels != 3:
             mean, std = mean.mean().repeat(in_channels), std.mean().repeat(in_channels)

@@ -1,0 +1,127 @@
+"""Do timm's architectures keep the rules for backbones? One of each family, built from scratch.
+
+    python benchmarks/conformance.py
+
+Each runs in a process of its own. It writes benchmarks/results/conformance.json (every verdict, device and
+versions) and, from that file, benchmarks/CONFORMANCE.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from quadzoo.bench.executor import Executor
+from quadzoo.testing.checking import Subject, verdicts
+
+HERE = Path(__file__).parent
+ARCHITECTURES = [
+    "coat_lite_tiny",
+    "convmixer_768_32",
+    "convnext_atto",
+    "convnextv2_atto",
+    "cspresnet50",
+    "davit_tiny",
+    "deit_tiny_patch16_224",
+    "densenet121",
+    "dla34",
+    "dpn68",
+    "edgenext_xx_small",
+    "efficientformer_l1",
+    "efficientformerv2_s0",
+    "efficientnet_b0",
+    "fastvit_t8",
+    "fbnetc_100",
+    "focalnet_tiny_srf",
+    "gernet_s",
+    "ghostnet_100",
+    "gmlp_s16_224",
+    "hardcorenas_a",
+    "hgnet_tiny",
+    "hrnet_w18_small",
+    "inception_next_tiny",
+    "inception_v3",
+    "lcnet_050",
+    "levit_128s",
+    "mixer_s16_224",
+    "mnasnet_small",
+    "mobilenetv2_100",
+    "mobilenetv3_large_100",
+    "mobilenetv4_conv_small",
+    "mobileone_s0",
+    "mobilevit_xxs",
+    "mobilevitv2_050",
+    "nfnet_l0",
+    "pit_ti_224",
+    "poolformer_s12",
+    "pvt_v2_b0",
+    "regnety_002",
+    "repvgg_a0",
+    "repvit_m0_9",
+    "res2net50_26w_4s",
+    "resmlp_12_224",
+    "resnest14d",
+    "resnet18",
+    "rexnet_100",
+    "selecsls42b",
+    "skresnet18",
+    "swin_tiny_patch4_window7_224",
+    "tf_efficientnetv2_b0",
+    "tiny_vit_5m_224",
+    "tinynet_e",
+    "twins_svt_small",
+    "vgg11_bn",
+    "visformer_tiny",
+    "vit_tiny_patch16_224",
+    "xception41",
+    "xcit_nano_12_p16_224",
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--architectures", default=",".join(ARCHITECTURES))
+    parser.add_argument("--to", type=Path, default=HERE, help="folder of results/ and CONFORMANCE.md")
+    arguments = parser.parse_args()
+    executor = Executor()
+    found: dict[str, dict[str, str]] = {}
+    for name in arguments.architectures.split(","):
+        subject = Subject("backbone", f"timm/{name}")
+        found[name] = {one.rule: one.broken for one in verdicts(subject, executor, timeout=300)}
+        print(name, sum(not line for line in found[name].values()), "of", len(found[name]), flush=True)
+    results = {
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("quadzoo", "timm", "torch")},
+        "verdicts": found,
+    }
+    (arguments.to / "results").mkdir(parents=True, exist_ok=True)
+    (arguments.to / "results" / "conformance.json").write_text(json.dumps(results, indent=1) + "\n")
+    (arguments.to / "CONFORMANCE.md").write_text(page(results))
+
+
+def page(results: dict) -> str:
+    """Return who keeps every rule, and every broken one in a line."""
+    verdicts_of = results["verdicts"]
+    whole = [name for name, rules in verdicts_of.items() if not any(rules.values())]
+    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    broken = [line for rules in verdicts_of.values() for line in rules.values() if line]
+    lines = [
+        "# timm's architectures and the rules",
+        "",
+        f"`python benchmarks/conformance.py`: {len(whole)} of {len(verdicts_of)} architectures keep every "
+        f"rule ([which](../docs/plugin-api.md#rules)). {versions}, Python {results['python']}.",
+        "",
+        f"Every rule: {', '.join(whole)}.",
+        "",
+        *(f"- {line}" for line in broken),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""A plugin project to begin with: `quadzoo-mynet` beside this file, under the name that is asked for."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from quadzoo.errors import ConfigError
+
+_TEMPLATE = Path(__file__).parent / "quadzoo-mynet"
+_NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
+
+
+def write_project(name: str, where: Path) -> Path:
+    """Write the project ``quadzoo-<name>`` into a folder and return its path.
+
+    Raises ConfigError for a name that is none, or a folder that exists.
+    """
+    short = name.removeprefix("quadzoo-")
+    if not _NAME.fullmatch(short):
+        raise ConfigError(f"plugin name {name!r}: say lower-case letters, digits and -, as in my-net")
+    project = where / f"quadzoo-{short}"
+    if project.exists():
+        raise ConfigError(f"{project}: exists already; choose another name, or delete it first")
+    module = f"quadzoo_{short.replace('-', '_')}"
+    new = {
+        "quadzoo-mynet": project.name,
+        "quadzoo_mynet": module,
+        "test_mynet": f"test_{short.replace('-', '_')}",
+        "mynet": short,
+    }
+    with tempfile.TemporaryDirectory(dir=where, prefix=".quadzoo-") as partial:
+        for source in sorted(_TEMPLATE.rglob("*")):
+            if source.is_file() and "__pycache__" not in source.parts:
+                inside = _renamed(str(source.relative_to(_TEMPLATE)), new | {"dot-": "."})
+                target = Path(partial) / project.name / inside
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(_renamed(source.read_text(encoding="utf-8"), new), encoding="utf-8")
+        shutil.move(Path(partial) / project.name, project)
+    return project
+
+
+def _renamed(text: str, new: dict[str, str]) -> str:
+    return re.sub("|".join(map(re.escape, new)), lambda match: new[match[0]], text)

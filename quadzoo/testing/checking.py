@@ -1,0 +1,110 @@
+"""Hold what is installed to the rules, each backbone and head in a process of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from quadzoo.bench.executor import Child, Executor, Tell
+from quadzoo.errors import NameNotFound
+from quadzoo.registry.catalogue import Catalogue
+from quadzoo.registry.plugins import Plugin
+
+_DYING = 2.0  # seconds from closing its end of the connection to being gone
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A backbone or a head, by the name it is asked for."""
+
+    kind: Literal["backbone", "head"]
+    name: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one rule found; ``broken`` is empty where the promise is kept."""
+
+    subject: Subject
+    rule: str
+    broken: str
+
+
+def subjects_of(name: str, catalogue: Catalogue) -> tuple[list[Plugin], list[Subject]]:
+    """Return the plugins that a name stands for, and all that is to be checked.
+
+    A name is that of a distribution, a plugin, a backbone or a head, whichever there is. Raises
+    NameNotFound for none of them.
+    """
+    plugins = [plugin for plugin in catalogue.plugins if name in (plugin.distribution, plugin.name)]
+    everything = [
+        *((Subject("backbone", short), entry.plugin) for short, entry in catalogue.backbones),
+        *((Subject("head", short), entry.plugin) for short, entry in catalogue.heads),
+    ]
+    subjects = [subject for subject, plugin in everything if plugin in plugins]
+    for subject, names in (
+        (Subject("backbone", name), catalogue.backbones),
+        (Subject("head", name), catalogue.heads),
+    ):
+        with suppress(NameNotFound):
+            plugin = names[name].plugin
+            if plugin not in plugins:
+                plugins.append(plugin)
+                subjects.append(subject)
+    if not plugins:
+        raise NameNotFound(
+            f"no distribution, plugin, backbone or head {name!r}; `quadzoo list plugins` shows all"
+        )
+    return plugins, subjects
+
+
+def verdicts(subject: Subject, executor: Executor, timeout: float) -> Iterator[Verdict]:
+    """Yield the verdict of each rule; a process that dies or takes too long has broken the rule it was at."""
+    position = 0
+    while True:
+        with tempfile.TemporaryDirectory() as folder:
+            child = executor.start(f"{__name__}:hold", (subject, position), Path(folder) / "log")
+            under_way = "build"
+            for rule, broken in _listen(child, timeout):
+                if broken is None:
+                    under_way = rule
+                else:
+                    position += 1
+                    yield Verdict(subject, rule, broken)
+                    under_way = ""
+            child.process.join(_DYING)
+            hangs = not child.ended
+            fate = f"no end within {timeout:g} seconds" if hangs else child.fate()
+            child.kill()
+        if not under_way:
+            return
+        position += 1
+        yield Verdict(subject, under_way, f"{subject.name}: {under_way}: expected it to end, got {fate}")
+        if hangs:
+            return
+
+
+def _listen(child: Child, timeout: float) -> Iterator[tuple[str, str | None]]:
+    """Yield messages until the child has ended, or has said nothing for ``timeout`` seconds."""
+    heard = True
+    while heard:
+        heard = False
+        for message in child.messages(timeout):
+            heard = True
+            yield message
+
+
+def hold(task: tuple[Subject, int], tell: Tell) -> None:
+    """Child's side: tell each rule from a position on, before it is tried and with what was found."""
+    from quadzoo.testing import BACKBONE_RULES, HEAD_RULES, broken_rules
+
+    subject, position = task
+    rules: tuple[Any, ...] = BACKBONE_RULES if subject.kind == "backbone" else HEAD_RULES
+    for rule in rules[position:]:
+        tell((str(rule), None))
+        tell((str(rule), "".join(broken_rules(subject.name, (rule,)))))
+    tell(("", None))

@@ -1,0 +1,92 @@
+"""What a head promises, rule by rule: the docstring says it, the code holds it to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from quadzoo.registry.specs import HeadSpec, TargetInfo
+from quadzoo.testing.tools import Broken, all_have_gradients, apart, finite, leaves_state_alone, survives
+
+_NUM_FEATURES = 24
+_TARGETS = {
+    1: TargetInfo(names=("y",), low=(-3.0,), high=(5.0,), integer=(False,)),
+    3: TargetInfo(names=("a", "b", "c"), low=(1, -48, -792), high=(20, 96, 600), integer=(True, True, True)),
+}
+
+
+def _build(spec: HeadSpec, n_targets: int = 3) -> Any:
+    head = spec.build(num_features=_NUM_FEATURES, targets=_TARGETS[n_targets])
+    if not isinstance(head, nn.Module):
+        raise Broken("build to return a torch.nn.Module", type(head).__name__)
+    for method in ("loss", "predict"):
+        if not callable(getattr(head, method, None)):
+            raise Broken(f"a method {method}", "none")
+    return head
+
+
+def shapes(spec: HeadSpec) -> None:
+    """Features of any h and w, one target or three: a scalar loss and predictions (B, T), all finite."""
+    for n_targets, size, batch in ((1, (1, 1), 3), (3, (1, 1), 1), (3, (4, 7), 3), (1, (2, 13), 1)):
+        head = _build(spec, n_targets)
+        for training in (True, False):
+            raw = head.train(training)(torch.randn(batch, _NUM_FEATURES, *size))
+            # Test targets may lie a little outside the range of the training targets.
+            loss = head.loss(raw, torch.rand(batch, n_targets) * 1.2 - 0.1)
+            prediction = head.predict(raw)
+            where = f"features ({batch}, {_NUM_FEATURES}, {size[0]}, {size[1]})"
+            if loss.ndim != 0:
+                raise Broken(f"a scalar loss of {where}", tuple(loss.shape))
+            if tuple(prediction.shape) != (batch, n_targets):
+                raise Broken(f"predictions {(batch, n_targets)} of {where}", tuple(prediction.shape))
+            finite(loss, where)
+            finite(prediction, where)
+
+
+def gradients(spec: HeadSpec) -> None:
+    """The loss gives every parameter, and the features, a finite gradient."""
+    head = _build(spec).train()
+    features = torch.randn(8, _NUM_FEATURES, 2, 3, requires_grad=True)
+    head.loss(head(features), torch.rand(8, 3)).backward()
+    all_have_gradients(head)
+    if features.grad is None or not features.grad.isfinite().all():
+        raise Broken("a finite gradient for the features", features.grad)
+
+
+def learning(spec: HeadSpec) -> None:
+    """To lower the loss is to predict better: 300 steps explain more than half of the targets' variance."""
+    head = _build(spec).train()
+    features = torch.randn(64, _NUM_FEATURES, 1, 1)
+    target = torch.sigmoid(features[:, :3, 0, 0])
+    optimizer = torch.optim.Adam(head.parameters(), lr=3e-3)
+    for _ in range(300):
+        optimizer.zero_grad()
+        head.loss(head(features), target).backward()
+        optimizer.step()
+    with torch.no_grad():
+        error = float((head.eval().predict(head(features)) - target).square().mean())
+    variance = float(target.var(dim=0).mean())
+    if not error < variance / 2:
+        raise Broken(f"an MSE below {variance / 2:.3g} after 300 steps", f"{error:.3g}")
+
+
+def evaluation(spec: HeadSpec) -> None:
+    """In eval mode the same features give the same prediction, whatever else is in the batch."""
+    head = _build(spec).eval()
+    features = torch.randn(3, _NUM_FEATURES, 2, 3)
+    with torch.no_grad():
+        together, alone = head.predict(head(features)), head.predict(head(features[1:2]))
+    if not torch.allclose(together[1:2], alone, rtol=1e-4, atol=1e-5):
+        raise Broken("predictions independent of the batch", f"{apart(together[1:2], alone)} apart")
+
+
+def weights(spec: HeadSpec) -> None:
+    """Weights survive safetensors: loaded into another build they give the same output, bit for bit."""
+    survives(lambda: _build(spec), torch.randn(2, _NUM_FEATURES, 2, 3))
+
+
+def global_state(spec: HeadSpec) -> None:
+    """Build reseeds nothing and leaves random generators, default dtype, threads and grad mode alone."""
+    leaves_state_alone(lambda: _build(spec))

@@ -1,0 +1,131 @@
+"""What the rules for backbones and those for heads share."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+_STARTING = 60.0  # seconds for a fresh process to import what it needs, and to build
+
+Answer = TypeVar("Answer")
+
+
+class Broken(Exception):
+    """A promise that is not kept: what was expected and what came."""
+
+    def __init__(self, expected: str, got: object) -> None:
+        super().__init__(f"expected {expected}, got {got}")
+
+
+def finite(values: Tensor, where: str) -> None:
+    """Raise Broken for NaN and infinity."""
+    if not values.isfinite().all():
+        raise Broken(f"finite numbers with {where}", "NaN or infinity")
+
+
+def apart(one: Tensor, other: Tensor) -> str:
+    """Return the largest difference, for people."""
+    return f"{float((one - other).abs().max()):.3g}"
+
+
+def all_have_gradients(module: nn.Module) -> None:
+    """Raise Broken, naming the first parameter that asks for a gradient and has none, or no finite one."""
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad and (parameter.grad is None or not parameter.grad.isfinite().all()):
+            got = "none" if parameter.grad is None else "NaN or infinity"
+            raise Broken(f"a finite gradient for {name}", got)
+
+
+def survives(build: Callable[[], nn.Module], inputs: Tensor) -> None:
+    """Raise Broken where weights saved from one build and loaded into another give other output."""
+    first = build().eval()
+    # Cloned, since safetensors refuses tensors that share memory.
+    state = {name: value.contiguous().clone() for name, value in first.state_dict().items()}
+    content = safetensors.torch.save(state)
+    torch.manual_seed(1)
+    second = build().eval()
+    second.load_state_dict(safetensors.torch.load(content))
+    with torch.no_grad():
+        if not torch.equal(first(inputs), second(inputs)):
+            told = f"a difference of {apart(first(inputs), second(inputs))}"
+            raise Broken("equal output after saving and loading the weights", told)
+
+
+def leaves_state_alone(build: Callable[[], nn.Module]) -> None:
+    """Raise Broken where building changes what belongs to the whole process."""
+
+    def state() -> dict[str, object]:
+        return {
+            "Python's random": hash(random.getstate()),
+            "NumPy's random": hash(pickle.dumps(np.random.get_state())),
+            "the default dtype": torch.get_default_dtype(),
+            "the number of threads": torch.get_num_threads(),
+            "grad mode": torch.is_grad_enabled(),
+            "the working folder": os.getcwd(),
+        }
+
+    ends = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        before = state()
+        build()
+        changed = [name for name, value in state().items() if value != before[name]]
+        if changed:
+            raise Broken("build to leave global state alone", f"a change of {' and '.join(changed)}")
+        ends.append(torch.get_rng_state())
+    if torch.equal(*ends):
+        raise Broken("torch's generator to go on from the run's seed", "the same state after two seeds")
+
+
+def in_fresh_process(work: Callable[[Any], Answer], subject: Any, patience: float = _STARTING) -> Answer:
+    """Return ``work(subject)`` of a process that has just been started. Raises Broken whatever goes wrong."""
+    try:
+        task = pickle.dumps((work, subject))
+    except Exception as error:
+        raise Broken("a build function at the top of a module, where pickle finds it", error) from error
+    command = [sys.executable, "-c", "from quadzoo.testing.tools import answer; answer()"]
+    question = pickle.dumps((sys.path, task))
+    try:
+        done = subprocess.run(command, input=question, capture_output=True, timeout=patience, check=False)
+    except subprocess.TimeoutExpired:
+        raise Broken(f"an answer from a fresh process within {patience:.0f} seconds", "none") from None
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise Broken("a fresh process to live on", f"exit status {done.returncode} {''.join(last)}".strip())
+    worked, told = pickle.loads(done.stdout)
+    if not worked:
+        raise Broken("build to work in a fresh process", told)
+    return told  # type: ignore[no-any-return]
+
+
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def answer() -> None:
+    """The fresh process's side: the question comes on stdin, the answer goes to stdout."""
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    stdout = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a build prints
+    sys.path[:], task = pickle.load(sys.stdin.buffer)
+    try:
+        work, subject = pickle.loads(task)
+        told = True, work(subject)
+    except Exception as error:
+        told = False, f"{type(error).__name__}: {error}"
+    with stdout:
+        pickle.dump(told, stdout)

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from quadzoo.data.parallel import parallel
+
+
+def test_parallel_keeps_the_order_and_a_window() -> None:
+    under_way: list[int] = []
+
+    def items() -> Iterator[int]:
+        for index in range(2000):
+            under_way.append(index)
+            yield index
+
+    results = parallel(lambda index: index * 2, items())
+    first = [next(results) for _ in range(5)]
+    assert first == [0, 2, 4, 6, 8]
+    assert len(under_way) < 300
+    assert list(results) == [index * 2 for index in range(5, 2000)]
+
+
+def test_parallel_stops_at_an_error() -> None:
+    done: list[int] = []
+
+    def work(index: int) -> int:
+        done.append(index)
+        return 10 // (index - 3)
+
+    with pytest.raises(ZeroDivisionError):
+        list(parallel(work, range(100_000)))
+    assert len(done) < 1000
