@@ -7,10 +7,12 @@ import os
 import pkgutil
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -80,11 +82,23 @@ class Executor:
 
         ``work`` is written ``module:function``, so that this process need not import it.
         """
+        _start_server()
         ours, theirs = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_enter, args=(work, argument, theirs, log), daemon=True)
         process.start()
         theirs.close()
         return Child(process, ours)
+
+
+def _start_server() -> None:
+    """Start the server, unless it runs, deaf to interrupts, so that its children are too while they start."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # only the main thread may set handlers, and it is the one that starts the first child
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, heard)
 
 
 def wait_for_any(children: list[Child], timeout: float) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from filelock import FileLock, Timeout
 
@@ -112,15 +114,43 @@ def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leader
     observer.planned(plan)
     data = plan.runs[0].data
     try:
-        with in_use(data.pictures):
-            _run_all(plan, config, executor, observer)
+        with in_use(data.pictures), _Interrupts() as interrupts:
+            _run_all(plan, config, executor, observer, interrupts)
     finally:
         board = leaderboard(config.out, data.pictures.hash, data.split.hash)
         write_tables(config.out, board)
     return board
 
 
-def _run_all(plan: Plan, config: BenchConfig, executor: Executor, observer: Observer) -> None:
+class _Interrupts:
+    """Remembers an interrupt, since Python drops the exception where it falls into a destructor."""
+
+    def __init__(self) -> None:
+        self._heard = False
+        self._previous: Any = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _hear(self, *_: object) -> None:
+        self._heard = True
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if there was one."""
+        if self._heard:
+            raise KeyboardInterrupt
+
+
+def _run_all(
+    plan: Plan, config: BenchConfig, executor: Executor, observer: Observer, interrupts: _Interrupts
+) -> None:
     waiting = deque(plan.to_do)
     running: list[_Running] = []
     elsewhere: set[str] = set()
@@ -142,6 +172,7 @@ def _run_all(plan: Plan, config: BenchConfig, executor: Executor, observer: Obse
                 else:
                     running.append(_start(run, lock, executor, config.timeout))
             wait_for_any([one.child for one in running], timeout=1.0)
+            interrupts.check()
             for one in list(running):
                 _hear(one, observer)
                 if one.child.ended:

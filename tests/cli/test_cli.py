@@ -145,7 +145,8 @@ def test_list(quadzoo: Call) -> None:
     assert "more of timm's" in short
     assert len(short.splitlines()) < 40
     assert len(quadzoo("list", "--all").out.splitlines()) == len(backbones) + 1
-    assert [row["name"] for row in json.loads(quadzoo("list", "heads", "--json").out)] == ["mlp", "linear"]
+    heads = json.loads(quadzoo("list", "heads", "--json").out)
+    assert [row["name"] for row in heads if row["plugin"] == "heads"] == ["mlp", "linear"]
     assert "torchvision" in quadzoo("list", "plugins").out
     assert quadzoo("list", "wings").status == 2
 
