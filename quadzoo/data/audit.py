@@ -107,7 +107,7 @@ def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
         targets=targets,
         duplicates=duplicates,
         near_duplicates=near,
-        splits=[_split_facts(one) for one in splits],
+        splits=[_split_facts(one, looked.pixels) for one in splits],
         equations=written,
         findings=findings.sorted(),
         errors=findings.count("error"),
@@ -306,12 +306,29 @@ def _splits(findings: _Findings, looked: _Looked, split: str, *, whole: bool) ->
             f"test picture (of {len(one.test):,}) of split {one.name} that also stands in train or val"
             + ("" if asked else "; the tutorial's own split"),
         )
+        findings.add(
+            "warning" if asked else "note",
+            "val-in-train",
+            [looked.where(i) for i in _shared(looked.pixels, one)],
+            f"val picture (of {len(one.val):,}) of split {one.name} that also stands in train",
+        )
     return splits
 
 
-def _split_facts(split: Split) -> SplitFacts:
-    train, val, test = len(split.train), len(split.val), len(split.test)
-    return SplitFacts(name=split.name, train=train, val=val, test=test, leaked=split.leaked)
+def _shared(pixels: np.ndarray, split: Split) -> np.ndarray:
+    """Return the val pictures that are pixel-identical to one in train, or are one."""
+    return split.val[np.isin(pixels[split.val], pixels[split.train])]
+
+
+def _split_facts(split: Split, pixels: np.ndarray) -> SplitFacts:
+    return SplitFacts(
+        name=split.name,
+        train=len(split.train),
+        val=len(split.val),
+        test=len(split.test),
+        leaked=split.leaked,
+        val_in_train=len(_shared(pixels, split)),
+    )
 
 
 def _near(findings: _Findings, looked: _Looked, split: Split | None) -> NearFacts:

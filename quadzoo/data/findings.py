@@ -51,13 +51,14 @@ class NearFacts(BaseModel):
 
 
 class SplitFacts(BaseModel):
-    """A split, and how many of its test pictures also stand, pixel for pixel, in train or val."""
+    """A split; how many test pictures also stand, pixel for pixel, in train or val, and val ones in train."""
 
     name: str
     train: int
     val: int
     test: int
     leaked: int
+    val_in_train: int
 
 
 class EquationFacts(BaseModel):

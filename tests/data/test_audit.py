@@ -198,8 +198,11 @@ def test_a_split_that_leaks(good: Path, sides: tuple[str, str]) -> None:
         assert leak
         assert (leak.severity, leak.examples) == ("error", ["row 12 (p10)"])
         assert (found.splits[0].leaked, found.errors) == (1, 1)
-    else:  # val may choose the epoch by a picture of train; no test picture is touched
-        assert (leak, found.splits[0].leaked) == (None, 0)
+    else:  # no test picture is touched, but the epoch is chosen by a picture of train
+        assert (leak, found.splits[0].leaked, found.splits[0].val_in_train) == (None, 0, 1)
+        shared = finding(found, "val-in-train")
+        assert shared
+        assert (shared.severity, shared.examples, found.errors) == ("warning", ["row 12 (p10)"], 0)
 
 
 def test_splits_that_cannot_be(good: Path) -> None:
