@@ -36,14 +36,13 @@ from quadzoo.data.sources import (
     resolve,
     scan,
 )
-from quadzoo.data.splits import Split, leaked_rows, make_splits
+from quadzoo.data.splits import Split, make_splits, repeated
 from quadzoo.data.tables import number, open_table
 from quadzoo.errors import DataError, SplitError
 
 _SHOWN = 20  # examples of a finding; its count is exact
-_FENCE = (
-    3.0  # times the interquartile range beyond the quartiles: Tukey 1977, Exploratory Data Analysis, p. 44
-)
+# Times the interquartile range beyond the quartiles: Tukey 1977, Exploratory Data Analysis, p. 44.
+_FENCE = 3.0
 _TAIL = 0.01  # where more than this share lies beyond the fences, it is a long tail
 _MOSTLY = 0.5  # a column with this share of numbers is meant to hold numbers
 
@@ -90,7 +89,7 @@ def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
     duplicates = _duplicates(findings, looked)
     splits = _splits(findings, looked, split, whole=not (faults or unreadable))
     near = _near(findings, looked, splits[0] if splits else None)
-    written = _equations(findings, table, request) if is_equations(table) else None
+    written = _equations(findings, table) if is_equations(table) else None
     geometry = choose_geometry(survey, None, "letterbox")
     return Audit(
         name=source.name,
@@ -298,7 +297,7 @@ def _splits(findings: _Findings, looked: _Looked, split: str, *, whole: bool) ->
         return []
     for one in splits:
         asked = one is splits[0]
-        leaked = leaked_rows(looked.pixels, one.train, one.val, one.test)
+        leaked = repeated(looked.pixels, one.test, one.train, one.val)
         findings.add(
             "error" if asked else "note",
             "leak",
@@ -309,15 +308,10 @@ def _splits(findings: _Findings, looked: _Looked, split: str, *, whole: bool) ->
         findings.add(
             "warning" if asked else "note",
             "val-in-train",
-            [looked.where(i) for i in _shared(looked.pixels, one)],
+            [looked.where(i) for i in repeated(looked.pixels, one.val, one.train)],
             f"val picture (of {len(one.val):,}) of split {one.name} that also stands in train",
         )
     return splits
-
-
-def _shared(pixels: np.ndarray, split: Split) -> np.ndarray:
-    """Return the val pictures that are pixel-identical to one in train, or are one."""
-    return split.val[np.isin(pixels[split.val], pixels[split.train])]
 
 
 def _split_facts(split: Split, pixels: np.ndarray) -> SplitFacts:
@@ -327,7 +321,7 @@ def _split_facts(split: Split, pixels: np.ndarray) -> SplitFacts:
         val=len(split.val),
         test=len(split.test),
         leaked=split.leaked,
-        val_in_train=len(_shared(pixels, split)),
+        val_in_train=len(repeated(pixels, split.val, split.train)),
     )
 
 
@@ -347,7 +341,7 @@ def _near(findings: _Findings, looked: _Looked, split: Split | None) -> NearFact
     return NearFacts(pairs=len(told), threshold=MOST_DIFFERENT_BITS, bits=BITS, across_sides=across)
 
 
-def _equations(findings: _Findings, table: Path, request: DataRequest) -> EquationFacts | None:
+def _equations(findings: _Findings, table: Path) -> EquationFacts | None:
     """Compare labels and roots with the equation that each row says is written."""
     wanted = (*equations.TARGETS, "root_1", "root_2", "equation")
     wrong: dict[str, list[str]] = {name: [] for name in (*equations.TARGETS, "roots", "text")}

@@ -80,7 +80,7 @@ def make_splits(
             train,
             val,
             test,
-            len(leaked_rows(pixels, train, val, test)),
+            len(repeated(pixels, test, train, val)),
             digest.hexdigest(),
         )
         for fold, (train, val, test) in enumerate(divisions)
@@ -139,9 +139,9 @@ def _from_file(path: Path, ids: list[str]) -> Division:
     return train, val, test
 
 
-def leaked_rows(pixels: np.ndarray, train: np.ndarray, val: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Return the positions of the test pictures that also stand, pixel for pixel, in train or val."""
-    return test[np.isin(pixels[test], pixels[np.concatenate([train, val])])]
+def repeated(pixels: np.ndarray, rows: np.ndarray, *others: np.ndarray) -> np.ndarray:
+    """Return those of the rows that also stand, pixel for pixel, among the others."""
+    return rows[np.isin(pixels[rows], pixels[np.concatenate(others)])]
 
 
 def _join(pixels: np.ndarray, values: list[str]) -> np.ndarray:
