@@ -7,18 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quadzoo.cli.options import names
+
 if TYPE_CHECKING:
     from quadzoo.bench.config import BenchConfig
-
-
-def names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    """Split at commas; an empty name is an error."""
-    if value is None:
-        return None
-    names = tuple(name.strip() for name in value.split(","))
-    if not all(names):
-        raise click.BadParameter(f"{value!r} has an empty name between its commas")
-    return names
 
 
 def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:

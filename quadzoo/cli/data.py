@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quadzoo.cli.bench import names
+from quadzoo.cli.options import names
 
 if TYPE_CHECKING:
     from quadzoo.data.findings import Audit, Finding
