@@ -8,7 +8,7 @@ import os
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,6 +18,7 @@ SCHEMA = 1
 RECORD = "record.json"
 WEIGHTS = "model.safetensors"
 PREDICTIONS = "predictions.csv"
+WORST = "worst.webp"
 
 
 class _Part(BaseModel):
@@ -64,7 +65,11 @@ class Cost(_Part):
     gmacs: float | None = None
     train_images_per_second: float | None = None
     fit_seconds: float | None = None
+    fit_energy_joules: float | None = None
     latency_ms: float | None = None
+    latency_p95_ms: float | None = None
+    images_per_second: float | None = None
+    inference_batch: int | None = None
     peak_memory_mb: float | None = None
 
 
@@ -93,7 +98,11 @@ class Environment(_Part):
 
 
 class RunRecord(_Part):
-    """One run: a combination of backbone and head, a seed, a data set, a split and a fold."""
+    """One run: a combination of backbone and head, a seed, a data set, a split and a fold.
+
+    ``worst`` are the ids of the pictures in worst.webp, from top to bottom, worst first; ``flags`` are those
+    of ``quadzoo bench`` that repeat the run, paths by their last part.
+    """
 
     record_schema: int = Field(default=SCHEMA, alias="schema")
     key: str
@@ -119,6 +128,8 @@ class RunRecord(_Part):
     precision: Literal["32", "bf16"]
     best_epoch: int | None
     history: list[dict[str, float]]
+    worst: list[str] = []
+    flags: dict[str, str] = {}
     environment: Environment
     files: dict[str, str]
     error: Failure | None
@@ -132,6 +143,38 @@ def hash_of(ingredients: dict[str, Any]) -> str:
     """Return 16 hexadecimal digits that stand for JSON-like data, whatever the order of its keys."""
     text = json.dumps(ingredients, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Keys(NamedTuple):
+    """Of a run: ``combination`` is what all its seeds and folds share, ``run`` its own."""
+
+    combination: str
+    run: str
+
+
+def keys_of(
+    *,
+    data: str,
+    image: dict[str, Any],
+    split: str,
+    provenance: dict[str, dict[str, str]],
+    weights: str,
+    precision: str,
+    recipe: dict[str, Any],
+    seed: int,
+    fold: int,
+) -> Keys:
+    """Return the keys of a run: hashes of all that can change a score; ``data`` and ``split`` are hashes."""
+    ingredients = {
+        "data": data,
+        "image": image,
+        "split": split,
+        "plugins": provenance,
+        "weights": weights,
+        "precision": precision,
+        "recipe": recipe,
+    }
+    return Keys(hash_of(ingredients), hash_of({**ingredients, "seed": seed, "fold": fold}))
 
 
 def run_folder(out: Path, key: str) -> Path:

@@ -103,7 +103,8 @@ def test_import_rule(package: str) -> None:
     [
         "import quadzoo",
         "import quadzoo.bench.plan, quadzoo.bench.config, quadzoo.bench.runner",
-        "import quadzoo.report.tables",
+        "import quadzoo.report.files, quadzoo.report.verify",
+        "from quadzoo.cli import _status; _status(['report', 'nowhere'])",
         "from quadzoo.cli import _status; _status(['--help'])",
         "from quadzoo.cli import _status; _status(['list', 'plugins'])",
         "from quadzoo.cli import _status; _status(['plugin', 'new', '../x'])",

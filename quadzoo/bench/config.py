@@ -46,6 +46,21 @@ class BenchConfig(BaseModel):
         """The flags that say which data."""
         return DataRequest(self.data, self.images, self.targets, self.id_column, self.group_column)
 
+    @property
+    def flags(self) -> dict[str, str]:
+        """The flags that repeat data, split and recipe, other than the defaults; of paths the last part."""
+        chosen: dict[str, object] = {
+            name: getattr(self, name)
+            for name in ("data", "images", "targets", "id_column", "split", "folds", "group_column",
+                         "image_size", "resize")
+            if getattr(self, name) != type(self).model_fields[name].default
+        }  # fmt: skip
+        defaults = Recipe()
+        for name in ("epochs", "batch_size", "lr", "augment"):
+            if getattr(self.recipe, name) != getattr(defaults, name):
+                chosen[name] = getattr(self.recipe, name)
+        return {f"--{name.replace('_', '-')}": _written(name, value) for name, value in chosen.items()}
+
     @model_validator(mode="after")
     def _sensible(self) -> Self:
         for field in ("backbones", "heads", "seeds", "targets"):
@@ -56,3 +71,10 @@ class BenchConfig(BaseModel):
         if any(not 0 <= seed < 2**32 for seed in self.seeds):
             raise ValueError(f"--seeds are 0 to {2**32 - 1}")
         return self
+
+
+def _written(name: str, value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    is_path = name in ("data", "images") or (name == "split" and value != "article")
+    return f"./{Path(str(value)).name}" if is_path else str(value)

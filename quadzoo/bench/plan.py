@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from quadzoo.bench.config import BenchConfig
 from quadzoo.bench.scores import baselines
 from quadzoo.data.cache import Pictures
 from quadzoo.data.sources import Source
-from quadzoo.data.splits import Split
+from quadzoo.data.splits import Split, grouping
 from quadzoo.data.targets import target_info
 from quadzoo.model.recipe import Recipe
 from quadzoo.records import (
@@ -30,8 +30,8 @@ from quadzoo.records import (
     Metrics,
     RunRecord,
     SplitFacts,
-    hash_of,
     is_done,
+    keys_of,
 )
 from quadzoo.registry.catalogue import Catalogue, Entry
 from quadzoo.registry.specs import BackboneSpec, HeadSpec, TargetInfo
@@ -64,6 +64,8 @@ class FoldData:
 
     name: str
     ids: list[str] = field(repr=False)
+    groups: np.ndarray = field(repr=False)
+    kinds: list[str] | None = field(repr=False)
     targets: np.ndarray = field(repr=False)
     pictures: Pictures
     split: Split
@@ -86,6 +88,7 @@ class RunPlan:
     device: Device
     threads: int
     recipe: Recipe
+    flags: dict[str, str] = field(repr=False)
     data: FoldData = field(repr=False)
     out: Path
 
@@ -112,10 +115,15 @@ class Plan:
 def fold_data(source: Source, pictures: Pictures, splits: list[Split]) -> list[FoldData]:
     """Put together what the runs of each fold share. Raises DataError for a constant target."""
     folds = []
+    groups = grouping(pictures.pixels, source.group_values)
     for split in splits:
         info = target_info(source, split.train)
         answers = baselines(source.targets, pictures.pixels, split, info)
-        folds.append(FoldData(source.name, source.ids, source.targets, pictures, split, info, answers))
+        folds.append(
+            FoldData(
+                source.name, source.ids, groups, source.kinds, source.targets, pictures, split, info, answers
+            )
+        )
     return folds
 
 
@@ -133,8 +141,18 @@ def make_plan(
     )
     runs: dict[str, RunPlan] = {}  # one backbone may be named in two ways
     for backbone, head, seed, data in itertools.product(config.backbones, config.heads, config.seeds, folds):
-        parts = _Parts(catalogue.backbones[backbone], catalogue.heads[head], weights[backbone], precision)
-        combination, key = _keys(parts, config.recipe, data, seed)
+        parts = _Parts(catalogue.backbones[backbone], catalogue.heads[head], weights[backbone])
+        combination, key = keys_of(
+            data=data.pictures.hash,
+            image=asdict(data.pictures.geometry),
+            split=data.split.hash,
+            provenance=parts.provenance,
+            weights=parts.weights.kind,
+            precision=precision,
+            recipe=config.recipe.model_dump(),
+            seed=seed,
+            fold=data.split.fold,
+        )
         runs[key] = RunPlan(
             key=key,
             combination=combination,
@@ -147,6 +165,7 @@ def make_plan(
             device=device,
             threads=threads,
             recipe=config.recipe,
+            flags={**config.flags, "--weights": parts.weights.kind, "--precision": precision},
             data=data,
             out=config.out,
         )
@@ -159,25 +178,10 @@ class _Parts:
     backbone: Entry[BackboneSpec]
     head: Entry[HeadSpec]
     weights: Weights
-    precision: Precision
 
     @property
     def provenance(self) -> dict[str, dict[str, str]]:
         return {"backbone": self.backbone.provenance, "head": self.head.provenance}
-
-
-def _keys(parts: _Parts, recipe: Recipe, data: FoldData, seed: int) -> tuple[str, str]:
-    """Return the combination's key, which all its seeds and folds share, and the run's own."""
-    ingredients: dict[str, Any] = {
-        "data": data.pictures.hash,
-        "image": asdict(data.pictures.geometry),
-        "split": data.split.hash,
-        "plugins": parts.provenance,
-        "weights": parts.weights.kind,
-        "precision": parts.precision,
-        "recipe": recipe.model_dump(),
-    }
-    return hash_of(ingredients), hash_of({**ingredients, "seed": seed, "fold": data.split.fold})
 
 
 def record_of(
@@ -188,6 +192,7 @@ def record_of(
     cost: Cost | None = None,
     best_epoch: int | None = None,
     history: list[dict[str, float]] | None = None,
+    worst: list[str] | None = None,
     files: dict[str, str] | None = None,
     error: Failure | None = None,
 ) -> RunRecord:
@@ -229,6 +234,8 @@ def record_of(
         precision=run.precision,
         best_epoch=best_epoch,
         history=history or [],
+        worst=worst or [],
+        flags=run.flags,
         environment=Environment(
             quadzoo=quadzoo.__version__,
             torch=version("torch"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import resource
 import statistics
@@ -12,13 +13,16 @@ import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import safetensors.torch
 import torch
+from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
+from quadzoo.bench.energy import EnergyMeter
 from quadzoo.bench.executor import Tell
 from quadzoo.bench.plan import FoldData, RunPlan, record_of
 from quadzoo.bench.scores import score
@@ -30,6 +34,7 @@ from quadzoo.model.regressor import RegressionModule, keep_depthwise_in_float32
 from quadzoo.records import (
     PREDICTIONS,
     WEIGHTS,
+    WORST,
     Cost,
     Failure,
     RunRecord,
@@ -40,7 +45,11 @@ from quadzoo.records import (
 )
 from quadzoo.registry import catalogue
 
-_LATENCY_REPEATS = 20
+_LATENCY_REPEATS = 50
+_BATCH_REPEATS = 5
+_INFERENCE_BATCH = 32
+_N_WORST = 24
+_THUMBNAIL = 224  # pixels of the longer side: what --image-size auto makes at most
 
 
 def run(plan: RunPlan, tell: Tell) -> None:
@@ -69,9 +78,9 @@ def _run(plan: RunPlan, tell: Tell, started: datetime) -> RunRecord:
     progress = Progress(lambda share, val_mse: tell((share, val_mse)))
     trainer = make_trainer(plan, [best, speed, predictions, progress])
 
-    clock = time.perf_counter()
+    meter, clock = EnergyMeter(plan.device.kind == "cuda"), time.perf_counter()
     trainer.fit(module, datamodule=datamodule)
-    fit_seconds = time.perf_counter() - clock
+    fit_seconds, joules = time.perf_counter() - clock, meter.joules
     best.restore(module)
     predictions.take()
     trainer.validate(module, datamodule=datamodule, verbose=False)
@@ -80,8 +89,13 @@ def _run(plan: RunPlan, tell: Tell, started: datetime) -> RunRecord:
     test = unscale(predictions.take(), data.info)
 
     cost = _cost(module, trainer, datamodule).model_copy(
-        update={"fit_seconds": fit_seconds, "train_images_per_second": speed.images_per_second}
+        update={
+            "fit_seconds": fit_seconds,
+            "fit_energy_joules": joules,
+            "train_images_per_second": speed.images_per_second,
+        }
     )
+    worst = _worst(data, test)
     return record_of(
         plan,
         started,
@@ -89,7 +103,15 @@ def _run(plan: RunPlan, tell: Tell, started: datetime) -> RunRecord:
         cost=cost,
         best_epoch=best.epoch + 1,
         history=module.history,
-        files=_save(run_folder(plan.out, plan.key), module, data, val, test),
+        worst=[data.ids[row] for row in worst],
+        files=_save(
+            run_folder(plan.out, plan.key),
+            {
+                WEIGHTS: _weights(module),
+                PREDICTIONS: _predictions(data, val, test),
+                WORST: _thumbnails(datamodule.pictures[torch.from_numpy(worst)].cpu().numpy()),
+            },
+        ),
     )
 
 
@@ -141,15 +163,23 @@ def _cost(module: RegressionModule, trainer: pl.Trainer, datamodule: PictureData
     device = trainer.strategy.root_device
     on_gpu = device.type == "cuda"
     module.to(device).eval()
-    picture = datamodule.pictures[torch.tensor([0])].permute(0, 3, 1, 2).to(device)
-    seconds = []
+    rows = torch.arange(_INFERENCE_BATCH) % len(datamodule.targets)
+    batch = datamodule.pictures[rows].permute(0, 3, 1, 2).to(device)
+
+    def seconds(pictures: torch.Tensor, repeats: int) -> list[float]:
+        taken = []
+        for _ in range(repeats):
+            clock = time.perf_counter()
+            module.predict(pictures).cpu()  # the copy waits for the GPU
+            taken.append(time.perf_counter() - clock)
+        return taken
+
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
         with FlopCounterMode(display=False) as counter:
-            module.predict(picture)
-        for _ in range(_LATENCY_REPEATS):
-            clock = time.perf_counter()
-            module.predict(picture).cpu()  # the copy waits for the GPU
-            seconds.append(time.perf_counter() - clock)
+            module.predict(batch[:1])
+        one = seconds(batch[:1], _LATENCY_REPEATS)
+        seconds(batch, 1)
+        many = seconds(batch, _BATCH_REPEATS)
     if on_gpu:
         peak_memory = torch.cuda.max_memory_allocated() / 2**20
     else:
@@ -158,33 +188,59 @@ def _cost(module: RegressionModule, trainer: pl.Trainer, datamodule: PictureData
     return Cost(
         params=sum(parameter.numel() for parameter in module.parameters()),
         gmacs=counter.get_total_flops() / 2 / 1e9,
-        latency_ms=1000 * statistics.median(seconds),
+        latency_ms=1000 * statistics.median(one),
+        latency_p95_ms=1000 * float(np.quantile(one, 0.95)),
+        images_per_second=_INFERENCE_BATCH / statistics.median(many),
+        inference_batch=_INFERENCE_BATCH,
         peak_memory_mb=peak_memory,
     )
 
 
-def _save(
-    folder: Path, module: RegressionModule, data: FoldData, val: np.ndarray, test: np.ndarray
-) -> dict[str, str]:
-    """Write weights and predictions; return the SHA-256 of each file."""
+def _save(folder: Path, files: dict[str, bytes]) -> dict[str, str]:
+    """Write the files; return the SHA-256 of each."""
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    return {name: sha256_of(folder / name) for name in files}
+
+
+def _weights(module: RegressionModule) -> bytes:
     # Cloned, since safetensors refuses tensors that share memory.
     state = {name: value.cpu().contiguous().clone() for name, value in module.state_dict().items()}
-    write_atomically(folder / WEIGHTS, safetensors.torch.save(state))
-    table = pd.concat(
-        [
-            _predictions(data, "val", data.split.val, val),
-            _predictions(data, "test", data.split.test, test),
-        ]
-    )
-    write_atomically(folder / PREDICTIONS, table.to_csv(index=False).encode())
-    return {name: sha256_of(folder / name) for name in (WEIGHTS, PREDICTIONS)}
+    return safetensors.torch.save(state)
 
 
-def _predictions(data: FoldData, side: str, rows: np.ndarray, prediction: np.ndarray) -> pd.DataFrame:
-    columns: dict[str, object] = {"id": [data.ids[row] for row in rows], "split": side}
+def _predictions(data: FoldData, val: np.ndarray, test: np.ndarray) -> bytes:
+    """Return the table of what was predicted (n_val, T) and (n_test, T), in original units, as CSV."""
+    rows, prediction = np.concatenate([data.split.val, data.split.test]), np.concatenate([val, test])
+    _, first, group = np.unique(data.groups, return_index=True, return_inverse=True)
+    columns: dict[str, object] = {
+        "id": [data.ids[row] for row in rows],
+        "split": ["val"] * len(val) + ["test"] * len(test),
+    }
     for index, name in enumerate(data.info.names):
         truth = data.targets[:, index]
         whole = bool((truth == np.rint(truth)).all())
         columns[name] = truth[rows].astype(np.int64) if whole else truth[rows]
         columns[f"{name}_pred"] = prediction[:, index]
-    return pd.DataFrame(columns)
+    columns["picture_group"] = [data.ids[first[group[row]]] for row in rows]
+    if data.kinds is not None:
+        columns["picture_kind"] = [data.kinds[row] for row in rows]
+    return pd.DataFrame(columns).to_csv(index=False).encode()
+
+
+def _worst(data: FoldData, test: np.ndarray) -> np.ndarray:
+    """Return the rows of the test pictures with the largest errors, worst first."""
+    error = scale(test, data.info) - scale(data.targets[data.split.test], data.info)
+    order = np.argsort(-(error**2).mean(axis=1), kind="stable")
+    return data.split.test[order[:_N_WORST]]
+
+
+def _thumbnails(pictures: np.ndarray) -> bytes:
+    """Return pictures (N, H, W, C), as the network saw them, one below the other, as WebP."""
+    height, width = pictures.shape[1:3]
+    factor = min(1.0, _THUMBNAIL / max(height, width))
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    strip = np.concatenate([cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in pictures])
+    file = io.BytesIO()
+    Image.fromarray(strip).save(file, "WEBP", quality=80)
+    return file.getvalue()

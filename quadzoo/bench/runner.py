@@ -26,8 +26,10 @@ from quadzoo.data.splits import make_splits
 from quadzoo.errors import ConfigError
 from quadzoo.records import Failure, RunRecord, is_done, read_record, read_records, run_folder, write_record
 from quadzoo.registry import catalogue
-from quadzoo.report.leaderboard import Leaderboard, leaderboard
-from quadzoo.report.tables import write_tables
+from quadzoo.report.files import write_report
+from quadzoo.report.leaderboard import leaderboards
+from quadzoo.report.results import read_runs
+from quadzoo.report.rows import Leaderboard
 
 _LOG = "run.log"
 _LOG_TAIL = 4000
@@ -117,9 +119,19 @@ def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leader
         with in_use(data.pictures), _Interrupts() as interrupts:
             _run_all(plan, config, executor, observer, interrupts)
     finally:
-        board = leaderboard(config.out, data.pictures.hash, data.split.hash)
-        write_tables(config.out, board)
+        board = _report(config.out, data.pictures.hash, data.split.hash)
     return board
+
+
+def _report(out: Path, data_hash: str, split_hash: str) -> Leaderboard | None:
+    """Write the leaderboard of the records for one data set and split; None where there are none."""
+    runs, _ = read_runs([out])
+    chosen = [r for r in runs if (r.record.data.hash, r.record.split.hash) == (data_hash, split_hash)]
+    if not chosen:
+        return None
+    boards = leaderboards(chosen)
+    write_report(out, boards, chosen)
+    return boards[0]
 
 
 class _Interrupts:

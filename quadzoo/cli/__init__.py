@@ -11,6 +11,7 @@ from quadzoo.cli.bench import bench
 from quadzoo.cli.data import data
 from quadzoo.cli.list import list_
 from quadzoo.cli.plugin import plugin
+from quadzoo.cli.report import report, verify
 from quadzoo.errors import QuadzooError
 
 
@@ -34,6 +35,8 @@ cli.add_command(bench)
 cli.add_command(data)
 cli.add_command(list_)
 cli.add_command(plugin)
+cli.add_command(report)
+cli.add_command(verify)
 
 
 def main(arguments: list[str] | None = None) -> None:

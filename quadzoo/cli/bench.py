@@ -123,7 +123,7 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
     """Train every backbone × head × seed and rank them.
 
     All are trained on the same pictures with the same split and recipe. Finished runs are kept in OUT/runs
-    and not run again; the table is OUT/leaderboard.csv, .md and .json.
+    and not run again; the table is OUT/leaderboard.html, .md, .csv and .json.
 
     \b
     quadzoo bench --backbones resnet50,efficientnet_b0
@@ -133,7 +133,8 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
     from quadzoo.bench.executor import Executor
     from quadzoo.bench.runner import bench as run_bench
     from quadzoo.bench.runner import plan_bench
-    from quadzoo.cli.display import Display, print_leaderboard, print_plan
+    from quadzoo.cli.display import Display, print_leaderboards, print_plan
+    from quadzoo.report.tables import to_json
 
     with Display() as display:
         if dry_run:
@@ -143,7 +144,16 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
     if dry_run:
         print_plan(plan, as_json)
         return 0
-    print_leaderboard(board, config.out, as_json)
+    if as_json:
+        click.echo(to_json([board] if board else []), nl=False)
+    elif board:
+        print_leaderboards([board])
+    if board:
+        click.echo(
+            f"quadzoo: {config.out / 'leaderboard.html'}, .md, .csv and .json; one folder a run in "
+            f"{config.out / 'runs'}",
+            err=True,
+        )
     return 1 if display.failed else 0
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,8 +17,8 @@ from rich.text import Text
 from quadzoo.bench.plan import Plan, RunPlan
 from quadzoo.cli.tables import print_table, text_table, width_of
 from quadzoo.records import RunRecord
-from quadzoo.report.leaderboard import Leaderboard
-from quadzoo.report.tables import caption, cells, headings, to_json
+from quadzoo.report.rows import Leaderboard
+from quadzoo.report.tables import captions, cells, headings
 
 _SECONDS_A_LINE = 60  # where no bar can move, in a log
 _ESSENTIAL = 7  # columns that even a narrow terminal shows
@@ -164,22 +163,16 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         click.echo(f"weights of {backbone}: {one.kind} ({one.note})")
 
 
-def print_leaderboard(board: Leaderboard | None, out: Path, as_json: bool) -> None:
-    """Print the leaderboard on stdout, and on stderr where its files are."""
-    if board is None:
-        return
-    if as_json:
-        click.echo(to_json(board), nl=False)
-        return
-    click.echo(caption(board).replace("**", ""))
-    shown, rows = list(headings()), [cells(row) for row in board.rows]
-    right = set(shown) - {"backbone", "head", "weights", "plugins"}
-    table = text_table(shown, rows, right)
-    console = Console()
-    while console.is_terminal and len(shown) > _ESSENTIAL and width_of(table) > console.width:
-        shown, rows = shown[:-1], [row[:-1] for row in rows]
+def print_leaderboards(boards: Sequence[Leaderboard]) -> None:
+    """Print leaderboards on stdout, as wide as the terminal allows."""
+    for board in boards:
+        for text in captions(board):
+            click.echo(text)
+        shown, rows = list(headings()), [cells(row) for row in board.rows]
+        right = set(shown) - {"backbone", "head", "weights", "plugins"}
         table = text_table(shown, rows, right)
-    print_table(table)
-    click.echo(
-        f"quadzoo: {out / 'leaderboard.md'}, .csv and .json; one folder a run in {out / 'runs'}", err=True
-    )
+        console = Console()
+        while console.is_terminal and len(shown) > _ESSENTIAL and width_of(table) > console.width:
+            shown, rows = shown[:-1], [row[:-1] for row in rows]
+            table = text_table(shown, rows, right)
+        print_table(table)

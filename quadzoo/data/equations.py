@@ -258,6 +258,16 @@ def _coefficients(side: str) -> tuple[int, int, int]:
     return found["x²"], found["x"], found[""]
 
 
+def form(text: str) -> str:
+    """Return in which of the four forms an equation is written; ``= 0`` wins where c is left out."""
+    left, _, right = text.replace(" ", "").partition("=")
+    if left.startswith("("):
+        return "(x - r)(x - s) = 0"
+    if "x²" in right:
+        return "bx + c = -ax²"
+    return "ax² + bx + c = 0" if right == "0" else "ax² + bx = c"
+
+
 def same_roots(left: tuple[float, float], right: tuple[float, float]) -> bool:
     """Say whether two pairs of roots are the same, in any order, to the four decimals of the tables."""
     return all(isclose(p, q, abs_tol=5.1e-5) for p, q in zip(sorted(left), sorted(right), strict=True))

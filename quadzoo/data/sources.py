@@ -44,7 +44,8 @@ class Source:
 
     ``files`` are the pictures' paths under ``folder``; ``targets`` is float64 (N, T); ``low`` and ``high``
     are set where the scaling ranges are known beforehand; ``group_values`` holds the ``--group-column``
-    texts; ``table`` and ``rows`` (numbers of lines in it) serve error messages.
+    texts; ``kinds`` says what sort of picture each is, where that is known: an equation's form; ``table`` and
+    ``rows`` (numbers of lines in it) serve error messages.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Source:
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
     group_values: list[str] | None = field(default=None, repr=False)
+    kinds: list[str] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -72,7 +74,7 @@ class Source:
 
     def subset(self, indices: Sequence[int]) -> Source:
         """Return the source with some of its rows, in the order given."""
-        groups = self.group_values
+        groups, kinds = self.group_values, self.kinds
         return replace(
             self,
             rows=[self.rows[i] for i in indices],
@@ -80,6 +82,7 @@ class Source:
             files=[self.files[i] for i in indices],
             targets=self.targets[list(indices)],
             group_values=None if groups is None else [groups[i] for i in indices],
+            kinds=None if kinds is None else [kinds[i] for i in indices],
         )
 
 
@@ -183,12 +186,14 @@ def _scan(
     seen: dict[str, int] = {}
     files: list[str] = []
     groups: list[str] = []
+    kinds: list[str] = []
     lines, values = array("q"), array("d")
     with open_table(table) as (header, rows):
         id_index = column(table, header, request.id_column or "id", "--id-column")
         targets_at = {target: column(table, header, target, "--targets") for target in targets}
         grouped = request.group_column
         group_index = column(table, header, grouped, "--group-column") if grouped else None
+        text_index = header.index("equation") if is_equations(table) and "equation" in header else None
         for line, cells in rows:
             file = None
             try:
@@ -210,6 +215,8 @@ def _scan(
             values.extend(numbers)
             if group_index is not None:
                 groups.append(cells[group_index])
+            if text_index is not None:
+                kinds.append(equations.form(cells[text_index]))
     if not seen and not faults:
         raise DataError(f"{table}: no rows under the header")
     name = table.parent.resolve().name if is_equations(table) else table.stem
@@ -223,6 +230,7 @@ def _scan(
         target_names=targets,
         targets=np.array(values).reshape(-1, len(targets)),
         group_values=groups if grouped else None,
+        kinds=kinds or None,
     )
     return source, faults
 
@@ -236,7 +244,7 @@ class _Unusable(Exception):
 
 
 def _check_names(targets: tuple[str, ...]) -> None:
-    taken = {"id", "split", *(f"{target}_pred" for target in targets)}
+    taken = {"id", "split", "picture_group", "picture_kind", *(f"{target}_pred" for target in targets)}
     clash = sorted(taken & set(targets))
     if clash:
         raise ConfigError(

@@ -58,7 +58,7 @@ def make_splits(
     """
     if split != "grouped" and (folds != 1 or group_values is not None):
         raise ConfigError(f"--folds and --group-column need --split grouped, not --split {split}")
-    groups = pixels if group_values is None else _join(pixels, group_values)
+    groups = grouping(pixels, group_values)
     if split == "grouped":
         divisions = _grouped(groups, folds)
     elif split == "article":
@@ -144,8 +144,10 @@ def repeated(pixels: np.ndarray, rows: np.ndarray, *others: np.ndarray) -> np.nd
     return rows[np.isin(pixels[rows], pixels[np.concatenate(others)])]
 
 
-def _join(pixels: np.ndarray, values: list[str]) -> np.ndarray:
-    """Merge the two groupings: whoever shares a picture or a value, however indirectly, is one group."""
+def grouping(pixels: np.ndarray, values: list[str] | None) -> np.ndarray:
+    """Number the groups (N,): whoever shares a picture or a value, however indirectly, is in one group."""
+    if values is None:
+        return pixels
     _, columns = np.unique(np.array(values), return_inverse=True)
     n_pixels, n_columns = int(pixels.max()) + 1, int(columns.max()) + 1
     edges = coo_array((np.ones(len(pixels)), (pixels, n_pixels + columns)), shape=(n_pixels + n_columns,) * 2)

@@ -2,115 +2,90 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import shlex
+from collections import Counter, defaultdict
 from collections.abc import Iterable
-from pathlib import Path
+from dataclasses import dataclass
+from itertools import chain
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel
-from scipy import stats
 
-from quadzoo.records import (
-    PREDICTIONS,
-    DataFacts,
-    Metrics,
-    RunRecord,
-    SplitFacts,
-    read_records,
-    run_folder,
-)
+from quadzoo.records import Cost, Metrics, RunRecord
+from quadzoo.report.details import details_of
+from quadzoo.report.results import Run
+from quadzoo.report.rows import Evidence, FailedRun, Leaderboard, Row, RowCost
+from quadzoo.report.statistics import compare, holm, interval
 
-_RESAMPLES = 2000
+_SCREEN, _PUBLISH = 3, 6  # seeds
+_ALPHA = 0.05
+_COUNTS = ("params", "inference_batch")  # of a cost; the same in all runs
 
 
-class FailedRun(BaseModel):
-    """A run that failed, and why, in one line."""
-
-    key: str
-    seed: int
-    fold: int
-    error: str
-
-
-class Row(BaseModel):
-    """One combination, or one answer without a model (head ``-``); docs/metrics.md defines the columns."""
-
-    rank: int | None = None
-    backbone: str
-    head: str
-    weights: str
-    seeds: int
-    failed: int
-    val_mse: float | None = None
-    test_mse: float | None = None
-    test_mse_low: float | None = None
-    test_mse_high: float | None = None
-    test_exact: float | None = None
-    params: int | None = None
-    gmacs: float | None = None
-    train_images_per_second: float | None = None
-    latency_ms: float | None = None
-    fit_seconds: float | None = None
-    leaky: bool
-    image_size: str
-    precision: str
-    epochs: int | None = None
-    plugins: str
-    combination: str
-    recipe: dict[str, Any] | None = None
-    test_rmse: dict[str, float] | None = None
-    test_r2: dict[str, float | None] | None = None
-    failures: list[FailedRun] = []
+def leaderboards(runs: Iterable[Run]) -> list[Leaderboard]:
+    """Return one leaderboard for each data set and split, that with most runs first."""
+    by_task: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    for run in runs:
+        by_task[run.record.data.hash, run.record.split.hash].append(run)
+    ordered = sorted(by_task.items(), key=lambda item: (-len(item[1]), item[1][0].record.data.name, item[0]))
+    return [_leaderboard(members) for _, members in ordered]
 
 
-class Leaderboard(BaseModel):
-    """The rows for one data set and one split, best mean val MSE first."""
+class _Errors(NamedTuple):
+    """Squared errors of N pictures × S seeds, by id, and each picture's group."""
 
-    data: DataFacts
-    split: SplitFacts
-    rows: list[Row]
-
-    @property
-    def failed(self) -> int:
-        """How many runs failed."""
-        return sum(row.failed for row in self.rows)
+    table: pd.DataFrame
+    groups: pd.Series
 
 
-def leaderboard(out: Path, data_hash: str, split_hash: str) -> Leaderboard | None:
-    """Return the leaderboard of the records in ``out`` for one data set and split; None without records."""
-    records = [r for r in read_records(out) if r.data.hash == data_hash and r.split.hash == split_hash]
-    if not records:
-        return None
-    combinations: dict[str, list[RunRecord]] = defaultdict(list)
-    for record in records:
-        combinations[record.combination].append(record)
-    rows = [_row(group, out) for group in combinations.values()]
-    rows += _baseline_rows(records)
-    return Leaderboard(data=records[0].data, split=records[0].split, rows=_ranked(rows))
+@dataclass
+class _Combination:
+    """The row of one backbone and head, and the errors behind it; None without predictions."""
+
+    row: Row
+    errors: _Errors | None
 
 
-def _row(group: list[RunRecord], out: Path) -> Row:
-    first = group[0]
-    ok = [record for record in group if record.status == "ok"]
-    low, high = _interval([_squared_errors(record, out) for record in ok])
-    sides = [(record.metrics, record.split.n_val, record.split.n_test) for record in ok]
-    return Row(
+def _leaderboard(runs: list[Run]) -> Leaderboard:
+    records = [run.record for run in runs]
+    devices = [name for name, _ in Counter(sorted(map(_device, records))).most_common()]
+    by_combination: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_combination[run.record.combination].append(run)
+    combinations = [_combination(members, devices[0]) for members in by_combination.values()]
+    rows = [one.row for one in combinations] + _baseline_rows(records)
+    rows.sort(key=_by_val)
+    _rank(rows, combinations)
+    first = records[0]
+    return Leaderboard(
+        data=first.data,
+        split=first.split.model_copy(update={"fold": 0}),
+        evidence=_evidence(one.row for one in combinations),
+        devices=devices,
+        versions=_versions(records),
+        rows=rows,
+    )
+
+
+def _combination(members: list[Run], device: str) -> _Combination:
+    members = sorted(members, key=lambda run: (run.record.seed, run.record.split.fold))
+    ok = [run for run in members if run.record.status == "ok"]
+    tests = [(run, table) for run in ok if (table := run.test()) is not None]
+    errors = _errors(tests) if tests else None
+    ends = interval(errors.table.to_numpy().T, errors.groups.to_numpy()) if errors else None
+    first = members[0].record
+    scored = [(run.record.metrics, run.record.split.n_val, run.record.split.n_test) for run in ok]
+    row = Row(
         backbone=first.backbone,
         head=first.head,
         weights=first.weights,
-        seeds=len({record.seed for record in ok}),
-        failed=len(group) - len(ok),
-        **_pooled(sides),
-        test_mse_low=low,
-        test_mse_high=high,
-        params=ok[0].cost.params if ok else None,
-        gmacs=ok[0].cost.gmacs if ok else None,
-        train_images_per_second=_mean(record.cost.train_images_per_second for record in ok),
-        latency_ms=_mean(record.cost.latency_ms for record in ok),
-        fit_seconds=_mean(record.cost.fit_seconds for record in ok),
+        seeds=len({run.record.seed for run in ok}),
+        failed=len(members) - len(ok),
+        **_pooled(scored),
+        test_mse_low=ends.low if ends else None,
+        test_mse_high=ends.high if ends else None,
         leaky=first.split.leaky,
         image_size="x".join(str(side) for side in first.image["size"]),
         precision=first.precision,
@@ -118,17 +93,65 @@ def _row(group: list[RunRecord], out: Path) -> Row:
         plugins=", ".join(f"{name} {version}" for name, version in first.environment.plugins.items()),
         combination=first.combination,
         recipe=first.recipe,
-        failures=[
-            FailedRun(
-                key=r.key,
-                seed=r.seed,
-                fold=r.split.fold,
-                error=f"{r.error.type}: {r.error.message}".splitlines()[0],
-            )
-            for r in group
-            if r.error
-        ],
+        command=_command(first, sorted({run.record.seed for run in members})),
+        costs=_costs([run.record for run in ok], device),
+        failures=[_failure(run.record) for run in members if run.record.error],
+        details=details_of(tests),
     )
+    return _Combination(row, errors)
+
+
+def _failure(record: RunRecord) -> FailedRun:
+    assert record.error
+    text = f"{record.error.type}: {record.error.message}".splitlines()[0]
+    return FailedRun(key=record.key, seed=record.seed, fold=record.split.fold, error=text)
+
+
+def _command(record: RunRecord, seeds: list[int]) -> str:
+    flags = {
+        "--backbones": record.backbone,
+        "--heads": record.head,
+        "--seeds": ",".join(map(str, seeds)),
+        **record.flags,
+    }
+    return " ".join(["quadzoo bench", *(f"{name} {shlex.quote(value)}" for name, value in flags.items())])
+
+
+def _errors(tests: list[tuple[Run, pd.DataFrame]]) -> _Errors:
+    """Return the errors of the pictures that every seed has been tested on."""
+    by_seed: dict[int, list[pd.Series]] = defaultdict(list)
+    for run, table in tests:
+        by_seed[run.record.seed].append(table["error"])
+    errors = pd.DataFrame({seed: pd.concat(parts) for seed, parts in by_seed.items()}).dropna()
+    groups = pd.concat([table["picture_group"] for _, table in tests])
+    return _Errors(errors, groups[~groups.index.duplicated()].loc[errors.index])
+
+
+def _device(record: RunRecord) -> str:
+    where = record.environment
+    threads = "" if where.device == "cuda" else f", {where.threads} thread{'s' * (where.threads > 1)}"
+    return f"{where.device_name}{threads}"
+
+
+def _costs(records: list[RunRecord], device: str) -> list[RowCost]:
+    """Average the cost over the runs on each device; that of ``device`` comes first."""
+    by_device: dict[str, list[RunRecord]] = defaultdict(list)
+    for record in records:
+        by_device[_device(record)].append(record)
+    names = sorted(by_device, key=lambda name: (name != device, -len(by_device[name]), name))
+    return [
+        RowCost(
+            device=name,
+            runs=len(by_device[name]),
+            **_mean_cost([record.cost for record in by_device[name]]),
+        )
+        for name in names
+    ]
+
+
+def _mean_cost(costs: list[Cost]) -> dict[str, Any]:
+    means = {field: _mean(getattr(cost, field) for cost in costs) for field in Cost.model_fields}
+    return means | {field: getattr(costs[0], field) for field in _COUNTS}
 
 
 def _baseline_rows(records: list[RunRecord]) -> list[Row]:
@@ -144,10 +167,6 @@ def _baseline_rows(records: list[RunRecord]) -> list[Row]:
             failed=0,
             **_pooled([(r.baselines[name], r.split.n_val, r.split.n_test) for r in by_fold.values()]),
             leaky=first.split.leaky,
-            image_size="",
-            precision="",
-            plugins="-",
-            combination="-",
         )
         for name in first.baselines
     ]
@@ -184,50 +203,60 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _squared_errors(record: RunRecord, out: Path) -> pd.Series | None:
-    """Return each test picture's squared error, in the scaled unit, averaged over targets, by id."""
-    path = run_folder(out, record.key) / PREDICTIONS
-    if not path.exists():
-        return None
-    table = pd.read_csv(path, dtype={"id": str, "split": str}, keep_default_na=False)
-    table = table[table["split"] == "test"].set_index("id")
-    spread = np.array(record.target_high) - np.array(record.target_low)
-    truth = table[record.targets].to_numpy(dtype=float)
-    prediction = table[[f"{name}_pred" for name in record.targets]].to_numpy(dtype=float)
-    return pd.Series((((prediction - truth) / spread) ** 2).mean(axis=1), index=table.index)
+def _by_val(row: Row) -> tuple[bool, float, str, str]:
+    """Order by mean val MSE, never by test; rows without a score come last."""
+    return row.val_mse is None, row.val_mse or 0.0, row.backbone, row.head
 
 
-def _interval(errors: list[pd.Series | None]) -> tuple[float | None, float | None]:
-    """Return the 95 % bootstrap interval of the mean error over test pictures (not over seeds).
+def _rank(rows: list[Row], combinations: list[_Combination]) -> None:
+    """Set ranks: the place in the order, but what cannot be told from the best trained row shares its rank.
 
-    Percentiles of resampled means (Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13).
+    A row is told from the best where its test errors on the same pictures are larger at 5 %, corrected by
+    Holm for all pairs of rows: the best was itself chosen by its scores.
     """
-    known = [series for series in errors if series is not None]
-    if not known:
-        return None, None
-    per_picture = pd.concat(known).groupby(level=0).mean().to_numpy()
-    if len(per_picture) < 2:
-        return None, None
-    result = stats.bootstrap(
-        (per_picture,),
-        np.mean,
-        n_resamples=_RESAMPLES,
-        method="percentile",
-        batch=100,
-        rng=np.random.default_rng(0),
+    scores = [row.val_mse for row in rows]
+    for row in rows:
+        row.rank = None if row.val_mse is None else scores.index(row.val_mse) + 1
+    scored = [(one.row, one.errors) for one in combinations if one.errors]
+    if not scored:
+        return
+    (best, best_errors), *others = sorted(scored, key=lambda pair: _by_val(pair[0]))
+    judged = [(row, p) for row, errors in others if (p := _p_value(errors, best_errors)) is not None]
+    corrected = holm([p for _, p in judged], tests=len(scored) * (len(scored) - 1) // 2)
+    for (row, _), p in zip(judged, corrected, strict=True):
+        row.p_value = p
+        if p >= _ALPHA or (row.test_mse or 0.0) <= (best.test_mse or 0.0):
+            row.tied = best.tied = True
+            row.rank = best.rank
+
+
+def _p_value(one: _Errors, other: _Errors) -> float | None:
+    common = one.table.index.intersection(other.table.index)
+    return compare(
+        one.table.loc[common].to_numpy().T,
+        other.table.loc[common].to_numpy().T,
+        one.groups.loc[common].to_numpy(),
     )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
-def _ranked(rows: list[Row]) -> list[Row]:
-    """Sort by mean val MSE, never by test; rows without a score come last and have no rank."""
+def _evidence(rows: Iterable[Row]) -> Evidence | None:
+    """Grade by the fewest seeds of any row that has some."""
+    seeds = [row.seeds for row in rows if row.seeds]
+    if not seeds:
+        return None
+    return "publish" if min(seeds) >= _PUBLISH else "screen" if min(seeds) >= _SCREEN else "smoke"
 
-    def key(row: Row) -> tuple[bool, float, str, str]:
-        return row.val_mse is None, row.val_mse or 0.0, row.backbone, row.head
 
-    ordered = sorted(rows, key=key)
-    scores = [row.val_mse for row in ordered]
-    return [
-        row.model_copy(update={"rank": None if row.val_mse is None else scores.index(row.val_mse) + 1})
-        for row in ordered
-    ]
+def _versions(records: list[RunRecord]) -> dict[str, str]:
+    """Return the versions of what the runs were made with; several of one are all named."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        where = record.environment
+        pairs = chain(
+            (("quadzoo", where.quadzoo), ("torch", where.torch), ("python", where.python)),
+            where.libraries.items(),
+            where.plugins.items(),
+        )
+        for name, version in pairs:
+            found[name].add(version)
+    return {name: ", ".join(sorted(versions)) for name, versions in found.items()}

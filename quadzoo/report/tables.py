@@ -1,20 +1,23 @@
-"""A leaderboard as csv, md and json, and as cells for any other table."""
+"""Leaderboards as csv and json, and as cells and sentences for any other table."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Sequence
 
 import pandas as pd
 
-from quadzoo.records import write_atomically
-from quadzoo.report.leaderboard import Leaderboard, Row
+from quadzoo.report.rows import Conflict, Leaderboard, Row
 
+# From the row itself, and from its cost.
 COLUMNS = (
     "rank", "backbone", "head", "weights", "seeds", "failed", "val_mse", "test_mse", "test_mse_low",
     "test_mse_high", "test_exact", "params", "gmacs", "train_images_per_second", "latency_ms",
-    "fit_seconds", "leaky", "image_size", "precision", "epochs", "plugins", "combination",
+    "fit_seconds", "leaky", "image_size", "precision", "epochs", "plugins", "combination", "tied", "p_value",
+    "latency_p95_ms", "images_per_second", "inference_batch", "peak_memory_mb", "fit_energy_joules", "device",
+    "data", "data_hash", "split", "split_hash",
 )  # fmt: skip
+_COUNTS = ("rank", "params", "epochs", "inference_batch")
 
 # The last ones are the first to go on a narrow terminal.
 _HEADINGS = (
@@ -23,47 +26,32 @@ _HEADINGS = (
 )  # fmt: skip
 
 
-def write_tables(out: Path, board: Leaderboard | None) -> None:
-    """Write OUT/leaderboard.csv, .md and .json, each whole; nothing without a leaderboard."""
-    if board is None:
-        return
-    write_atomically(out / "leaderboard.csv", to_csv(board).encode())
-    write_atomically(out / "leaderboard.md", to_markdown(board).encode())
-    write_atomically(out / "leaderboard.json", to_json(board).encode())
-
-
-def to_csv(board: Leaderboard) -> str:
-    """Return the rows as CSV, with the columns of `COLUMNS`."""
-    table = pd.DataFrame([row.model_dump() for row in board.rows])[list(COLUMNS)]
+def to_csv(boards: Sequence[Leaderboard]) -> str:
+    """Return the rows of all leaderboards as CSV, with the columns of `COLUMNS`."""
+    rows = []
+    for board in boards:
+        task = {
+            "data": board.data.name,
+            "data_hash": board.data.hash,
+            "split": board.split.name,
+            "split_hash": board.split.hash,
+        }
+        rows += [{**row.cost.model_dump(), **row.model_dump(), **task} for row in board.rows]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
     # Counts stay whole numbers where a row has none.
-    return str(table.astype({"rank": "Int64", "params": "Int64", "epochs": "Int64"}).to_csv(index=False))
+    return str(table.astype(dict.fromkeys(_COUNTS, "Int64")).to_csv(index=False))
 
 
-def to_json(board: Leaderboard) -> str:
-    """Return the whole leaderboard as JSON."""
-    return json.dumps(board.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+def to_json(boards: Sequence[Leaderboard], conflicts: Sequence[Conflict] = ()) -> str:
+    """Return everything as JSON: the first leaderboard, and the ``more`` there are in the same shape."""
+    first, *more = (board.model_dump(mode="json") for board in boards) if boards else (_NOTHING,)
+    document = {**first, "more": more, "conflicts": [one.model_dump(mode="json") for one in conflicts]}
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def to_markdown(board: Leaderboard) -> str:
-    """Return the leaderboard as a Markdown page: caption, table, RMSE per target, failures."""
-    targets = list(board.rows[0].test_rmse or {}) if board.rows else []
-    headings = (*_HEADINGS, *(f"RMSE {target}" for target in targets))
-    lines = ["# Leaderboard", "", caption(board), "", _line(headings), _line(["---"] * len(headings))]
-    for row in board.rows:
-        rmse = [_number((row.test_rmse or {}).get(target)) for target in targets]
-        lines.append(_line([*cells(row), *rmse]))
-    lines += [
-        "",
-        "The interval covers the test pictures alone, not the seeds. RMSE in the targets' own units.",
-    ]
-    failures = [(row, failure) for row in board.rows for failure in row.failures]
-    if failures:
-        lines += ["", "Failed runs:", ""]
-        lines += [
-            f"- {_escaped(row.backbone)} · {_escaped(row.head)} · seed {one.seed}: {_escaped(one.error)}"
-            for row, one in failures
-        ]
-    return "\n".join(lines) + "\n"
+_NOTHING: dict[str, object] = {
+    "data": None, "split": None, "evidence": None, "devices": [], "versions": {}, "rows": [],
+}  # fmt: skip
 
 
 def headings() -> tuple[str, ...]:
@@ -71,43 +59,83 @@ def headings() -> tuple[str, ...]:
     return _HEADINGS
 
 
-def caption(board: Leaderboard) -> str:
-    """Return one paragraph that says what was measured, and whether to trust it."""
+def captions(board: Leaderboard) -> list[str]:
+    """Return what a reader must know before the figures, a paragraph each."""
+    texts = [task(board), leak(board), trust(board), machines(board)]
+    return [text for text in texts if text]
+
+
+def task(board: Leaderboard) -> str:
+    """Return what was measured."""
     data, split = board.data, board.split
-    folds = f", {split.folds} folds" if split.folds > 1 else ""
-    text = (
-        f"{data.name}: {data.n:,} pictures, {data.duplicates:,} of them duplicates; "
-        f"split {split.name}{folds} "
-        f"({split.n_train:,} train, {split.n_val:,} val, {split.n_test:,} test)."
+    sides = f"{split.n_train:,} train, {split.n_val:,} val, {split.n_test:,} test"
+    folds = f", {split.folds} folds, about {sides} each" if split.folds > 1 else f" ({sides})"
+    pictures = f"{data.n:,} pictures, {data.duplicates:,} of them duplicates"
+    return f"{data.name}: {pictures}; split {split.name}{folds}."
+
+
+def leak(board: Leaderboard) -> str:
+    """Return the warning that a split leaks; nothing where it does not."""
+    split = board.split
+    if not split.leaky:
+        return ""
+    return (
+        f"This split leaks: {split.leaked:,} of {split.n_test:,} test pictures also stand in train or val, "
+        "so the test figures are too good to be true."
     )
-    if split.leaky:
-        text += (
-            f" **This split leaks: {split.leaked:,} of {split.n_test:,} test pictures also stand in train or "
-            "val, so the test figures are too good to be true.**"
-        )
+
+
+def trust(board: Leaderboard) -> str:
+    """Return how far the order can be trusted."""
+    if board.evidence is None:
+        return "No run has finished."
+    fewest = min(row.seeds for row in board.rows if row.seeds)
+    seeds = f"{fewest} seed{'s' * (fewest > 1)} a row"
+    covered = "the test pictures and the seeds" if fewest > 1 else "the test pictures alone, not the seeds"
+    grade = {
+        "smoke": f"Evidence: smoke ({seeds}), a look at what works, no claim of rank.",
+        "screen": f"Evidence: screen ({seeds}), enough to drop the worst, no claim of rank.",
+        "publish": f"Evidence: publish ({seeds}).",
+    }[board.evidence]
+    ties = sum(row.tied for row in board.rows) - 1
+    others, share = ("1 other row", "shares") if ties == 1 else (f"{ties} other rows", "share")
+    tied = f" {others} cannot be told from the best at 5 % and {share} its rank (=)." if ties > 0 else ""
+    return f"{grade} Sorted by val MSE; the 95 % interval of test MSE covers {covered}.{tied}"
+
+
+def machines(board: Leaderboard) -> str:
+    """Return where the costs were measured."""
+    if not board.devices:
+        return ""
+    first, *others = board.devices
+    text = f"Costs measured on {first}."
+    strangers = sum(row.cost.device not in ("", first) for row in board.rows)
+    if strangers:
+        rows = "1 row was" if strangers == 1 else f"{strangers} rows were"
+        text += f" {rows} measured on another machine: these costs do not compare."
+    elif others:
+        text += " Runs on other machines are left out of the costs."
     return text
 
 
 def cells(row: Row) -> list[str]:
     """Return a row's cells as short texts for people, under `headings`."""
-    interval = (
-        "" if row.test_mse_low is None else f"{_number(row.test_mse_low)} – {_number(row.test_mse_high)}"
-    )
+    cost = row.cost
     return [
-        str(row.rank or ""),
+        place(row),
         row.backbone,
         row.head,
         row.weights,
         f"{row.seeds} ({row.failed} failed)" if row.failed else str(row.seeds or ""),
-        _number(row.val_mse),
-        _number(row.test_mse),
-        interval,
-        "" if row.test_exact is None else f"{row.test_exact:.1%}",
-        "" if row.params is None else f"{row.params / 1e6:.1f} M",
-        _number(row.gmacs),
-        "" if row.train_images_per_second is None else f"{row.train_images_per_second:,.0f}",
-        "" if row.latency_ms is None else f"{row.latency_ms:.1f} ms",
-        "" if row.fit_seconds is None else f"{row.fit_seconds:,.0f} s",
+        short(row.val_mse),
+        short(row.test_mse),
+        ends(row),
+        percent(row.test_exact),
+        "" if cost.params is None else f"{cost.params / 1e6:.1f} M",
+        short(cost.gmacs),
+        whole(cost.train_images_per_second),
+        milliseconds(cost.latency_ms),
+        "" if cost.fit_seconds is None else f"{cost.fit_seconds:,.0f} s",
         str(row.epochs or ""),
         row.image_size,
         row.precision,
@@ -115,14 +143,31 @@ def cells(row: Row) -> list[str]:
     ]
 
 
-def _number(value: float | None) -> str:
-    """Three significant digits."""
+def place(row: Row) -> str:
+    """Return the rank, with = where it is shared with the best."""
+    return f"{row.rank or ''}{'=' * row.tied}"
+
+
+def ends(row: Row) -> str:
+    """Return the interval of test MSE."""
+    return "" if row.test_mse_low is None else f"{short(row.test_mse_low)} – {short(row.test_mse_high)}"
+
+
+def short(value: float | None) -> str:
+    """Return three significant digits."""
     return "" if value is None else f"{value:.3g}"
 
 
-def _line(texts: list[str] | tuple[str, ...]) -> str:
-    return "| " + " | ".join(_escaped(text) for text in texts) + " |"
+def whole(value: float | None) -> str:
+    """Return a whole number."""
+    return "" if value is None else f"{value:,.0f}"
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+def percent(value: float | None) -> str:
+    """Return a share as a percentage."""
+    return "" if value is None else f"{value:.1%}"
+
+
+def milliseconds(value: float | None) -> str:
+    """Return a time in ms."""
+    return "" if value is None else f"{value:.1f} ms"

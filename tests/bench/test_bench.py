@@ -10,10 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import safetensors.torch
+from PIL import Image
 
 from quadzoo.metrics import evaluate
 
@@ -58,10 +60,16 @@ def test_record_keeps_the_contract(finished: Path) -> None:
         assert (split["name"], split["fold"], split["leaky"]) == ("grouped", 0, False)
         assert record["targets"] == ["a", "b", "c"]
         assert record["metrics"].keys() == {"val_mse", "test_mse", "test_exact", "test_rmse", "test_r2"}
-        assert record["cost"].keys() == {
-            "params", "gmacs", "train_images_per_second", "fit_seconds", "latency_ms", "peak_memory_mb",
+        cost = dict(record["cost"])
+        assert cost.pop("fit_energy_joules") is None or record["cost"]["fit_energy_joules"] > 0
+        assert cost.keys() == {
+            "params", "gmacs", "train_images_per_second", "fit_seconds", "latency_ms", "latency_p95_ms",
+            "images_per_second", "inference_batch", "peak_memory_mb",
         }  # fmt: skip
-        assert all(value > 0 for value in record["cost"].values())
+        assert all(value > 0 for value in cost.values())
+        assert cost["latency_p95_ms"] >= cost["latency_ms"]
+        flags = {"--data": "./equations", "--epochs": "2", "--weights": "none"}
+        assert record["flags"].items() >= flags.items()
         assert record["recipe"].keys() >= {
             "epochs",
             "batch_size",
@@ -81,7 +89,7 @@ def test_record_keeps_the_contract(finished: Path) -> None:
 def test_files_are_what_the_record_says(finished: Path) -> None:
     for record in records(finished):
         folder = finished / "runs" / record["key"]
-        assert record["files"].keys() == {"model.safetensors", "predictions.csv"}
+        assert record["files"].keys() == {"model.safetensors", "predictions.csv", "worst.webp"}
         for name, digest in record["files"].items():
             assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
         weights = safetensors.torch.load_file(folder / "model.safetensors")
@@ -134,6 +142,41 @@ def test_leaderboard_files(finished: Path) -> None:
     board = json.loads((finished / "leaderboard.json").read_text())
     assert [r["backbone"] for r in board["rows"]] == [r["backbone"] for r in rows]
     assert board["rows"][0]["test_rmse"].keys() == {"a", "b", "c"}
+
+
+def test_the_worst_pictures_are_kept(finished: Path, equations: Path) -> None:
+    record = records(finished)[0]
+    folder = finished / "runs" / record["key"]
+    rows = pd.read_csv(folder / "predictions.csv", dtype={"id": str})
+    test = rows[rows["split"] == "test"].set_index("id")
+    spread = {"a": 19, "b": 144, "c": 1392}
+    error = sum(((test[f"{t}_pred"] - test[t]) / width) ** 2 for t, width in spread.items())
+    assert record["worst"] == error.sort_values(ascending=False, kind="stable").index[:24].tolist()
+    height, width = record["image"]["size"]
+    with Image.open(folder / "worst.webp") as strip:
+        assert strip.size == (width, height * len(record["worst"]))
+        top = np.asarray(strip.convert("L").crop((0, 0, width, height)))
+    picture = cv2.imread(str(equations / "Images of Equations" / f"{record['worst'][0]}.png"), 0)
+    # As the network saw it: the border cut off.
+    first_row, first_column, last_row, last_column = record["image"]["crop"]
+    ink = picture[first_row:last_row, first_column:last_column]
+    assert np.corrcoef(top.ravel(), ink.ravel())[0, 1] > 0.98
+    assert set(rows["picture_kind"]) <= {
+        "ax² + bx + c = 0", "ax² + bx = c", "bx + c = -ax²", "(x - r)(x - s) = 0",
+    }  # fmt: skip
+    groups = rows.groupby("picture_group")["split"].nunique()
+    assert (groups == 1).all()
+
+
+def test_report_gives_the_same_bytes_and_all_is_verified(
+    finished: Path, quadzoo: Callable[..., Any], tmp_path: Path
+) -> None:
+    written = {path.name: path.read_bytes() for path in finished.glob("leaderboard.*")}
+    assert written.keys() == {f"leaderboard.{suffix}" for suffix in ("csv", "md", "json", "html")}
+    assert quadzoo("report", finished, "--to", tmp_path).status == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == written
+    verdict = quadzoo("verify", finished, "--json")
+    assert (verdict.status, json.loads(verdict.out)["faults"]) == (0, [])
 
 
 def test_finished_runs_are_not_repeated(finished: Path, equations: Path, quadzoo: Callable[..., Any]) -> None:

@@ -2,74 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from quadzoo.records import Cost, Failure, Metrics, RunRecord, run_folder, write_record
-from quadzoo.report.leaderboard import Leaderboard, leaderboard
-from quadzoo.report.tables import to_csv, to_json, to_markdown
+from quadzoo.records import Cost, write_record
+from quadzoo.report.leaderboard import leaderboards
+from quadzoo.report.results import read_runs
+from tests.report.records import board_of, predict, record
 
-
-def record(key: str, val: float | None, test: float | None = None, **changes: Any) -> RunRecord:
-    """A record of one target y in 0…10 and four test pictures, failed where ``val`` is None."""
-    scores = Metrics(val_mse=0.09, test_mse=0.08, test_rmse={"y": 2.8}, test_r2={"y": 0.0})
-    facts: dict[str, Any] = {
-        "key": key,
-        "combination": changes.get("backbone", "net"),
-        "status": "failed" if val is None else "ok",
-        "backbone": "net",
-        "head": "mlp",
-        "seed": 0,
-        "weights": "none",
-        "weights_note": "",
-        "provenance": {},
-        "data": {"name": "d", "hash": "D", "n": 10, "duplicates": 1},
-        "image": {"size": [32, 64]},
-        "split": {"name": "grouped", "hash": "S", "fold": 0, "folds": 1, "n_train": 4, "n_val": 2,
-                  "n_test": 4, "leaked": 0, "leaky": False},
-        "targets": ["y"],
-        "target_low": [0],
-        "target_high": [10],
-        "target_integer": [False],
-        "metrics": Metrics() if val is None else Metrics(
-            val_mse=val, test_mse=test or val, test_rmse={"y": 10 * (test or val) ** 0.5}, test_r2={"y": 0.5}
-        ),
-        "baselines": {"mean-of-train": scores, "pixel-lookup": scores},
-        "cost": Cost(params=7, fit_seconds=3.0),
-        "recipe": {"epochs": 2},
-        "precision": "32",
-        "best_epoch": 1,
-        "history": [],
-        "environment": {"quadzoo": "0", "torch": "0", "python": "3", "device": "cpu", "device_name": "c",
-                        "threads": 1, "plugins": {"quadzoo": "0"}, "libraries": {}},
-        "files": {},
-        "error": Failure(type="NonFiniteLoss", message="is nan | <b>", traceback="") if val is None else None,
-        "started": datetime.now(UTC),
-        "finished": datetime.now(UTC),
-        **changes,
-    }  # fmt: skip
-    return RunRecord(**facts)
-
-
-def board_of(out: Path, *records: RunRecord) -> Leaderboard:
-    for one in records:
-        write_record(out, one)
-    board = leaderboard(out, "D", "S")
-    assert board is not None
-    return board
-
-
-def predict(out: Path, key: str, errors: list[float]) -> None:
-    rows = [{"id": f"p{i}", "split": "test", "y": 5.0, "y_pred": 5.0 + e} for i, e in enumerate(errors)]
-    pd.DataFrame(rows).to_csv(run_folder(out, key) / "predictions.csv", index=False)
+RNG = np.random.default_rng(1)
 
 
 def test_sorted_by_val_never_by_test(tmp_path: Path) -> None:
@@ -98,41 +41,130 @@ def test_seeds_are_averaged(tmp_path: Path) -> None:
     assert [(f.seed, f.error) for f in row.failures] == [(2, "NonFiniteLoss: is nan | <b>")]
 
 
-def test_interval_covers_the_test_pictures(tmp_path: Path) -> None:
-    first, second = record("1", 0.01, seed=0), record("2", 0.01, seed=1)
-    for one in (first, second):
-        write_record(tmp_path, one)
-    rng = np.random.default_rng(1)
-    base = rng.normal(0, 1, 300)
-    predict(tmp_path, "1", (base + 0.3).tolist())
-    predict(tmp_path, "2", (base - 0.3).tolist())
+def test_interval_is_of_pictures_and_seeds(tmp_path: Path) -> None:
+    base = RNG.normal(0, 1, 300)
+    for key, seed, shift in (("1", 0, 0.9), ("2", 1, 1.0), ("3", 2, 1.2)):
+        write_record(tmp_path, record(key, 0.01, seed=seed))
+        predict(tmp_path, key, base * shift)
     row = board_of(tmp_path).rows[0]
-    per_picture = ((base + 0.3) ** 2 + (base - 0.3) ** 2) / 2 / 100
-    # the normal approximation of the same interval
-    half = 1.96 * per_picture.std() / len(base) ** 0.5
-    assert row.test_mse_low == pytest.approx(per_picture.mean() - half, rel=0.05)
-    assert row.test_mse_high == pytest.approx(per_picture.mean() + half, rel=0.05)
+    one = board_of(tmp_path / "one", record("1", 0.01))
+    predict(tmp_path / "one", "1", base)
+    alone = board_of(tmp_path / "one").rows[0]
+    assert one.rows[0].test_mse_low is None  # without predictions
+    assert row.test_mse_low is not None
+    assert alone.test_mse_low is not None
+    mean = (base**2).mean() / 100
+    # The normal approximation of what pictures alone leave open.
+    half = 1.96 * (base**2).std() / 100 / len(base) ** 0.5
+    assert alone.test_mse_low == pytest.approx(mean - half, rel=0.05)
+    assert alone.test_mse_high == pytest.approx(mean + half, rel=0.05)
+    assert row.test_mse_low < 0.8 * alone.test_mse_low
 
 
-def test_other_data_or_split_stays_out(tmp_path: Path) -> None:
+def test_pictures_of_a_group_count_once(tmp_path: Path) -> None:
+    base = RNG.normal(0, 1, 100)
+    twice = np.concatenate([base, base])
+    ends = []
+    for name, errors, groups in (
+        ("single", base, range(100)),
+        ("twins", twice, [*range(100), *range(100)]),
+        ("strangers", twice, range(200)),
+    ):
+        write_record(tmp_path / name, record("1", 0.01))
+        predict(tmp_path / name, "1", errors, picture_group=[f"g{group}" for group in groups])
+        row = board_of(tmp_path / name).rows[0]
+        ends.append((row.test_mse_low, row.test_mse_high))
+    assert ends[0] == pytest.approx(ends[1])
+    assert ends[0][1] - ends[0][0] > 1.2 * (ends[2][1] - ends[2][0])
+
+
+def test_what_cannot_be_told_apart_shares_the_rank(tmp_path: Path) -> None:
+    base = RNG.normal(0, 1, 400)
+    for key, backbone, val, factor in (
+        ("1", "best", 0.010, 1.0), ("2", "as good", 0.012, 1.01), ("3", "worse", 0.011, 2.0),
+        ("4", "lucky", 0.013, 0.5),
+    ):  # fmt: skip
+        write_record(tmp_path, record(key, val, 0.01 * factor**2, backbone=backbone))
+        predict(tmp_path, key, base * factor + RNG.normal(0, 0.1, 400))
+    rows = {row.backbone: row for row in board_of(tmp_path).rows}
+    assert [rows[name].rank for name in ("best", "worse", "as good", "lucky")] == [1, 2, 1, 1]
+    assert [rows[name].tied for name in ("best", "worse", "as good", "lucky")] == [True, False, True, True]
+    assert rows["best"].p_value is None
+    assert rows["worse"].p_value is not None
+    assert rows["worse"].p_value < 0.001
+    assert rows["mean-of-train"].rank == 5
+
+
+@pytest.mark.parametrize(("seeds", "evidence"), [(1, "smoke"), (2, "smoke"), (3, "screen"), (6, "publish")])
+def test_evidence(seeds: int, evidence: str, tmp_path: Path) -> None:
+    board = board_of(tmp_path, *(record(str(seed), 0.01, seed=seed) for seed in range(seeds)))
+    assert board.evidence == evidence
+
+
+def test_evidence_is_that_of_the_least_tested_row(tmp_path: Path) -> None:
+    records = [record(str(seed), 0.01, seed=seed) for seed in range(6)]
+    assert board_of(tmp_path, *records, record("x", 0.1, backbone="other")).evidence == "smoke"
+    assert board_of(tmp_path / "none", record("x", None)).evidence is None
+
+
+def test_other_data_or_split_has_its_own_table(tmp_path: Path) -> None:
     other = record("2", 0.01, backbone="other")
     other.data.hash = "X"
-    board = board_of(tmp_path, record("1", 0.5), other)
-    assert "other" not in [row.backbone for row in board.rows]
-    assert leaderboard(tmp_path, "nothing", "S") is None
+    for one in (record("1", 0.5), record("3", 0.4, seed=1), other):
+        write_record(tmp_path, one)
+    boards = leaderboards(read_runs([tmp_path])[0])
+    assert [board.data.hash for board in boards] == ["D", "X"]
+    assert [row.backbone for row in boards[1].rows if row.head != "-"] == ["other"]
+    assert boards[0].rows[-1].seeds == 2
 
 
-def test_same_records_same_bytes_and_text_stays_text(tmp_path: Path) -> None:
-    write_record(tmp_path, record("1", 0.01, backbone="a|b<script>"))
-    board = board_of(tmp_path, record("2", None, backbone="broken"))
-    again = leaderboard(tmp_path, "D", "S")
-    assert again is not None
-    for write in (to_csv, to_markdown, to_json):
-        assert write(board) == write(again)
-    page = to_markdown(board)
-    assert "a\\|b&lt;script>" in page
-    assert "is nan \\| &lt;b>" in page
-    rows = list(csv.DictReader(io.StringIO(to_csv(board))))
-    assert rows[0]["params"] == "7"
-    assert rows[-1]["rank"] == ""
-    assert json.loads(to_json(board))["rows"][0]["backbone"] == "a|b<script>"
+def test_folds_are_put_together(tmp_path: Path) -> None:
+    for fold, errors in enumerate(([1.0, 2.0], [3.0, 4.0])):
+        one = record(str(fold), 0.01, 0.02)
+        one.split.fold, one.split.folds = fold, 2
+        write_record(tmp_path, one)
+        predict(tmp_path, str(fold), errors)
+        path = tmp_path / "runs" / str(fold) / "predictions.csv"
+        path.write_text(path.read_text().replace("p0", f"p{fold}0").replace("p1,", f"p{fold}1,"))
+    row = board_of(tmp_path).rows[0]
+    assert row.seeds == 1
+    assert [curve.fold for curve in row.details.curves] == [0, 1]
+    assert row.test_mse_low is not None
+    assert row.test_mse_low < np.mean([1, 4, 9, 16]) / 100 < (row.test_mse_high or 0)
+
+
+def test_costs_are_grouped_by_device(tmp_path: Path) -> None:
+    runs = [record(str(seed), 0.01, seed=seed, cost=Cost(latency_ms=2.0 + seed)) for seed in range(3)]
+    quick = record("q", 0.02, backbone="elsewhere", cost=Cost(latency_ms=0.1))
+    strange = record("s", 0.01, seed=3, cost=Cost(latency_ms=50.0))
+    for one in (quick, strange):
+        one.environment.device_name = "other"
+    board = board_of(tmp_path, *runs, quick, strange)
+    rows = {row.backbone: row for row in board.rows}
+    assert board.devices == ["c, 1 thread", "other, 1 thread"]
+    assert (rows["net"].cost.latency_ms, rows["net"].cost.runs) == (3.0, 3)
+    assert [cost.device for cost in rows["net"].costs] == board.devices
+    assert rows["elsewhere"].cost.device == "other, 1 thread"
+
+
+def test_details(tmp_path: Path) -> None:
+    one = record("1", 0.01, seed=4, worst=["p2", "p0"], history=[{"train_mse": 0.2, "val_mse": 0.1}])
+    one.target_integer = [True]
+    write_record(tmp_path, one)
+    predict(tmp_path, "1", [1.0, 0.1, -2.0, 0.2], picture_kind=["u", "u", "v", "v"])
+    details = board_of(tmp_path).rows[0].details
+    assert [(kind.kind, kind.n, kind.test_exact) for kind in details.kinds] == [("u", 2, 0.5), ("v", 2, 0.5)]
+    assert [kind.test_mse for kind in details.kinds] == pytest.approx([0.00505, 0.0202])
+    assert [(worst.id, worst.position) for worst in details.worst] == [("p2", 0), ("p0", 1)]
+    assert (details.worst[0].truth, details.worst[0].prediction) == ({"y": 5.0}, {"y": 3.0})
+    assert (details.worst_seed, details.curves[0].val_mse) == (4, [0.1])
+    (stretch,) = details.stretches["y"]
+    assert (stretch.n, stretch.rmse) == (4, pytest.approx(((1 + 0.01 + 4 + 0.04) / 4) ** 0.5))
+
+
+def test_the_command_repeats_all_seeds(tmp_path: Path) -> None:
+    flags = {"--data": "./my pictures.csv", "--epochs": "2"}
+    board = board_of(tmp_path, *(record(str(seed), 0.01, seed=seed, flags=flags) for seed in (3, 1)))
+    assert board.rows[0].command == (
+        "quadzoo bench --backbones net --heads mlp --seeds 1,3 --data './my pictures.csv' --epochs 2"
+    )

@@ -1,0 +1,87 @@
+"""What a training takes off the grid, where the device counts it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+_RAPL = Path("/sys/class/powercap")
+
+
+class EnergyMeter:
+    """Joules since it was made: of the whole GPU by NVML, of all CPU packages by Linux's powercap (RAPL).
+
+    Both count the device, whoever uses it. Many machines show neither: virtual ones, and Linux to all but
+    root; then ``joules`` is None.
+    """
+
+    def __init__(self, on_gpu: bool, rapl: Path = _RAPL) -> None:
+        self._counters: Sequence[_Counter] = _gpu() if on_gpu else _packages(rapl)
+        self._start = [counter.read() for counter in self._counters]
+
+    @property
+    def joules(self) -> float | None:
+        """What was used since the start, in J; None where nothing is counted, or no longer."""
+        spent = [
+            None if start is None or (now := counter.read()) is None else (now - start) % counter.wraps_at
+            for counter, start in zip(self._counters, self._start, strict=True)
+        ]
+        known = [one for one in spent if one is not None]
+        return sum(known) if known and len(known) == len(spent) else None
+
+
+class _Counter(Protocol):
+    wraps_at: float
+
+    def read(self) -> float | None: ...
+
+
+class _Package:
+    def __init__(self, zone: Path) -> None:
+        self._file = zone / "energy_uj"
+        # The counter begins anew after this many.
+        self.wraps_at = int((zone / "max_energy_range_uj").read_text()) / 1e6
+
+    def read(self) -> float | None:
+        try:
+            return int(self._file.read_text()) / 1e6
+        except OSError:
+            return None
+
+
+class _Gpu:
+    wraps_at = float("inf")
+
+    def __init__(self, nvml: Any, handle: Any) -> None:
+        self._nvml, self._handle = nvml, handle
+
+    def read(self) -> float | None:
+        try:
+            return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1e3
+        except self._nvml.NVMLError:
+            return None
+
+
+def _packages(rapl: Path) -> list[_Package]:
+    # intel-rapl:0 is a package, of AMD's processors too; intel-rapl:0:1 a part of it.
+    zones = [zone for zone in rapl.glob("intel-rapl:*") if zone.name.count(":") == 1]
+    try:
+        return [_Package(zone) for zone in sorted(zones)]
+    except OSError:
+        return []
+
+
+def _gpu() -> list[_Gpu]:
+    import torch
+
+    try:
+        import pynvml
+    except ImportError:  # nvidia-ml-py is the user's to install
+        return []
+    try:
+        pynvml.nvmlInit()
+        uuid = f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
+        return [_Gpu(pynvml, pynvml.nvmlDeviceGetHandleByUUID(uuid))]
+    except pynvml.NVMLError:
+        return []

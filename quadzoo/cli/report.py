@@ -1,0 +1,95 @@
+"""quadzoo report and verify: leaderboards out of records, and whether both can be trusted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from quadzoo.cli.options import names
+from quadzoo.errors import ConfigError, DataError
+
+_FORMATS = ("html", "md", "csv", "json")
+
+
+@click.command()
+@click.argument("folders", metavar="OUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "formats",
+    callback=names,
+    metavar="A,B,...",
+    default=",".join(_FORMATS),
+    show_default=True,
+    help="Which files to write.",
+)
+@click.option(
+    "--to", type=click.Path(path_type=Path), help="The folder to write them to.  [default: the first OUT]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the leaderboards as JSON.")
+def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None, as_json: bool) -> None:
+    """Make the leaderboard of one or more results folders, as a page and as tables.
+
+    Nothing is trained. Of runs that are in several folders the newest that is ok counts; runs on different
+    data or splits get tables of their own.
+
+    \b
+    quadzoo report results
+    quadzoo report mine yours --to both
+    """
+    unknown = [name for name in formats if name not in _FORMATS]
+    if unknown:
+        raise ConfigError(f"--format {unknown[0]}: choose from {', '.join(_FORMATS)}")
+    for folder in folders:
+        if not (folder / "runs").is_dir():
+            raise DataError(f"{folder}: no results folder (it has no runs/); give what --out named")
+    from quadzoo.cli.display import print_leaderboards
+    from quadzoo.report.files import write_report
+    from quadzoo.report.leaderboard import leaderboards
+    from quadzoo.report.results import read_runs
+    from quadzoo.report.tables import to_json
+
+    runs, conflicts = read_runs(folders)
+    boards = leaderboards(runs)
+    for one in conflicts:
+        click.echo(
+            f"quadzoo: warning: run {one.key} ({one.backbone} · {one.head} · seed {one.seed}) was done twice "
+            f"with different scores, test MSE {one.taken_test_mse} and {one.other_test_mse}: the first, "
+            "newer, is taken",
+            err=True,
+        )
+    try:
+        paths = write_report(to or folders[0], boards, runs, conflicts, formats)
+    except OSError as error:
+        raise ConfigError(f"--to {to or folders[0]}: {error.strerror}; name a folder to write to") from error
+    if as_json:
+        click.echo(to_json(boards, conflicts), nl=False)
+    else:
+        print_leaderboards(boards)
+    click.echo(f"quadzoo: {', '.join(map(str, paths))}", err=True)
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--no-weights", is_flag=True, help="Missing weights are no fault: the folder was published without them."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
+def verify(out: Path, no_weights: bool, as_json: bool) -> int:
+    """Check a results folder; exit status 1 where something does not match.
+
+    Every metric is computed again from the stored predictions, every key from its record, every file's
+    SHA-256 from the file, and leaderboard.csv from the records.
+    """
+    from quadzoo.report.verify import verify as check
+
+    verdict = check(out, weights=not no_weights)
+    if as_json:
+        click.echo(json.dumps(verdict.model_dump(), indent=2, ensure_ascii=False))
+    else:
+        for fault in verdict.faults:
+            click.echo(f"{fault.where}: {fault.text}")
+        found = f"{len(verdict.faults)} do not match" if verdict.faults else "all match"
+        click.echo(f"{verdict.runs} runs, {verdict.ok} of them ok, {verdict.files} files: {found}")
+    return 1 if verdict.faults else 0

@@ -1,0 +1,101 @@
+"""What lies behind a row: how it learnt, its errors over each target's range and by kind, the worst ones."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pandas as pd
+
+from quadzoo.records import RunRecord
+from quadzoo.report.results import Run, of_targets
+from quadzoo.report.rows import Curve, Details, Kind, Stretch, Worst
+
+_STRETCHES = 10
+_N_WORST = 24
+
+
+def details_of(tests: list[tuple[Run, pd.DataFrame]]) -> Details:
+    """Return the details of a combination's finished runs, each with its test table (see `Run.test`)."""
+    if not tests:
+        return Details()
+    everything = pd.concat([table for _, table in tests])
+    record = tests[0][0].record
+    seed, worst = _worst(tests)
+    return Details(
+        curves=[_curve(run.record) for run, _ in tests],
+        kinds=_kinds(everything, record),
+        stretches={target: _stretches(everything, record, target) for target in record.targets},
+        worst=worst,
+        worst_seed=seed,
+    )
+
+
+def _curve(record: RunRecord) -> Curve:
+    return Curve(
+        seed=record.seed,
+        fold=record.split.fold,
+        best_epoch=record.best_epoch,
+        train_mse=[epoch["train_mse"] for epoch in record.history],
+        val_mse=[epoch["val_mse"] for epoch in record.history],
+    )
+
+
+def _kinds(tests: pd.DataFrame, record: RunRecord) -> list[Kind]:
+    if "picture_kind" not in tests:
+        return []
+    truth, prediction = of_targets(tests, record.targets)
+    exact = pd.Series((np.rint(prediction) == truth).all(axis=1), index=tests.index)
+    return [
+        Kind(
+            kind=str(kind),
+            n=members.index.nunique(),
+            test_mse=float(members["error"].mean()),
+            test_exact=float(exact[tests["picture_kind"] == kind].mean())
+            if all(record.target_integer)
+            else None,
+        )
+        for kind, members in tests.groupby("picture_kind")
+    ]
+
+
+def _stretches(tests: pd.DataFrame, record: RunRecord, target: str) -> list[Stretch]:
+    """Cut the range of the truth into equal stretches and return those that have pictures."""
+    truth = tests[target].to_numpy(dtype=float)
+    squared = (tests[f"{target}_pred"].to_numpy(dtype=float) - truth) ** 2
+    edges = np.linspace(truth.min(), truth.max(), _STRETCHES + 1)
+    place = np.clip(np.digitize(truth, edges) - 1, 0, _STRETCHES - 1)
+    return [
+        Stretch(
+            low=float(edges[index]),
+            high=float(edges[index + 1]),
+            n=tests.index[place == index].nunique(),
+            rmse=float(np.sqrt(squared[place == index].mean())),
+        )
+        for index in range(_STRETCHES)
+        if (place == index).any()
+    ]
+
+
+def _worst(tests: list[tuple[Run, pd.DataFrame]]) -> tuple[int, list[Worst]]:
+    """Return the seed with the best mean val MSE, and its worst pictures over all of its folds."""
+    by_seed: dict[int, list[tuple[Run, pd.DataFrame]]] = defaultdict(list)
+    for run, table in tests:
+        by_seed[run.record.seed].append((run, table))
+    seed = min(
+        by_seed, key=lambda seed: (np.mean([run.record.metrics.val_mse for run, _ in by_seed[seed]]), seed)
+    )
+    worst = [
+        Worst(
+            id=identity,
+            error=table["error"][identity],
+            truth={target: table[target][identity] for target in run.record.targets},
+            prediction={target: table[f"{target}_pred"][identity] for target in run.record.targets},
+            run=run.record.key,
+            position=position,
+        )
+        for run, table in by_seed[seed]
+        for position, identity in enumerate(run.record.worst)
+        if identity in table.index
+    ]
+    return seed, sorted(worst, key=lambda one: -one.error)[:_N_WORST]

@@ -1,0 +1,37 @@
+"""The files that a leaderboard is published as."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from quadzoo.records import write_atomically
+from quadzoo.report.markdown import to_markdown
+from quadzoo.report.page import to_html
+from quadzoo.report.results import Run
+from quadzoo.report.rows import Conflict, Leaderboard
+from quadzoo.report.tables import to_csv, to_json
+
+FORMATS = ("html", "md", "csv", "json")
+
+
+def write_report(
+    out: Path,
+    boards: Sequence[Leaderboard],
+    runs: Sequence[Run],
+    conflicts: Sequence[Conflict] = (),
+    formats: Collection[str] = FORMATS,
+) -> list[Path]:
+    """Write OUT/leaderboard.html, .md, .csv and .json, each whole, and return their paths."""
+    writers = {
+        "html": lambda: to_html(boards, runs),
+        "md": lambda: to_markdown(boards),
+        "csv": lambda: to_csv(boards),
+        "json": lambda: to_json(boards, conflicts),
+    }
+    paths = []
+    for name in FORMATS:
+        if name in formats:
+            paths.append(out / f"leaderboard.{name}")
+            write_atomically(paths[-1], writers[name]().encode())
+    return paths

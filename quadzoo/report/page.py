@@ -1,0 +1,172 @@
+"""The leaderboard as one HTML file that needs nothing else: it opens from disk, and without scripts too."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from PIL import Image, UnidentifiedImageError
+
+from quadzoo import __version__
+from quadzoo.records import WORST
+from quadzoo.report import plots
+from quadzoo.report.answer import answers
+from quadzoo.report.columns import columns
+from quadzoo.report.results import Run
+from quadzoo.report.rows import Leaderboard, Row
+from quadzoo.report.tables import leak, machines, percent, short, task, trust
+
+_DETAILS_BYTES = 2_500_000  # of what unfolds under rows
+_PICTURES_BYTES = 2_000_000
+_COSTS: dict[str, Callable[[Row], float | None]] = {
+    "latency of one picture, ms": lambda row: row.cost.latency_ms,
+    "training, s": lambda row: row.cost.fit_seconds,
+    "parameters, millions": lambda row: None if row.cost.params is None else row.cost.params / 1e6,
+}
+
+
+def to_html(boards: Sequence[Leaderboard], runs: Sequence[Run]) -> str:
+    """Return the page. ``runs`` are those behind the boards: their folders hold the thumbnails.
+
+    The same records give the same bytes. A page of many rows leaves out what lies behind the last ones.
+    """
+    page = _Page({run.record.key: run for run in runs}, _DETAILS_BYTES, _PICTURES_BYTES)
+    sections = [page.section(f"board-{number}", board) for number, board in enumerate(boards)]
+    template = _environment().get_template("page.html")
+    return template.render(sections=sections, strips=page.strips, version=__version__, cut=page.is_full)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The thumbnails of one run, one below the other, as a data URI; sizes in pixels."""
+
+    number: int
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass
+class _Page:
+    """What the template needs, and how much of it still has room."""
+
+    runs: dict[str, Run]
+    room: int
+    picture_room: int
+    strips: list[Strip] = field(default_factory=list)
+
+    @property
+    def is_full(self) -> bool:
+        return self.room <= 0
+
+    def section(self, identity: str, board: Leaderboard) -> dict[str, Any]:
+        return {
+            "id": identity,
+            "board": board,
+            "rows": [(row, self.details(row)) for row in board.rows],
+            "texts": {"task": task(board), "leak": leak(board), "trust": trust(board)},
+            "machines": machines(board),
+            "answers": answers(board),
+            "columns": columns(board),
+            "plots": _plots(board),
+            "whisker": _whiskers(board),
+            "plugins": sorted({one for row in board.rows for one in row.plugins.split(", ")} - {"-"}),
+        }
+
+    def details(self, row: Row) -> Markup:
+        """Return what unfolds under a row: nothing under one without a model, or on a full page."""
+        if row.head == "-" or self.is_full:
+            return Markup("")
+        keys = dict.fromkeys(worst.run for worst in row.details.worst)
+        strips = {key: self.strip(self.runs[key]) for key in keys}
+        pictures = [(worst, strips[worst.run]) for worst in row.details.worst]
+        html: Markup = (
+            _environment()
+            .get_template("details.html")
+            .module.details(  # type: ignore[attr-defined]
+                row, pictures, _row_plots(row)
+            )
+        )
+        self.room -= len(html)
+        return html
+
+    def strip(self, run: Run) -> Strip | None:
+        """Return the thumbnails of a run; None where there are none that can be read, or no room."""
+        if self.picture_room <= 0:
+            return None
+        try:
+            content = (run.folder / WORST).read_bytes()
+            with Image.open(io.BytesIO(content)) as image:
+                width, height = image.size
+        except (OSError, UnidentifiedImageError):
+            return None
+        uri = f"data:image/webp;base64,{base64.b64encode(content).decode()}"
+        self.picture_room -= len(uri)
+        self.strips.append(Strip(len(self.strips), uri, width, height // max(1, len(run.record.worst))))
+        return self.strips[-1]
+
+
+def _row_plots(row: Row) -> list[tuple[str, Markup]]:
+    """Return what a row's figures show, and the figures: learning curves, and errors over each target."""
+    runs = [
+        (f"seed {one.seed}" + (f", fold {one.fold}" if one.fold else ""), one.train_mse, one.val_mse)
+        for one in row.details.curves
+    ]
+    learning = plots.curves(runs, f"Learning curves of {row.name}")
+    figures = [("Learning curves, a line a run: val solid, train dashed.", learning)] if learning else []
+    for target, stretches in row.details.stretches.items():
+        parts = [(one.low, one.high, one.rmse) for one in stretches]
+        figures.append(
+            (f"Error over the range of {target}.", plots.bars(parts, target, f"RMSE over {target}"))
+        )
+    return figures
+
+
+def _plots(board: Leaderboard) -> list[tuple[str, Markup]]:
+    """Return a plot of test MSE against each cost, of the rows measured on the board's device."""
+    device = board.devices[0] if board.devices else ""
+    mean = next((row.test_mse for row in board.rows if row.backbone == "mean-of-train"), None)
+    line = (mean, "always answering the mean") if mean else None
+    drawn = []
+    for name, cost in _COSTS.items():
+        points = [
+            plots.Point(x, y, row.test_mse_low or y, row.test_mse_high or y, row.name)
+            for row in board.rows
+            if row.head != "-" and row.cost.device == device and (x := cost(row)) and (y := row.test_mse)
+        ]
+        if points:
+            title = f"Test MSE against {name}: lower and further left is better"
+            drawn.append((name, plots.scatter(points, name, "test MSE", line, title)))
+    return drawn
+
+
+def _whiskers(board: Leaderboard) -> Callable[[Row], Markup]:
+    """Return what draws a row's interval, all on one scale."""
+    every = [end for row in board.rows for end in (row.test_mse_low, row.test_mse_high) if end]
+
+    def draw(row: Row) -> Markup:
+        if not row.test_mse_low or not row.test_mse_high or not row.test_mse:
+            return Markup("")
+        return plots.whisker(row.test_mse_low, row.test_mse, row.test_mse_high, every)
+
+    return draw
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(short=short, percent=percent)
+    return environment

@@ -1,0 +1,202 @@
+"""Plots as SVG that takes its colours from the page: light and dark, on paper and without scripts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+_LONGEST_NAME = 40
+_ALL_NAMED = 12  # points; of more, those of the front alone
+_LETTER, _LINE = 7.0, 14.0  # pixels that a letter and a line of text take
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point at (x, y), both positive, with the interval of y."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    name: str
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Maps numbers from ``low`` to ``high`` to pixels from ``start`` to ``end``."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = True
+
+    @classmethod
+    def logarithmic(cls, values: Sequence[float], start: float, end: float) -> _Axis:
+        return cls(min(values) / 1.25, max(values) * 1.25, start, end)
+
+    @classmethod
+    def linear(cls, values: Sequence[float], start: float, end: float) -> _Axis:
+        low, high = min(values), max(values)
+        return cls(low, high if high > low else low + 1, start, end, log=False)
+
+    def at(self, value: float) -> float:
+        value = min(max(value, self.low), self.high)
+        scale = math.log if self.log else float
+        low, high = scale(self.low), scale(self.high)
+        return self.start + (scale(value) - low) / (high - low) * (self.end - self.start)
+
+    def ticks(self) -> list[float]:
+        if not self.log or self.high < 10 * self.low:
+            step = _round_up((self.high - self.low) / 5)
+            return [step * n for n in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
+        decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        ticks: list[float] = []
+        for digits in ((1,), (1, 3), (1, 2, 5), range(1, 10)):
+            ticks = [d * 10.0**n for n in decades for d in digits if self.low <= d * 10.0**n <= self.high]
+            if len(ticks) >= 3:
+                break
+        return ticks
+
+
+def _round_up(step: float) -> float:
+    size = 10.0 ** math.floor(math.log10(step))
+    return next(size * digit for digit in (1, 2, 5, 10) if size * digit >= step)
+
+
+def scatter(
+    points: Sequence[Point], x_name: str, y_name: str, line: tuple[float, str] | None, title: str
+) -> Markup:
+    """Draw points with whiskers on two logarithmic axes, the front of the best, and a line across at a y."""
+    x = _Axis.logarithmic([point.x for point in points], 62, 840)
+    heights = [end for point in points for end in (point.low, point.y, point.high) if end > 0]
+    y = _Axis.logarithmic([*heights, *([line[0]] if line else [])], 396, 14)
+    parts = _frame(x, y, x_name, y_name)
+    if line:
+        level = y.at(line[0])
+        parts.append(_path("bar", f"M{x.start} {level:.1f}H{x.end}"))
+        parts.append(_text(x.start + 6, level - 4, line[1], "note"))
+    front = _front(points)
+    if len(front) > 1:
+        parts.append(_polyline("front", [(x.at(point.x), y.at(point.y)) for point in front]))
+    dot = Markup('<g class="point{}"><title>{}</title>{}<circle cx="{:.1f}" cy="{:.1f}" r="5"/></g>')
+    for point in points:
+        centre = x.at(point.x), y.at(point.y)
+        whisker = _path("", f"M{centre[0]:.1f} {y.at(point.low):.1f}V{y.at(point.high):.1f}")
+        told = f"{point.name}: {x_name} {point.x:.3g}, {y_name} {point.y:.3g}"
+        parts.append(dot.format(" best" if point in front else "", told, whisker, *centre))
+    parts += _names(points if len(points) <= _ALL_NAMED else front, x, y)
+    return _svg(860, 440, title, parts)
+
+
+def _names(points: Sequence[Point], x: _Axis, y: _Axis) -> list[Markup]:
+    """Write the names of points beside them, pushed down where they would lie on each other."""
+    parts: list[Markup] = []
+    taken: list[tuple[float, float, float]] = []
+    for point in sorted(points, key=lambda one: y.at(one.y)):
+        name = point.name
+        text = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+        at, long = x.at(point.x), _LETTER * len(text)
+        leftward = at + 10 + long > x.end
+        start = at - 10 - long if leftward else at + 10
+        level = y.at(point.y) + 4
+        beside = [other for begin, end, other in taken if begin < start + long and start < end]
+        while any(abs(level - other) < _LINE for other in beside):
+            level += 1
+        taken.append((start, start + long, level))
+        parts.append(
+            _text(at - 10 if leftward else at + 10, level, text, "name", "end" if leftward else "start")
+        )
+    return parts
+
+
+def _front(points: Sequence[Point]) -> list[Point]:
+    """Return the points that no other beats in both x and y, from left to right."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda one: (one.x, one.y)):
+        if not front or point.y < front[-1].y:
+            front.append(point)
+    return front
+
+
+def curves(runs: Sequence[tuple[str, Sequence[float], Sequence[float]]], title: str) -> Markup | None:
+    """Draw each run's (name, train errors, val errors) after each epoch; None where there are none."""
+    values = [value for _, train, val in runs for value in (*train, *val) if value > 0]
+    if not values:
+        return None
+    x = _Axis.linear([1, max(len(val) for _, _, val in runs)], 62, 408)
+    y = _Axis.logarithmic(values, 210, 12)
+    parts = _frame(x, y, "epoch", "MSE")
+    for name, train, val in runs:
+        for kind, errors in (("train", train), ("val", val)):
+            path = [(x.at(epoch), y.at(error)) for epoch, error in enumerate(errors, 1) if error > 0]
+            parts.append(_polyline(kind, path, f"{name}, {kind}"))
+    return _svg(420, 250, title, parts)
+
+
+def bars(stretches: Sequence[tuple[float, float, float]], x_name: str, title: str) -> Markup:
+    """Draw a bar (from, to, height) for each stretch of a range."""
+    x = _Axis.linear([end for low, high, _ in stretches for end in (low, high)], 62, 408)
+    y = _Axis.linear([0, max(tall for *_, tall in stretches)], 210, 12)
+    parts = _frame(x, y, x_name, "RMSE")
+    bar = Markup(
+        '<rect class="fill" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>'
+    )
+    for low, high, tall in stretches:
+        left, top, wide = x.at(low) + 1, y.at(tall), max(1.0, x.at(high) - x.at(low) - 2)
+        told = f"{x_name} {low:.3g} to {high:.3g}: RMSE {tall:.3g}"
+        parts.append(bar.format(left, top, wide, y.start - top, told))
+    return _svg(420, 250, title, parts)
+
+
+def whisker(low: float, middle: float, high: float, every: Sequence[float]) -> Markup:
+    """Draw an interval as a line with a dot, on the one logarithmic axis that all ends (positive) take."""
+    axis = _Axis.logarithmic(every, 4, 96)
+    return Markup(
+        '<svg class="whisker" viewBox="0 0 100 12" width="100" height="12" aria-hidden="true">'
+        '<path d="M{:.1f} 6H{:.1f}"/><circle cx="{:.1f}" cy="6" r="3.5"/></svg>'
+    ).format(axis.at(low), axis.at(high), axis.at(middle))
+
+
+def _frame(x: _Axis, y: _Axis, x_name: str, y_name: str) -> list[Markup]:
+    """Draw ticks, grid and names of two axes."""
+    parts = []
+    for tick in x.ticks():
+        parts.append(_path("grid", f"M{x.at(tick):.1f} {y.start}V{y.end}"))
+        parts.append(_text(x.at(tick), y.start + 16, _number(tick), "", "middle"))
+    for tick in y.ticks():
+        parts.append(_path("grid", f"M{x.start} {y.at(tick):.1f}H{x.end}"))
+        parts.append(_text(x.start - 6, y.at(tick) + 4, _number(tick), "", "end"))
+    parts.append(_text((x.start + x.end) / 2, y.start + 34, x_name, "axis", "middle"))
+    turned = Markup(
+        '<text class="axis" transform="translate(13 {:.1f}) rotate(-90)" text-anchor="middle">{}</text>'
+    )
+    return [*parts, turned.format((y.start + y.end) / 2, y_name)]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _path(kind: str, path: str) -> Markup:
+    return Markup('<path class="{}" d="{}"/>').format(kind, path)
+
+
+def _polyline(kind: str, points: Sequence[tuple[float, float]], title: str = "") -> Markup:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return Markup('<polyline class="{}" points="{}"><title>{}</title></polyline>').format(kind, path, title)
+
+
+def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> Markup:
+    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
+        kind, x, y, anchor, text
+    )
+
+
+def _svg(width: int, height: int, title: str, parts: Sequence[Markup]) -> Markup:
+    return Markup('<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        width, height, title, Markup("").join(parts)
+    )

@@ -1,0 +1,162 @@
+"""What a leaderboard is made of; docs/metrics.md defines every figure."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from quadzoo.records import DataFacts, SplitFacts
+
+Evidence = Literal["smoke", "screen", "publish"]
+
+
+class FailedRun(BaseModel):
+    """A run that failed, and why, in one line."""
+
+    key: str
+    seed: int
+    fold: int
+    error: str
+
+
+class RowCost(BaseModel):
+    """What a combination took on one device: means over the runs made there."""
+
+    device: str
+    runs: int
+    params: int | None = None
+    gmacs: float | None = None
+    train_images_per_second: float | None = None
+    latency_ms: float | None = None
+    latency_p95_ms: float | None = None
+    images_per_second: float | None = None
+    inference_batch: int | None = None
+    peak_memory_mb: float | None = None
+    fit_seconds: float | None = None
+    fit_energy_joules: float | None = None
+
+
+class Curve(BaseModel):
+    """A run's errors after each epoch, and the epoch whose weights were kept, from 1."""
+
+    seed: int
+    fold: int
+    best_epoch: int | None
+    train_mse: list[float]
+    val_mse: list[float]
+
+
+class Kind(BaseModel):
+    """What one kind of picture, such as one form of equation, scores: mean over seeds."""
+
+    kind: str
+    n: int
+    test_mse: float
+    test_exact: float | None
+
+
+class Stretch(BaseModel):
+    """A stretch of a target's range, with the error of the test pictures in it, in the target's unit."""
+
+    low: float
+    high: float
+    n: int
+    rmse: float
+
+
+class Worst(BaseModel):
+    """A picture with a large error, and where its thumbnail lies: a run, a position from the top."""
+
+    id: str
+    error: float
+    truth: dict[str, float]
+    prediction: dict[str, float]
+    run: str
+    position: int
+
+
+class Details(BaseModel):
+    """What lies behind a row: how it learnt, and what it gets wrong on the test pictures.
+
+    ``worst`` is of the seed with the best val MSE, ``worst_seed``.
+    """
+
+    curves: list[Curve] = []
+    kinds: list[Kind] = []
+    stretches: dict[str, list[Stretch]] = {}
+    worst: list[Worst] = []
+    worst_seed: int | None = None
+
+
+class Row(BaseModel):
+    """One combination, or one answer without a model (head ``-``)."""
+
+    rank: int | None = None
+    tied: bool = False
+    p_value: float | None = None
+    backbone: str
+    head: str
+    weights: str
+    seeds: int
+    failed: int
+    val_mse: float | None = None
+    test_mse: float | None = None
+    test_mse_low: float | None = None
+    test_mse_high: float | None = None
+    test_exact: float | None = None
+    test_rmse: dict[str, float] | None = None
+    test_r2: dict[str, float | None] | None = None
+    leaky: bool
+    image_size: str = ""
+    precision: str = ""
+    epochs: int | None = None
+    plugins: str = "-"
+    combination: str = "-"
+    recipe: dict[str, Any] | None = None
+    command: str | None = None
+    costs: list[RowCost] = []
+    failures: list[FailedRun] = []
+    details: Details = Details()
+
+    @property
+    def name(self) -> str:
+        """Backbone and head, as people say it."""
+        return self.backbone if self.head == "-" else f"{self.backbone} + {self.head}"
+
+    @property
+    def cost(self) -> RowCost:
+        """The cost on the leaderboard's device, or on the row's own where it never ran there."""
+        return self.costs[0] if self.costs else RowCost(device="", runs=0)
+
+
+class Leaderboard(BaseModel):
+    """The rows for one data set and one split, best mean val MSE first."""
+
+    data: DataFacts
+    split: SplitFacts
+    evidence: Evidence | None
+    devices: list[str]
+    versions: dict[str, str]
+    rows: list[Row]
+
+    @property
+    def failed(self) -> int:
+        """How many runs failed."""
+        return sum(row.failed for row in self.rows)
+
+    @property
+    def best(self) -> Row | None:
+        """The trained row with the best mean val MSE."""
+        return next((row for row in self.rows if row.head != "-" and row.val_mse is not None), None)
+
+
+class Conflict(BaseModel):
+    """One key, two finished runs, two scores: the newer was taken."""
+
+    key: str
+    backbone: str
+    head: str
+    seed: int
+    taken_test_mse: float | None
+    other_test_mse: float | None

@@ -1,0 +1,190 @@
+"""Check a results folder: every figure against the predictions it came from, every key, every file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel
+
+from quadzoo.errors import DataError
+from quadzoo.metrics import evaluate
+from quadzoo.records import (
+    PREDICTIONS,
+    RECORD,
+    WEIGHTS,
+    Metrics,
+    RunRecord,
+    keys_of,
+    read_record,
+    run_folder,
+    sha256_of,
+)
+from quadzoo.report.leaderboard import leaderboards
+from quadzoo.report.results import of_targets, read_predictions, read_runs
+from quadzoo.report.tables import to_csv
+
+_TOLERANCE = 1e-9  # relative: rounding in another order
+
+
+class Fault(BaseModel):
+    """Something that does not match: in which run (or file), and what."""
+
+    where: str
+    text: str
+
+
+class Verdict(BaseModel):
+    """What was checked, and what does not match."""
+
+    runs: int
+    ok: int
+    files: int
+    faults: list[Fault]
+
+
+def verify(out: Path, *, weights: bool = True) -> Verdict:
+    """Check all runs of a results folder, and its leaderboard.csv where there is one.
+
+    Without ``weights`` a model.safetensors that is not there is no fault: a folder may be published so.
+    Raises DataError where there is no record.
+    """
+    keys = sorted(path.parent.name for path in (out / "runs").glob(f"*/{RECORD}"))
+    if not keys:
+        raise DataError(f"{out}: no records under {out / 'runs'}; give the folder that --out named")
+    faults: list[Fault] = []
+    ok = files = 0
+    for key in keys:
+        try:
+            record = read_record(out, key)
+            assert record
+        except DataError as error:
+            faults.append(Fault(where=key, text=str(error)))
+            continue
+        ok += record.status == "ok"
+        files += len(record.files)
+        faults += [Fault(where=key, text=text) for text in _run(out, key, record, weights)]
+    if (out / "leaderboard.csv").exists():
+        # What cannot be read has been named above.
+        with suppress(DataError):
+            faults += [Fault(where="leaderboard.csv", text=text) for text in _table(out)]
+    return Verdict(runs=len(keys), ok=ok, files=files, faults=faults)
+
+
+def _run(out: Path, key: str, record: RunRecord, weights: bool) -> Iterator[str]:
+    folder = run_folder(out, key)
+    if record.key != key:
+        yield f"the record says key {record.key}, its folder {key}"
+    run = keys_of(
+        data=record.data.hash,
+        image=record.image,
+        split=record.split.hash,
+        provenance=record.provenance,
+        weights=record.weights,
+        precision=record.precision,
+        recipe=record.recipe,
+        seed=record.seed,
+        fold=record.split.fold,
+    )
+    if record.key != run.run:
+        yield f"key {record.key} is not that of what the record says was run: {run.run}"
+    if record.combination != run.combination:
+        yield f"combination {record.combination} is not that of what the record says: {run.combination}"
+    for name, expected in record.files.items():
+        path = folder / name
+        if not path.exists():
+            if weights or name != WEIGHTS:
+                yield f"{name} is missing"
+        elif (found := sha256_of(path)) != expected:
+            yield f"{name} has SHA-256 {found}, the record says {expected}"
+    if record.status == "ok":
+        if not {WEIGHTS, PREDICTIONS} <= record.files.keys():
+            yield f"the record names no {WEIGHTS} or no {PREDICTIONS}"
+        if (folder / PREDICTIONS).exists():
+            yield from _scores(folder / PREDICTIONS, record)
+
+
+def _scores(path: Path, record: RunRecord) -> Iterator[str]:
+    """Compare the record's metrics with those of the predictions."""
+    try:
+        table = read_predictions(path, record.targets)
+    except DataError as error:
+        yield str(error)
+        return
+    sides = {side: table[table["split"] == side] for side in ("val", "test")}
+    for side, expected in (("val", record.split.n_val), ("test", record.split.n_test)):
+        if len(sides[side]) != expected:
+            yield f"{PREDICTIONS} has {len(sides[side])} {side} pictures, the record says {expected}"
+        if sides[side]["id"].duplicated().any():
+            yield f"{PREDICTIONS} has a {side} picture twice"
+    if any(side.empty for side in sides.values()):
+        return
+    val, test = (
+        evaluate(
+            prediction,
+            truth,
+            names=record.targets,
+            low=record.target_low,
+            high=record.target_high,
+            integer=record.target_integer,
+        )
+        for truth, prediction in (of_targets(side, record.targets) for side in sides.values())
+    )
+    recomputed = Metrics(
+        val_mse=val["mse"],
+        test_mse=test["mse"],
+        test_exact=test["exact"],
+        test_rmse=test["rmse"],
+        test_r2=test["r2"],
+    )
+    for name, said in _flat(record.metrics).items():
+        found = _flat(recomputed).get(name)
+        if not _same(said, found):
+            yield f"{name} is {said} in the record, {found} by its predictions"
+
+
+def _flat(metrics: Metrics) -> dict[str, float | None]:
+    flat: dict[str, float | None] = {}
+    for name, value in metrics.model_dump().items():
+        if isinstance(value, dict):
+            flat |= {f"{name} of {target}": one for target, one in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _same(said: float | None, found: float | None) -> bool:
+    if said is None or found is None:
+        return said is found
+    return bool(np.isclose(said, found, rtol=_TOLERANCE, atol=1e-15))
+
+
+def _table(out: Path) -> Iterator[str]:
+    """Compare leaderboard.csv with what the records give."""
+    boards = leaderboards(read_runs([out])[0])
+    with (out / "leaderboard.csv").open(newline="", encoding="utf-8") as file:
+        said = list(csv.DictReader(file))
+    given = list(csv.DictReader(io.StringIO(to_csv(boards))))
+    tasks = {(row.get("data_hash"), row.get("split_hash")) for row in said}
+    # A bench writes the table of its own data and split, whatever else lies in the folder.
+    given = [row for row in given if (row["data_hash"], row["split_hash"]) in tasks]
+    if len(said) != len(given):
+        yield f"{len(said)} rows, the records give {len(given)}"
+        return
+    for number, (row, expected) in enumerate(zip(said, given, strict=True), 1):
+        for name, value in expected.items():
+            if not _same_text(row.get(name), value):
+                yield f"row {number}: {name} is {row.get(name)!r}, the records give {value!r}"
+
+
+def _same_text(said: str | None, given: str) -> bool:
+    if said == given:
+        return True
+    try:
+        return said is not None and bool(np.isclose(float(said), float(given), rtol=1e-6, atol=0))
+    except ValueError:
+        return False

@@ -1,0 +1,96 @@
+"""quadzoo report and verify, by the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quadzoo.records import write_record
+from tests.report.records import record
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path]:
+    """Two folders that share a run, with different scores, and have one each of their own."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    shared = record("1", 0.01)
+    write_record(here, shared)
+    write_record(there, record("1", 0.02, finished=shared.finished + timedelta(hours=1)))
+    write_record(here, record("2", 0.03, backbone="mine"))
+    write_record(there, record("3", 0.04, backbone="yours"))
+    return here, there
+
+
+def test_folders_are_merged(two: tuple[Path, Path], quadzoo: Call, tmp_path: Path) -> None:
+    result = quadzoo("report", *two, "--to", tmp_path / "both")
+    assert result.status == 0
+    assert "run 1 (net · mlp · seed 0) was done twice with different scores, test MSE 0.02 and 0.01" in (
+        result.err
+    )
+    assert all(name in result.out for name in ("net", "mine", "yours"))
+    assert {path.name for path in (tmp_path / "both").iterdir()} == {
+        "leaderboard.html", "leaderboard.md", "leaderboard.csv", "leaderboard.json",
+    }  # fmt: skip
+    assert not list(two[0].glob("leaderboard.*"))
+    assert json.loads((tmp_path / "both" / "leaderboard.json").read_text())["conflicts"][0]["key"] == "1"
+
+
+def test_one_folder_some_formats(two: tuple[Path, Path], quadzoo: Call) -> None:
+    result = quadzoo("report", two[0], "--format", "md,csv", "--json")
+    assert result.status == 0
+    assert [path.suffix for path in sorted(two[0].glob("leaderboard.*"))] == [".csv", ".md"]
+    assert json.loads(result.out)["rows"][0]["backbone"] == "net"
+
+
+def test_a_folder_where_nothing_has_run_yet(quadzoo: Call, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    assert quadzoo("report", tmp_path).status == 0
+    assert "No run yet" in (tmp_path / "leaderboard.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("report", "nowhere"), "nowhere: no results folder"),
+        (("report",), "Missing argument"),
+        (("report", ".", "--format", "pdf"), "--format pdf: choose from html, md, csv, json"),
+        (("verify", "nowhere"), "nowhere: no records"),
+    ],
+)
+def test_refused(
+    arguments: tuple[str, ...], told: str, quadzoo: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = quadzoo(*arguments)
+    assert result.status == 2
+    assert told in result.error
+    assert not list(tmp_path.iterdir())
+
+
+def test_nowhere_to_write(two: tuple[Path, Path], quadzoo: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = quadzoo("report", two[0], "--to", tmp_path / "file" / "inside")
+    assert result.status == 2
+    assert "Not a directory; name a folder to write to" in result.error
+
+
+def test_a_record_that_is_none_is_named(two: tuple[Path, Path], quadzoo: Call) -> None:
+    (two[0] / "runs" / "1" / "record.json").write_text("{}")
+    result = quadzoo("report", two[0])
+    assert result.status == 2
+    assert "record.json: not a record" in result.error
+
+
+def test_verify_names_what_does_not_match(two: tuple[Path, Path], quadzoo: Call) -> None:
+    result = quadzoo("verify", two[0])
+    assert result.status == 1
+    assert "1: key 1 is not that of what the record says was run" in result.out
+    assert result.out.splitlines()[-1].startswith("2 runs, 2 of them ok, 0 files:")
+    assert json.loads(quadzoo("verify", two[0], "--json").out)["runs"] == 2

@@ -1,0 +1,72 @@
+"""Records made by hand, and results folders of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from quadzoo.records import Cost, Failure, Metrics, RunRecord, run_folder, write_record
+from quadzoo.report.leaderboard import leaderboards
+from quadzoo.report.results import read_runs
+from quadzoo.report.rows import Leaderboard
+
+
+def record(key: str, val: float | None, test: float | None = None, **changes: Any) -> RunRecord:
+    """A record of one target y in 0…10 and four test pictures, failed where ``val`` is None."""
+    scores = Metrics(val_mse=0.09, test_mse=0.08, test_rmse={"y": 2.8}, test_r2={"y": 0.0})
+    facts: dict[str, Any] = {
+        "key": key,
+        "combination": changes.get("backbone", "net"),
+        "status": "failed" if val is None else "ok",
+        "backbone": "net",
+        "head": "mlp",
+        "seed": 0,
+        "weights": "none",
+        "weights_note": "",
+        "provenance": {},
+        "data": {"name": "d", "hash": "D", "n": 10, "duplicates": 1},
+        "image": {"size": [32, 64]},
+        "split": {"name": "grouped", "hash": "S", "fold": 0, "folds": 1, "n_train": 4, "n_val": 2,
+                  "n_test": 4, "leaked": 0, "leaky": False},
+        "targets": ["y"],
+        "target_low": [0],
+        "target_high": [10],
+        "target_integer": [False],
+        "metrics": Metrics() if val is None else Metrics(
+            val_mse=val, test_mse=test or val, test_rmse={"y": 10 * (test or val) ** 0.5}, test_r2={"y": 0.5}
+        ),
+        "baselines": {"mean-of-train": scores, "pixel-lookup": scores},
+        "cost": Cost(params=7, fit_seconds=3.0),
+        "recipe": {"epochs": 2},
+        "precision": "32",
+        "best_epoch": 1,
+        "history": [],
+        "environment": {"quadzoo": "0", "torch": "0", "python": "3", "device": "cpu", "device_name": "c",
+                        "threads": 1, "plugins": {"quadzoo": "0"}, "libraries": {}},
+        "files": {},
+        "error": Failure(type="NonFiniteLoss", message="is nan | <b>", traceback="") if val is None else None,
+        "started": datetime.now(UTC),
+        "finished": datetime.now(UTC),
+        **changes,
+    }  # fmt: skip
+    return RunRecord(**facts)
+
+
+def board_of(out: Path, *records: RunRecord) -> Leaderboard:
+    """The only leaderboard of a folder, after the records were written there."""
+    for one in records:
+        write_record(out, one)
+    (board,) = leaderboards(read_runs([out])[0])
+    return board
+
+
+def predict(out: Path, key: str, errors: Sequence[float] | np.ndarray, **columns: Any) -> None:
+    """Write predictions.csv: test pictures p0, p1, … of target y, 5, that are ``errors`` off."""
+    table = pd.DataFrame({"id": [f"p{i}" for i in range(len(errors))], "split": "test", "y": 5.0})
+    table["y_pred"] = 5.0 + np.asarray(errors)
+    table.assign(**columns).to_csv(run_folder(out, key) / "predictions.csv", index=False)

@@ -1,0 +1,210 @@
+"""The page in Chromium, as a reader uses it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from quadzoo.records import Cost, write_record
+from quadzoo.report.files import write_report
+from quadzoo.report.leaderboard import leaderboards
+from quadzoo.report.results import read_runs
+from tests.report.records import predict, record
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright comes with quadzoo[test]")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe comes with quadzoo[test]")
+CHROMIUM = next(
+    (path for name in ("chromium", "google-chrome", "chrome") if (path := shutil.which(name))), ""
+)
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium on the path")
+
+EVIL = "<script>document.title='evil'</script>\"'🦓" + "x" * 200
+HISTORY = [{"train_mse": 0.3, "val_mse": 0.2}, {"train_mse": 0.1, "val_mse": 0.05}]
+Open = Callable[..., "sync_api.Page"]
+
+
+def write(out: Path, backbones: list[str | None], seeds: int = 1, leaky: bool = False) -> Path:
+    """Write runs of backbones (None: one that fails) and return the page."""
+    rng = np.random.default_rng(0)
+    for index, name in enumerate(backbones):
+        for seed in range(seeds):
+            key = f"{index:04x}{seed:04x}"
+            cost = Cost(latency_ms=100 / (index + 1), fit_seconds=1.0 + index, params=7 + index)
+            one = record(
+                key, None if name is None else 0.01 * (index + 1), backbone=name or f"broken {index}",
+                seed=seed, cost=cost, history=HISTORY, worst=["p1", "p0"],
+            )  # fmt: skip
+            one.split.leaky, one.split.leaked = leaky, 3 * leaky
+            write_record(out, one)
+            if name is not None:
+                kinds = ["u", "v"] * 10
+                predict(out, key, rng.normal(0, 1 + index, 20), picture_kind=kinds)
+                Image.new("L", (60, 40), 128).save(out / "runs" / key / "worst.webp")
+    (out / "runs").mkdir(exist_ok=True)
+    runs, _ = read_runs([out])
+    write_report(out, leaderboards(runs), runs)
+    return out / "leaderboard.html"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[sync_api.Browser]:
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_page(browser: sync_api.Browser) -> Iterator[Open]:
+    """Open a page from disk, offline; whatever the console says, but info, fails the test."""
+    complaints: list[str] = []
+    contexts = []
+
+    def open_(path: Path, **options: object) -> sync_api.Page:
+        context = browser.new_context(**{"offline": True, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def names(page: sync_api.Page) -> list[str]:
+    """The backbones of the rows that can be seen, from top to bottom."""
+    heads = page.locator(".rows > tbody > tr:first-child > th:visible")
+    return [text.split("\n")[0] for text in heads.all_inner_texts()]
+
+
+def test_sorts_by_any_column(tmp_path: Path, open_page: Open) -> None:
+    page = open_page(write(tmp_path, ["b", "c", None, "a"]))
+    models = ["b", "c", "a"]
+    without = ["mean-of-train", "pixel-lookup"]
+    assert names(page)[:3] == models
+    page.get_by_role("button", name="backbone", exact=True).click()
+    assert [name for name in names(page) if name in models] == ["a", "b", "c"]
+    heading = page.locator("thead th", has_text="latency")
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert names(page)[:3] == ["a", "c", "b"]
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert names(page)[:3] == ["b", "c", "a"]
+    assert set(names(page)[3:]) == {*without, "broken 2 failed"}  # what has no value stays last
+    assert page.locator("[aria-sort]").count() == 1
+
+
+def test_filters(tmp_path: Path, open_page: Open) -> None:
+    page = open_page(write(tmp_path, ["resnet", "convnext", None]))
+    page.get_by_label("Filter").fill("NEXT")
+    assert names(page) == ["convnext"]
+    assert page.get_by_role("status").inner_text() == "1 of 5 rows"
+    page.get_by_label("Filter").fill("is nan")  # an error
+    assert names(page) == ["broken 2 failed"]
+    page.get_by_label("Filter").fill("")
+    page.get_by_label("Plugin").select_option("quadzoo 0")
+    assert names(page) == ["resnet", "convnext", "broken 2 failed"]
+
+
+def test_details_unfold_by_keyboard(tmp_path: Path, open_page: Open) -> None:
+    page = open_page(write(tmp_path, ["good", "bad"]))
+    assert page.locator(".details:visible").count() == 0
+    button = page.get_by_role("button", name="bad", exact=True)
+    button.focus()
+    page.keyboard.press("Enter")
+    assert button.get_attribute("aria-expanded") == "true"
+    details = page.locator(".details:visible")
+    assert details.count() == 1
+    assert details.get_by_role("img", name="picture p1").is_visible()
+    assert details.get_by_role("img", name="Learning curves of bad + mlp").is_visible()
+    assert "--backbones bad" in details.inner_text()
+    page.keyboard.press("Enter")
+    assert page.locator(".details:visible").count() == 0
+
+
+def test_plot_changes_its_axis(tmp_path: Path, open_page: Open) -> None:
+    page = open_page(write(tmp_path, ["good", "bad"]))
+    plot = page.locator(".cost:visible")
+    assert plot.count() == 1
+    assert "latency of one picture" in plot.inner_text()
+    page.get_by_label("Cost").select_option("parameters, millions")
+    assert plot.count() == 1
+    assert "parameters, millions" in plot.inner_text()
+    assert page.locator(".cost:visible circle").count() == 2
+
+
+def test_works_without_scripts(tmp_path: Path, open_page: Open) -> None:
+    page = open_page(write(tmp_path, ["good", "bad"]), java_script_enabled=False)
+    assert names(page)[:2] == ["good", "bad"]
+    assert page.locator(".cost:visible").count() == 3
+    assert page.locator(".controls:visible").count() == 0
+
+
+def test_names_stay_text(tmp_path: Path, open_page: Open) -> None:
+    page = open_page(write(tmp_path, [EVIL, "good", None]))
+    assert page.title() == "d: which backbone reads these pictures best?"
+    assert EVIL in names(page)[0]
+    page.locator("button.more").first.click()
+    assert page.locator(".details:visible").count() == 1
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(width: int, scheme: str, tmp_path: Path, open_page: Open) -> None:
+    written = write(tmp_path, ["good", EVIL, None], leaky=True)
+    page = open_page(written, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.locator("button.more").first.click()
+    page.locator("summary").click()
+    found = axe.Axe().run(page).response["violations"]
+    assert [
+        (one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")
+    ] == []
+    # The page itself never scrolls sideways; its tables do.
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(
+    ("backbones", "told"),
+    [
+        ([], "No run yet"),
+        (["only"], "only + mlp has the lowest val MSE"),
+        ([None, None], "No run has finished"),
+    ],
+)
+def test_few_runs(backbones: list[str | None], told: str, tmp_path: Path, open_page: Open) -> None:
+    page = open_page(write(tmp_path, backbones))
+    assert told in page.inner_text("body")
+    assert len(names(page)) == len(backbones) + 2 * bool(backbones)
+
+
+def test_a_leak_cannot_be_overlooked(tmp_path: Path, open_page: Open) -> None:
+    page = open_page(write(tmp_path, ["good"], leaky=True))
+    warning = page.locator(".leak")
+    assert "too good to be true" in warning.inner_text()
+    red, green, blue = map(
+        int, warning.evaluate("e => getComputedStyle(e).color").removeprefix("rgb(").rstrip(")").split(",")
+    )
+    assert red > 2 * green
+    assert red > 2 * blue
+    assert page.locator("tbody .flag:visible").count() == 3
+
+
+def test_many_rows(tmp_path: Path, open_page: Open) -> None:
+    written = write(tmp_path, [f"net {index:03d}" for index in range(500)], seeds=5)
+    assert written.stat().st_size < 6_000_000
+    page = open_page(written)
+    page.get_by_role("button", name="backbone", exact=True).click()
+    page.get_by_role("button", name="backbone", exact=True).click()
+    assert names(page)[:3] == ["pixel-lookup", "net 499", "net 498"]
+    assert len(names(page)) == 502

@@ -1,0 +1,155 @@
+"""The page as text; `test_browser.py` looks at it in a browser."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from quadzoo.records import Cost, write_record
+from quadzoo.report import page, plots
+from quadzoo.report.answer import answers
+from quadzoo.report.leaderboard import leaderboards
+from quadzoo.report.page import to_html
+from quadzoo.report.results import read_runs
+from tests.report.records import board_of, predict, record
+
+EVIL = "<script>alert(1)</script>\"'🦓" + "x" * 200
+
+
+def html_of(out: Path) -> str:
+    runs, _ = read_runs([out])
+    return to_html(leaderboards(runs), runs)
+
+
+class Balance(HTMLParser):
+    """Notes tags that are closed in another order than they were opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.wrong: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in ("meta", "link", "input"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        """Ignore what closes itself, in SVG."""
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+
+@pytest.fixture
+def rich(tmp_path: Path) -> Path:
+    """Two rows with everything, one that failed, one name that is no good."""
+    history = [{"train_mse": 0.3, "val_mse": 0.2}, {"train_mse": 0.1, "val_mse": 0.05}]
+    for key, backbone in (("1", "good"), ("2", EVIL)):
+        cost = Cost(latency_ms=2.0, fit_seconds=3.0, params=7)
+        write_record(
+            tmp_path, record(key, 0.01, backbone=backbone, history=history, worst=["p1", "p0"], cost=cost)
+        )
+        predict(tmp_path, key, [1.0, -2.0, 0.5, 0.25], picture_kind=["u", "u", "v", EVIL])
+        strip = np.full((20, 30), 128, np.uint8)
+        Image.fromarray(strip).save(tmp_path / "runs" / key / "worst.webp")
+    write_record(tmp_path, record("3", None, backbone="broken"))
+    return tmp_path
+
+
+def test_text_stays_text_and_tags_are_balanced(rich: Path) -> None:
+    html = html_of(rich)
+    balance = Balance()
+    balance.feed(html)
+    assert balance.wrong == []
+    assert balance.open == []
+    assert html.count("<script>") == 1  # ours
+    assert "&lt;script&gt;alert(1)" in html
+
+
+def test_same_records_same_bytes(rich: Path) -> None:
+    assert html_of(rich) == html_of(rich)
+
+
+def test_needs_nothing_else(rich: Path) -> None:
+    links = re.findall(r"""(?:href|src)=["']([^"']*)|url\(([^)]*)\)""", html_of(rich))
+    targets = [one or other for one, other in links]
+    assert targets
+    assert all(target.startswith(("data:", "#")) for target in targets)
+
+
+def test_thumbnails_are_those_of_the_run(rich: Path) -> None:
+    html = html_of(rich)
+    assert "width: 30px; height: 10px" in html
+    assert "background-position:0 -10px" in html
+    assert cv2.imread(str(rich / "runs" / "1" / "worst.webp")).shape == (20, 30, 3)
+    (rich / "runs" / "1" / "worst.webp").write_bytes(b"no picture")
+    (rich / "runs" / "2" / "worst.webp").unlink()
+    assert "background-position" not in html_of(rich)
+
+
+def test_page_does_not_grow_without_end(rich: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = html_of(rich)
+    monkeypatch.setattr(page, "_DETAILS_BYTES", 1)
+    monkeypatch.setattr(page, "_PICTURES_BYTES", 0)
+    short = html_of(rich)
+    assert "too large" in short
+    assert "too large" not in full
+    assert full.count('class="details"') == 3 > short.count('class="details"') == 1
+    assert "data:image" not in short
+
+
+def test_leak_failure_and_no_runs_are_told(tmp_path: Path) -> None:
+    leaky = record("1", 0.01)
+    leaky.split.leaky, leaky.split.leaked = True, 3
+    write_record(tmp_path, leaky)
+    html = html_of(tmp_path)
+    assert "This split leaks: 3 of 4 test pictures" in html
+    assert '<span class="flag"' in html
+    write_record(tmp_path / "failed", record("1", None))
+    assert "NonFiniteLoss: is nan | &lt;b&gt;" in html_of(tmp_path / "failed")
+    assert "No run yet" in to_html([], [])
+
+
+def test_answers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    base = rng.normal(0, 1, 300)
+    rows = (
+        ("1", "exact", 0.010, 1.0, 9.0), ("2", "quick", 0.011, 1.01, 1.0), ("3", "bad", 0.02, 2.0, 0.5)
+    )  # fmt: skip
+    for key, backbone, val, factor, latency in rows:
+        cost = Cost(latency_ms=latency, fit_seconds=60.0, params=2_000_000)
+        write_record(tmp_path, record(key, val, 0.01 * factor**2, backbone=backbone, cost=cost))
+        predict(tmp_path, key, base * factor + rng.normal(0, 0.1, 300), picture_kind=["u"] * 299 + ["v"])
+    told = answers(board_of(tmp_path))
+    assert told["Which backbone?"].startswith("exact + mlp has the lowest val MSE")
+    assert "always answering the mean gives 0.08 (8 times as much)" in told["Which backbone?"]
+    assert "cannot be told from quick + mlp" in told["How sure is that?"]
+    assert "only a smoke test" in told["How sure is that?"]
+    assert "The quickest that cannot be told from it is quick + mlp: 1.0 ms" in told["What does it cost?"]
+    assert "It is worst at" in told["What does it get wrong?"]
+    assert answers(board_of(tmp_path / "none", record("1", None))) == {}
+
+
+def test_front_is_of_points_that_none_beats() -> None:
+    corners = [(1, 9), (2, 5), (3, 7), (4, 1), (5, 1)]
+    points = [plots.Point(x, y, y, y, f"{x}") for x, y in corners]
+    assert [point.name for point in plots._front(points)] == ["1", "2", "4"]
+    drawn = plots.scatter(points, "ms", "MSE", None, "title")
+    assert drawn.count("<circle") == 5
+    assert drawn.count('class="point best"') == 3
+
+
+@pytest.mark.parametrize("values", [[1e-4, 2e-4], [1e-4, 0.5], [3.0, 3.0], [1.0, 1e6]])
+def test_ticks(values: list[float]) -> None:
+    for axis in (plots._Axis.logarithmic(values, 0, 100), plots._Axis.linear(values, 0, 100)):
+        ticks = axis.ticks()
+        assert 2 <= len(ticks) <= 12
+        assert all(0 <= axis.at(tick) <= 100 for tick in ticks)
+        assert ticks == sorted(ticks)

@@ -1,0 +1,89 @@
+"""Leaderboards as csv, md and json."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+from quadzoo.records import write_record
+from quadzoo.report.leaderboard import leaderboards
+from quadzoo.report.markdown import to_markdown
+from quadzoo.report.results import read_runs
+from quadzoo.report.tables import captions, to_csv, to_json
+from tests.report.records import board_of, predict, record
+
+CONTRACT = (
+    "rank,backbone,head,weights,seeds,failed,val_mse,test_mse,test_mse_low,test_mse_high,test_exact,params,"
+    "gmacs,train_images_per_second,latency_ms,fit_seconds,leaky"
+)
+
+
+def test_same_records_same_bytes_and_text_stays_text(tmp_path: Path) -> None:
+    write_record(tmp_path, record("1", 0.01, backbone="a|b<script>"))
+    board = board_of(tmp_path, record("2", None, backbone="broken"))
+    again = leaderboards(read_runs([tmp_path])[0])
+    for write in (to_csv, to_markdown, to_json):
+        assert write([board]) == write(again)
+    page = to_markdown([board])
+    assert "a\\|b&lt;script>" in page
+    assert "is nan \\| &lt;b>" in page
+    rows = list(csv.DictReader(io.StringIO(to_csv([board]))))
+    assert rows[0]["params"] == "7"
+    assert rows[-1]["rank"] == ""
+    assert json.loads(to_json([board]))["rows"][0]["backbone"] == "a|b<script>"
+
+
+def test_columns_are_those_of_the_contract_and_more(tmp_path: Path) -> None:
+    text = to_csv([board_of(tmp_path, record("1", 0.01))])
+    assert text.startswith(CONTRACT + ",")
+    assert to_csv([]).startswith(CONTRACT + ",")
+
+
+def test_several_leaderboards(tmp_path: Path) -> None:
+    other = record("2", 0.01, backbone="other")
+    other.data.hash, other.data.name = "X", "elsewhere"
+    for one in (record("1", 0.5), record("3", 0.4, seed=1), other):
+        write_record(tmp_path, one)
+    boards = leaderboards(read_runs([tmp_path])[0])
+    rows = list(csv.DictReader(io.StringIO(to_csv(boards))))
+    assert [(row["data"], row["rank"]) for row in rows if row["head"] == "mlp"] == [
+        ("d", "3"),  # after the two without a model
+        ("elsewhere", "1"),
+    ]
+    document = json.loads(to_json(boards))
+    assert (document["data"]["name"], document["more"][0]["data"]["name"]) == ("d", "elsewhere")
+    page = to_markdown(boards)
+    assert page.index("## d, split grouped") < page.index("## elsewhere, split grouped")
+
+
+def test_nothing_to_tell() -> None:
+    assert "No run yet" in to_markdown([])
+    assert json.loads(to_json([]))["rows"] == []
+
+
+def test_captions_say_what_to_trust(tmp_path: Path) -> None:
+    leaky = record("1", 0.01)
+    leaky.split.leaky, leaky.split.leaked = True, 3
+    task, leak, trust, machines = captions(board_of(tmp_path / "leaky", leaky))
+    assert task == "d: 10 pictures, 1 of them duplicates; split grouped (4 train, 2 val, 4 test)."
+    assert leak.startswith("This split leaks: 3 of 4 test pictures")
+    assert "Evidence: smoke (1 seed a row)" in trust
+    assert "the test pictures alone, not the seeds" in trust
+    assert machines == "Costs measured on c, 1 thread."
+    out = tmp_path / "tied"
+    for key, seed, backbone in (("1", 0, "a"), ("2", 1, "a"), ("3", 0, "b"), ("4", 1, "b")):
+        write_record(out, record(key, 0.01, seed=seed, backbone=backbone))
+        predict(out, key, [1.0, -2.0, 0.5, 1.0 + seed])
+    _, trust, _ = captions(board_of(out))
+    assert "the test pictures and the seeds" in trust
+    assert "1 other row cannot be told from the best at 5 % and shares its rank (=)." in trust
+    assert "| 1= |" in to_markdown([board_of(out)])
+
+
+def test_another_machine_is_named(tmp_path: Path) -> None:
+    strange = record("2", 0.02, backbone="elsewhere")
+    strange.environment.device_name = "other"
+    *_, machines = captions(board_of(tmp_path, record("1", 0.01), record("3", 0.02, seed=1), strange))
+    assert machines.endswith("1 row was measured on another machine: these costs do not compare.")
