@@ -1,0 +1,83 @@
+"""The published leaderboard: LEADERBOARD.md and leaderboard.html, from the records in results/leaderboard.
+
+    python benchmarks/leaderboard.py                  writes both anew from the records, trains nothing
+    python benchmarks/leaderboard.py --data FOLDER    first trains what has no record, and keeps the records
+
+FOLDER holds the 2,000 published pictures; hl_gauss and efficientnet_lite0 are the plugins of this repository.
+Weights are not kept (`quadzoo verify benchmarks/results/leaderboard --no-weights` checks the rest). On two
+CPU cores all runs take about 70 minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from quadzoo.bench.config import BenchConfig
+from quadzoo.bench.executor import Executor
+from quadzoo.bench.runner import bench
+from quadzoo.cli.display import Display
+from quadzoo.records import PREDICTIONS, RECORD, WORST
+from quadzoo.report.leaderboard import leaderboards
+from quadzoo.report.markdown import to_markdown
+from quadzoo.report.page import to_html
+from quadzoo.report.results import read_runs
+
+HERE = Path(__file__).parent
+RECORDS = HERE / "results" / "leaderboard"
+BACKBONES = (
+    "resnet50", "resnet18", "efficientnet_b0", "efficientnet_lite0", "mobilenetv4_conv_small", "tiny_cnn",
+)  # fmt: skip
+HEADS = ("mlp", "hl_gauss")
+SEEDS = (0, 1, 2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", help="the published pictures; without it nothing is trained")
+    parser.add_argument("--out", type=Path, default=Path("results-leaderboard"), help="may be resumed")
+    parser.add_argument("--epochs", type=int, help="fewer, to try this script")
+    parser.add_argument("--backbones", default=",".join(BACKBONES))
+    parser.add_argument("--heads", default=",".join(HEADS))
+    parser.add_argument("--to", type=Path, default=HERE, help="where the files and records are written")
+    arguments = parser.parse_args()
+    records = arguments.to / RECORDS.relative_to(HERE)
+    if arguments.data:
+        config = BenchConfig(
+            backbones=tuple(arguments.backbones.split(",")),
+            heads=tuple(arguments.heads.split(",")),
+            seeds=SEEDS,
+            data=arguments.data,
+            recipe={"epochs": arguments.epochs} if arguments.epochs else {},
+            out=arguments.out,
+        )
+        with Display() as display:
+            bench(config, Executor(), display)
+        keep(arguments.out, records)
+    for name, text in pages(records).items():
+        (arguments.to / name).write_text(text, encoding="utf-8")
+
+
+def keep(out: Path, records: Path) -> None:
+    """Copy all but the weights of every finished run."""
+    for run in read_runs([out])[0]:
+        if run.record.status != "ok":
+            continue
+        folder = records / "runs" / run.record.key
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (RECORD, PREDICTIONS, WORST):
+            shutil.copyfile(run.folder / name, folder / name)
+
+
+def pages(records: Path) -> dict[str, str]:
+    """Return what the records give, by the name of the file."""
+    runs, _ = read_runs([records])
+    boards = leaderboards(runs)
+    return {"LEADERBOARD.md": to_markdown(boards), "leaderboard.html": to_html(boards, runs)}
+
+
+if __name__ == "__main__":
+    main()
