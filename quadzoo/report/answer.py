@@ -5,7 +5,7 @@ from __future__ import annotations
 from quadzoo.report.rows import Leaderboard, Row
 from quadzoo.report.tables import ends, milliseconds, percent, short
 
-_NAMED = 4
+_NAMED = 6
 
 
 def answers(board: Leaderboard) -> dict[str, str]:
@@ -70,7 +70,7 @@ def _price(row: Row) -> str:
 
 def _wrong(best: Row) -> str:
     rmse = best.test_rmse or {}
-    text = f"Root mean squared errors: {', '.join(f'{name} {short(value)}' for name, value in rmse.items())}."
+    text = f"Root mean squared errors: {_listed([f'{name} {short(value)}' for name, value in rmse.items()])}."
     if best.test_exact is not None:
         text += f" Every target is exactly right, after rounding, in {percent(best.test_exact)} of pictures."
     kinds = sorted(best.details.kinds, key=lambda one: -one.test_mse)

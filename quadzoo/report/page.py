@@ -25,6 +25,7 @@ from quadzoo.report.tables import leak, machines, percent, short, task, trust
 
 _DETAILS_BYTES = 2_500_000  # of what unfolds under rows
 _PICTURES_BYTES = 2_000_000
+_MOST_TARGETS = 12  # that are shown one by one
 _COSTS: dict[str, Callable[[Row], float | None]] = {
     "latency of one picture, ms": lambda row: row.cost.latency_ms,
     "training, s": lambda row: row.cost.fit_seconds,
@@ -91,7 +92,7 @@ class _Page:
             _environment()
             .get_template("details.html")
             .module.details(  # type: ignore[attr-defined]
-                row, pictures, _row_plots(row)
+                row, pictures, _row_plots(row), _MOST_TARGETS
             )
         )
         self.room -= len(html)
@@ -121,7 +122,7 @@ def _row_plots(row: Row) -> list[tuple[str, Markup]]:
     ]
     learning = plots.curves(runs, f"Learning curves of {row.name}")
     figures = [("Learning curves, a line a run: val solid, train dashed.", learning)] if learning else []
-    for target, stretches in row.details.stretches.items():
+    for target, stretches in list(row.details.stretches.items())[:_MOST_TARGETS]:
         parts = [(one.low, one.high, one.rmse) for one in stretches]
         figures.append(
             (f"Error over the range of {target}.", plots.bars(parts, target, f"RMSE over {target}"))

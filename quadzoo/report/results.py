@@ -48,7 +48,9 @@ def read_predictions(path: Path, targets: list[str]) -> pd.DataFrame:
         missing = [name for name in ("id", "split", *numbers) if name not in table]
         if missing:
             raise DataError(f"{path}: no column {missing[0]!r}")
-        table = table.astype(dict.fromkeys(numbers, float))
+        # In one block, however many targets there are.
+        values = pd.DataFrame(table[numbers].to_numpy().astype(float), columns=numbers)
+        table = pd.concat([table.drop(columns=numbers), values], axis=1)
     except ValueError as error:  # pandas' own are among them
         raise DataError(f"{path}: not a table of predictions ({error})") from error
     return table if "picture_group" in table else table.assign(picture_group=table["id"])

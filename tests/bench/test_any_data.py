@@ -89,8 +89,13 @@ def test_from_folder_to_leaderboard(corpus: Path, quadzoo: Call, tmp_path: Path)
             "resize": "letterbox",
         }
         told = pd.read_csv(path.parent / "predictions.csv", dtype={"id": str})
-        assert told.shape[1] == 2 + 2 * TARGETS
+        assert told.shape[1] == 2 + 2 * TARGETS + 1
+        assert told.columns[-1] == "picture_group"
         assert all(name.split("/")[0] in ("Äpfel", "ein Ordner", "日本") for name in told["id"])
+
+    page = (tmp_path / "leaderboard.html").read_text()
+    assert page.count("Error over the range of") == 2 * 12
+    assert page.count("and 108 more targets") == 2 * (1 + 10)  # under the plots and with each test picture
 
 
 def test_the_same_corpus_audited(corpus: Path, quadzoo: Call) -> None:
