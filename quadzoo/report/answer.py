@@ -38,7 +38,8 @@ def _how_sure(board: Leaderboard, best: Row) -> str:
     tied = [row.name for row in board.rows if row.tied and row is not best]
     if tied:
         text += f"At 5 % it cannot be told from {_listed(tied)}. "
-    elif any(row.p_value is not None for row in board.rows):
+    others = [row for row in board.rows if row.head != "-" and row.val_mse is not None and row is not best]
+    if others and all(row.p_value is not None and not row.tied for row in others):
         text += "At 5 % every other row is worse. "
     if board.evidence != "publish":
         test = "smoke test" if board.evidence == "smoke" else "screening"

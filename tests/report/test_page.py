@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -134,6 +135,10 @@ def test_answers(tmp_path: Path) -> None:
     assert "only a smoke test" in told["How sure is that?"]
     assert "The quickest that cannot be told from it is quick + mlp: 1.0 ms" in told["What does it cost?"]
     assert "It is worst at" in told["What does it get wrong?"]
+    shutil.rmtree(tmp_path / "runs" / "2")
+    assert "every other row is worse" in answers(board_of(tmp_path))["How sure is that?"]
+    (tmp_path / "runs" / "3" / "predictions.csv").unlink()  # nothing to compare
+    assert "worse" not in answers(board_of(tmp_path))["How sure is that?"]
     assert answers(board_of(tmp_path / "none", record("1", None))) == {}
 
 
