@@ -13,7 +13,7 @@ from quadzoo.errors import ConfigError, DataError
 _FORMATS = ("html", "md", "csv", "json")
 
 
-@click.command()
+@click.command(short_help="Make the leaderboard of results folders.")
 @click.argument("folders", metavar="OUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--format",
@@ -70,7 +70,7 @@ def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None,
     click.echo(f"quadzoo: {', '.join(map(str, paths))}", err=True)
 
 
-@click.command()
+@click.command(short_help="Check a results folder.")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
     "--no-weights", is_flag=True, help="Missing weights are no fault: the folder was published without them."
