@@ -13,12 +13,14 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from quadzoo.errors import DataError
+from quadzoo.metrics import Scores
 
 SCHEMA = 1
 RECORD = "record.json"
 WEIGHTS = "model.safetensors"
 PREDICTIONS = "predictions.csv"
 WORST = "worst.webp"
+N_WORST = 24  # pictures in it, at most
 
 
 class _Part(BaseModel):
@@ -33,6 +35,17 @@ class Metrics(_Part):
     test_exact: float | None = None
     test_rmse: dict[str, float] | None = None
     test_r2: dict[str, float | None] | None = None
+
+    @classmethod
+    def of(cls, val: Scores, test: Scores) -> Metrics:
+        """Return the metrics of a run that scores so on its val and test pictures."""
+        return cls(
+            val_mse=val["mse"],
+            test_mse=test["mse"],
+            test_exact=test["exact"],
+            test_rmse=test["rmse"],
+            test_r2=test["r2"],
+        )
 
 
 class DataFacts(_Part):

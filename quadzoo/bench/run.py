@@ -32,6 +32,7 @@ from quadzoo.errors import BadModule
 from quadzoo.model.callbacks import BestWeights, Predictions, Progress, Throughput
 from quadzoo.model.regressor import RegressionModule, keep_depthwise_in_float32
 from quadzoo.records import (
+    N_WORST,
     PREDICTIONS,
     WEIGHTS,
     WORST,
@@ -48,7 +49,6 @@ from quadzoo.registry import catalogue
 _LATENCY_REPEATS = 50
 _BATCH_REPEATS = 5
 _INFERENCE_BATCH = 32
-_N_WORST = 24
 _THUMBNAIL = 224  # pixels of the longer side: what --image-size auto makes at most
 
 
@@ -232,7 +232,7 @@ def _worst(data: FoldData, test: np.ndarray) -> np.ndarray:
     """Return the rows of the test pictures with the largest errors, worst first."""
     error = scale(test, data.info) - scale(data.targets[data.split.test], data.info)
     order = np.argsort(-(error**2).mean(axis=1), kind="stable")
-    return data.split.test[order[:_N_WORST]]
+    return data.split.test[order[:N_WORST]]
 
 
 def _thumbnails(pictures: np.ndarray) -> bytes:

@@ -18,13 +18,7 @@ def score(val: np.ndarray, test: np.ndarray, targets: np.ndarray, split: Split, 
         )
         for prediction, side in ((val, split.val), (test, split.test))
     )
-    return Metrics(
-        val_mse=val_scores["mse"],
-        test_mse=test_scores["mse"],
-        test_exact=test_scores["exact"],
-        test_rmse=test_scores["rmse"],
-        test_r2=test_scores["r2"],
-    )
+    return Metrics.of(val_scores, test_scores)
 
 
 def baselines(targets: np.ndarray, pixels: np.ndarray, split: Split, info: TargetInfo) -> dict[str, Metrics]:

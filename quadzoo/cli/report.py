@@ -10,8 +10,6 @@ import click
 from quadzoo.cli.options import names
 from quadzoo.errors import ConfigError, DataError
 
-_FORMATS = ("html", "md", "csv", "json")
-
 
 @click.command(short_help="Make the leaderboard of results folders.")
 @click.argument("folders", metavar="OUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -20,7 +18,7 @@ _FORMATS = ("html", "md", "csv", "json")
     "formats",
     callback=names,
     metavar="A,B,...",
-    default=",".join(_FORMATS),
+    default="html,md,csv,json",
     show_default=True,
     help="Which files to write.",
 )
@@ -38,18 +36,18 @@ def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None,
     quadzoo report results
     quadzoo report mine yours --to both
     """
-    unknown = [name for name in formats if name not in _FORMATS]
-    if unknown:
-        raise ConfigError(f"--format {unknown[0]}: choose from {', '.join(_FORMATS)}")
-    for folder in folders:
-        if not (folder / "runs").is_dir():
-            raise DataError(f"{folder}: no results folder (it has no runs/); give what --out named")
     from quadzoo.cli.display import print_leaderboards
-    from quadzoo.report.files import write_report
+    from quadzoo.report.files import FORMATS, write_report
     from quadzoo.report.leaderboard import leaderboards
     from quadzoo.report.results import read_runs
     from quadzoo.report.tables import to_json
 
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise ConfigError(f"--format {unknown[0]}: choose from {', '.join(FORMATS)}")
+    for folder in folders:
+        if not (folder / "runs").is_dir():
+            raise DataError(f"{folder}: no results folder (it has no runs/); give what --out named")
     runs, conflicts = read_runs(folders)
     boards = leaderboards(runs)
     for one in conflicts:

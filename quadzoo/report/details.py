@@ -7,12 +7,11 @@ from collections import defaultdict
 import numpy as np
 import pandas as pd
 
-from quadzoo.records import RunRecord
+from quadzoo.records import N_WORST, RunRecord
 from quadzoo.report.results import Run, of_targets
 from quadzoo.report.rows import Curve, Details, Kind, Stretch, Worst
 
 _STRETCHES = 10
-_N_WORST = 24
 
 
 def details_of(tests: list[tuple[Run, pd.DataFrame]]) -> Details:
@@ -98,4 +97,4 @@ def _worst(tests: list[tuple[Run, pd.DataFrame]]) -> tuple[int, list[Worst]]:
         for position, identity in enumerate(run.record.worst)
         if identity in table.index
     ]
-    return seed, sorted(worst, key=lambda one: -one.error)[:_N_WORST]
+    return seed, sorted(worst, key=lambda one: -one.error)[:N_WORST]

@@ -134,15 +134,9 @@ def _scores(path: Path, record: RunRecord) -> Iterator[str]:
         )
         for truth, prediction in (of_targets(side, record.targets) for side in sides.values())
     )
-    recomputed = Metrics(
-        val_mse=val["mse"],
-        test_mse=test["mse"],
-        test_exact=test["exact"],
-        test_rmse=test["rmse"],
-        test_r2=test["r2"],
-    )
+    recomputed = _flat(Metrics.of(val, test))
     for name, said in _flat(record.metrics).items():
-        found = _flat(recomputed).get(name)
+        found = recomputed.get(name)
         if not _same(said, found):
             yield f"{name} is {said} in the record, {found} by its predictions"
 
