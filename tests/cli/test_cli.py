@@ -146,7 +146,9 @@ def test_list(quadzoo: Call) -> None:
     assert len(short.splitlines()) < 40
     assert len(quadzoo("list", "--all").out.splitlines()) == len(backbones) + 1
     heads = json.loads(quadzoo("list", "heads", "--json").out)
-    assert [row["name"] for row in heads if row["plugin"] == "heads"] == ["mlp", "linear"]
+    assert [row["name"] for row in heads if row["plugin"] == "heads"] == [
+        "mlp", "linear", "gaussian", "integer", "spatial",
+    ]  # fmt: skip
     assert "torchvision" in quadzoo("list", "plugins").out
     assert quadzoo("list", "wings").status == 2
 

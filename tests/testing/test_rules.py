@@ -329,6 +329,6 @@ def test_built_in_backbones(name: str) -> None:
     assert broken(name, tuple(rule for rule in BACKBONE_RULES if str(rule) not in process_rules)) == {}
 
 
-@pytest.mark.parametrize("name", ["mlp", "linear"])
+@pytest.mark.parametrize("name", ["mlp", "linear", "gaussian", "integer", "spatial"])
 def test_built_in_heads(name: str) -> None:
     check_head(name)

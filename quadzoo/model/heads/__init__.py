@@ -1,4 +1,4 @@
-"""mlp and linear, on the mean feature."""
+"""Heads on the mean feature (mlp, linear, gaussian, integer) and one that keeps the width (spatial)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,30 @@ def build_linear(*, num_features: int, targets: TargetInfo) -> nn.Module:
     return PooledHead((num_features, len(targets)))
 
 
+def build_gaussian(*, num_features: int, targets: TargetInfo) -> nn.Module:
+    """Return a mean and a variance for each target, on pooled features."""
+    from quadzoo.model.heads.gaussian import GaussianHead
+
+    return GaussianHead(num_features, len(targets))
+
+
+def build_integer(*, num_features: int, targets: TargetInfo) -> nn.Module:
+    """Return a classifier for each target, on pooled features."""
+    from quadzoo.model.heads.integer import IntegerHead
+
+    return IntegerHead(num_features, targets)
+
+
+def build_spatial(*, num_features: int, targets: TargetInfo) -> nn.Module:
+    """Return two layers that see eight columns of the feature map side by side."""
+    from quadzoo.model.heads.spatial import SpatialHead
+
+    return SpatialHead(num_features, len(targets))
+
+
 @hookimpl
 def register_heads() -> list[HeadSpec]:
-    """Register mlp (the default) and linear."""
+    """Register mlp (the default), linear, gaussian, integer and spatial."""
     return [
         HeadSpec(
             name="mlp",
@@ -37,4 +58,19 @@ def register_heads() -> list[HeadSpec]:
             description="the tutorial's six linear layers on the mean feature, MSE",
         ),
         HeadSpec(name="linear", build=build_linear, description="one linear layer on the mean feature, MSE"),
+        HeadSpec(
+            name="gaussian",
+            build=build_gaussian,
+            description="mean and variance, β-NLL (Seitzer et al. 2022), on the mean feature",
+        ),
+        HeadSpec(
+            name="integer",
+            build=build_integer,
+            description="a class for each whole number from low to high, cross-entropy, on the mean feature",
+        ),
+        HeadSpec(
+            name="spatial",
+            build=build_spatial,
+            description="eight columns of the feature map side by side, in their order, MSE",
+        ),
     ]
