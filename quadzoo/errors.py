@@ -4,7 +4,7 @@
 
     QuadzooError                 anything a user can mend; the command line prints it in one line, exit 2
     ├── ConfigError              a flag or a combination of flags
-    ├── NameNotFound             a backbone or head that nobody registered
+    ├── NameNotFound             a backbone, head or model that nobody registered
     ├── DuplicateName            two plugins claim one name
     ├── DataError                a folder, a table, a picture or a target
     ├── SplitError               a split that the data cannot give
@@ -29,7 +29,7 @@ class ConfigError(QuadzooError):
 
 
 class NameNotFound(QuadzooError):
-    """A backbone or head that no plugin registered."""
+    """A backbone, head or model that no plugin registered."""
 
 
 class DuplicateName(QuadzooError):

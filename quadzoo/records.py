@@ -86,6 +86,21 @@ class Cost(_Part):
     peak_memory_mb: float | None = None
 
 
+class Initial(_Part):
+    """The trained model a run started from: the key of the run that made it, and its weights' SHA-256."""
+
+    key: str
+    sha256: str
+
+
+class Ranges(_Part):
+    """What 0 and 1 of a scaled unit stand for, target by target, and whether it is whole numbers."""
+
+    low: list[float]
+    high: list[float]
+    integer: list[bool]
+
+
 class Failure(_Part):
     """Why a run failed."""
 
@@ -113,8 +128,11 @@ class Environment(_Part):
 class RunRecord(_Part):
     """One run: a combination of backbone and head, a seed, a data set, a split and a fold.
 
-    ``worst`` are the ids of the pictures in worst.webp, from top to bottom, worst first; ``flags`` are those
-    of ``quadzoo bench`` that repeat the run, paths by their last part.
+    ``weights`` names what training started from: pretrained, none, or a trained model, of which ``initial``
+    says more; ``unit`` is the network's scaled unit where that model brought its own, else it is that of the
+    ``target_`` fields, which scores are told in. ``decoding`` is how the head predicts, where it has several
+    ways. ``worst`` are the ids of the pictures in worst.webp, from top to bottom, worst first; ``flags`` are
+    those of ``quadzoo bench`` that repeat the run, paths by their last part.
     """
 
     record_schema: int = Field(default=SCHEMA, alias="schema")
@@ -124,8 +142,9 @@ class RunRecord(_Part):
     backbone: str
     head: str
     seed: int
-    weights: Literal["pretrained", "none"]
+    weights: str
     weights_note: str
+    initial: Initial | None = None
     provenance: dict[str, dict[str, str]]
     data: DataFacts
     image: dict[str, Any]
@@ -134,12 +153,14 @@ class RunRecord(_Part):
     target_low: list[float]
     target_high: list[float]
     target_integer: list[bool]
+    unit: Ranges | None = None
     metrics: Metrics
     baselines: dict[str, Metrics]
     cost: Cost
     recipe: dict[str, Any]
     precision: Literal["32", "bf16"]
     best_epoch: int | None
+    decoding: str | None = None
     history: list[dict[str, float]]
     worst: list[str] = []
     flags: dict[str, str] = {}
@@ -172,6 +193,7 @@ def keys_of(
     split: str,
     provenance: dict[str, dict[str, str]],
     weights: str,
+    initial: Initial | None,
     precision: str,
     recipe: dict[str, Any],
     seed: int,
@@ -183,7 +205,7 @@ def keys_of(
         "image": image,
         "split": split,
         "plugins": provenance,
-        "weights": weights,
+        "weights": initial.model_dump() if initial else weights,
         "precision": precision,
         "recipe": recipe,
     }
@@ -221,12 +243,17 @@ def write_record(out: Path, record: RunRecord) -> None:
 def read_record(out: Path, key: str) -> RunRecord | None:
     """Return the record of a key, None where there is none. Raises DataError for one that is no record."""
     path = run_folder(out, key) / RECORD
+    return read_record_file(path) if path.exists() else None
+
+
+def read_record_file(path: Path) -> RunRecord:
+    """Return the record in a file. Raises DataError for a file that cannot be read, or is no record."""
     try:
         return RunRecord.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
     except ValidationError as error:
         raise DataError(f"{path}: not a record of schema {SCHEMA} ({error.error_count()} faults)") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
 
 
 def read_records(out: Path) -> list[RunRecord]:

@@ -34,6 +34,7 @@ class BenchConfig(BaseModel):
     resize: Resize = "letterbox"
     recipe: Recipe = Recipe()
     weights: Literal["auto", "pretrained", "none"] = "auto"
+    init: str | None = None
     precision: Literal["auto", "32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     out: Path = Path("results")
@@ -68,6 +69,12 @@ class BenchConfig(BaseModel):
             twice = sorted({str(value) for value in values if values.count(value) > 1})
             if twice:
                 raise ValueError(f"--{field} names {', '.join(twice)} twice")
+        if self.init and "weights" in self.model_fields_set:
+            raise ValueError(f"--weights {self.weights}: --init brings the weights; leave --weights out")
+        if self.recipe.epochs == 0 and not self.init:
+            raise ValueError("--epochs 0 tests what --init loads; say which model, or train for an epoch")
+        if self.recipe.epochs == 0 and len(self.seeds) > 1:
+            raise ValueError("--epochs 0 draws nothing at random, so one of --seeds says all")
         if any(not 0 <= seed < 2**32 for seed in self.seeds):
             raise ValueError(f"--seeds are 0 to {2**32 - 1}")
         return self

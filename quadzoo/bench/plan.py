@@ -27,7 +27,9 @@ from quadzoo.records import (
     DataFacts,
     Environment,
     Failure,
+    Initial,
     Metrics,
+    Ranges,
     RunRecord,
     SplitFacts,
     is_done,
@@ -52,10 +54,40 @@ class Device:
 
 @dataclass(frozen=True)
 class Weights:
-    """What a backbone starts from, and why."""
+    """What a backbone starts from, and why: ``pretrained``, ``none``, or a trained model's name."""
 
-    kind: Literal["pretrained", "none"]
+    kind: str
     note: str
+    model: Model | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model: the record and the weights that a run left in ``folder``."""
+
+    name: str
+    folder: Path
+    record: RunRecord = field(repr=False)
+    initial: Initial
+
+    @property
+    def weights(self) -> Weights:
+        """What a run that starts from this model starts from."""
+        return Weights(self.name, f"SHA-256 {self.initial.sha256}", self)
+
+    @property
+    def info(self) -> TargetInfo:
+        """The targets in the network's own unit."""
+        record = self.record
+        unit = record.unit or Ranges(
+            low=record.target_low, high=record.target_high, integer=record.target_integer
+        )
+        return TargetInfo(
+            names=tuple(record.targets),
+            low=tuple(unit.low),
+            high=tuple(unit.high),
+            integer=tuple(unit.integer),
+        )
 
 
 @dataclass(frozen=True)
@@ -75,7 +107,11 @@ class FoldData:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One run: all that its process needs to know."""
+    """One run: all that its process needs to know.
+
+    ``info`` has the scaled unit of the network: that of the data or, where the run starts from a trained
+    model, the model's. Scores are told in the data's.
+    """
 
     key: str
     combination: str
@@ -84,6 +120,7 @@ class RunPlan:
     provenance: dict[str, dict[str, str]]
     seed: int
     weights: Weights
+    info: TargetInfo
     precision: Precision
     device: Device
     threads: int
@@ -142,12 +179,14 @@ def make_plan(
     runs: dict[str, RunPlan] = {}  # one backbone may be named in two ways
     for backbone, head, seed, data in itertools.product(config.backbones, config.heads, config.seeds, folds):
         parts = _Parts(catalogue.backbones[backbone], catalogue.heads[head], weights[backbone])
+        model = parts.weights.model
         combination, key = keys_of(
             data=data.pictures.hash,
             image=asdict(data.pictures.geometry),
             split=data.split.hash,
             provenance=parts.provenance,
             weights=parts.weights.kind,
+            initial=model.initial if model else None,
             precision=precision,
             recipe=config.recipe.model_dump(),
             seed=seed,
@@ -161,11 +200,16 @@ def make_plan(
             provenance=parts.provenance,
             seed=seed,
             weights=parts.weights,
+            info=model.info if model else data.info,
             precision=precision,
             device=device,
             threads=threads,
             recipe=config.recipe,
-            flags={**config.flags, "--weights": parts.weights.kind, "--precision": precision},
+            flags={
+                **config.flags,
+                "--init" if model else "--weights": parts.weights.kind,
+                "--precision": precision,
+            },
             data=data,
             out=config.out,
         )
@@ -191,6 +235,7 @@ def record_of(
     metrics: Metrics | None = None,
     cost: Cost | None = None,
     best_epoch: int | None = None,
+    decoding: str | None = None,
     history: list[dict[str, float]] | None = None,
     worst: list[str] | None = None,
     files: dict[str, str] | None = None,
@@ -207,6 +252,7 @@ def record_of(
         seed=run.seed,
         weights=run.weights.kind,
         weights_note=run.weights.note,
+        initial=run.weights.model.initial if run.weights.model else None,
         provenance=run.provenance,
         data=DataFacts(
             name=data.name, hash=data.pictures.hash, n=len(data.ids), duplicates=data.pictures.duplicates
@@ -227,12 +273,16 @@ def record_of(
         target_low=list(info.low),
         target_high=list(info.high),
         target_integer=list(info.integer),
+        unit=None
+        if run.info == info
+        else Ranges(low=list(run.info.low), high=list(run.info.high), integer=list(run.info.integer)),
         metrics=metrics or Metrics(),
         baselines=data.baselines,
         cost=cost or Cost(),
         recipe=run.recipe.model_dump(),
         precision=run.precision,
         best_epoch=best_epoch,
+        decoding=decoding,
         history=history or [],
         worst=worst or [],
         flags=run.flags,

@@ -17,9 +17,11 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
+import safetensors
 import safetensors.torch
 import torch
 from PIL import Image
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from quadzoo.bench.energy import EnergyMeter
@@ -72,36 +74,52 @@ def _run(plan: RunPlan, tell: Tell, started: datetime) -> RunRecord:
     module = build_module(plan)
     data = plan.data
     datamodule = PictureDataModule(
-        data.pictures.file, scale(data.targets, data.info), data.split, plan.recipe.batch_size, plan.seed
+        data.pictures.file, scale(data.targets, plan.info), data.split, plan.recipe.batch_size, plan.seed
     )
-    best, speed, predictions = BestWeights(), Throughput(), Predictions()
+    best, speed = BestWeights(), Throughput()
     progress = Progress(lambda share, val_mse: tell((share, val_mse)))
-    trainer = make_trainer(plan, [best, speed, predictions, progress])
+    trainer = make_trainer(plan, [best, speed, progress])
 
-    meter, clock = EnergyMeter(plan.device.kind == "cuda"), time.perf_counter()
-    trainer.fit(module, datamodule=datamodule)
-    fit_seconds, joules = time.perf_counter() - clock, meter.joules
-    best.restore(module)
-    predictions.take()
-    trainer.validate(module, datamodule=datamodule, verbose=False)
-    val = unscale(predictions.take(), data.info)
+    fitted = Cost(fit_seconds=0.0)
+    if plan.recipe.epochs:
+        meter, clock = EnergyMeter(plan.device.kind == "cuda"), time.perf_counter()
+        trainer.fit(module, datamodule=datamodule)
+        fitted = Cost(
+            fit_seconds=time.perf_counter() - clock,
+            fit_energy_joules=meter.joules,
+            train_images_per_second=speed.images_per_second,
+        )
+        best.restore(module)
+    return tested(plan, module, datamodule, started=started, fitted=fitted, best_epoch=best.epoch + 1)
+
+
+def tested(
+    plan: RunPlan,
+    module: RegressionModule,
+    datamodule: PictureDataModule,
+    *,
+    started: datetime,
+    fitted: Cost,
+    best_epoch: int,
+) -> RunRecord:
+    """Validate and test a trained module, measure it, save what a run leaves, and return its record.
+
+    ``fitted`` holds what training cost, ``best_epoch`` is that of the module's weights, 0 where none was
+    trained.
+    """
+    data, predictions = plan.data, Predictions()
+    trainer = make_trainer(plan, [predictions])
+    val, decoding = _validated(plan, module, trainer, datamodule, predictions)
     trainer.test(module, datamodule=datamodule, verbose=False)
-    test = unscale(predictions.take(), data.info)
-
-    cost = _cost(module, trainer, datamodule).model_copy(
-        update={
-            "fit_seconds": fit_seconds,
-            "fit_energy_joules": joules,
-            "train_images_per_second": speed.images_per_second,
-        }
-    )
+    test = unscale(predictions.take(), plan.info)
     worst = _worst(data, test)
     return record_of(
         plan,
         started,
         metrics=score(val, test, data.targets, data.split, data.info),
-        cost=cost,
-        best_epoch=best.epoch + 1,
+        cost=_cost(module, trainer, datamodule).model_copy(update=fitted.model_dump(exclude_unset=True)),
+        best_epoch=best_epoch or None,
+        decoding=decoding,
         history=module.history,
         worst=[data.ids[row] for row in worst],
         files=_save(
@@ -115,8 +133,37 @@ def _run(plan: RunPlan, tell: Tell, started: datetime) -> RunRecord:
     )
 
 
+def _validated(
+    plan: RunPlan,
+    module: RegressionModule,
+    trainer: pl.Trainer,
+    datamodule: PictureDataModule,
+    predictions: Predictions,
+) -> tuple[np.ndarray, str | None]:
+    """Return the predictions (n_val, T) in original units, and the decoding they came by.
+
+    Of a head's several decodings that with the lowest val MSE is taken, and stays. A head with one way to
+    predict has no names for it: None.
+    """
+    data, found = plan.data, {}
+    for name in getattr(module.head, "decodings", (None,)):
+        if name is not None:
+            module.head.decode_by(name)
+        trainer.validate(module, datamodule=datamodule, verbose=False)
+        prediction = unscale(predictions.take(), plan.info)
+        error = scale(prediction, data.info) - scale(data.targets[data.split.val], data.info)
+        found[name] = float(np.mean(error**2)), prediction
+    best = min(found, key=lambda name: found[name][0])
+    if best is not None:
+        module.head.decode_by(best)
+    return found[best][1], best
+
+
 def build_module(plan: RunPlan) -> RegressionModule:
-    """Build the run's backbone and head and join them. Raises BadModule for a backbone without a width."""
+    """Build the run's backbone and head and join them; load the weights of the model it starts from.
+
+    Raises BadModule for a backbone without a width, and for weights that are not those of the two.
+    """
     names = catalogue.load()
     backbone, head = names.backbones[plan.backbone].spec, names.heads[plan.head].spec
     geometry = plan.data.pictures.geometry
@@ -126,11 +173,20 @@ def build_module(plan: RunPlan) -> RegressionModule:
     width = getattr(features, "num_features", None)
     if not isinstance(width, int):
         raise BadModule(f"backbone {plan.backbone!r} must have an int attribute num_features, has {width!r}")
-    answers = head.build(num_features=width, targets=plan.data.info)
+    answers = head.build(num_features=width, targets=plan.info)
     keep_depthwise_in_float32(features)
     grey = geometry.channels == 1
     mean, std = ([statistics.fmean(c)] if grey else list(c) for c in (backbone.mean, backbone.std))
-    return RegressionModule(features, answers, plan.recipe, mean, std)
+    module = RegressionModule(features, answers, plan.recipe, mean, std)
+    if model := plan.weights.model:
+        try:
+            module.load_state_dict(safetensors.torch.load_file(model.folder / WEIGHTS))
+        except (RuntimeError, safetensors.SafetensorError) as error:
+            told = " ".join(str(error).split())[:300]
+            raise BadModule(
+                f"the weights of {model.name} do not fit {plan.backbone} + {plan.head}: {told}"
+            ) from error
+    return module
 
 
 def make_trainer(plan: RunPlan, callbacks: list[pl.Callback]) -> pl.Trainer:
@@ -174,9 +230,9 @@ def _cost(module: RegressionModule, trainer: pl.Trainer, datamodule: PictureData
             taken.append(time.perf_counter() - clock)
         return taken
 
+    with trainer.precision_plugin.forward_context():
+        gmacs = _gmacs(module, batch[:1])
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
-        with FlopCounterMode(display=False) as counter:
-            module.predict(batch[:1])
         one = seconds(batch[:1], _LATENCY_REPEATS)
         seconds(batch, 1)
         many = seconds(batch, _BATCH_REPEATS)
@@ -187,13 +243,21 @@ def _cost(module: RegressionModule, trainer: pl.Trainer, datamodule: PictureData
         peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
     return Cost(
         params=sum(parameter.numel() for parameter in module.parameters()),
-        gmacs=counter.get_total_flops() / 2 / 1e9,
+        gmacs=gmacs,
         latency_ms=1000 * statistics.median(one),
         latency_p95_ms=1000 * float(np.quantile(one, 0.95)),
         images_per_second=_INFERENCE_BATCH / statistics.median(many),
         inference_batch=_INFERENCE_BATCH,
         peak_memory_mb=peak_memory,
     )
+
+
+def _gmacs(module: RegressionModule, picture: torch.Tensor) -> float:
+    """Count the multiply-adds of one picture, in 1e9."""
+    # The counter knows neither fused attention nor, without gradients, torch's fused transformer layers.
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        module.predict(picture)
+    return float(counter.get_total_flops()) / 2 / 1e9
 
 
 def _save(folder: Path, files: dict[str, bytes]) -> dict[str, str]:

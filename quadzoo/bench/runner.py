@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from quadzoo.bench.config import BenchConfig
 from quadzoo.bench.executor import Child, Executor, wait_for_any
+from quadzoo.bench.init import check_fit, find_model, fixed_by
 from quadzoo.bench.plan import Plan, RunPlan, fold_data, make_plan, record_of
 from quadzoo.bench.probe import find_device, find_weights
 from quadzoo.data.cache import in_use, prepare
@@ -76,6 +77,9 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
     for plugin in names.plugins:
         if plugin.failure:
             observer.note(f"warning: {plugin} is left out: {plugin.failure}")
+    model = find_model(config.init, names) if config.init else None
+    if model:
+        config = fixed_by(model, config)
     for backbone in config.backbones:
         names.backbones[backbone]
     for head in config.heads:
@@ -83,12 +87,16 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
     _check_out(config.out)
     source = open_source(config.request, observer.counting("drawing equations", N_DRAWN))
     decoding = observer.counting("decoding pictures", 2 * len(source))
-    pictures = prepare(source, config.image_size, config.resize, decoding)
+    channels = model.record.image["channels"] if model else None
+    pictures = prepare(source, config.image_size, config.resize, decoding, channels=channels)
     splits = make_splits(
         config.split, source.ids, pictures.pixels, folds=config.folds, group_values=source.group_values
     )
     folds = fold_data(source, pictures, splits)
     device = find_device(executor, config.device)
+    if model:
+        check_fit(model, folds)
+        return make_plan(config, names, folds, device, {model.record.backbone: model.weights})
     asked = observer.counting("looking for pretrained weights", len(config.backbones))
     weights = find_weights(
         executor, config.backbones, config.weights, pictures.geometry, timeout=config.timeout, advance=asked

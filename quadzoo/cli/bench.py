@@ -91,7 +91,7 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     help="Change training pictures a little: `shift` moves and scales, `photo` also changes light and colour."
     "  [default: shift]",
 )
-@click.option("--epochs", type=click.IntRange(1), help="[default: 20]")
+@click.option("--epochs", type=click.IntRange(0), help="0 tests what --init loads.  [default: 20]")
 @click.option("--batch-size", type=click.IntRange(1), help="[default: 32]")
 @click.option("--lr", type=float, help="The highest learning rate of the cycle.  [default: 0.002]")
 @click.option(
@@ -100,6 +100,12 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     default="auto",
     show_default=True,
     help="`auto`: pretrained where they can be had within 10 seconds, else from scratch.",
+)
+@click.option(
+    "--init",
+    metavar="MODEL|RUN",
+    help="Start from a trained model (see `quadzoo list models`) or a run's folder, which fix backbone, head "
+    "and size.",
 )
 @click.option(
     "--precision",
@@ -165,6 +171,11 @@ def _config(flags: dict[str, Any]) -> BenchConfig:
 
     recipe = {name: flags.pop(name) for name in ("epochs", "batch_size", "lr", "augment")}
     given = {name: value for name, value in recipe.items() if value is not None}
+    context = click.get_current_context()
+    for name in ("backbones", "heads", "image_size", "resize", "weights"):
+        # --init has its own, so it matters whether they were asked for.
+        if context.get_parameter_source(name) is click.core.ParameterSource.DEFAULT:
+            del flags[name]
     try:
         return BenchConfig(**flags, recipe=given)
     except ValidationError as error:

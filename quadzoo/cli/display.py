@@ -87,7 +87,9 @@ class Display:
             f"({first.device.kind}, precision {first.precision})"
         )
         for run in {run.backbone: run for run in plan.runs}.values():
-            start = "pretrained" if run.weights.kind == "pretrained" else "from scratch"
+            start = {"pretrained": "pretrained", "none": "from scratch"}.get(
+                run.weights.kind, f"from {run.weights.kind}"
+            )
             self.note(f"{run.backbone} starts {start}: {run.weights.note}")
         if first.data.split.leaky:
             split = first.data.split

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from quadzoo.registry.catalogue import Entry
     from quadzoo.registry.plugins import Plugin
+    from quadzoo.registry.specs import ModelSpec
 
 
 _SHOWN = 3
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["backbones", "heads", "plugins"]), default="backbones")
+@click.argument("what", type=click.Choice(["backbones", "heads", "models", "plugins"]), default="backbones")
 @click.option("--all", "everything", is_flag=True, help="Also timm's many backbones without a description.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def list_(what: str, everything: bool, as_json: bool) -> None:
-    """List backbones, heads or plugins."""
+    """List backbones, heads, trained models or plugins."""
     from quadzoo.registry.plugins import discover
 
     plugins = discover()
@@ -46,7 +48,10 @@ def _plugin(plugin: Plugin) -> dict[str, Any]:
         "version": plugin.version,
         "backbones": len(plugin.backbones),
         "heads": len(plugin.heads),
-        "registers": _some([*(one.name for one in plugin.backbones), *(one.name for one in plugin.heads)]),
+        "models": len(plugin.models),
+        "registers": _some(
+            [one.name for specs in (plugin.backbones, plugin.heads, plugin.models) for one in specs]
+        ),
         "description": f"FAILED: {plugin.failure}" if plugin.failure else plugin.description,
     }
 
@@ -60,11 +65,35 @@ def _specs(what: str, plugins: list[Plugin]) -> list[dict[str, Any]]:
     from quadzoo.registry.catalogue import load
 
     catalogue = load(plugins)
+    if what == "models":
+        return [_model(name, entry) for name, entry in catalogue.models]
     entries = catalogue.backbones if what == "backbones" else catalogue.heads
     return [
         {"name": name, "plugin": entry.plugin.name, "description": entry.spec.description}
         for name, entry in entries
     ]
+
+
+def _model(name: str, entry: Entry[ModelSpec]) -> dict[str, Any]:
+    """Return what a model's record says of it; a record that cannot be read is a description, too."""
+    from quadzoo.errors import DataError
+    from quadzoo.records import RECORD, read_record_file
+
+    facts: dict[str, Any] = dict.fromkeys(("backbone", "head", "image_size", "targets"), "")
+    description = entry.spec.description
+    try:
+        record = read_record_file(entry.spec.folder / RECORD)
+    except DataError as error:
+        description = f"CANNOT BE USED: {error}"
+    else:
+        size = "x".join(map(str, record.image["size"]))
+        facts = {
+            "backbone": record.backbone,
+            "head": record.head,
+            "image_size": size,
+            "targets": ",".join(record.targets),
+        }
+    return {"name": name, "plugin": entry.plugin.name, **facts, "description": description}
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

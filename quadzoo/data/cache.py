@@ -66,16 +66,23 @@ class _Facts(BaseModel):
 
 
 def prepare(
-    source: Source, image_size: str, resize: Resize = "letterbox", advance: Advance = lambda _: None
+    source: Source,
+    image_size: str,
+    resize: Resize = "letterbox",
+    advance: Advance = lambda _: None,
+    *,
+    channels: int | None = None,
 ) -> Pictures:
     """Return the source's pictures at one size, from the cache where their bytes are known.
 
-    ``image_size`` is ``auto``, ``HxW`` or ``N``. ``advance`` is told the number of pictures as they are
+    ``image_size`` is ``auto``, ``HxW`` or ``N``; ``channels`` 1, 3, or None for what the pictures have.
+    ``advance`` is told the number of pictures as they are
     decoded, each twice: to find the size, and to fit it. Raises DataError, naming table and row, for a
     picture that cannot be read.
     """
     wanted = parse_image_size(image_size)
-    content = hashlib.sha256(f"{_VERSION} {wanted} {resize}".encode())
+    choose = partial(choose_geometry, wanted=wanted, resize=resize, channels=channels)
+    content = hashlib.sha256(f"{_VERSION} {wanted} {resize} {channels or ''}".strip().encode())
     for digest in parallel(partial(_file_digest, source), range(len(source))):
         content.update(digest)
     folder = cache_folder() / "pictures"
@@ -84,7 +91,7 @@ def prepare(
     if not _facts_file(array_file).exists():
         with _locked(array_file, fcntl.LOCK_EX):
             if not _facts_file(array_file).exists():  # another process may have been at it
-                _make(source, wanted, resize, array_file, advance)
+                _make(source, choose, array_file, advance)
     facts = _Facts.model_validate_json(_facts_file(array_file).read_bytes())
     os.utime(_facts_file(array_file))  # tells when it was last used
     survey = Survey(digests=bytearray.fromhex(facts.digests))
@@ -118,11 +125,9 @@ def survey_pictures(
     return survey
 
 
-def _make(
-    source: Source, wanted: tuple[int, int] | None, resize: Resize, array_file: Path, advance: Advance
-) -> None:
+def _make(source: Source, choose: Callable[[Survey], Geometry], array_file: Path, advance: Advance) -> None:
     survey = survey_pictures(source, advance)
-    geometry = choose_geometry(survey, wanted, resize)
+    geometry = choose(survey)
 
     def fitted(index: int) -> bytes:
         return fit(_decode(source, index).pixels, geometry).tobytes()

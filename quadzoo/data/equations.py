@@ -177,14 +177,14 @@ def _font_file(path: Path) -> ImageFont.FreeTypeFont:
     return font
 
 
-def _terms(terms: list[tuple[int, str]]) -> str:
-    """Write a sum as the published pictures do: no zero terms, no coefficient 1 before a letter."""
-    return " ".join(_written(terms))
+def terms(parts: list[tuple[int, str]]) -> str:
+    """Write a sum of (coefficient, unit) as the published pictures do: no zeros, no 1 before a letter."""
+    return " ".join(_written(parts))
 
 
-def _written(terms: list[tuple[int, str]]) -> Iterator[str]:
+def _written(parts: list[tuple[int, str]]) -> Iterator[str]:
     first = True
-    for coefficient, unit in terms:
+    for coefficient, unit in parts:
         if coefficient == 0:
             continue
         size = abs(coefficient)
@@ -207,17 +207,17 @@ def _unfactored(a: int, b: int, c: int, text: str) -> Equation | None:
 
 def _standard(rng: random.Random) -> Equation | None:
     a, b, c = rng.randint(1, 5), rng.randint(-5, 10), rng.randint(-10, 15)
-    return _unfactored(a, b, c, f"{_terms([(a, 'x²'), (b, 'x'), (c, '')])} = 0")
+    return _unfactored(a, b, c, f"{terms([(a, 'x²'), (b, 'x'), (c, '')])} = 0")
 
 
 def _constant_moved(rng: random.Random) -> Equation | None:
     a, b, c = rng.randint(10, 20), rng.randint(-25, 25), rng.randint(-100, 10)
-    return _unfactored(a, b, c, f"{_terms([(a, 'x²'), (b, 'x')])} = {-c}")
+    return _unfactored(a, b, c, f"{terms([(a, 'x²'), (b, 'x')])} = {-c}")
 
 
 def _square_moved(rng: random.Random) -> Equation | None:
     a, b, c = rng.randint(3, 16), rng.randint(-16, 96), rng.randint(-9, 81)
-    return _unfactored(a, b, c, f"{_terms([(b, 'x'), (c, '')])} = -{a}x²")
+    return _unfactored(a, b, c, f"{terms([(b, 'x'), (c, '')])} = -{a}x²")
 
 
 def _factored(rng: random.Random) -> Equation | None:

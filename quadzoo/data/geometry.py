@@ -121,11 +121,13 @@ def parse_image_size(text: str) -> tuple[int, int] | None:
     return int(sides[0]), int(sides[-1])
 
 
-def choose_geometry(survey: Survey, wanted: tuple[int, int] | None, resize: Resize) -> Geometry:
+def choose_geometry(
+    survey: Survey, wanted: tuple[int, int] | None, resize: Resize, channels: int | None = None
+) -> Geometry:
     """Find the constant border that all pictures share, and the canvas to put them on.
 
     ``wanted`` is the canvas's (H, W); None chooses it: large enough for the largest picture, at most 224
-    pixels long, sides in multiples of 8.
+    pixels long, sides in multiples of 8. ``channels`` is 1, 3, or None for what the pictures have.
     """
     one_shape = len(survey.shapes) == 1
     height, width = (max(shape[axis] for shape in survey.shapes) for axis in (0, 1))
@@ -148,7 +150,11 @@ def choose_geometry(survey: Survey, wanted: tuple[int, int] | None, resize: Resi
         left, right = _widen(crop[1], crop[3], size[1], width)
         crop = (top, left, bottom, right)
     fill = survey.corner if survey.one_corner and survey.corner else (0, 0, 0)
-    return Geometry(size, 1 if survey.all_grey else 3, crop, max_scale, fill, resize)
+    channels = channels or (1 if survey.all_grey else 3)
+    if channels == 1:
+        grey = cv2.cvtColor(np.array([[fill]], np.uint8), cv2.COLOR_RGB2GRAY)
+        fill = (int(grey[0, 0]),) * 3
+    return Geometry(size, channels, crop, max_scale, fill, resize)
 
 
 def _rounded(side: float) -> int:
@@ -173,6 +179,8 @@ def fit(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
     """Return uint8 (H, W, C): cut, scaled, and centred on the canvas."""
     if geometry.channels == 3 and pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    elif geometry.channels == 1 and pixels.ndim == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     pixels = cut(pixels, geometry)
     scaled = _scaled(pixels.shape[0], pixels.shape[1], geometry)
     if scaled != pixels.shape[:2]:

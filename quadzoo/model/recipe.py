@@ -20,7 +20,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(default=20, ge=1)
+    epochs: int = Field(default=20, ge=0)
     batch_size: int = Field(default=32, ge=1)
     optimizer: Literal["adamw", "adam"] = "adamw"
     lr: float = Field(default=2e-3, gt=0, allow_inf_nan=False)

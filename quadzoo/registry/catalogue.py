@@ -9,9 +9,9 @@ from typing import Generic, TypeVar
 
 from quadzoo.errors import DuplicateName, NameNotFound
 from quadzoo.registry.plugins import Plugin, discover
-from quadzoo.registry.specs import BackboneSpec, HeadSpec
+from quadzoo.registry.specs import BackboneSpec, HeadSpec, ModelSpec
 
-Spec = TypeVar("Spec", BackboneSpec, HeadSpec)
+Spec = TypeVar("Spec", BackboneSpec, HeadSpec, ModelSpec)
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Entry(Generic[Spec]):
 
 
 class Names(Generic[Spec]):
-    """The backbones, or the heads, by every name they answer to.
+    """The backbones, the heads or the models, by every name they answer to.
 
     ``timm/efficientnet_b0`` also answers to ``efficientnet_b0`` unless another plugin has that name: a
     full name always wins over the short form of one. Raises DuplicateName when two full names are equal.
@@ -79,6 +79,7 @@ class Catalogue:
     plugins: list[Plugin]
     backbones: Names[BackboneSpec]
     heads: Names[HeadSpec]
+    models: Names[ModelSpec]
 
 
 def load(plugins: list[Plugin] | None = None) -> Catalogue:
@@ -94,4 +95,5 @@ def load(plugins: list[Plugin] | None = None) -> Catalogue:
             raise DuplicateName(f"two plugins have one name: {other} and {plugin}; uninstall one of them")
     backbones = [Entry(spec, plugin) for plugin in plugins for spec in plugin.backbones]
     heads = [Entry(spec, plugin) for plugin in plugins for spec in plugin.heads]
-    return Catalogue(plugins, Names("backbone", backbones), Names("head", heads))
+    models = [Entry(spec, plugin) for plugin in plugins for spec in plugin.models]
+    return Catalogue(plugins, Names("backbone", backbones), Names("head", heads), Names("model", models))

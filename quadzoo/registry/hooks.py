@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from quadzoo.registry.specs import BackboneSpec, HeadSpec
+from quadzoo.registry.specs import BackboneSpec, HeadSpec, ModelSpec
 
 GROUP = "quadzoo"
 
@@ -23,4 +23,10 @@ def register_backbones() -> Iterable[BackboneSpec]:
 @hookspec
 def register_heads() -> Iterable[HeadSpec]:
     """Return the heads this plugin brings; called before anything heavy is imported."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_models() -> Iterable[ModelSpec]:
+    """Return the trained models this plugin brings; called before anything heavy is imported."""
     raise NotImplementedError

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pluggy
 
 from quadzoo.registry import hooks
-from quadzoo.registry.specs import BackboneSpec, HeadSpec
+from quadzoo.registry.specs import BackboneSpec, HeadSpec, ModelSpec
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Plugin:
     version: str
     backbones: tuple[BackboneSpec, ...] = field(default=(), repr=False)
     heads: tuple[HeadSpec, ...] = field(default=(), repr=False)
+    models: tuple[ModelSpec, ...] = field(default=(), repr=False)
     description: str = ""
     failure: str = ""
 
@@ -52,16 +53,17 @@ def _load(point: EntryPoint) -> Plugin:
         manager.check_pending()
         backbones = _call(manager.hook.register_backbones, BackboneSpec)
         heads = _call(manager.hook.register_heads, HeadSpec)
+        models = _call(manager.hook.register_models, ModelSpec)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may even call sys.exit() while it is imported
         failure = f"{type(error).__name__}: {error}".splitlines()[0]
         return Plugin(point.name, distribution, version, failure=failure)
     description = (inspect.getdoc(implementations) or "").split("\n", 1)[0]
-    return Plugin(point.name, distribution, version, backbones, heads, description)
+    return Plugin(point.name, distribution, version, backbones, heads, models, description)
 
 
-Spec = TypeVar("Spec", BackboneSpec, HeadSpec)
+Spec = TypeVar("Spec", BackboneSpec, HeadSpec, ModelSpec)
 
 
 def _call(hook: pluggy.HookCaller, kind: type[Spec]) -> tuple[Spec, ...]:

@@ -5,9 +5,11 @@ Nothing here imports torch, so that listing a thousand models costs nothing.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -79,6 +81,26 @@ class HeadSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A trained model that can be asked for by name, to test it or to start from it.
+
+    ``folder`` holds the record.json and the model.safetensors that a run left. Raises ValueError when a field
+    makes no sense; the folder is read when the model is asked for.
+    """
+
+    name: str
+    folder: Path
+    description: str = ""
+    license: str = ""
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        if not isinstance(self.folder, str | os.PathLike):
+            raise ValueError(f"model {self.name!r}: folder must be a path, got {self.folder!r}")
+        object.__setattr__(self, "folder", Path(self.folder))
+
+
+@dataclass(frozen=True, kw_only=True)
 class TargetInfo:
     """The T targets of a run, as the training split shows them.
 
@@ -96,9 +118,13 @@ class TargetInfo:
 
 
 def _check(name: object, build: Callable[..., object]) -> None:
+    _check_name(name)
+    if not callable(build):
+        raise ValueError(f"{name!r}: build must be callable, got {build!r}")
+
+
+def _check_name(name: object) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
             f"name {name!r} must be letters, digits and . _ + -, with at most one / after a namespace"
         )
-    if not callable(build):
-        raise ValueError(f"{name!r}: build must be callable, got {build!r}")

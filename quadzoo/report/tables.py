@@ -136,7 +136,7 @@ def cells(row: Row) -> list[str]:
         whole(cost.train_images_per_second),
         milliseconds(cost.latency_ms),
         "" if cost.fit_seconds is None else f"{cost.fit_seconds:,.0f} s",
-        str(row.epochs or ""),
+        "" if row.epochs is None else str(row.epochs),
         row.image_size,
         row.precision,
         row.plugins,

@@ -85,6 +85,7 @@ def _run(out: Path, key: str, record: RunRecord, weights: bool) -> Iterator[str]
         split=record.split.hash,
         provenance=record.provenance,
         weights=record.weights,
+        initial=record.initial,
         precision=record.precision,
         recipe=record.recipe,
         seed=record.seed,

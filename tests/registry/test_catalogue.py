@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from quadzoo import BackboneSpec
+from quadzoo import BackboneSpec, ModelSpec
 from quadzoo.errors import DuplicateName, NameNotFound
 from quadzoo.registry.catalogue import load
 from quadzoo.registry.plugins import Plugin
@@ -52,6 +53,27 @@ def test_unknown_name_shows_the_nearest() -> None:
         names["resnet5O"]
     with pytest.raises(NameNotFound, match="quadzoo list backbones"):
         names["zzz"]
+
+
+def test_models() -> None:
+    mine, other = (
+        Plugin(name, f"dist-{name}", "1", models=(ModelSpec(name="reads-ages", folder=Path(name)),))
+        for name in ("mine", "other")
+    )
+    names = load([mine]).models
+    assert names["reads-ages"].spec.folder == Path("mine")
+    with pytest.raises(NameNotFound, match="unknown model 'reads-age'; did you mean reads-ages"):
+        names["reads-age"]
+    with pytest.raises(
+        DuplicateName, match=r"model 'reads-ages' is registered by both .*dist-mine.*dist-other"
+    ):
+        load([mine, other])
+
+
+@pytest.mark.parametrize(("name", "folder"), [("two words", "x"), ("fine", 7)])
+def test_a_model_that_makes_no_sense(name: str, folder: Any) -> None:
+    with pytest.raises(ValueError, match=repr(folder) if name == "fine" else "two words"):
+        ModelSpec(name=name, folder=folder)
 
 
 def test_installed_names() -> None:

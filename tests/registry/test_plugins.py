@@ -3,11 +3,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from quadzoo import BackboneSpec, HeadSpec, hookimpl
+from quadzoo import BackboneSpec, HeadSpec, ModelSpec, hookimpl
 from quadzoo.registry.plugins import discover
 
 
@@ -48,12 +49,17 @@ class Good:
     def register_heads(self) -> list[HeadSpec]:
         return [HeadSpec(name="good_head", build=build)]
 
+    @hookimpl
+    def register_models(self) -> list[ModelSpec]:
+        return [ModelSpec(name="good-model", folder="somewhere")]
+
 
 def test_good_plugin() -> None:
     (plugin,) = discover([point("good", Good())])
     assert (plugin.name, plugin.distribution, plugin.version) == ("good", "dist-good", "1.2")
     assert [spec.name for spec in plugin.backbones] == ["good_net"]
     assert [spec.name for spec in plugin.heads] == ["good_head"]
+    assert [(spec.name, spec.folder) for spec in plugin.models] == [("good-model", Path("somewhere"))]
     assert plugin.description == "A good plugin."
     assert not plugin.failure
 
