@@ -33,6 +33,13 @@ RECIPES = {
     "no augmentation, lr x 2": STILL.model_copy(update={"lr": DEFAULT.lr * 2}),
     "no augmentation, no clipping": STILL.model_copy(update={"gradient_clip": None}),
     "no augmentation, no weight decay": STILL.model_copy(update={"weight_decay": 0.0}),
+    "three times the epochs": DEFAULT.model_copy(update={"epochs": 3 * DEFAULT.epochs}),
+    "batch 64": DEFAULT.model_copy(update={"batch_size": 64}),
+    "batch 64, lr x 1.4": DEFAULT.model_copy(update={"batch_size": 64, "lr": DEFAULT.lr * 2**0.5}),
+    "average of weights (0.99)": DEFAULT.model_copy(update={"average": 0.99}),
+    "targets standardised": DEFAULT.model_copy(update={"unit": "standard"}),
+    "no clipping": DEFAULT.model_copy(update={"gradient_clip": None}),
+    "no weight decay": DEFAULT.model_copy(update={"weight_decay": 0.0}),
 }
 
 
@@ -60,7 +67,9 @@ def main() -> None:
             seeds=tuple(map(int, arguments.seeds.split(","))),
             data=arguments.data,
             weights="none",
-            recipe=RECIPES[name].model_copy(update={"epochs": arguments.epochs}),
+            recipe=RECIPES[name].model_copy(
+                update={"epochs": RECIPES[name].epochs * arguments.epochs // DEFAULT.epochs}
+            ),
             out=arguments.out / slug(name),
         )
         with Display() as display:

@@ -20,7 +20,7 @@ from quadzoo.bench.scores import baselines
 from quadzoo.data.cache import Pictures
 from quadzoo.data.sources import Source
 from quadzoo.data.splits import Split, grouping
-from quadzoo.data.targets import target_info
+from quadzoo.data.targets import standardised, target_info
 from quadzoo.model.recipe import Recipe
 from quadzoo.records import (
     Cost,
@@ -200,7 +200,7 @@ def make_plan(
             provenance=parts.provenance,
             seed=seed,
             weights=parts.weights,
-            info=model.info if model else data.info,
+            info=model.info if model else _unit(data, config.recipe),
             precision=precision,
             device=device,
             threads=threads,
@@ -215,6 +215,13 @@ def make_plan(
         )
     done = () if config.force else (key for key in runs if is_done(config.out, key))
     return Plan(list(runs.values()), frozenset(done))
+
+
+def _unit(data: FoldData, recipe: Recipe) -> TargetInfo:
+    """Return the targets in the unit that a network without a history learns in."""
+    if recipe.unit == "range":
+        return data.info
+    return standardised(data.targets[data.split.train], data.info)
 
 
 @dataclass(frozen=True)

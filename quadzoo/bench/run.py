@@ -31,7 +31,7 @@ from quadzoo.bench.scores import score
 from quadzoo.data.datamodule import PictureDataModule
 from quadzoo.data.targets import scale, unscale
 from quadzoo.errors import BadModule
-from quadzoo.model.callbacks import BestWeights, Predictions, Progress, Throughput
+from quadzoo.model.callbacks import AveragedWeights, BestWeights, Predictions, Progress, Throughput
 from quadzoo.model.regressor import RegressionModule, keep_depthwise_in_float32
 from quadzoo.records import (
     N_WORST,
@@ -78,7 +78,8 @@ def _run(plan: RunPlan, tell: Tell, started: datetime) -> RunRecord:
     )
     best, speed = BestWeights(), Throughput()
     progress = Progress(lambda share, val_mse: tell((share, val_mse)))
-    trainer = make_trainer(plan, [best, speed, progress])
+    averaging = [AveragedWeights(plan.recipe.average)] if plan.recipe.average else []
+    trainer = make_trainer(plan, [best, *averaging, speed, progress])
 
     fitted = Cost(fit_seconds=0.0)
     if plan.recipe.epochs:

@@ -35,6 +35,7 @@ HIGH = (20.0, 96.0, 600.0)
 
 _SIZE = (300, 100)
 _FONT_SIZE = 25
+_EDGE = 5
 _SIGNS = "0123456789x²+-=()"
 
 
@@ -83,15 +84,19 @@ def _publishable(form: Callable[[random.Random], Equation | None], rng: random.R
 def draw(text: str, font: Path | None = None) -> Image.Image:
     """Return the equation as a grey 300x100 picture, black on white, placed as the published ones are.
 
-    ``font`` is a TrueType or OpenType file; without one it is Pillow's own. Raises ConfigError for a font
-    that cannot be read or lacks one of the characters.
+    Where a wide font would run out of the picture, the text begins further left, and in a smaller size if it
+    must. ``font`` is a TrueType or OpenType file; without one it is Pillow's own. Raises ConfigError for a
+    font that cannot be read or lacks one of the characters.
     """
     picture = Image.new("L", _SIZE, 255)
     pen = ImageDraw.Draw(picture)
     x = (_SIZE[0] - 6 * len(text)) / 2 - 30
     y = 24.5
     if font:
-        pen.text((x, y), text, font=_font_file(font), fill=0)
+        size = _FONT_SIZE
+        while (width := _font_file(font, size).getlength(text)) > _SIZE[0] - 2 * _EDGE:
+            size -= 1
+        pen.text((min(x, _SIZE[0] - _EDGE - width), y), text, font=_font_file(font, size), fill=0)
         return picture
     # Pillow's own font lacks the raised 2: a smaller 2 stands for it.
     for index, part in enumerate(text.split("²")):
@@ -164,10 +169,10 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 @cache
-def _font_file(path: Path) -> ImageFont.FreeTypeFont:
+def _font_file(path: Path, size: int) -> ImageFont.FreeTypeFont:
     try:
         # The published pictures were laid out without Raqm, which not every Pillow has.
-        font = ImageFont.truetype(path, _FONT_SIZE, layout_engine=ImageFont.Layout.BASIC)
+        font = ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
     except OSError as error:
         raise ConfigError(f"--font {path}: not a font that can be read ({error})") from error
     missing = np.asarray(font.getmask("\uffff"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from quadzoo.data.sources import Source
@@ -25,6 +27,12 @@ def target_info(source: Source, train: np.ndarray) -> TargetInfo:
             )
     integer = tuple((values == np.rint(values)).all(axis=0).tolist())
     return TargetInfo(names=source.target_names, low=low, high=high, integer=integer)
+
+
+def standardised(values: np.ndarray, info: TargetInfo) -> TargetInfo:
+    """Return the targets in another unit: of the training values (N, T) the mean is 0, the deviation 1."""
+    low, deviation = values.mean(axis=0), values.std(axis=0)
+    return replace(info, low=tuple(low.tolist()), high=tuple((low + deviation).tolist()))
 
 
 def scale(values: np.ndarray, info: TargetInfo) -> np.ndarray:

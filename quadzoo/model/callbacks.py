@@ -27,11 +27,49 @@ class BestWeights(pl.Callback):
         score = float(trainer.callback_metrics["val_mse"])
         if score < self.score:
             self.score, self.epoch = score, trainer.current_epoch
-            self._state = {name: value.detach().clone() for name, value in pl_module.state_dict().items()}
+            self._state = _copy(pl_module)
 
     def restore(self, module: pl.LightningModule) -> None:
         """Load the best weights into the module."""
         module.load_state_dict(self._state)
+
+
+class AveragedWeights(pl.Callback):
+    """Validates a moving average of all weights and buffers in their place.
+
+    It stands behind `BestWeights`, so that what that keeps is the average. The decay begins low and rises to
+    ``decay``, since the first weights are far off.
+    """
+
+    def __init__(self, decay: float) -> None:
+        self._decay = decay
+        self._steps = 0
+        self._average: dict[str, Tensor] = {}
+        self._own: dict[str, Tensor] = {}
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the average towards the weights."""
+        self._average = self._average or _copy(pl_module)
+        self._steps += 1
+        decay = min(self._decay, self._steps / (self._steps + 9))
+        for name, value in pl_module.state_dict().items():
+            if value.is_floating_point():
+                self._average[name].lerp_(value, 1 - decay)
+            else:
+                self._average[name].copy_(value)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the average in place of the weights."""
+        if trainer.state.fn == "fit":
+            self._own = _copy(pl_module)
+            pl_module.load_state_dict(self._average)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the weights back, to be trained on."""
+        if trainer.state.fn == "fit":
+            pl_module.load_state_dict(self._own)
 
 
 class Throughput(pl.Callback):
@@ -105,6 +143,10 @@ class Progress(pl.Callback):
         score = trainer.callback_metrics.get("val_mse")
         done = trainer.global_step / trainer.estimated_stepping_batches
         self._tell(done, None if score is None else float(score))
+
+
+def _copy(module: pl.LightningModule) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
 
 def _wait_for(module: pl.LightningModule) -> None:

@@ -16,6 +16,10 @@ class Recipe(BaseModel):
     fall along a cosine to nearly 0 (Smith & Topin 2018, Super-Convergence); ``step`` halves it every 10
     epochs, as the tutorial does. ``weight_decay`` is AdamW's (Loshchilov & Hutter 2019) and spares biases
     and normalisation weights. ``gradient_clip`` bounds the norm of the whole gradient; None leaves it.
+    ``average`` is the decay of a moving average of the weights that is validated and kept in their place
+    (Tarvainen & Valpola 2017, Mean Teachers, section 2); None keeps the weights. ``unit`` is what heads learn
+    in: ``range`` takes each target's range for 0 to 1, ``standard`` its mean for 0 and its standard deviation
+    for 1, which weighs all targets alike; a head that counts on the range cannot do with it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,3 +33,5 @@ class Recipe(BaseModel):
     augment: Augment = "shift"
     warmup: float = Field(default=0.2, gt=0, lt=1)
     gradient_clip: float | None = Field(default=1.0, gt=0)
+    average: float | None = Field(default=None, gt=0, lt=1)
+    unit: Literal["range", "standard"] = "range"

@@ -324,3 +324,23 @@ def test_a_name_for_both_ways_of_writing_it(
         "--dry-run", "--json", "--out", tmp_path,
     )  # fmt: skip
     assert len(json.loads(result.out)["runs"]) == 1
+
+
+def test_a_recipe_that_standardises_and_averages(equations: Path, tmp_path: Path) -> None:
+    from quadzoo.bench.config import BenchConfig
+    from quadzoo.bench.executor import Executor
+    from quadzoo.bench.runner import bench
+    from quadzoo.cli.display import Display
+
+    config = BenchConfig(
+        backbones=("tiny_cnn",), weights="none", data=str(equations), out=tmp_path,
+        recipe={"epochs": 2, "average": 0.9, "unit": "standard"},
+    )  # fmt: skip
+    with Display() as display:
+        bench(config, Executor(), display)
+    (record,) = records(tmp_path)
+    spread = np.array(record["unit"]["high"]) - record["unit"]["low"]
+    assert (spread < np.array(record["target_high"]) - record["target_low"]).all()
+    # Scores stand in the range's unit all the same: about those of a network that has learnt little.
+    assert 0.01 < record["metrics"]["test_mse"] < 1
+    assert record["recipe"]["average"] == 0.9

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quadzoo.data import equations
 from quadzoo.data.decoding import decode
 from quadzoo.data.equations import (
     DETAILS_CSV,
@@ -69,6 +70,17 @@ def test_picture() -> None:
     rows = np.flatnonzero((picture < 255).any(axis=1))
     assert rows[0] > 20
     assert rows[-1] < 70
+
+
+@pytest.mark.parametrize("size", [25, 32, 60])
+def test_a_wide_font_stays_in_the_picture(
+    size: int, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(equations, "_FONT_SIZE", size)
+    picture = draw("(x - 16)(x + 28) = 0", published.parent / "fonts" / "HindSiliguri-Regular.ttf")
+    columns = np.flatnonzero((np.array(picture) < 128).any(axis=0))
+    assert columns[0] >= 4
+    assert 200 < columns[-1] <= 295
 
 
 def test_folder_has_the_published_layout(tmp_path: Path) -> None:

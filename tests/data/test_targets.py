@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from quadzoo.data.sources import DataRequest, Source, open_source
-from quadzoo.data.targets import scale, target_info, unscale
+from quadzoo.data.targets import scale, standardised, target_info, unscale
 from quadzoo.errors import DataError
 
 
@@ -35,3 +35,13 @@ def test_known_ranges_win(source: Source) -> None:
 def test_constant_target(source: Source) -> None:
     with pytest.raises(DataError, match=r"target 'radius' is .* in every training row"):
         target_info(source, np.array([0]))
+
+
+def test_standardised(source: Source) -> None:
+    train = np.arange(20)
+    info = standardised(source.targets[train], target_info(source, train))
+    scaled = scale(source.targets, info)
+    assert np.allclose(scaled[train].mean(axis=0), 0)
+    assert np.allclose(scaled[train].std(axis=0), 1)
+    assert np.allclose(unscale(scaled, info), source.targets)
+    assert info.integer == (True, False)

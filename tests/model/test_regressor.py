@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from quadzoo.data.datamodule import PictureDataModule
 from quadzoo.data.splits import Split
 from quadzoo.errors import BadModule, NonFiniteLoss
-from quadzoo.model.callbacks import BestWeights, Predictions, Throughput
+from quadzoo.model.callbacks import AveragedWeights, BestWeights, Predictions, Throughput
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule, keep_depthwise_in_float32
 
@@ -100,6 +100,37 @@ def test_learns_tests_and_predicts(data: PictureDataModule, precision: str) -> N
     assert scores["test_mse"] == pytest.approx(float(((collected - truth) ** 2).mean()), rel=1e-4)
     everyone = torch.cat(engine.predict(model, datamodule=data))
     assert np.allclose(everyone[32:].numpy(), collected, atol=1e-2)
+
+
+def test_what_is_validated_and_kept_is_the_average(data: PictureDataModule) -> None:
+    class Spy(pl.Callback):
+        """Sees the weights after each step, and those that are validated."""
+
+        def __init__(self) -> None:
+            self.steps: list[Tensor] = []
+            self.validated = torch.zeros(())
+
+        def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
+            self.steps.append(pl_module.head.layer.weight.detach().clone())
+
+        def on_validation_batch_start(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
+            self.validated = pl_module.head.layer.weight.detach().clone()
+
+    spy, best = Spy(), BestWeights()
+    model = module(lr=0.1, epochs=4)
+    trainer(best, AveragedWeights(0.6), spy, epochs=4).fit(model, datamodule=data)
+    assert len(spy.steps) == 12
+    average = spy.steps[0]
+    for step, weight in enumerate(spy.steps, 1):
+        decay = min(0.6, step / (step + 9))
+        average = decay * average + (1 - decay) * weight
+    assert torch.allclose(spy.validated, average, atol=1e-6)
+    assert not torch.allclose(spy.validated, spy.steps[-1], atol=1e-4)
+    # Training went on from the weights, not from the average.
+    assert torch.equal(model.head.layer.weight, spy.steps[-1])
+    assert best.epoch == 3
+    best.restore(model)
+    assert torch.equal(model.head.layer.weight, spy.validated)
 
 
 def test_best_weights_are_those_of_the_best_epoch(data: PictureDataModule) -> None:

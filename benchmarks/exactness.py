@@ -1,0 +1,205 @@
+"""Who reads the coefficients right? EXACTNESS.md, from the records and results in results/.
+
+    python benchmarks/exactness.py                                    writes the table anew, runs nothing
+    python benchmarks/exactness.py --data FOLDER --fonts FONTS        first runs what has no record
+
+FOLDER holds the published pictures, FONTS fonts that the pretraining of reader-equations left out. Beside
+each figure stands the command that gave it; the rows of benchmarks/ocr.py and benchmarks/tutorial_loop.py
+come from their own results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from quadzoo.bench.config import BenchConfig
+from quadzoo.bench.executor import Executor
+from quadzoo.bench.runner import bench
+from quadzoo.cli.display import Display
+from quadzoo.data.equations import write_folder
+from quadzoo.records import PREDICTIONS, RECORD, RunRecord, read_records, run_folder
+
+HERE = Path(__file__).parent
+RECORDS = Path("results") / "exactness"
+N_DRAWN = 2000  # fresh equations in the published font
+N_EACH = 500  # and in each other
+SEED = 7  # of their generator; the published ones and those of `quadratic` have others
+MODEL = "reader-equations"
+FINE_TUNING = {"epochs": 5, "lr": 2e-4}
+PUBLISHED = 0.002589975  # the tutorial's test MSE
+BEST = {"backbones": ("resnet18",), "heads": ("hl_gauss",), "recipe": {"epochs": 60}}
+
+
+def run_all(data: Path, fonts: Sequence[Path], out: Path) -> None:
+    """Run what the table needs and has no record yet, each kind into a folder of its own."""
+    tested = {"init": MODEL, "recipe": {"epochs": 0}, "folds": 5}
+    configs = {
+        "published": {"data": str(data), **tested},
+        "fine-tuned": {"data": str(data), "init": MODEL, "recipe": FINE_TUNING, "seeds": (0, 1, 2)},
+        "best": {"data": str(data), **BEST, "seeds": (0, 1, 2)},
+    }
+    for font in (data.parent / "fonts" / "HindSiliguri-Regular.ttf", *fonts):
+        folder = out / "drawn" / font.stem
+        if not folder.exists():
+            write_folder(folder, N_EACH if font in fonts else N_DRAWN, SEED, font=font)
+        configs[f"font-{font.stem}"] = {"data": str(folder), **tested}
+    for name, flags in configs.items():
+        with Display() as display:
+            bench(BenchConfig(**flags, out=out / name), Executor(), display)
+
+
+def keep(out: Path, to: Path) -> None:
+    """Copy records and predictions, not weights."""
+    for kind in sorted(path for path in out.iterdir() if (path / "runs").is_dir()):
+        for record in read_records(kind):
+            if record.status == "ok":
+                folder = run_folder(to / kind.name, record.key)
+                folder.mkdir(parents=True, exist_ok=True)
+                for name in (RECORD, PREDICTIONS):
+                    shutil.copyfile(run_folder(kind, record.key) / name, folder / name)
+
+
+def page(results: Path) -> str:
+    """Return EXACTNESS.md."""
+    ocr = json.loads((results / "ocr.json").read_text())
+    kinds = {path.name: read_records(path) for path in sorted((results / "exactness").iterdir())}
+    published, tuned, best = kinds["published"], kinds["fine-tuned"], kinds["best"]
+    fonts = {name: records for name, records in kinds.items() if name.startswith("font-")}
+    hind = fonts.pop("font-HindSiliguri-Regular")
+    data, untrained = "--data FOLDER", f"quadzoo bench --init {MODEL} --epochs 0 --folds 5"
+    rows = [
+        ["always the mean of train", "test", *_mean(best), ""],
+        *_tutorial(results / "tutorial_loop.json"),
+        [f"{best[0].backbone} + {best[0].head}, {best[0].recipe['epochs']} epochs from scratch", *_of(best),
+         f"`quadzoo bench --backbones {best[0].backbone} --heads {best[0].head} --epochs "
+         f"{best[0].recipe['epochs']} --seeds 0,1,2 {data}`"],
+        *(_read(one, side) for one in ocr["results"] if one["reader"] != MODEL
+          for side in ("test", "all") if side in one["scores"]),
+        [f"{MODEL}, as it comes", *_of(published), f"`{untrained} {data}`"],
+        [f"{MODEL}, {FINE_TUNING['epochs']} more epochs on train", *_of(tuned),
+         f"`quadzoo bench --init {MODEL} --epochs {FINE_TUNING['epochs']} --lr {FINE_TUNING['lr']} "
+         f"--seeds 0,1,2 {data}`"],
+    ]  # fmt: skip
+    drawn = f"`quadzoo data make DRAWN --n N --seed {SEED} --font FONT` and `{untrained} --data DRAWN`"
+    first, split = published[0], tuned[0].split
+    unseen = [record for records in fonts.values() for record in records]
+    speed = {one["reader"]: one["pictures_per_second"] for one in ocr["results"]}
+    ratio = speed[MODEL] / speed["RapidOCR, recognition alone"]
+    return "\n".join([
+        "# Exactness",
+        "",
+        f"The {first.data.n:,} published pictures (data {first.data.hash[:12]}), split grouped "
+        f"({split.hash[:12]}: {split.n_train:,} train, {split.n_val} val, {split.n_test} test), "
+        f"{first.environment.device_name}, {first.environment.threads} threads. "
+        "A picture is exact when a, b and c all are, after rounding. Where there are three seeds, the mean "
+        "and, in brackets, the lowest and highest. Records in results/exactness, results/ocr.json and "
+        "results/tutorial_loop.json; the table is made from them by `python benchmarks/exactness.py`.",
+        "",
+        *_table(["what reads", "pictures", "exact", "MSE", "command"], rows),
+        "",
+        f"{MODEL} reads {speed[MODEL]:,.0f} pictures a second, RapidOCR's recognition "
+        f"{speed['RapidOCR, recognition alone']:.0f}: {ratio:.0f} times as many, side by side in one run of "
+        "`python benchmarks/ocr.py --data FOLDER`.",
+        "",
+        f"## Fresh equations, drawn: {MODEL}, as it comes",
+        "",
+        drawn,
+        "",
+        *_table(["font", "pictures", "exact", "MSE"],
+                [["Hind Siliguri, the published one", *_of(hind)],
+                 *([name.removeprefix("font-"), *_of(records)] for name, records in fonts.items()),
+                 ["all fonts but the first, none of which it ever saw", *_of(unseen)]]),
+        "",
+        f"## By form, on the published pictures: {MODEL}, as it comes",
+        "",
+        *_table(["form", "pictures", "exact"], _forms(results, published)),
+        "",
+    ])  # fmt: skip
+
+
+def _of(records: Sequence[RunRecord]) -> list[str]:
+    """Return pictures, exact and MSE: pooled over folds and data sets, or the mean over seeds."""
+    sizes = [record.split.n_test for record in records]
+    exact = [record.metrics.test_exact or 0.0 for record in records]
+    mse = [record.metrics.test_mse or 0.0 for record in records]
+    if len({record.seed for record in records}) > 1:
+        return ["test", _spread([f"{one:.2%}" for one in (np.mean(exact), min(exact), max(exact))]),
+                _spread([f"{one:.3g}" for one in (np.mean(mse), min(mse), max(mse))])]  # fmt: skip
+    n = sum(sizes)
+    right = round(float(np.dot(exact, sizes)))
+    return [f"{n:,}", f"{right / n:.2%} ({n - right} wrong)", f"{np.average(mse, weights=sizes):.3g}"]
+
+
+def _spread(texts: list[str]) -> str:
+    mean, low, high = texts
+    return mean if low == high else f"{mean} ({low} – {high})"
+
+
+def _mean(records: Sequence[RunRecord]) -> list[str]:
+    baseline = records[0].baselines["mean-of-train"]
+    return [f"{baseline.test_exact:.2%}", f"{baseline.test_mse:.3g}"]
+
+
+def _read(one: dict, side: str) -> list[str]:
+    score = one["scores"][side]
+    shown = "test" if side == "test" else f"{score['n']:,}"
+    return [f"{one['reader']} and a parser", shown, f"{score['exact']:.2%}", f"{score['mse']:.3g}",
+            "`python benchmarks/ocr.py --data FOLDER`"]  # fmt: skip
+
+
+def _tutorial(path: Path) -> list[list[str]]:
+    told = json.loads(path.read_text())
+    score = told["scores"]["test"]
+    return [
+        ["the tutorial, as published", "its own test, two thirds of it in train", "", f"{PUBLISHED:.3g}", ""],
+        [f"the tutorial's loop, {told['seconds'] / 60:.0f} minutes ({told['epochs']} epochs) from scratch",
+         "test", f"{score['exact']:.2%}", f"{score['mse']:.3g}",
+         "`python benchmarks/tutorial_loop.py --data FOLDER --minutes 15`"],
+    ]  # fmt: skip
+
+
+def _forms(results: Path, records: Sequence[RunRecord]) -> list[list[str]]:
+    import pandas as pd
+
+    tables = [
+        pd.read_csv(run_folder(results / "exactness" / "published", record.key) / PREDICTIONS)
+        for record in records
+    ]
+    table = pd.concat([one[one["split"] == "test"] for one in tables])
+    names = records[0].targets
+    right = np.rint(table[[f"{name}_pred" for name in names]].to_numpy()) == table[names].to_numpy()
+    exact = right.all(axis=1)
+    return [
+        [f"`{form}`", f"{len(some):,}", f"{exact[some].mean():.2%} ({(~exact[some]).sum()} wrong)"]
+        for form in sorted(table["picture_kind"].unique())
+        for some in [np.flatnonzero(table["picture_kind"] == form)]
+    ]
+
+
+def _table(headings: list[str], rows: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (headings, ["---"] * len(headings), *rows)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, help="the published pictures; without it nothing is run")
+    parser.add_argument("--fonts", type=Path, help="a folder of fonts")
+    parser.add_argument("--out", type=Path, default=Path("results-exactness"), help="may be resumed")
+    arguments = parser.parse_args()
+    if arguments.data:
+        fonts = sorted(arguments.fonts.glob("*.[ot]tf")) if arguments.fonts else []
+        run_all(arguments.data, fonts, arguments.out)
+        keep(arguments.out, HERE / RECORDS)
+    (HERE / "EXACTNESS.md").write_text(page(HERE / "results"), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

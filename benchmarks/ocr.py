@@ -1,0 +1,205 @@
+"""What optical character recognition with a parser reads, beside what the model reader-equations reads.
+
+    apt install tesseract-ocr
+    pip install --no-deps rapidocr-onnxruntime && pip install onnxruntime pyclipper shapely pyyaml
+    python benchmarks/ocr.py --data FOLDER
+
+FOLDER holds the published pictures. Readers: Tesseract, told that it is one line of text (--psm 7);
+RapidOCR's recognition alone on the picture cut down to its ink; RapidOCR with its text detection on the whole
+picture; and reader-equations, the model of plugins/quadzoo-reader, which never saw one of these pictures.
+
+The parser is a kind one: it takes what cannot stand after an x for the raised 2, and dashes, crosses and
+letters for the signs they look like. Equations of the factored form count with b = r + s, as they are
+labelled. What it cannot parse is answered with the mean of train.
+
+It writes benchmarks/results/ocr.json: for the test pictures of the grouped split and for all 2,000 the share
+that is exact, the MSE, and pictures a second on two threads, decoding not counted: readers take turns, a
+chunk each, and the median over chunks counts. Detection reads the test pictures alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from quadzoo.bench.config import BenchConfig
+from quadzoo.bench.executor import Executor
+from quadzoo.bench.plan import RunPlan
+from quadzoo.bench.run import build_module
+from quadzoo.bench.runner import plan_bench
+from quadzoo.cli.display import Display
+from quadzoo.data.decoding import decode
+from quadzoo.data.equations import read
+from quadzoo.data.geometry import fit
+from quadzoo.data.sources import open_source
+from quadzoo.data.targets import unscale
+from quadzoo.metrics import evaluate
+
+HERE = Path(__file__).parent
+THREADS = 2
+MARGIN = 4  # pixels around the ink
+CHUNK = 100  # pictures that a reader reads at a turn
+BATCH = 32
+Answer = tuple[float, ...] | None
+Reader = Callable[[list[np.ndarray]], list[Answer]]
+
+
+def parse(text: str) -> Answer:
+    """Return a, b, c as the published tables label them, of what a reader made of a picture."""
+    text = re.sub(r"\s", "", text)
+    text = re.sub("[—–−_~]", "-", text).replace("×", "x").replace("X", "x").replace("*", "x")
+    text = text.translate(str.maketrans("OolI|[]{}", "00111()()"))
+    text = re.sub(r"x[^\s+\-=()x]", "x²", text)
+    found = read(text)
+    return found.labels("published") if found else None
+
+
+def tesseract(pictures: list[np.ndarray]) -> list[Answer]:
+    """Read each picture as one line."""
+
+    def one(picture: np.ndarray) -> Answer:
+        png = cv2.imencode(".png", picture)[1].tobytes()
+        command = ["tesseract", "stdin", "stdout", "--psm", "7"]
+        environment = os.environ | {"OMP_THREAD_LIMIT": "1"}
+        done = subprocess.run(command, input=png, capture_output=True, check=True, env=environment)
+        return parse(done.stdout.decode())
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(one, pictures))
+
+
+def rapidocr() -> tuple[Reader, Reader]:
+    """Return RapidOCR without its detection, on the ink, and with it, on whole pictures."""
+    from rapidocr_onnxruntime import RapidOCR
+
+    engine = RapidOCR(intra_op_num_threads=THREADS)
+
+    def recognise(pictures: list[np.ndarray]) -> list[Answer]:
+        lines, _ = engine.text_rec([cv2.cvtColor(ink(one), cv2.COLOR_GRAY2BGR) for one in pictures])
+        return [parse(line[0]) for line in lines]
+
+    def find(pictures: list[np.ndarray]) -> list[Answer]:
+        answers = []
+        for one in pictures:
+            boxes, _ = engine(cv2.cvtColor(one, cv2.COLOR_GRAY2BGR))
+            # From left to right, whatever it took for lines.
+            texts = [text for _, text, _ in sorted(boxes or [], key=lambda box: box[0][0][0])]
+            answers.append(parse("".join(texts)))
+        return answers
+
+    return recognise, find
+
+
+def ink(picture: np.ndarray) -> np.ndarray:
+    """Return the part of a grey picture that is not ground, with a margin."""
+    rows, columns = np.nonzero(picture < 128)
+    top, left = max(0, rows.min() - MARGIN), max(0, columns.min() - MARGIN)
+    return picture[top : rows.max() + MARGIN + 1, left : columns.max() + MARGIN + 1]
+
+
+def network(run: RunPlan) -> Reader:
+    """Return the model that a run starts from, fed in batches."""
+    module = build_module(run).eval()
+    geometry = run.data.pictures.geometry
+
+    def answer(pictures: list[np.ndarray]) -> list[Answer]:
+        answers: list[Answer] = []
+        for start in range(0, len(pictures), BATCH):
+            batch = np.stack([fit(one, geometry) for one in pictures[start : start + BATCH]])
+            with torch.inference_mode(), torch.autocast("cpu", enabled=run.precision == "bf16"):
+                scaled = module.predict(torch.from_numpy(batch).permute(0, 3, 1, 2))
+            answers += map(tuple, unscale(scaled.double().numpy(), run.info))
+        return answers
+
+    return answer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--limit", type=int, help="so many test pictures alone, to try this script")
+    parser.add_argument("--readers", default="tesseract,rapidocr,reader-equations")
+    parser.add_argument("--to", type=Path, default=HERE / "results" / "ocr.json")
+    arguments = parser.parse_args()
+    wanted = arguments.readers.split(",")
+    torch.set_num_threads(THREADS)
+    config = BenchConfig(data=arguments.data, init="reader-equations", recipe={"epochs": 0}, device="cpu")
+    with Display() as display:
+        run = plan_bench(config, Executor(), display).runs[0]
+    source, info, split = open_source(config.request), run.data.info, run.data.split
+    # Test first, so that who reads a part reads that.
+    rest = np.setdiff1d(np.arange(len(source)), split.test)
+    test = split.test[: arguments.limit]
+    rows = test if arguments.limit else np.concatenate([test, rest])
+    pictures = [decode(source.path(row).read_bytes()).pixels for row in rows]
+
+    readers: dict[str, tuple[Reader, int, str]] = {}
+    if "tesseract" in wanted:
+        said = subprocess.run(["tesseract", "--version"], capture_output=True, text=True, check=True)
+        readers["Tesseract"] = tesseract, len(rows), said.stdout.split("\n")[0]
+    if "rapidocr" in wanted:
+        recognise, find = rapidocr()
+        software = ", ".join(f"{name} {version(name)}" for name in ("rapidocr-onnxruntime", "onnxruntime"))
+        readers["RapidOCR, recognition alone"] = recognise, len(rows), software
+        readers["RapidOCR, with detection"] = find, len(test), software
+    if "reader-equations" in wanted:
+        readers["reader-equations"] = network(run), len(rows), f"quadzoo-reader {version('quadzoo-reader')}"
+    answers: dict[str, list[Answer]] = {name: [] for name in readers}
+    rates: dict[str, list[float]] = {name: [] for name in readers}
+    for reader, _, _ in readers.values():
+        reader(pictures[:BATCH])
+    for start in range(0, len(rows), CHUNK):
+        for name, (reader, n, _) in readers.items():
+            chunk = pictures[start : min(start + CHUNK, n)]
+            if chunk:
+                clock = time.perf_counter()
+                answers[name] += reader(chunk)
+                rates[name].append(len(chunk) / (time.perf_counter() - clock))
+
+    ranges = {"names": info.names, "low": info.low, "high": info.high, "integer": info.integer}
+    mean = source.targets[split.train].mean(axis=0)
+    results = []
+    for name, (_, n, software) in readers.items():
+        found = np.array([mean if answer is None else answer for answer in answers[name]])
+        scores = {}
+        for side, size in {"test": len(test), "all": len(source)}.items():
+            if size <= n:
+                score = evaluate(found[:size], source.targets[rows[:size]], **ranges)
+                scores[side] = {"n": size, "exact": score["exact"], "mse": score["mse"]}
+        rate = statistics.median(rates[name])
+        results.append({"reader": name, "software": software, "scores": scores, "pictures_per_second": rate,
+                        "slowest_and_fastest": [min(rates[name]), max(rates[name])]})  # fmt: skip
+        print(name, scores, f"{rate:.1f} pictures/s", flush=True)
+    told = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": run.device.name,
+        "threads": THREADS,
+        "precision of reader-equations": run.precision,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "data": {"name": source.name, "hash": run.data.pictures.hash},
+        "split": {"name": split.name, "hash": split.hash},
+        "results": results,
+    }
+    arguments.to.parent.mkdir(parents=True, exist_ok=True)
+    arguments.to.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quadzoo.data.equations import HIGH, LOW, read
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+pytest.importorskip("quadzoo_reader", reason="plugins/quadzoo-reader is not installed")
+
+
+def test_equations_say_what_they_are_labelled() -> None:
+    from pretrain_reader import equations
+
+    drawn = list(islice(equations(0), 3000))
+    assert drawn == list(islice(equations(0), 3000)) != list(islice(equations(1), 3000))
+    for one in drawn:
+        assert (np.array(LOW) <= one.labels("published")).all()
+        assert (one.labels("published") <= np.array(HIGH)).all()
+        if found := read(one.text):  # it takes none without two roots
+            assert (found.a, found.b, found.c) == (one.a, one.b, one.c)
+    labels = np.array([one.labels("published") for one in drawn])
+    # The whole range, not that of the published ones alone.
+    assert (np.ptp(labels, axis=0) > 0.95 * (np.array(HIGH) - LOW)).all()
+
+
+def test_pictures_show_the_whole_equation(published: Path) -> None:
+    from pretrain_reader import picture
+
+    font = published.parent / "fonts" / "HindSiliguri-Regular.ttf"
+    rng = random.Random(0)
+    pictures = [picture("(x - 16)(x + 28) = 0", [font], rng).astype(int) for _ in range(200)]
+    for one in pictures:
+        assert one.shape == (32, 200)
+        ground = np.bincount(one.ravel()).argmax()
+        rows, columns = np.nonzero(one < ground - 20)
+        assert 60 < columns.max() - columns.min() < 200
+        assert 7 < rows.max() - rows.min() < 32
+    assert len({one.tobytes() for one in pictures}) > 190
+
+
+def test_small(published: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable, ROOT / "benchmarks" / "pretrain_reader.py", "--epochs", "1",
+        "--epoch-pictures", "256", "--held-out", "64", "--font", published.parent / "fonts", "--to", tmp_path,
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, env=os.environ)
+    (folder,) = (tmp_path / "runs").iterdir()
+    record = json.loads((folder / "record.json").read_text())
+    assert (record["backbone"], record["head"], record["status"]) == ("reader", "integer", "ok")
+    assert record["split"]["n_train"] == 256
+    assert record["image"]["size"] == [32, 200]
+    assert {"model.safetensors", "predictions.csv"} <= {path.name for path in folder.iterdir()}
+    assert [*record["history"][0]] == ["val_mse", "spelling_loss"]
+    # A second call trains nothing anew.
+    weights = (tmp_path / "model.safetensors").stat().st_mtime_ns
+    subprocess.run(command, check=True, capture_output=True, env=os.environ)
+    assert (tmp_path / "model.safetensors").stat().st_mtime_ns == weights

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+
+def test_small(equations: Path, tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "tutorial_loop.py", "--data", equations, "--epochs", "2",
+         "--limit", "32", "--to", tmp_path / "result.json"],
+        check=True, capture_output=True, env=os.environ,
+    )  # fmt: skip
+    told = json.loads((tmp_path / "result.json").read_text())
+    assert told["epochs"] == len(told["val_history"]) == 2
+    assert told["scores"]["val"]["mse"] == min(told["val_history"])
+    assert told["train_images_per_second"] > 0
+
+
+def test_pictures_are_scrambled_as_the_tutorial_does(equations: Path) -> None:
+    """The reshape takes rows of H x W x C for planes: the first channel is the upper third, interleaved."""
+    import cv2
+    from tutorial_loop import Pictures
+
+    from quadzoo.data.sources import DataRequest, open_source
+
+    source = open_source(DataRequest(str(equations)))
+    picture, target = Pictures(source, np.array([3]), source.targets)[0]
+    raw = cv2.resize(cv2.imread(str(source.path(3))), (100, 100))
+    assert picture.shape == (3, 100, 100)
+    assert picture.dtype == target.dtype == torch.float32
+    assert picture[0].flatten().tolist() == (1 - raw[:34].flatten()[:10_000] / 256).tolist()
+    assert target.tolist() == source.targets[3].tolist()
+
+
+def test_the_head_is_the_tutorials() -> None:
+    from tutorial_loop import network
+
+    layers = [type(layer).__name__ for layer in network().fc]
+    assert layers == ["Linear", "LeakyReLU"] * 4 + ["Linear", "Linear"]
