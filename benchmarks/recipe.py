@@ -3,8 +3,8 @@
     python benchmarks/recipe.py --backbones tiny_cnn,resnet18 --seeds 0,1,2
 
 Every recipe trains the same backbones with the same head on the same pictures, split, seeds and epochs.
-It writes benchmarks/results/recipe.json (records of all runs, device and versions) and, from that file,
-benchmarks/RECIPE.md. A figure is the mean over seeds of the test MSE at the best val MSE.
+It adds to benchmarks/results/recipe.json (records of all runs, device and versions) and writes, from that
+file, benchmarks/RECIPE.md. A figure is the mean over seeds of the test MSE at the best val MSE.
 """
 
 from __future__ import annotations
@@ -83,11 +83,16 @@ def slug(name: str) -> str:
 
 
 def write(out: Path, to: Path) -> None:
-    """Write the figures of every recipe under ``out``, as JSON and as a table."""
-    rows = [summary(name, record) for name in RECIPES for record in read_records(out / slug(name))]
-    (to / "results").mkdir(parents=True, exist_ok=True)
-    (to / "results" / "recipe.json").write_text(json.dumps(rows, indent=1) + "\n")
-    (to / "RECIPE.md").write_text(table(rows))
+    """Add the figures of every recipe under ``out`` to the JSON in ``to``, and write its table anew."""
+    file = to / "results" / "recipe.json"
+    rows = {row["key"]: row for row in (json.loads(file.read_text()) if file.exists() else [])}
+    for name in RECIPES:
+        rows |= {record.key: summary(name, record) for record in read_records(out / slug(name))}
+    order = list(RECIPES)
+    ordered = sorted(rows.values(), key=lambda row: order.index(str(row["name"])))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(ordered, indent=1) + "\n")
+    (to / "RECIPE.md").write_text(table(ordered))
 
 
 def summary(name: str, record: RunRecord) -> dict[str, object]:

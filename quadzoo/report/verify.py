@@ -93,6 +93,8 @@ def _run(out: Path, key: str, record: RunRecord, weights: bool) -> Iterator[str]
     )
     if record.key != run.run:
         yield f"key {record.key} is not that of what the record says was run: {run.run}"
+    if (record.initial is None) != (record.weights in ("pretrained", "none")):
+        yield f"weights are {record.weights!r}, but initial is {record.initial}"
     if record.combination != run.combination:
         yield f"combination {record.combination} is not that of what the record says: {run.combination}"
     for name, expected in record.files.items():

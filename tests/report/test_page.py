@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quadzoo.records import Cost, write_record
+from quadzoo.records import Cost, Metrics, write_record
 from quadzoo.report import page, plots
 from quadzoo.report.answer import answers
 from quadzoo.report.leaderboard import leaderboards
@@ -140,6 +140,19 @@ def test_answers(tmp_path: Path) -> None:
     (tmp_path / "runs" / "3" / "predictions.csv").unlink()  # nothing to compare
     assert "worse" not in answers(board_of(tmp_path))["How sure is that?"]
     assert answers(board_of(tmp_path / "none", record("1", None))) == {}
+
+
+def test_answers_where_nothing_is_wrong(tmp_path: Path) -> None:
+    """But for rounding: no ratios of that are told."""
+    metrics = Metrics(
+        val_mse=1e-16, test_mse=2e-16, test_exact=1.0, test_rmse={"y": 1e-7}, test_r2={"y": 1.0}
+    )
+    told = answers(board_of(tmp_path, record("1", 1e-16, metrics=metrics)))
+    assert told["Which backbone?"].endswith("always answering the mean gives 0.08.")
+    assert told["What does it get wrong?"].startswith("Nothing: every target is exactly right")
+    almost = metrics.model_copy(update={"test_exact": 0.9999})
+    told = answers(board_of(tmp_path / "almost", record("1", 1e-16, metrics=almost)))
+    assert not told["What does it get wrong?"].startswith("Nothing")
 
 
 def test_front_is_of_points_that_none_beats() -> None:

@@ -27,7 +27,7 @@ def results(tmp_path: Path) -> Path:
     """One finished run in which all is well, and its leaderboard."""
     one = record("?", 0.005, metrics=SCORES)
     one.combination, one.key = keys_of(
-        data="D", image=one.image, split="S", provenance={}, weights="none", precision="32",
+        data="D", image=one.image, split="S", provenance={}, weights="none", initial=None, precision="32",
         recipe=one.recipe, seed=0, fold=0,
     )  # fmt: skip
     folder = run_folder(tmp_path, one.key)
@@ -67,6 +67,14 @@ def other_seed(out: Path) -> None:
 
 def other_recipe(out: Path) -> None:
     change(out, recipe={"epochs": 1})
+
+
+def trained_before(out: Path) -> None:
+    change(out, weights="some-model", initial={"key": "k", "sha256": "s"})
+
+
+def hides_its_model(out: Path) -> None:
+    change(out, initial={"key": "k", "sha256": "s"})
 
 
 def moved(out: Path) -> None:
@@ -126,6 +134,8 @@ def row_gone(out: Path) -> None:
         (better, "test_mse is 0.001 in the record, 0.01 by its predictions"),
         (other_seed, "is not that of what the record says was run"),
         (other_recipe, "combination"),
+        (trained_before, "is not that of what the record says was run"),
+        (hides_its_model, "weights are 'none', but initial is key='k'"),
         (moved, "its folder 0123456789abcdef"),
         (bit, "model.safetensors has SHA-256"),
         (no_weights, "model.safetensors is missing"),
@@ -155,7 +165,7 @@ def test_published_without_weights(results: Path) -> None:
 def test_failed_runs_have_nothing_to_recompute(results: Path) -> None:
     failed = record("?", None, seed=5)
     failed.combination, failed.key = keys_of(
-        data="D", image=failed.image, split="S", provenance={}, weights="none", precision="32",
+        data="D", image=failed.image, split="S", provenance={}, weights="none", initial=None, precision="32",
         recipe=failed.recipe, seed=5, fold=0,
     )  # fmt: skip
     write_record(results, failed)
