@@ -5,8 +5,9 @@
     python benchmarks/ocr.py --data FOLDER
 
 FOLDER holds the published pictures. Readers: Tesseract, told that it is one line of text (--psm 7);
-RapidOCR's recognition alone on the picture cut down to its ink; RapidOCR with its text detection on the whole
-picture; and reader-equations, the model of plugins/quadzoo-reader, which never saw one of these pictures.
+RapidOCR's recognition alone on the picture cut down to its ink, one at a time as its call takes them, and in
+batches as its recogniser would; RapidOCR with its text detection on the whole picture; and reader-equations,
+the model of plugins/quadzoo-reader, which never saw one of these pictures, in batches.
 
 The parser is a kind one: it takes what cannot stand after an x for the raised 2, and dashes, crosses and
 letters for the signs they look like. Equations of the factored form count with b = r + s, as they are
@@ -37,6 +38,7 @@ import cv2
 import numpy as np
 import torch
 
+from quadzoo import TargetInfo
 from quadzoo.bench.config import BenchConfig
 from quadzoo.bench.executor import Executor
 from quadzoo.bench.plan import RunPlan
@@ -54,7 +56,7 @@ HERE = Path(__file__).parent
 THREADS = 2
 MARGIN = 4  # pixels around the ink
 CHUNK = 100  # pictures that a reader reads at a turn
-BATCH = 32
+REST = 1.0  # seconds between turns: threads of onnxruntime spin on for a while
 Answer = tuple[float, ...] | None
 Reader = Callable[[list[np.ndarray]], list[Answer]]
 
@@ -83,11 +85,18 @@ def tesseract(pictures: list[np.ndarray]) -> list[Answer]:
         return list(pool.map(one, pictures))
 
 
-def rapidocr() -> tuple[Reader, Reader]:
-    """Return RapidOCR without its detection, on the ink, and with it, on whole pictures."""
+def rapidocr() -> tuple[Reader, Reader, Reader]:
+    """Return RapidOCR without detection, on the ink, one by one and in batches, and with it."""
     from rapidocr_onnxruntime import RapidOCR
 
     engine = RapidOCR(intra_op_num_threads=THREADS)
+
+    def call(pictures: list[np.ndarray]) -> list[Answer]:
+        answers = []
+        for one in pictures:
+            lines, _ = engine(cv2.cvtColor(ink(one), cv2.COLOR_GRAY2BGR), use_det=False, use_cls=False)
+            answers.append(parse(lines[0][0]) if lines else None)
+        return answers
 
     def recognise(pictures: list[np.ndarray]) -> list[Answer]:
         lines, _ = engine.text_rec([cv2.cvtColor(ink(one), cv2.COLOR_GRAY2BGR) for one in pictures])
@@ -102,7 +111,7 @@ def rapidocr() -> tuple[Reader, Reader]:
             answers.append(parse("".join(texts)))
         return answers
 
-    return recognise, find
+    return call, recognise, find
 
 
 def ink(picture: np.ndarray) -> np.ndarray:
@@ -115,18 +124,22 @@ def ink(picture: np.ndarray) -> np.ndarray:
 def network(run: RunPlan) -> Reader:
     """Return the model that a run starts from, fed in batches."""
     module = build_module(run).eval()
+    module.head.decode_by("mode")  # as val prefers on these pictures
     geometry = run.data.pictures.geometry
 
     def answer(pictures: list[np.ndarray]) -> list[Answer]:
-        answers: list[Answer] = []
-        for start in range(0, len(pictures), BATCH):
-            batch = np.stack([fit(one, geometry) for one in pictures[start : start + BATCH]])
-            with torch.inference_mode(), torch.autocast("cpu", enabled=run.precision == "bf16"):
-                scaled = module.predict(torch.from_numpy(batch).permute(0, 3, 1, 2))
-            answers += map(tuple, unscale(scaled.double().numpy(), run.info))
-        return answers
+        batch = torch.from_numpy(np.stack([fit(one, geometry) for one in pictures]))
+        with torch.inference_mode(), torch.autocast("cpu", enabled=run.precision == "bf16"):
+            scaled = module.predict(batch.permute(0, 3, 1, 2))
+        return list(map(tuple, unscale(scaled.double().numpy(), run.info)))
 
     return answer
+
+
+def scored(found: np.ndarray, truth: np.ndarray, info: TargetInfo) -> dict[str, object]:
+    """Return the scores of answers (N, 3) by the truth (N, 3)."""
+    score = evaluate(found, truth, names=info.names, low=info.low, high=info.high, integer=info.integer)
+    return {"n": len(truth), "exact": score["exact"], "mse": score["mse"]}
 
 
 def main() -> None:
@@ -155,34 +168,35 @@ def main() -> None:
         said = subprocess.run(["tesseract", "--version"], capture_output=True, text=True, check=True)
         readers["Tesseract"] = tesseract, len(rows), said.stdout.split("\n")[0]
     if "rapidocr" in wanted:
-        recognise, find = rapidocr()
+        call, recognise, find = rapidocr()
         software = ", ".join(f"{name} {version(name)}" for name in ("rapidocr-onnxruntime", "onnxruntime"))
-        readers["RapidOCR, recognition alone"] = recognise, len(rows), software
+        readers["RapidOCR, recognition alone"] = call, len(rows), software
+        readers["RapidOCR, recognition alone, in batches"] = recognise, len(rows), software
         readers["RapidOCR, with detection"] = find, len(test), software
     if "reader-equations" in wanted:
         readers["reader-equations"] = network(run), len(rows), f"quadzoo-reader {version('quadzoo-reader')}"
     answers: dict[str, list[Answer]] = {name: [] for name in readers}
     rates: dict[str, list[float]] = {name: [] for name in readers}
     for reader, _, _ in readers.values():
-        reader(pictures[:BATCH])
+        reader(pictures[:CHUNK])
     for start in range(0, len(rows), CHUNK):
         for name, (reader, n, _) in readers.items():
             chunk = pictures[start : min(start + CHUNK, n)]
             if chunk:
+                time.sleep(REST)
                 clock = time.perf_counter()
                 answers[name] += reader(chunk)
                 rates[name].append(len(chunk) / (time.perf_counter() - clock))
 
-    ranges = {"names": info.names, "low": info.low, "high": info.high, "integer": info.integer}
     mean = source.targets[split.train].mean(axis=0)
     results = []
     for name, (_, n, software) in readers.items():
         found = np.array([mean if answer is None else answer for answer in answers[name]])
-        scores = {}
-        for side, size in {"test": len(test), "all": len(source)}.items():
-            if size <= n:
-                score = evaluate(found[:size], source.targets[rows[:size]], **ranges)
-                scores[side] = {"n": size, "exact": score["exact"], "mse": score["mse"]}
+        scores = {
+            side: scored(found[:size], source.targets[rows[:size]], info)
+            for side, size in {"test": len(test), "all": len(source)}.items()
+            if size <= n
+        }
         rate = statistics.median(rates[name])
         results.append({"reader": name, "software": software, "scores": scores, "pictures_per_second": rate,
                         "slowest_and_fastest": [min(rates[name]), max(rates[name])]})  # fmt: skip
