@@ -146,7 +146,6 @@ class Stream(IterableDataset[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         worker = torch.utils.data.get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        cv2.setNumThreads(1)
         # Each epoch goes on elsewhere: torch draws a new base seed for its workers.
         rng = random.Random(f"{self.seed} {worker.seed if worker else 0}")
         source = equations(rng.randrange(2**62))
@@ -289,6 +288,7 @@ def main() -> None:
     parser.add_argument("--held-out", type=int, default=2000, help="pictures of val, and of test")
     parser.add_argument("--to", type=Path, default=Path("reader"))
     arguments = parser.parse_args()
+    cv2.setNumThreads(1)  # before the first use: its threads would not survive the fork to a worker
     warnings.filterwarnings("ignore", message=".*(does not have many workers|__len__).*")
     started = datetime.now(UTC)
     fonts = fonts_of(arguments.font)
