@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "conformance.py"
 
-
-def test_two_architectures(tmp_path: Path) -> None:
-    flags = ["--architectures", "lcnet_050,no_such_net", "--to", tmp_path]
-    subprocess.run([sys.executable, SCRIPT, *flags], check=True, capture_output=True)
+def test_two_architectures(script: Callable[..., None], tmp_path: Path) -> None:
+    script("conformance", "--architectures", "lcnet_050,no_such_net", "--to", tmp_path)
     verdicts = json.loads((tmp_path / "results" / "conformance.json").read_text())["verdicts"]
     assert set(verdicts["lcnet_050"].values()) == {""}
     assert len(verdicts["lcnet_050"]) == 8

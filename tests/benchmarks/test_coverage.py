@@ -1,18 +1,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
 
-
-def test_coverage_benchmark_runs_at_tiny_size(tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "coverage.py", "--repeats", "4", "--to", tmp_path],
-        check=True, capture_output=True,
-    )  # fmt: skip
+def test_coverage_benchmark_runs_at_tiny_size(script: Callable[..., None], tmp_path: Path) -> None:
+    script("coverage", "--repeats", "4", "--to", tmp_path)
     rows = json.loads((tmp_path / "results" / "coverage.json").read_text())
     assert len(rows) == 15
     assert all(0 <= row["covered by ours"] <= 1 for row in rows)

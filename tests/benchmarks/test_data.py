@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "data.py"
 
-
-def test_small(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, SCRIPT, "--n", "60", "--to", tmp_path], check=True)
+def test_small(script: Callable[..., None], tmp_path: Path) -> None:
+    script("data", "--n", "60", "--to", tmp_path)
     results = json.loads((tmp_path / "results" / "data.json").read_text())
     assert list(results["sizes"]) == ["60"]
     for steps in results["sizes"].values():

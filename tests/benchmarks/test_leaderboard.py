@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from quadzoo.report.verify import verify
@@ -11,13 +9,10 @@ ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "leaderboard"
 
 
-def test_published_pages_are_what_the_records_give(tmp_path: Path) -> None:
+def test_published_pages_are_what_the_records_give(script: Callable[..., None], tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "leaderboard").symlink_to(RECORDS)
-    subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "leaderboard.py", "--to", tmp_path],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    script("leaderboard", "--to", tmp_path)
     for name in ("LEADERBOARD.md", "leaderboard.html"):
         assert (tmp_path / name).read_text() == (ROOT / "benchmarks" / name).read_text(), (
             f"benchmarks/{name} is out of date: python benchmarks/leaderboard.py"
@@ -30,14 +25,11 @@ def test_published_records_are_true() -> None:
     assert verdict.ok == 54
 
 
-def test_leaderboard_benchmark_runs_at_tiny_size(equations: Path, tmp_path: Path) -> None:
-    subprocess.run(
-        [
-            sys.executable, ROOT / "benchmarks" / "leaderboard.py", "--data", equations, "--epochs", "1",
-            "--backbones", "tiny_cnn", "--heads", "mlp", "--out", tmp_path / "out", "--to", tmp_path,
-        ],
-        check=True, capture_output=True, env=os.environ,
-    )  # fmt: skip
+def test_leaderboard_benchmark_runs_at_tiny_size(
+    script: Callable[..., None], equations: Path, tmp_path: Path
+) -> None:
+    script("leaderboard", "--data", equations, "--epochs", "1", "--backbones", "tiny_cnn", "--heads", "mlp",
+           "--out", tmp_path / "out", "--to", tmp_path)  # fmt: skip
     kept = tmp_path / "results" / "leaderboard"
     assert sorted(path.name for path in next(kept.glob("runs/*")).iterdir()) == [
         "predictions.csv", "record.json", "worst.webp",

@@ -1,15 +1,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
 
 
 @pytest.mark.parametrize(
@@ -30,13 +25,10 @@ def test_a_kind_parser(text: str, answer: tuple[int, int, int] | None) -> None:
     assert parse(text) == answer
 
 
-def test_small(equations: Path, tmp_path: Path) -> None:
+def test_small(script: Callable[..., None], equations: Path, tmp_path: Path) -> None:
     pytest.importorskip("quadzoo_reader", reason="plugins/quadzoo-reader is not installed")
-    subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "ocr.py", "--data", equations, "--readers", "reader-equations",
-         "--limit", "20", "--to", tmp_path / "ocr.json"],
-        check=True, capture_output=True, env=os.environ,
-    )  # fmt: skip
+    script("ocr", "--data", equations, "--readers", "reader-equations", "--limit", "20",
+           "--to", tmp_path / "ocr.json")  # fmt: skip
     told = json.loads((tmp_path / "ocr.json").read_text())
     (result,) = told["results"]
     assert result["scores"]["test"]["n"] == 20

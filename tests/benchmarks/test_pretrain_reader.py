@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import subprocess
-import sys
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -13,8 +11,6 @@ import pytest
 
 from quadzoo.data.equations import HIGH, LOW, read
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
 pytest.importorskip("quadzoo_reader", reason="plugins/quadzoo-reader is not installed")
 
 
@@ -48,12 +44,10 @@ def test_pictures_show_the_whole_equation(published: Path) -> None:
     assert len({one.tobytes() for one in pictures}) > 190
 
 
-def test_small(published: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable, ROOT / "benchmarks" / "pretrain_reader.py", "--epochs", "1",
-        "--epoch-pictures", "256", "--held-out", "64", "--font", published.parent / "fonts", "--to", tmp_path,
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, env=os.environ)
+def test_small(script: Callable[..., None], published: Path, tmp_path: Path) -> None:
+    flags = ["--epochs", "1", "--epoch-pictures", "256", "--held-out", "64",
+             "--font", published.parent / "fonts", "--to", tmp_path]  # fmt: skip
+    script("pretrain_reader", *flags)
     (folder,) = (tmp_path / "runs").iterdir()
     record = json.loads((folder / "record.json").read_text())
     assert (record["backbone"], record["head"], record["status"]) == ("reader", "integer", "ok")
@@ -63,5 +57,5 @@ def test_small(published: Path, tmp_path: Path) -> None:
     assert [*record["history"][0]] == ["val_mse", "spelling_loss"]
     # A second call trains nothing anew.
     weights = (tmp_path / "model.safetensors").stat().st_mtime_ns
-    subprocess.run(command, check=True, capture_output=True, env=os.environ)
+    script("pretrain_reader", *flags)
     assert (tmp_path / "model.safetensors").stat().st_mtime_ns == weights

@@ -1,25 +1,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
 
-
-def test_small(equations: Path, tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "tutorial_loop.py", "--data", equations, "--epochs", "2",
-         "--limit", "32", "--to", tmp_path / "result.json"],
-        check=True, capture_output=True, env=os.environ,
-    )  # fmt: skip
+def test_small(script: Callable[..., None], equations: Path, tmp_path: Path) -> None:
+    script("tutorial_loop", "--data", equations, "--epochs", "2", "--limit", "32",
+           "--to", tmp_path / "result.json")  # fmt: skip
     told = json.loads((tmp_path / "result.json").read_text())
     assert told["epochs"] == len(told["val_history"]) == 2
     assert told["scores"]["val"]["mse"] == pytest.approx(min(told["val_history"]))
