@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from leaderboard import keep
 
 from quadzoo.bench.config import BenchConfig
 from quadzoo.bench.executor import Executor
 from quadzoo.bench.runner import bench
 from quadzoo.cli.display import Display
 from quadzoo.data.equations import write_folder
-from quadzoo.records import PREDICTIONS, RECORD, WORST, RunRecord, read_records, run_folder
+from quadzoo.records import RunRecord, read_records
+from quadzoo.report.leaderboard import leaderboards
+from quadzoo.report.results import read_runs
 
 HERE = Path(__file__).parent
 RECORDS = Path("results") / "exactness"
@@ -56,17 +58,6 @@ def run_all(data: Path, fonts: Sequence[Path], out: Path) -> None:
     for name, flags in configs.items():
         with Display() as display:
             bench(BenchConfig(**flags, out=out / name), Executor(), display)
-
-
-def keep(out: Path, to: Path) -> None:
-    """Copy records and predictions, not weights."""
-    for kind in sorted(path for path in out.iterdir() if (path / "runs").is_dir()):
-        for record in read_records(kind):
-            if record.status == "ok":
-                folder = run_folder(to / kind.name, record.key)
-                folder.mkdir(parents=True, exist_ok=True)
-                for name in (RECORD, PREDICTIONS, WORST):
-                    shutil.copyfile(run_folder(kind, record.key) / name, folder / name)
 
 
 def page(results: Path) -> str:
@@ -122,7 +113,7 @@ def page(results: Path) -> str:
         "",
         f"## By form, on the published pictures: {MODEL}, as it comes",
         "",
-        *_table(["form", "pictures", "exact"], _forms(results, published)),
+        *_table(["form", "pictures", "exact"], _forms(results / "exactness" / "published")),
         "",
     ])  # fmt: skip
 
@@ -178,22 +169,10 @@ def _tutorial(path: Path) -> list[list[str]]:
     ]  # fmt: skip
 
 
-def _forms(results: Path, records: Sequence[RunRecord]) -> list[list[str]]:
-    import pandas as pd
-
-    tables = [
-        pd.read_csv(run_folder(results / "exactness" / "published", record.key) / PREDICTIONS)
-        for record in records
-    ]
-    table = pd.concat([one[one["split"] == "test"] for one in tables])
-    names = records[0].targets
-    right = np.rint(table[[f"{name}_pred" for name in names]].to_numpy()) == table[names].to_numpy()
-    exact = right.all(axis=1)
-    return [
-        [f"`{form}`", f"{len(some):,}", f"{exact[some].mean():.2%} ({(~exact[some]).sum()} wrong)"]
-        for form in sorted(table["picture_kind"].unique())
-        for some in [np.flatnonzero(table["picture_kind"] == form)]
-    ]
+def _forms(folder: Path) -> list[list[str]]:
+    (board,) = leaderboards(read_runs([folder])[0])
+    kinds = board.rows[0].details.kinds
+    return [[f"`{one.kind}`", f"{one.n:,}", f"{one.test_exact:.2%}"] for one in kinds]
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> list[str]:
@@ -211,7 +190,8 @@ def main() -> None:
     if arguments.data:
         fonts = sorted(arguments.fonts.glob("*.[ot]tf")) if arguments.fonts else []
         run_all(arguments.data, fonts, arguments.out)
-        keep(arguments.out, HERE / RECORDS)
+        for kind in (path for path in arguments.out.iterdir() if (path / "runs").is_dir()):
+            keep(kind, HERE / RECORDS / kind.name)
     (HERE / "EXACTNESS.md").write_text(page(HERE / "results"), encoding="utf-8")
 
 

@@ -38,19 +38,18 @@ import cv2
 import numpy as np
 import torch
 
-from quadzoo import TargetInfo
 from quadzoo.bench.config import BenchConfig
 from quadzoo.bench.executor import Executor
 from quadzoo.bench.plan import RunPlan
 from quadzoo.bench.run import build_module
 from quadzoo.bench.runner import plan_bench
+from quadzoo.bench.scores import scores_of
 from quadzoo.cli.display import Display
 from quadzoo.data.decoding import decode
 from quadzoo.data.equations import read
 from quadzoo.data.geometry import fit
 from quadzoo.data.sources import open_source
 from quadzoo.data.targets import unscale
-from quadzoo.metrics import evaluate
 
 HERE = Path(__file__).parent
 THREADS = 2
@@ -136,12 +135,6 @@ def network(run: RunPlan) -> Reader:
     return answer
 
 
-def scored(found: np.ndarray, truth: np.ndarray, info: TargetInfo) -> dict[str, object]:
-    """Return the scores of answers (N, 3) by the truth (N, 3)."""
-    score = evaluate(found, truth, names=info.names, low=info.low, high=info.high, integer=info.integer)
-    return {"n": len(truth), "exact": score["exact"], "mse": score["mse"]}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -193,9 +186,10 @@ def main() -> None:
     for name, (_, n, software) in readers.items():
         found = np.array([mean if answer is None else answer for answer in answers[name]])
         scores = {
-            side: scored(found[:size], source.targets[rows[:size]], info)
+            side: {"n": size, "exact": score["exact"], "mse": score["mse"]}
             for side, size in {"test": len(test), "all": len(source)}.items()
             if size <= n
+            for score in [scores_of(found[:size], source.targets[rows[:size]], info)]
         }
         rate = statistics.median(rates[name])
         results.append({"reader": name, "software": software, "scores": scores, "pictures_per_second": rate,

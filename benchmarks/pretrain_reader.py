@@ -50,7 +50,7 @@ from quadzoo.bench.probe import find_device
 from quadzoo.bench.run import build_module, make_trainer, tested
 from quadzoo.data.cache import Pictures
 from quadzoo.data.datamodule import PictureDataModule
-from quadzoo.data.equations import HIGH, LOW, TARGETS, Equation, draw, form, generate, terms
+from quadzoo.data.equations import HIGH, LOW, SIGNS, TARGETS, Equation, draw, factored, form, generate, terms
 from quadzoo.data.geometry import Geometry
 from quadzoo.data.splits import Split
 from quadzoo.data.targets import scale
@@ -61,7 +61,6 @@ from quadzoo.records import WEIGHTS, Cost, run_folder, write_atomically, write_r
 from quadzoo.registry import catalogue
 
 HEIGHT, WIDTH = 32, 200
-SIGNS = "0123456789x²+-=()"
 LONGEST = 24  # signs
 INFO = TargetInfo(names=TARGETS, low=LOW, high=HIGH, integer=(True, True, True))
 CHUNK = 1000  # equations drawn from the published ranges at once
@@ -70,21 +69,20 @@ PROGRESS = "progress.json"
 
 def wide(rng: random.Random) -> Equation:
     """Return an equation with any labels in the published ranges."""
-    form = rng.randrange(4)
-    if form == 3:
+    kind = rng.randrange(4)
+    if kind == 3:
         while True:
             r, s = (rng.choice((-1, 1)) * rng.randint(1, 36) for _ in range(2))
             if LOW[1] <= r + s <= HIGH[1] and LOW[2] <= r * s <= HIGH[2]:
                 break
-        factors = "".join(f"(x {'-' if root > 0 else '+'} {abs(root)})" for root in (r, s))
-        return Equation(1, -(r + s), r * s, (r, s), f"{factors} = 0")
+        return factored(r, s)
     a, b = rng.randint(1, 20), rng.randint(-48, 96)
     c = rng.randint(-100, 100) if rng.random() < 0.5 else rng.randint(-792, 600)
     text = (
         f"{terms([(a, 'x²'), (b, 'x'), (c, '')])} = 0",
         f"{terms([(a, 'x²'), (b, 'x')])} = {-c}",
         f"{terms([(b, 'x'), (c, '')]) or '0'} = -{a if a > 1 else ''}x²",
-    )[form]
+    )[kind]
     return Equation(a, b, c, (0.0, 0.0), text)
 
 
@@ -155,7 +153,7 @@ class Stream(IterableDataset[Batch]):
     def batch(self, chosen: list[Equation], rng: random.Random) -> Batch:
         """Draw equations."""
         pictures = np.stack([picture(one.text, self.fonts, rng) for one in chosen])
-        targets = (np.array([one.labels("published") for one in chosen]) - LOW) / (np.array(HIGH) - LOW)
+        targets = scale(np.array([one.labels("published") for one in chosen]), INFO)
         spelling = np.zeros((len(chosen), LONGEST), np.int64)
         lengths = []
         for row, one in zip(spelling, chosen, strict=True):

@@ -30,11 +30,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from quadzoo.bench.executor import Executor
 from quadzoo.bench.probe import find_device
+from quadzoo.bench.scores import scores_of
 from quadzoo.data.cache import prepare
 from quadzoo.data.sources import DataRequest, Source, open_source
 from quadzoo.data.splits import make_splits
 from quadzoo.data.targets import scale, target_info, unscale
-from quadzoo.metrics import evaluate
 
 HERE = Path(__file__).parent
 SIDE = 100
@@ -116,12 +116,9 @@ def main() -> None:
     seconds = time.perf_counter() - clock
     net.load_state_dict(weights)
     scores = {
-        side: evaluate(
-            unscale(predict(net, rows), info), source.targets[positions],
-            names=info.names, low=info.low, high=info.high, integer=info.integer,
-        )
+        side: scores_of(unscale(predict(net, rows), info), source.targets[positions], info)
         for side, rows, positions in (("val", val, split.val), ("test", test, split.test))
-    }  # fmt: skip
+    }
     told = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": find_device(Executor(), "cpu").name,

@@ -129,10 +129,10 @@ class RunRecord(_Part):
     """One run: a combination of backbone and head, a seed, a data set, a split and a fold.
 
     ``weights`` names what training started from: pretrained, none, or a trained model, of which ``initial``
-    says more; ``unit`` is the network's scaled unit where that model brought its own, else it is that of the
-    ``target_`` fields, which scores are told in. ``decoding`` is how the head predicts, where it has several
-    ways. ``worst`` are the ids of the pictures in worst.webp, from top to bottom, worst first; ``flags`` are
-    those of ``quadzoo bench`` that repeat the run, paths by their last part.
+    says more; ``unit`` is the network's scaled unit where that model, or the recipe, has another than that of
+    the ``target_`` fields, which scores are told in. ``decoding`` is how the head predicts, where it has
+    several ways. ``worst`` are the ids of the pictures in worst.webp, from top to bottom, worst first;
+    ``flags`` are those of ``quadzoo bench`` that repeat the run, paths by their last part.
     """
 
     record_schema: int = Field(default=SCHEMA, alias="schema")
@@ -199,7 +199,12 @@ def keys_of(
     seed: int,
     fold: int,
 ) -> Keys:
-    """Return the keys of a run: hashes of all that can change a score; ``data`` and ``split`` are hashes."""
+    """Return the keys of a run: hashes of all that can change a score; ``data`` and ``split`` are hashes.
+
+    Where nothing is trained, neither seed nor recipe can.
+    """
+    if recipe.get("epochs") == 0:
+        recipe, seed = {"epochs": 0}, 0
     ingredients = {
         "data": data,
         "image": image,

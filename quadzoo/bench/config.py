@@ -60,7 +60,7 @@ class BenchConfig(BaseModel):
         for name in ("epochs", "batch_size", "lr", "augment"):
             if getattr(self.recipe, name) != getattr(defaults, name):
                 chosen[name] = getattr(self.recipe, name)
-        return {f"--{name.replace('_', '-')}": _written(name, value) for name, value in chosen.items()}
+        return {flag_of(name): written(name, value) for name, value in chosen.items()}
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -80,7 +80,13 @@ class BenchConfig(BaseModel):
         return self
 
 
-def _written(name: str, value: object) -> str:
+def flag_of(field: str) -> str:
+    """Return the flag of a field."""
+    return f"--{field.replace('_', '-')}"
+
+
+def written(name: str, value: object) -> str:
+    """Return a field's value as its flag takes it; of a path the last part."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     is_path = name in ("data", "images") or (name == "split" and value != "article")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from quadzoo.bench.config import BenchConfig
+from quadzoo.bench.config import BenchConfig, flag_of, written
 from quadzoo.bench.plan import FoldData, Model
 from quadzoo.errors import ConfigError, NameNotFound
 from quadzoo.records import RECORD, WEIGHTS, Initial, read_record_file, sha256_of
@@ -17,13 +17,13 @@ def find_model(name: str, names: Catalogue) -> Model:
 
     Raises NameNotFound where there is neither, DataError or ConfigError for one that cannot be used.
     """
+    folder, registered = Path(name), True
     try:
-        folder, shown = names.models[name].spec.folder, name
+        folder = names.models[name].spec.folder
     except NameNotFound as error:
-        folder = Path(name)
+        registered = False
         if not (folder / RECORD).exists():
             raise NameNotFound(f"--init {name}: {error}; nor is it the folder of a run") from None
-        shown = ""
     record = read_record_file(folder / RECORD)
     if record.status != "ok":
         raise ConfigError(f"--init {name}: that run has status {record.status}; start from one that is ok")
@@ -36,7 +36,10 @@ def find_model(name: str, names: Catalogue) -> Model:
             f"--init {name}: {WEIGHTS} has SHA-256 {sha256}, its record says {record.files.get(WEIGHTS)}; "
             "the file was changed or cut off"
         )
-    return Model(shown or f"run {record.key}", folder, record, Initial(key=record.key, sha256=sha256))
+    initial = Initial(key=record.key, sha256=sha256)
+    if registered:
+        return Model(name, name, folder, record, initial)
+    return Model(f"run {record.key}", f"./{folder.name}", folder, record, initial)
 
 
 def fixed_by(model: Model, config: BenchConfig) -> BenchConfig:
@@ -47,16 +50,15 @@ def fixed_by(model: Model, config: BenchConfig) -> BenchConfig:
         "backbones": (record.backbone,),
         "heads": (record.head,),
         "image_size": f"{height}x{width}",
-        "resize": record.image.get("resize", "letterbox"),
+        "resize": record.image["resize"],
     }
     for field, value in fixed.items():
         asked = getattr(config, field)
         if field in config.model_fields_set and asked != value:
-            flag, wanted, has = (
-                "--" + field.replace("_", "-"),
-                *(",".join(one) if isinstance(one, tuple) else one for one in (asked, value)),
+            flag, has = flag_of(field), written(field, value)
+            raise ConfigError(
+                f"{flag} {written(field, asked)}: --init {config.init} fixes it to {has}; leave {flag} out"
             )
-            raise ConfigError(f"{flag} {wanted}: --init {config.init} fixes it to {has}; leave {flag} out")
     return config.model_copy(update=fixed)
 
 

@@ -63,9 +63,10 @@ class Weights:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model: the record and the weights that a run left in ``folder``."""
+    """A trained model: the record and the weights that a run left in ``folder``; ``flag`` asks for it."""
 
     name: str
+    flag: str
     folder: Path
     record: RunRecord = field(repr=False)
     initial: Initial
@@ -207,7 +208,7 @@ def make_plan(
             recipe=config.recipe,
             flags={
                 **config.flags,
-                "--init" if model else "--weights": parts.weights.kind,
+                **({"--init": model.flag} if model else {"--weights": parts.weights.kind}),
                 "--precision": precision,
             },
             data=data,

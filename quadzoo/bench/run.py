@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from quadzoo.bench.energy import EnergyMeter
 from quadzoo.bench.executor import Tell
 from quadzoo.bench.plan import FoldData, RunPlan, record_of
-from quadzoo.bench.scores import score
+from quadzoo.bench.scores import score, scores_of
 from quadzoo.data.datamodule import PictureDataModule
 from quadzoo.data.targets import scale, unscale
 from quadzoo.errors import BadModule
@@ -152,8 +152,7 @@ def _validated(
             module.head.decode_by(name)
         trainer.validate(module, datamodule=datamodule, verbose=False)
         prediction = unscale(predictions.take(), plan.info)
-        error = scale(prediction, data.info) - scale(data.targets[data.split.val], data.info)
-        found[name] = float(np.mean(error**2)), prediction
+        found[name] = scores_of(prediction, data.targets[data.split.val], data.info)["mse"], prediction
     best = min(found, key=lambda name: found[name][0])
     if best is not None:
         module.head.decode_by(best)

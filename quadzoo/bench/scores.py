@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from quadzoo.data.splits import Split
-from quadzoo.metrics import evaluate
+from quadzoo.metrics import Scores, evaluate
 from quadzoo.records import Metrics
 from quadzoo.registry.specs import TargetInfo
 
 
 def score(val: np.ndarray, test: np.ndarray, targets: np.ndarray, split: Split, info: TargetInfo) -> Metrics:
     """Score predictions (n_val, T) and (n_test, T) against ``targets`` (N, T), all in original units."""
-    val_scores, test_scores = (
-        evaluate(
-            prediction, targets[side], names=info.names, low=info.low, high=info.high, integer=info.integer
-        )
-        for prediction, side in ((val, split.val), (test, split.test))
-    )
-    return Metrics.of(val_scores, test_scores)
+    return Metrics.of(scores_of(val, targets[split.val], info), scores_of(test, targets[split.test], info))
+
+
+def scores_of(prediction: np.ndarray, truth: np.ndarray, info: TargetInfo) -> Scores:
+    """Score predictions against the truth, both (N, T) in original units."""
+    return evaluate(prediction, truth, names=info.names, low=info.low, high=info.high, integer=info.integer)
 
 
 def baselines(targets: np.ndarray, pixels: np.ndarray, split: Split, info: TargetInfo) -> dict[str, Metrics]:

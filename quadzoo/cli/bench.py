@@ -166,7 +166,7 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
 def _config(flags: dict[str, Any]) -> BenchConfig:
     from pydantic import ValidationError
 
-    from quadzoo.bench.config import BenchConfig
+    from quadzoo.bench.config import BenchConfig, flag_of
     from quadzoo.errors import ConfigError
 
     recipe = {name: flags.pop(name) for name in ("epochs", "batch_size", "lr", "augment")}
@@ -181,11 +181,7 @@ def _config(flags: dict[str, Any]) -> BenchConfig:
     except ValidationError as error:
         faults = []
         for fault in error.errors():
-            flags_at_fault = [_flag(part) for part in fault["loc"] if part != "recipe"]
+            flags_at_fault = [flag_of(str(part)) for part in fault["loc"] if part != "recipe"]
             where = f"{flags_at_fault[0]} {fault['input']}: " if flags_at_fault else ""
             faults.append(where + fault["msg"].removeprefix("Value error, "))
         raise ConfigError("; ".join(faults)) from error
-
-
-def _flag(part: int | str) -> str:
-    return f"--{str(part).replace('_', '-')}"

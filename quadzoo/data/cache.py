@@ -76,9 +76,8 @@ def prepare(
     """Return the source's pictures at one size, from the cache where their bytes are known.
 
     ``image_size`` is ``auto``, ``HxW`` or ``N``; ``channels`` 1, 3, or None for what the pictures have.
-    ``advance`` is told the number of pictures as they are
-    decoded, each twice: to find the size, and to fit it. Raises DataError, naming table and row, for a
-    picture that cannot be read.
+    ``advance`` is told the number of pictures as they are decoded, each twice: to find the size, and to fit
+    it. Raises DataError, naming table and row, for a picture that cannot be read.
     """
     wanted = parse_image_size(image_size)
     choose = partial(choose_geometry, wanted=wanted, resize=resize, channels=channels)

@@ -33,10 +33,11 @@ TARGETS = ("a", "b", "c")
 LOW = (1.0, -48.0, -792.0)
 HIGH = (20.0, 96.0, 600.0)
 
+SIGNS = "0123456789x²+-=()"
+
 _SIZE = (300, 100)
 _FONT_SIZE = 25
 _EDGE = 5
-_SIGNS = "0123456789x²+-=()"
 
 
 Labels = Literal["published", "true"]
@@ -122,7 +123,7 @@ def write_folder(
     The folder appears whole or not at all. ``advance`` is told the number of pictures as they are done.
     Raises ConfigError for a font that cannot be used.
     """
-    draw(_SIGNS, font)  # complain before a folder is there
+    draw(SIGNS, font)  # complain before a folder is there
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -176,7 +177,7 @@ def _font_file(path: Path, size: int) -> ImageFont.FreeTypeFont:
     except OSError as error:
         raise ConfigError(f"--font {path}: not a font that can be read ({error})") from error
     missing = np.asarray(font.getmask("\uffff"))
-    lacking = [sign for sign in _SIGNS if np.array_equal(np.asarray(font.getmask(sign)), missing)]
+    lacking = [sign for sign in SIGNS if np.array_equal(np.asarray(font.getmask(sign)), missing)]
     if lacking:
         raise ConfigError(f"--font {path}: has no {' '.join(lacking)}; choose another font")
     return font
@@ -227,8 +228,11 @@ def _square_moved(rng: random.Random) -> Equation | None:
 
 def _factored(rng: random.Random) -> Equation | None:
     r, s = rng.randint(-16, 25), rng.randint(-36, 25)
-    if r == 0 or s == 0:
-        return None
+    return factored(r, s) if r and s else None
+
+
+def factored(r: int, s: int) -> Equation:
+    """Return the equation with the roots r and s, neither of them 0, written as ``(x - r)(x - s) = 0``."""
     factors = "".join(f"(x {'-' if root > 0 else '+'} {abs(root)})" for root in (r, s))
     return Equation(1, -(r + s), r * s, (float(r), float(s)), f"{factors} = 0")
 
