@@ -45,7 +45,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from quadzoo import TargetInfo
 from quadzoo.bench.config import BenchConfig
 from quadzoo.bench.executor import Executor
-from quadzoo.bench.plan import FoldData, RunPlan, Weights, make_plan
+from quadzoo.bench.plan import Arithmetic, FoldData, RunPlan, Weights, make_plan
 from quadzoo.bench.probe import find_device
 from quadzoo.bench.run import build_module, make_trainer, tested
 from quadzoo.data.cache import Pictures
@@ -296,8 +296,9 @@ def main() -> None:
     arguments.to.mkdir(parents=True, exist_ok=True)
     data = held_out(fonts, arguments.held_out, 1, arguments.to / "held-out.npy")
     device = find_device(Executor(), "cpu")
-    none = Weights("none", "from scratch, on generated equations")
-    plan = make_plan(config, catalogue.load(), [data], device, {"reader": none}).runs[0]
+    weights = {"reader": Weights("none", "from scratch, on generated equations")}
+    precisions = {"reader": Arithmetic("bf16" if device.bf16 else "32", "bf16 where it is native")}
+    plan = make_plan(config, catalogue.load(), [data], device, weights=weights, precisions=precisions).runs[0]
     torch.set_num_threads(plan.threads)
 
     progress = arguments.to / PROGRESS

@@ -53,6 +53,7 @@ def main() -> None:
         "--recipes", default=",".join(map(str, range(len(RECIPES)))), help="which, by position"
     )
     parser.add_argument("--data", default="quadratic")
+    parser.add_argument("--precision", choices=["auto", "32", "bf16"], default="auto")
     parser.add_argument("--epochs", type=int, default=DEFAULT.epochs)
     parser.add_argument(
         "--out", type=Path, default=Path("results-recipe"), help="results folder, may be resumed"
@@ -67,6 +68,7 @@ def main() -> None:
             seeds=tuple(map(int, arguments.seeds.split(","))),
             data=arguments.data,
             weights="none",
+            precision=arguments.precision,
             recipe=RECIPES[name].model_copy(
                 update={"epochs": RECIPES[name].epochs * arguments.epochs // DEFAULT.epochs}
             ),

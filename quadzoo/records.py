@@ -159,6 +159,7 @@ class RunRecord(_Part):
     cost: Cost
     recipe: dict[str, Any]
     precision: Literal["32", "bf16"]
+    precision_note: str = ""
     best_epoch: int | None
     decoding: str | None = None
     history: list[dict[str, float]]

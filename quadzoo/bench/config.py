@@ -57,7 +57,8 @@ class BenchConfig(BaseModel):
             if getattr(self, name) != type(self).model_fields[name].default
         }  # fmt: skip
         defaults = Recipe()
-        for name in ("epochs", "batch_size", "lr", "augment"):
+        # With --freeze nothing can be augmented, and need not be told.
+        for name in ("epochs", "batch_size", "lr", "freeze" if self.recipe.freeze else "augment"):
             if getattr(self.recipe, name) != getattr(defaults, name):
                 chosen[name] = getattr(self.recipe, name)
         return {flag_of(name): written(name, value) for name, value in chosen.items()}
@@ -73,6 +74,8 @@ class BenchConfig(BaseModel):
             raise ValueError(f"--weights {self.weights}: --init brings the weights; leave --weights out")
         if self.recipe.epochs == 0 and not self.init:
             raise ValueError("--epochs 0 tests what --init loads; say which model, or train for an epoch")
+        if self.recipe.epochs == 0 and self.recipe.freeze:
+            raise ValueError("--freeze: --epochs 0 trains nothing anyway; leave one of the two out")
         if self.recipe.epochs == 0 and len(self.seeds) > 1:
             raise ValueError("--epochs 0 draws nothing at random, so one of --seeds says all")
         if any(not 0 <= seed < 2**32 for seed in self.seeds):
@@ -86,7 +89,9 @@ def flag_of(field: str) -> str:
 
 
 def written(name: str, value: object) -> str:
-    """Return a field's value as its flag takes it; of a path the last part."""
+    """Return a field's value as its flag takes it, nothing for a switch; of a path the last part."""
+    if value is True:
+        return ""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     is_path = name in ("data", "images") or (name == "split" and value != "article")

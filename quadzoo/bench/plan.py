@@ -62,6 +62,14 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Arithmetic:
+    """In which precision a backbone runs, and why."""
+
+    kind: Precision
+    note: str
+
+
+@dataclass(frozen=True)
 class Model:
     """A trained model: the record and the weights that a run left in ``folder``; ``flag`` asks for it."""
 
@@ -123,6 +131,7 @@ class RunPlan:
     weights: Weights
     info: TargetInfo
     precision: Precision
+    precision_note: str
     device: Device
     threads: int
     recipe: Recipe
@@ -170,17 +179,15 @@ def make_plan(
     catalogue: Catalogue,
     folds: list[FoldData],
     device: Device,
+    *,
     weights: Mapping[str, Weights],
+    precisions: Mapping[str, Arithmetic],
 ) -> Plan:
-    """List every backbone × head × seed × fold with its key; ``weights`` are those of each backbone."""
-    threads = max(1, (os.cpu_count() or 1) // config.jobs)
-    precision: Precision = (
-        ("bf16" if device.bf16 else "32") if config.precision == "auto" else config.precision
-    )
+    """List every backbone × head × seed × fold with its key; of each backbone weights and precision."""
     runs: dict[str, RunPlan] = {}  # one backbone may be named in two ways
     for backbone, head, seed, data in itertools.product(config.backbones, config.heads, config.seeds, folds):
         parts = _Parts(catalogue.backbones[backbone], catalogue.heads[head], weights[backbone])
-        model = parts.weights.model
+        model, precision = parts.weights.model, precisions[backbone].kind
         combination, key = keys_of(
             data=data.pictures.hash,
             image=asdict(data.pictures.geometry),
@@ -203,8 +210,9 @@ def make_plan(
             weights=parts.weights,
             info=model.info if model else _unit(data, config.recipe),
             precision=precision,
+            precision_note=precisions[backbone].note,
             device=device,
-            threads=threads,
+            threads=threads_of(config.jobs),
             recipe=config.recipe,
             flags={
                 **config.flags,
@@ -216,6 +224,11 @@ def make_plan(
         )
     done = () if config.force else (key for key in runs if is_done(config.out, key))
     return Plan(list(runs.values()), frozenset(done))
+
+
+def threads_of(jobs: int) -> int:
+    """Return how many threads each of so many runs has."""
+    return max(1, (os.cpu_count() or 1) // jobs)
 
 
 def _unit(data: FoldData, recipe: Recipe) -> TargetInfo:
@@ -289,6 +302,7 @@ def record_of(
         cost=cost or Cost(),
         recipe=run.recipe.model_dump(),
         precision=run.precision,
+        precision_note=run.precision_note,
         best_epoch=best_epoch,
         decoding=decoding,
         history=history or [],

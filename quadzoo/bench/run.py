@@ -21,17 +21,20 @@ import safetensors
 import safetensors.torch
 import torch
 from PIL import Image
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from quadzoo.bench.energy import EnergyMeter
 from quadzoo.bench.executor import Tell
+from quadzoo.bench.features import frozen_features
 from quadzoo.bench.plan import FoldData, RunPlan, record_of
 from quadzoo.bench.scores import score, scores_of
-from quadzoo.data.datamodule import PictureDataModule
+from quadzoo.data.datamodule import ArrayFile, PictureDataModule
 from quadzoo.data.targets import scale, unscale
 from quadzoo.errors import BadModule
 from quadzoo.model.callbacks import AveragedWeights, BestWeights, Predictions, Progress, Throughput
+from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule, keep_depthwise_in_float32
 from quadzoo.records import (
     N_WORST,
@@ -47,9 +50,11 @@ from quadzoo.records import (
     write_record,
 )
 from quadzoo.registry import catalogue
+from quadzoo.registry.specs import BackboneSpec
 
 _LATENCY_REPEATS = 50
 _BATCH_REPEATS = 5
+_FROZEN_SEED = 0
 _INFERENCE_BATCH = 32
 _THUMBNAIL = 224  # pixels of the longer side: what --image-size auto makes at most
 
@@ -72,9 +77,11 @@ def _run(plan: RunPlan, tell: Tell, started: datetime) -> RunRecord:
     torch.set_num_threads(plan.threads)
     pl.seed_everything(plan.seed, workers=True, verbose=False)
     module = build_module(plan)
-    data = plan.data
+    data, inputs = plan.data, plan.data.pictures.file
+    if plan.recipe.freeze:
+        inputs = frozen_features(plan, module, make_trainer(plan, []))
     datamodule = PictureDataModule(
-        data.pictures.file, scale(data.targets, plan.info), data.split, plan.recipe.batch_size, plan.seed
+        inputs, scale(data.targets, plan.info), data.split, plan.recipe.batch_size, plan.seed
     )
     best, speed = BestWeights(), Throughput()
     progress = Progress(lambda share, val_mse: tell((share, val_mse)))
@@ -108,7 +115,7 @@ def tested(
     ``fitted`` holds what training cost, ``best_epoch`` is that of the module's weights, 0 where none was
     trained.
     """
-    data, predictions = plan.data, Predictions()
+    data, predictions, pictures = plan.data, Predictions(), ArrayFile(plan.data.pictures.file)
     trainer = make_trainer(plan, [predictions])
     val, decoding = _validated(plan, module, trainer, datamodule, predictions)
     trainer.test(module, datamodule=datamodule, verbose=False)
@@ -118,7 +125,7 @@ def tested(
         plan,
         started,
         metrics=score(val, test, data.targets, data.split, data.info),
-        cost=_cost(module, trainer, datamodule).model_copy(update=fitted.model_dump(exclude_unset=True)),
+        cost=_cost(module, trainer, pictures).model_copy(update=fitted.model_dump(exclude_unset=True)),
         best_epoch=best_epoch or None,
         decoding=decoding,
         history=module.history,
@@ -128,7 +135,7 @@ def tested(
             {
                 WEIGHTS: _weights(module),
                 PREDICTIONS: _predictions(data, val, test),
-                WORST: _thumbnails(datamodule.pictures[torch.from_numpy(worst)].cpu().numpy()),
+                WORST: _thumbnails(pictures[torch.from_numpy(worst)].numpy()),
             },
         ),
     )
@@ -162,22 +169,24 @@ def _validated(
 def build_module(plan: RunPlan) -> RegressionModule:
     """Build the run's backbone and head and join them; load the weights of the model it starts from.
 
+    A frozen backbone without pretrained weights is the same for all seeds, that its features can be shared.
     Raises BadModule for a backbone without a width, and for weights that are not those of the two.
     """
     names = catalogue.load()
     backbone, head = names.backbones[plan.backbone].spec, names.heads[plan.head].spec
     geometry = plan.data.pictures.geometry
+    if plan.recipe.freeze:
+        torch.manual_seed(_FROZEN_SEED)
     features = backbone.build(
         pretrained=plan.weights.kind == "pretrained", in_channels=geometry.channels, image_size=geometry.size
     )
     width = getattr(features, "num_features", None)
     if not isinstance(width, int):
         raise BadModule(f"backbone {plan.backbone!r} must have an int attribute num_features, has {width!r}")
+    if plan.recipe.freeze:
+        torch.manual_seed(plan.seed)
     answers = head.build(num_features=width, targets=plan.info)
-    keep_depthwise_in_float32(features)
-    grey = geometry.channels == 1
-    mean, std = ([statistics.fmean(c)] if grey else list(c) for c in (backbone.mean, backbone.std))
-    module = RegressionModule(features, answers, plan.recipe, mean, std)
+    module = joined(backbone, features, answers, plan.recipe, geometry.channels)
     if model := plan.weights.model:
         try:
             module.load_state_dict(safetensors.torch.load_file(model.folder / WEIGHTS))
@@ -187,6 +196,15 @@ def build_module(plan: RunPlan) -> RegressionModule:
                 f"the weights of {model.name} do not fit {plan.backbone} + {plan.head}: {told}"
             ) from error
     return module
+
+
+def joined(
+    spec: BackboneSpec, backbone: nn.Module, head: nn.Module, recipe: Recipe, channels: int
+) -> RegressionModule:
+    """Join a backbone, as built from its spec for pictures with so many channels, and a head."""
+    keep_depthwise_in_float32(backbone)
+    mean, std = ([statistics.fmean(c)] if channels == 1 else list(c) for c in (spec.mean, spec.std))
+    return RegressionModule(backbone, head, recipe, mean, std)
 
 
 def make_trainer(plan: RunPlan, callbacks: list[pl.Callback]) -> pl.Trainer:
@@ -214,19 +232,19 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
-def _cost(module: RegressionModule, trainer: pl.Trainer, datamodule: PictureDataModule) -> Cost:
+def _cost(module: RegressionModule, trainer: pl.Trainer, pictures: ArrayFile) -> Cost:
     """Measure what the trained module needs, on the trainer's device and in its precision."""
     device = trainer.strategy.root_device
     on_gpu = device.type == "cuda"
     module.to(device).eval()
-    rows = torch.arange(_INFERENCE_BATCH) % len(datamodule.targets)
-    batch = datamodule.pictures[rows].permute(0, 3, 1, 2).to(device)
+    rows = torch.arange(_INFERENCE_BATCH) % pictures.shape[0]
+    batch = pictures[rows].permute(0, 3, 1, 2).to(device)
 
-    def seconds(pictures: torch.Tensor, repeats: int) -> list[float]:
+    def seconds(some: torch.Tensor, repeats: int) -> list[float]:
         taken = []
         for _ in range(repeats):
             clock = time.perf_counter()
-            module.predict(pictures).cpu()  # the copy waits for the GPU
+            module.predict(some).cpu()  # the copy waits for the GPU
             taken.append(time.perf_counter() - clock)
         return taken
 

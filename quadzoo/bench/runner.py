@@ -19,9 +19,10 @@ from filelock import FileLock, Timeout
 from quadzoo.bench.config import BenchConfig
 from quadzoo.bench.executor import Child, Executor, wait_for_any
 from quadzoo.bench.init import check_fit, find_model, fixed_by
-from quadzoo.bench.plan import Plan, RunPlan, fold_data, make_plan, record_of
+from quadzoo.bench.plan import Plan, RunPlan, Weights, fold_data, make_plan, record_of, threads_of
+from quadzoo.bench.precision import find_precisions
 from quadzoo.bench.probe import find_device, find_weights
-from quadzoo.data.cache import in_use, prepare
+from quadzoo.data.cache import Pictures, in_use, prepare
 from quadzoo.data.sources import N_DRAWN, open_source
 from quadzoo.data.splits import make_splits
 from quadzoo.errors import ConfigError
@@ -96,12 +97,36 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
     device = find_device(executor, config.device)
     if model:
         check_fit(model, folds)
-        return make_plan(config, names, folds, device, {model.record.backbone: model.weights})
+        weights = {model.record.backbone: model.weights}
+    else:
+        weights = _weights(config, executor, observer, pictures)
+    precisions = find_precisions(
+        executor,
+        config.backbones,
+        config.precision,
+        names,
+        pictures,
+        batch_size=config.recipe.batch_size,
+        device=device,
+        threads=threads_of(config.jobs),
+        timeout=config.timeout,
+        advance=observer.counting("trying precisions", len(config.backbones)),
+    )
+    return make_plan(config, names, folds, device, weights=weights, precisions=precisions)
+
+
+def _weights(
+    config: BenchConfig, executor: Executor, observer: Observer, pictures: Pictures
+) -> dict[str, Weights]:
     asked = observer.counting("looking for pretrained weights", len(config.backbones))
     weights = find_weights(
         executor, config.backbones, config.weights, pictures.geometry, timeout=config.timeout, advance=asked
     )
-    return make_plan(config, names, folds, device, weights)
+    if config.recipe.freeze:
+        for backbone, start in weights.items():
+            if start.kind == "none":
+                observer.note(f"warning: --freeze: {backbone} has learnt nothing yet (weights: {start.note})")
+    return weights
 
 
 def _check_out(out: Path) -> None:

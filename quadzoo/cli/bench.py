@@ -95,6 +95,12 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 @click.option("--batch-size", type=click.IntRange(1), help="[default: 32]")
 @click.option("--lr", type=float, help="The highest learning rate of the cycle.  [default: 0.002]")
 @click.option(
+    "--freeze",
+    is_flag=True,
+    default=None,
+    help="Train heads alone, on features that each backbone computes once; nothing is augmented.",
+)
+@click.option(
     "--weights",
     type=click.Choice(["auto", "pretrained", "none"]),
     default="auto",
@@ -169,7 +175,7 @@ def _config(flags: dict[str, Any]) -> BenchConfig:
     from quadzoo.bench.config import BenchConfig, flag_of
     from quadzoo.errors import ConfigError
 
-    recipe = {name: flags.pop(name) for name in ("epochs", "batch_size", "lr", "augment")}
+    recipe = {name: flags.pop(name) for name in ("epochs", "batch_size", "lr", "augment", "freeze")}
     given = {name: value for name, value in recipe.items() if value is not None}
     context = click.get_current_context()
     for name in ("backbones", "heads", "image_size", "resize", "weights"):

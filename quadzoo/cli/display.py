@@ -83,14 +83,17 @@ class Display:
         first = plan.runs[0]
         done = f", {len(plan.done)} done already" if plan.done else ""
         self.note(
-            f"{len(plan.runs)} run{'s' * (len(plan.runs) > 1)}{done}; {first.device.name} "
-            f"({first.device.kind}, precision {first.precision})"
+            f"{len(plan.runs)} run{'s' * (len(plan.runs) > 1)}{done}; "
+            f"{first.device.name} ({first.device.kind})"
         )
         for run in {run.backbone: run for run in plan.runs}.values():
             start = {"pretrained": "pretrained", "none": "from scratch"}.get(
                 run.weights.kind, f"from {run.weights.kind}"
             )
-            self.note(f"{run.backbone} starts {start}: {run.weights.note}")
+            self.note(
+                f"{run.backbone} starts {start}: {run.weights.note}; precision {run.precision}: "
+                f"{run.precision_note}"
+            )
         if first.data.split.leaky:
             split = first.data.split
             self.note(
@@ -155,14 +158,18 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         }
         for run in plan.runs
     ]
-    notes = {run.backbone: run.weights for run in plan.runs}
+    firsts = {run.backbone: run for run in plan.runs}
     if as_json:
-        weights = {backbone: one.note for backbone, one in notes.items()}
-        click.echo(json.dumps({"runs": rows, "weights": weights}, indent=2, ensure_ascii=False))
+        notes = {
+            "weights": {backbone: run.weights.note for backbone, run in firsts.items()},
+            "precision": {backbone: run.precision_note for backbone, run in firsts.items()},
+        }
+        click.echo(json.dumps({"runs": rows, **notes}, indent=2, ensure_ascii=False))
         return
     print_table(text_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows]))
-    for backbone, one in notes.items():
-        click.echo(f"weights of {backbone}: {one.kind} ({one.note})")
+    for backbone, run in firsts.items():
+        click.echo(f"weights of {backbone}: {run.weights.kind} ({run.weights.note})")
+        click.echo(f"precision of {backbone}: {run.precision} ({run.precision_note})")
 
 
 def print_leaderboards(boards: Sequence[Leaderboard]) -> None:

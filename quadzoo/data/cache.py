@@ -7,12 +7,13 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -30,7 +31,7 @@ from quadzoo.data.geometry import (
     parse_image_size,
 )
 from quadzoo.data.parallel import parallel
-from quadzoo.data.sources import Source, cache_folder, drawn_folder
+from quadzoo.data.sources import Source, cache_folder, drawn_folder, precision_folder
 from quadzoo.errors import DataError
 
 _VERSION = 2  # of what is made of a picture; a change makes every cached file anew
@@ -131,23 +132,53 @@ def _make(source: Source, choose: Callable[[Survey], Geometry], array_file: Path
     def fitted(index: int) -> bytes:
         return fit(_decode(source, index).pixels, geometry).tobytes()
 
-    partial_file = array_file.with_suffix(f".{os.getpid()}.partial")
+    # Written, not mapped: the pages of a map count as this process's memory.
+    with _whole(array_file) as file:
+        shape = (len(source), *geometry.size, geometry.channels)
+        npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for content in parallel(fitted, range(len(source))):
+            file.write(content)
+            advance(1)
+    facts = _Facts(name=source.name, geometry=geometry, digests=survey.digests.hex())
+    with _whole(_facts_file(array_file)) as file:
+        file.write(facts.model_dump_json().encode())
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that is there whole or not at all. Raises DataError where it cannot be written."""
+    partial_file = path.with_suffix(f".{os.getpid()}.partial")
     try:
-        # Written, not mapped: the pages of a map count as this process's memory.
         with partial_file.open("wb") as file:
-            shape = (len(source), *geometry.size, geometry.channels)
-            npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-            for content in parallel(fitted, range(len(source))):
-                file.write(content)
-                advance(1)
-        os.replace(partial_file, array_file)
-        facts = _Facts(name=source.name, geometry=geometry, digests=survey.digests.hex())
-        partial_file.write_text(facts.model_dump_json())
-        os.replace(partial_file, _facts_file(array_file))
+            yield file
+        os.replace(partial_file, path)
     except OSError as error:
-        raise DataError(f"cache folder {array_file.parent}: {error}; QUADZOO_CACHE_DIR moves it") from error
+        raise DataError(f"cache folder {path.parent}: {error}; QUADZOO_CACHE_DIR moves it") from error
     finally:
         partial_file.unlink(missing_ok=True)
+
+
+def computed(pictures: Pictures, name: str, blocks: Callable[[], Iterable[np.ndarray]]) -> Path:
+    """Return the ``.npy`` file of what ``blocks()`` computes from the pictures, from the cache where it is.
+
+    ``blocks`` yields arrays (n, ...) of one dtype and shape, in the pictures' order, N rows in all; ``name``
+    stands for what is computed. Processes that ask at once compute it once; it is cleared with the pictures.
+    """
+    path = pictures.file.with_suffix(f".{name}.npy")
+    if not path.exists():
+        with _locked(path, fcntl.LOCK_EX):
+            if not path.exists():
+                with _whole(path) as file:
+                    for position, block in enumerate(blocks()):
+                        if position == 0:
+                            header = {
+                                "descr": npy.dtype_to_descr(block.dtype),
+                                "fortran_order": False,
+                                "shape": (len(pictures.pixels), *block.shape[1:]),
+                            }
+                            npy.write_array_header_1_0(file, header)
+                        file.write(np.ascontiguousarray(block).data)
+    return path
 
 
 def _file_digest(source: Source, index: int) -> bytes:
@@ -215,9 +246,10 @@ def contents() -> list[Cached]:
             facts = _Facts.model_validate_json(facts_file.read_bytes())
             array_file = facts_file.with_suffix(".npy")
             size = (*facts.geometry.size, facts.geometry.channels)
-            found.append(
-                _cached(array_file, facts.name, len(facts.digests) // 64, size, [array_file, facts_file])
-            )
+            files = [
+                path for path in array_file.parent.glob(f"{array_file.stem}.*") if path.suffix != ".lock"
+            ]
+            found.append(_cached(array_file, facts.name, len(facts.digests) // 64, size, files))
     drawn = drawn_folder()
     if drawn.exists():
         files = [path for path in drawn.rglob("*") if path.is_file()]
@@ -245,5 +277,6 @@ def clear() -> int:
                         path.unlink()
         except BlockingIOError:
             kept += 1
-    shutil.rmtree(drawn_folder(), ignore_errors=True)
+    for made_again in (drawn_folder(), precision_folder()):
+        shutil.rmtree(made_again, ignore_errors=True)
     return kept

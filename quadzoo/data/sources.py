@@ -117,6 +117,11 @@ def drawn_folder() -> Path:
     return cache_folder() / "equations" / f"v1-n{N_DRAWN}-seed{_GENERATOR_SEED}"
 
 
+def precision_folder() -> Path:
+    """Return where it is kept in which precision a backbone runs on this machine."""
+    return cache_folder() / "precision"
+
+
 def open_source(request: DataRequest, advance: Callable[[int], None] = lambda _: None) -> Source:
     """Return the pictures and targets that were asked for; equations are drawn when first asked for.
 

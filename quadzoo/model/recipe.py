@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Augment = Literal["none", "shift", "photo"]
 
@@ -19,7 +19,8 @@ class Recipe(BaseModel):
     ``average`` is the decay of a moving average of the weights that is validated and kept in their place
     (Tarvainen & Valpola 2017, Mean Teachers, section 2); None keeps the weights. ``unit`` is what heads learn
     in: ``range`` takes each target's range for 0 to 1, ``standard`` its mean for 0 and its standard deviation
-    for 1, which weighs all targets alike; a head that counts on the range cannot do with it.
+    for 1, which weighs all targets alike; a head that counts on the range cannot do with it. ``freeze``
+    trains the head alone, on features that are computed once, so nothing can be augmented.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,3 +36,16 @@ class Recipe(BaseModel):
     gradient_clip: float | None = Field(default=1.0, gt=0)
     average: float | None = Field(default=None, gt=0, lt=1)
     unit: Literal["range", "standard"] = "range"
+    freeze: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _frozen_is_still(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if not given.get("freeze"):
+            return given
+        if given.get("augment", "none") != "none":
+            raise ValueError(
+                f"--augment {given['augment']}: --freeze computes features once, of pictures as they are; "
+                "leave one of the two out"
+            )
+        return {**given, "augment": "none"}

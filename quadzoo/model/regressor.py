@@ -19,7 +19,8 @@ from quadzoo.model.recipe import Recipe
 
 
 class RegressionModule(pl.LightningModule):
-    """A backbone and a head, trained by a recipe on (pictures, scaled targets).
+    """A backbone and a head, trained by a recipe on (pictures, scaled targets); with ``recipe.freeze`` the
+    head alone, on (features, scaled targets).
 
     Pictures come as uint8 (B, C, H, W) and are normalised here, on the device, with the backbone's
     ``mean`` and ``std``. The backbone runs in the trainer's precision, the head always in float32: in
@@ -42,6 +43,8 @@ class RegressionModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.backbone = backbone.to(memory_format=torch.channels_last)
+        if recipe.freeze:
+            self.backbone.requires_grad_(False)
         self.head = head
         self.recipe = recipe
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
@@ -51,7 +54,11 @@ class RegressionModule(pl.LightningModule):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Map uint8 pictures (B, C, H, W) to the head's raw output."""
-        features = self.backbone((pictures.float() / 255 - self.mean) / self.std)
+        return self._read(self.features(pictures))
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """Map uint8 pictures (B, C, H, W) to the backbone's features (B, F, h, w)."""
+        features: Tensor = self.backbone((pictures.float() / 255 - self.mean) / self.std)
         if features.ndim == 2:
             features = features[:, :, None, None]
         expected = getattr(self.backbone, "num_features", None)
@@ -60,6 +67,9 @@ class RegressionModule(pl.LightningModule):
                 f"the backbone says num_features = {expected!r} but gives features of shape "
                 f"{tuple(features.shape)}; the contract asks for (B, F, h, w) or (B, F)"
             )
+        return features
+
+    def _read(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
             raw: Tensor = self.head(features.float())
         return raw
@@ -68,14 +78,18 @@ class RegressionModule(pl.LightningModule):
         """Map uint8 pictures (B, C, H, W) to predictions (B, T) in the scaled unit."""
         return self._prediction(self(pictures))
 
+    def _raw(self, inputs: Tensor) -> Tensor:
+        raw: Tensor = self._read(inputs) if self.recipe.freeze else self(inputs)
+        return raw
+
     def _prediction(self, raw: Tensor) -> Tensor:
         with torch.autocast(self.device.type, enabled=False):
             prediction: Tensor = self.head.predict(raw)
         return prediction
 
     def _step(self, batch: Batch, stage: str) -> dict[str, Tensor]:
-        pictures, target = batch
-        raw = self(pictures)
+        inputs, target = batch
+        raw = self._raw(inputs)
         with torch.autocast(target.device.type, enabled=False):
             loss = self.head.loss(raw, target)
         prediction = self._prediction(raw).detach()
@@ -101,7 +115,7 @@ class RegressionModule(pl.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the prediction (B, T) for a batch, in the scaled unit."""
-        return self.predict(batch[0])
+        return self._prediction(self._raw(batch[0]))
 
     def on_validation_epoch_end(self) -> None:
         """Log ``val_mse``."""

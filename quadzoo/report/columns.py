@@ -73,7 +73,7 @@ _COLUMNS = (
     Column("rank", "by val MSE; = cannot be told from the best at 5 %", place, lambda row: row.rank),
     _words("backbone", "what turns a picture into features", lambda row: row.backbone),
     _words("head", "what turns features into numbers", lambda row: row.head),
-    _words("weights", "what training started from; none: from scratch", lambda row: row.weights),
+    _words("weights", "what training started from; none: from scratch", lambda row: row.start),
     Column("seeds", "runs that differ in the seed alone", _seeds, lambda row: row.seeds),
     Column(
         "val MSE",
@@ -97,7 +97,7 @@ _COLUMNS = (
         lambda row: percent(row.test_exact),
         lambda row: row.test_exact,
     ),
-    Column("params, M", "numbers learnt, in millions", _millions, lambda row: row.cost.params),
+    Column("params, M", "numbers in backbone and head, in millions", _millions, lambda row: row.cost.params),
     Column(
         "GMACs",
         "multiply-adds for one picture, in 10⁹",

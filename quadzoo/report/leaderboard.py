@@ -90,6 +90,7 @@ def _combination(members: list[Run], device: str) -> _Combination:
         image_size="x".join(str(side) for side in first.image["size"]),
         precision=first.precision,
         epochs=first.recipe["epochs"],
+        frozen=first.recipe.get("freeze", False),
         plugins=", ".join(f"{name} {version}" for name, version in first.environment.plugins.items()),
         combination=first.combination,
         recipe=first.recipe,
@@ -114,7 +115,8 @@ def _command(record: RunRecord, seeds: list[int]) -> str:
         "--seeds": ",".join(map(str, seeds)),
         **record.flags,
     }
-    return " ".join(["quadzoo bench", *(f"{name} {shlex.quote(value)}" for name, value in flags.items())])
+    words = (f"{name} {shlex.quote(value)}" if value else name for name, value in flags.items())
+    return " ".join(["quadzoo bench", *words])
 
 
 def _errors(tests: list[tuple[Run, pd.DataFrame]]) -> _Errors:

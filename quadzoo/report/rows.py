@@ -111,6 +111,7 @@ class Row(BaseModel):
     image_size: str = ""
     precision: str = ""
     epochs: int | None = None
+    frozen: bool = False
     plugins: str = "-"
     combination: str = "-"
     recipe: dict[str, Any] | None = None
@@ -123,6 +124,11 @@ class Row(BaseModel):
     def name(self) -> str:
         """Backbone and head, as people say it."""
         return self.backbone if self.head == "-" else f"{self.backbone} + {self.head}"
+
+    @property
+    def start(self) -> str:
+        """What training started from, and whether the backbone stayed so."""
+        return f"{self.weights}, frozen" if self.frozen else self.weights
 
     @property
     def cost(self) -> RowCost:

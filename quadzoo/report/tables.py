@@ -15,7 +15,7 @@ COLUMNS = (
     "test_mse_high", "test_exact", "params", "gmacs", "train_images_per_second", "latency_ms",
     "fit_seconds", "leaky", "image_size", "precision", "epochs", "plugins", "combination", "tied", "p_value",
     "latency_p95_ms", "images_per_second", "inference_batch", "peak_memory_mb", "fit_energy_joules", "device",
-    "data", "data_hash", "split", "split_hash",
+    "data", "data_hash", "split", "split_hash", "frozen",
 )  # fmt: skip
 _COUNTS = ("rank", "params", "epochs", "inference_batch")
 
@@ -125,7 +125,7 @@ def cells(row: Row) -> list[str]:
         place(row),
         row.backbone,
         row.head,
-        row.weights,
+        row.start,
         f"{row.seeds} ({row.failed} failed)" if row.failed else str(row.seeds or ""),
         short(row.val_mse),
         short(row.test_mse),

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from ..conftest import Result
-from .conftest import records
+from .conftest import loaded, records
 
 Call = Callable[..., Result]
 
@@ -81,21 +81,11 @@ def test_no_other_decoding_has_a_lower_val_mse(trained: Path, discs: Path) -> No
     import numpy as np
     import torch
 
-    from quadzoo.bench.config import BenchConfig
-    from quadzoo.bench.executor import Executor
-    from quadzoo.bench.run import build_module
-    from quadzoo.bench.runner import plan_bench
     from quadzoo.bench.scores import scores_of
-    from quadzoo.cli.display import Display
     from quadzoo.data.targets import unscale
 
-    config = BenchConfig(
-        data=str(discs / "discs.csv"), images=discs / "photos", targets=("radius", "x"), id_column="file",
-        init=str(trained), recipe={"epochs": 0},
-    )  # fmt: skip
-    with Display() as display:
-        (run,) = plan_bench(config, Executor(), display).runs
-    module, val = build_module(run).eval(), run.data.split.val
+    run, module = loaded(discs, trained)
+    val = run.data.split.val
     pictures = torch.from_numpy(np.load(run.data.pictures.file)[val]).permute(0, 3, 1, 2)
     found = {}
     for name in module.head.decodings:
