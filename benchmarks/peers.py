@@ -1,0 +1,196 @@
+"""What a user would otherwise write: the same network trained by other loops, for benchmarks/speed.py.
+
+    python benchmarks/peers.py tutorial|lightning|timm|torchvision --backbone resnet50 --data FOLDER
+
+Each reads the files of FOLDER (published layout) in every epoch, scales them to 100 x 100, and trains one of
+quadzoo's backbones with its head `mlp` in float32, in batches of 32, on a GPU where there is one:
+
+tutorial     per item cv2.imread, cv2.resize, reshape; no workers; Adam (see tutorial_loop.py)
+lightning    a plain LightningModule and Trainer; torchvision's transforms in two DataLoader workers; AdamW
+timm         timm's transforms and loader with two workers, without augmentation; AdamW
+torchvision  after its reference scripts: transforms in two workers, SGD, the loss read at every step
+
+It prints one line of JSON: training pictures a second in each epoch, without validation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from quadzoo.data.sources import DataRequest, Source, open_source
+from quadzoo.data.targets import scale, target_info
+from quadzoo.registry import catalogue
+from quadzoo.registry.specs import TargetInfo
+
+BATCH, SIDE, WORKERS = 32, 100, 2
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+class Net(nn.Module):
+    """A backbone and the head `mlp` as one network."""
+
+    def __init__(self, backbone: str, info: TargetInfo) -> None:
+        super().__init__()
+        names = catalogue.load()
+        spec = names.backbones[backbone].spec
+        self.backbone = spec.build(pretrained=False, in_channels=3, image_size=(SIDE, SIDE))
+        self.head: Any = names.heads["mlp"].spec.build(num_features=self.backbone.num_features, targets=info)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Map pictures (B, 3, 100, 100) to the head's output."""
+        features = self.backbone(pictures)
+        raw: Tensor = self.head(features if features.ndim == 4 else features[..., None, None])
+        return raw
+
+
+class Files(Dataset[tuple[Any, Tensor]]):
+    """Pictures opened with Pillow each time; ``transform`` is set by whoever loads them."""
+
+    def __init__(self, source: Source, targets: np.ndarray, transform: Any = None) -> None:
+        self.source, self.targets, self.transform = source, torch.from_numpy(targets).float(), transform
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> tuple[Any, Tensor]:
+        from PIL import Image
+
+        with Image.open(self.source.path(index)) as picture:
+            return self.transform(picture.convert("RGB")), self.targets[index]
+
+
+def torchvision_transform() -> Any:
+    from torchvision.transforms import v2
+
+    return v2.Compose(
+        [
+            v2.ToImage(),
+            v2.Resize((SIDE, SIDE)),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(MEAN, STD),
+        ]
+    )
+
+
+def files_loader(source: Source, targets: np.ndarray) -> Batches:
+    files = Files(source, targets, torchvision_transform())
+    return DataLoader(
+        files, BATCH, shuffle=True, drop_last=True, num_workers=WORKERS, persistent_workers=True,
+        pin_memory=DEVICE == "cuda",
+    )  # fmt: skip
+
+
+def train(
+    net: Net, optimizer: torch.optim.Optimizer, batches: Batches, epochs: int, *, watch: bool = False
+) -> Iterator[float]:
+    """Train so many epochs; yield the pictures a second of each. ``watch`` reads the loss at each step."""
+    net.to(DEVICE).train()
+    for _ in range(epochs):
+        n, clock = 0, time.perf_counter()
+        for pictures, target in batches:
+            optimizer.zero_grad()
+            loss = net.head.loss(net(pictures.to(DEVICE)), target.to(DEVICE))
+            loss.backward()
+            optimizer.step()
+            n += len(target)
+            if watch:
+                loss.item()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
+        yield n / (time.perf_counter() - clock)
+
+
+def tutorial(net: Net, source: Source, targets: np.ndarray, epochs: int) -> Iterator[float]:
+    from tutorial_loop import Pictures
+
+    rows = np.arange(len(source))
+    loader = DataLoader(Pictures(source, rows, targets), BATCH, shuffle=True)
+    yield from train(net, torch.optim.Adam(net.parameters(), lr=1e-3), loader, epochs)
+
+
+def timm(net: Net, source: Source, targets: np.ndarray, epochs: int) -> Iterator[float]:
+    from timm.data import create_loader
+
+    loader = create_loader(
+        Files(source, targets), (3, SIDE, SIDE), BATCH, is_training=True, no_aug=True, num_workers=WORKERS,
+        use_prefetcher=False, persistent_workers=True,
+    )  # fmt: skip
+    yield from train(net, torch.optim.AdamW(net.parameters(), lr=1e-3), loader, epochs)
+
+
+def torchvision(net: Net, source: Source, targets: np.ndarray, epochs: int) -> Iterator[float]:
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9, weight_decay=1e-4)
+    yield from train(net, optimizer, files_loader(source, targets), epochs, watch=True)
+
+
+def lightning(net: Net, source: Source, targets: np.ndarray, epochs: int) -> Iterator[float]:
+    import pytorch_lightning as pl
+
+    class Plain(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.seconds, self.clock = net, [], 0.0
+
+        def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+            pictures, target = batch
+            loss: Tensor = self.net.head.loss(self.net(pictures), target)
+            self.log("train_loss", loss)
+            return loss
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.AdamW(self.parameters(), lr=1e-3)
+
+        def on_train_epoch_start(self) -> None:
+            self.clock = time.perf_counter()
+
+        def on_train_epoch_end(self) -> None:
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
+            self.seconds.append(time.perf_counter() - self.clock)
+
+    module = Plain()
+    trainer = pl.Trainer(
+        max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(module, files_loader(source, targets))
+    yield from (len(source) // BATCH * BATCH / taken for taken in module.seconds)
+
+
+PEERS = {"tutorial": tutorial, "lightning": lightning, "timm": timm, "torchvision": torchvision}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("peer", choices=PEERS)
+    parser.add_argument("--backbone", default="resnet50")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--limit", type=int, help="so many pictures alone")
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    source = open_source(DataRequest(str(arguments.data)))
+    source = source.subset(range(len(source))[: arguments.limit])
+    info = target_info(source, np.arange(len(source)))
+    net, targets = Net(arguments.backbone, info), scale(source.targets, info)
+    speeds = list(PEERS[arguments.peer](net, source, targets, arguments.epochs))
+    print(json.dumps({"images_per_second": speeds}))
+
+
+if __name__ == "__main__":
+    main()

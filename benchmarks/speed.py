@@ -1,0 +1,173 @@
+"""How much faster is quadzoo than the loops a user would otherwise write? Ratios, measured side by side.
+
+    python benchmarks/speed.py
+
+It draws equations and, round by round, lets every contender of benchmarks/peers.py and `quadzoo bench` train
+the same backbone for two epochs on the same number of pictures, one after the other, each in a process of its
+own. `quadzoo` has the peers' 100 x 100 pixels, `quadzoo, auto` the size it takes by itself (32 x 200 here,
+which is two thirds of the pixels); both begin with an empty cache, so they decode, and try precisions.
+Nothing else should run beside it.
+
+It writes benchmarks/results/speed.json (every figure, device, versions) and benchmarks/SPEED.md: training
+pictures a second in the second epoch, seconds of the whole command, and the ratios to the tutorial's loop.
+A ratio is the median of the rounds' own ratios, with the lowest and the highest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from quadzoo.bench.executor import Executor
+from quadzoo.bench.probe import find_device
+from quadzoo.data.equations import write_folder
+from quadzoo.records import read_records
+
+HERE = Path(__file__).parent
+PEERS = ("tutorial", "lightning", "timm", "torchvision")
+OURS = {"quadzoo": ["--image-size", "100x100", "--resize", "stretch"], "quadzoo, auto": []}
+EPOCHS = 2
+PACKAGES = ("torch", "torchvision", "timm", "pytorch-lightning", "opencv-python-headless", "pillow")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--backbones", default="resnet50,efficientnet_b0,tiny_cnn")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--n", type=int, default=1000, help="pictures to draw; 64 %% of them are trained on")
+    parser.add_argument("--to", type=Path, default=HERE, help="folder of results/speed.json and SPEED.md")
+    arguments = parser.parse_args()
+    backbones = arguments.backbones.split(",")
+    figures = []
+    with tempfile.TemporaryDirectory() as scratch:
+        data = Path(scratch) / "data"
+        write_folder(data, arguments.n, seed=0)
+        for number in range(arguments.rounds):
+            for backbone in backbones:
+                n_train = 0
+                for contender in (*OURS, *PEERS):
+                    if contender in OURS:
+                        figure, n_train = ours(backbone, data, OURS[contender])
+                    else:
+                        figure = peer(contender, backbone, data, n_train)
+                    figures.append({"round": number, "backbone": backbone, "contender": contender, **figure})
+                    print(json.dumps(figures[-1]), flush=True)
+    device = find_device(Executor(), "auto")
+    told = {
+        "command": ["python", "benchmarks/speed.py", *sys.argv[1:]],
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": device.name,
+        "cpus": os.cpu_count(),
+        "python": sys.version.split()[0],
+        "versions": {name: version(name) for name in PACKAGES},
+        "pictures": arguments.n,
+        "train": n_train,
+        "epochs": EPOCHS,
+        "figures": figures,
+    }
+    (arguments.to / "results").mkdir(parents=True, exist_ok=True)
+    (arguments.to / "results" / "speed.json").write_text(json.dumps(told, indent=1) + "\n")
+    (arguments.to / "SPEED.md").write_text(table(told))
+
+
+def ours(backbone: str, data: Path, flags: Sequence[str]) -> tuple[dict[str, object], int]:
+    """Return the figures of `quadzoo bench`, and how many pictures it trained on."""
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["QUADZOO_CACHE_DIR"] = f"{scratch}/cache"
+        command = [sys.executable, "-c", "from quadzoo.cli import main; main()", "bench", "--data", str(data),
+                   "--backbones", backbone, "--weights", "none", "--epochs", str(EPOCHS), *flags,
+                   "--out", f"{scratch}/out"]  # fmt: skip
+        seconds, _ = timed(command)
+        (record,) = read_records(Path(scratch) / "out")
+    figure = {
+        "precision": record.precision,
+        "precision_note": record.precision_note,
+        "image_size": record.image["size"],
+        "images_per_second": record.cost.train_images_per_second,
+        "whole_seconds": seconds,
+    }
+    return figure, record.split.n_train
+
+
+def peer(name: str, backbone: str, data: Path, n_train: int) -> dict[str, object]:
+    """Return the figures of one of benchmarks/peers.py."""
+    command = [sys.executable, str(HERE / "peers.py"), name, "--backbone", backbone, "--data", str(data),
+               "--epochs", str(EPOCHS), "--limit", str(n_train)]  # fmt: skip
+    seconds, output = timed(command)
+    speeds = json.loads(output.splitlines()[-1])["images_per_second"]
+    return {"precision": "32", "images_per_second": speeds[-1], "whole_seconds": seconds}
+
+
+def timed(command: list[str]) -> tuple[float, str]:
+    """Return how many seconds a command took, and what it printed."""
+    clock = time.perf_counter()
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return time.perf_counter() - clock, done.stdout
+
+
+def ratio(
+    figures: Sequence[dict[str, float]], backbone: str, contender: str, *, key: str, inverse: bool = False
+) -> str:
+    """Return the median of the rounds' ratios to the tutorial's loop, with the lowest and the highest."""
+
+    def by_round(name: str) -> dict[float, float]:
+        chosen = (one for one in figures if (one["backbone"], one["contender"]) == (backbone, name))
+        return {one["round"]: one[key] for one in chosen}
+
+    theirs = by_round("tutorial")
+    ratios = [value / theirs[number] for number, value in by_round(contender).items()]
+    ratios = sorted(1 / one for one in ratios) if inverse else sorted(ratios)
+    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} – {ratios[-1]:.2f})"
+
+
+def table(told: dict) -> str:
+    """Return the figures as Markdown, a table for each backbone."""
+    figures = told["figures"]
+    rounds = len({one["round"] for one in figures})
+    versions = ", ".join(f"{name} {number}" for name, number in told["versions"].items())
+    lines = [
+        "# Speed",
+        "",
+        f"`{' '.join(told['command'])}`: {told['train']} training pictures, {told['epochs']} epochs, batches "
+        f"of 32, {rounds} rounds of all contenders by turns. {told['device']}, {told['cpus']} CPUs, Python "
+        f"{told['python']}, {versions}. Medians; ratios to the tutorial's loop are medians of the rounds' "
+        "own (lowest – highest). All figures: results/speed.json; what the contenders are: peers.py.",
+    ]
+    for backbone in dict.fromkeys(one["backbone"] for one in figures):
+        lines += [
+            "",
+            f"## {backbone}",
+            "",
+            "| contender | precision | size | images/s | × tutorial | whole command, s | × tutorial |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
+        ]
+        for contender in (*OURS, *PEERS):
+            own = [one for one in figures if (one["backbone"], one["contender"]) == (backbone, contender)]
+            speed, whole = (
+                statistics.median(one[key] for one in own) for key in ("images_per_second", "whole_seconds")
+            )
+            precisions = ", ".join(sorted({one["precision"] for one in own}))
+            size = "x".join(map(str, own[0].get("image_size", (100, 100))))
+            cells = [
+                contender, precisions, size, f"{speed:,.1f}",
+                ratio(figures, backbone, contender, key="images_per_second"), f"{whole:.1f}",
+                ratio(figures, backbone, contender, key="whole_seconds", inverse=True),
+            ]  # fmt: skip
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

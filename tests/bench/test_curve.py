@@ -1,0 +1,76 @@
+"""What makes training fast changes nothing that is learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from quadzoo.data.cache import prepare
+from quadzoo.data.sources import DataRequest, open_source
+from quadzoo.data.splits import make_splits
+from quadzoo.data.targets import scale, target_info
+from quadzoo.model.recipe import Recipe
+from quadzoo.registry import catalogue
+
+from ..conftest import Result
+from .conftest import records
+
+EPOCHS, BATCH, LR = 25, 128, 2e-4  # one batch an epoch, so that order does not matter
+
+
+def plain_curve(folder: Path) -> list[float]:
+    """The train MSE of each epoch, by a loop as a textbook has it: float32, no cache, nothing fused."""
+    recipe, spec = Recipe(lr=LR), catalogue.load().backbones["tiny_cnn"].spec
+    source = open_source(DataRequest(str(folder)))
+    decoded = prepare(source, "24x64")
+    (split,) = make_splits("grouped", source.ids, decoded.pixels)
+    info = target_info(source, split.train)
+    mean, std = np.mean(spec.mean), np.mean(spec.std)
+    pixels = np.load(decoded.file)[split.train].transpose(0, 3, 1, 2)
+    pictures = torch.tensor((pixels / 255 - mean) / std, dtype=torch.float32)
+    targets = torch.tensor(scale(source.targets, info)[split.train], dtype=torch.float32)
+
+    torch.manual_seed(0)
+    backbone = spec.build(pretrained=False, in_channels=1, image_size=decoded.geometry.size)
+    head = catalogue.load().heads["mlp"].spec.build(num_features=backbone.num_features, targets=info)
+    net = nn.Sequential(backbone, head)
+    decayed = [p for p in net.parameters() if p.ndim > 1]
+    spared = [p for p in net.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed}, {"params": spared, "weight_decay": 0}], recipe.lr,
+        weight_decay=recipe.weight_decay,
+    )  # fmt: skip
+    cycle = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.lr, total_steps=EPOCHS, pct_start=recipe.warmup
+    )
+    curve = []
+    for _ in range(EPOCHS):
+        loss = (net(pictures) - targets).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), recipe.gradient_clip)
+        optimizer.step()
+        cycle.step()
+        curve.append(float(loss.detach()))
+    return curve
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("32", 0.02), ("bf16", 0.25)])
+def test_the_loss_curve_is_that_of_a_plain_loop(
+    equations: Path, quadzoo: Callable[..., Result], tmp_path: Path, precision: str, tolerance: float
+) -> None:
+    done = quadzoo(
+        "bench", "--backbones", "tiny_cnn", "--weights", "none", "--augment", "none", "--data", equations,
+        "--image-size", "24x64", "--batch-size", BATCH, "--epochs", EPOCHS, "--precision", precision,
+        "--lr", LR, "--out", tmp_path,
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    (record,) = records(tmp_path)
+    curve = plain_curve(equations)
+    assert curve[-1] < curve[0] / 2
+    assert [epoch["train_mse"] for epoch in record["history"]] == pytest.approx(curve, rel=tolerance)
