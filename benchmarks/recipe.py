@@ -21,6 +21,7 @@ from quadzoo.model.recipe import Recipe
 from quadzoo.records import RunRecord, read_records
 
 HERE = Path(__file__).parent
+FLOAT32 = ", float32"
 DEFAULT = Recipe()
 STILL = Recipe(augment="none")
 RECIPES = {
@@ -53,7 +54,7 @@ def main() -> None:
         "--recipes", default=",".join(map(str, range(len(RECIPES)))), help="which, by position"
     )
     parser.add_argument("--data", default="quadratic")
-    parser.add_argument("--precision", choices=["auto", "32", "bf16"], default="auto")
+    parser.add_argument("--float32", action="store_true", help="instead of the precision that is chosen")
     parser.add_argument("--epochs", type=int, default=DEFAULT.epochs)
     parser.add_argument(
         "--out", type=Path, default=Path("results-recipe"), help="results folder, may be resumed"
@@ -68,11 +69,11 @@ def main() -> None:
             seeds=tuple(map(int, arguments.seeds.split(","))),
             data=arguments.data,
             weights="none",
-            precision=arguments.precision,
+            precision="32" if arguments.float32 else "auto",
             recipe=RECIPES[name].model_copy(
                 update={"epochs": RECIPES[name].epochs * arguments.epochs // DEFAULT.epochs}
             ),
-            out=arguments.out / slug(name),
+            out=arguments.out / slug(name + FLOAT32 * arguments.float32),
         )
         with Display() as display:
             bench(config, executor, display)
@@ -88,9 +89,9 @@ def write(out: Path, to: Path) -> None:
     """Add the figures of every recipe under ``out`` to the JSON in ``to``, and write its table anew."""
     file = to / "results" / "recipe.json"
     rows = {row["key"]: row for row in (json.loads(file.read_text()) if file.exists() else [])}
-    for name in RECIPES:
+    order = [name + suffix for name in RECIPES for suffix in ("", FLOAT32)]
+    for name in order:
         rows |= {record.key: summary(name, record) for record in read_records(out / slug(name))}
-    order = list(RECIPES)
     ordered = sorted(rows.values(), key=lambda row: order.index(str(row["name"])))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(ordered, indent=1) + "\n")
@@ -118,7 +119,8 @@ def table(rows: list[dict]) -> str:
         f"{data['name']}, {data['n']:,} pictures, split {split['name']} "
         f"({split['n_train']:,}/{split['n_val']:,}/{split['n_test']:,}), split hash {split['hash'][:12]}, "
         f"{first['environment']['device_name']}, torch {first['environment']['torch']}, "
-        f"precision {first['precision']}. All runs: results/recipe.json.",
+        f"precision {first['precision']} where the row does not say otherwise. "
+        "All runs: results/recipe.json.",
         "",
         "| recipe | " + " | ".join(backbones) + " |",
         "| --- |" + " --- |" * len(backbones),

@@ -1,0 +1,168 @@
+"""How does the cost of `quadzoo bench` grow with the pictures, and with the runs?
+
+    python benchmarks/scaling.py
+
+tiny_cnn, one epoch, on 2,000, 20,000 and 200,000 drawn equations, first with an empty cache, then with the
+pictures decoded; and 1, 4 and 16 runs of two epochs on 2,000. Seconds are those of the whole command; memory
+is the largest resident size of a run's process, and of the command's own. It writes
+benchmarks/results/scaling.json and, from that file, benchmarks/SCALING.md. On two CPU cores it takes a
+quarter of an hour; nothing else should run beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from data import timed
+
+from quadzoo.bench.executor import Executor
+from quadzoo.bench.probe import find_device
+from quadzoo.data.cache import prepare
+from quadzoo.data.equations import write_folder
+from quadzoo.data.sources import DataRequest, open_source
+from quadzoo.records import read_records
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pictures", default="2000,20000,200000")
+    parser.add_argument("--runs", default="1,4,16")
+    parser.add_argument("--to", type=Path, default=HERE, help="folder of results/scaling.json and SCALING.md")
+    arguments = parser.parse_args()
+    sizes = [int(n) for n in arguments.pictures.split(",")]
+    told = {
+        "command": ["python", "benchmarks/scaling.py", *sys.argv[1:]],
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": find_device(Executor(), "auto").name,
+        "cpus": os.cpu_count(),
+        "python": sys.version.split()[0],
+        "torch": version("torch"),
+        "pictures": {n: by_pictures(n) for n in sizes},
+        "runs": by_runs(sizes[0], [int(n) for n in arguments.runs.split(",")]),
+    }
+    (arguments.to / "results").mkdir(parents=True, exist_ok=True)
+    (arguments.to / "results" / "scaling.json").write_text(json.dumps(told, indent=1) + "\n")
+    (arguments.to / "SCALING.md").write_text(page(told))
+
+
+def by_pictures(n: int) -> dict[str, dict[str, float]]:
+    """Return the figures of one run on n pictures, with an empty cache and with a filled one."""
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["QUADZOO_CACHE_DIR"] = f"{scratch}/cache"
+        write_folder(Path(scratch) / "data", n, seed=0)
+        return {
+            cache: bench(f"{scratch}/data", Path(scratch) / cache, "--epochs", "1")
+            for cache in ("empty", "filled")
+        }
+
+
+def by_runs(n: int, counts: Sequence[int]) -> dict[int, dict[str, float]]:
+    """Return the figures of so many runs on n decoded pictures."""
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["QUADZOO_CACHE_DIR"] = f"{scratch}/cache"
+        data = f"{scratch}/data"
+        write_folder(Path(data), n, seed=0)
+        prepare(open_source(DataRequest(data)), "auto")
+        return {
+            count: bench(data, Path(scratch) / str(count), "--epochs", "2", "--seeds",
+                         ",".join(map(str, range(count))))
+            for count in counts
+        }  # fmt: skip
+
+
+def bench(data: str, out: Path, *flags: str) -> dict[str, float]:
+    """Return seconds and MiB of a whole command, and the seconds in which its runs trained."""
+    command = [sys.executable, "-c", "from quadzoo.cli import main; main()", "bench", "--data", data,
+               "--backbones", "tiny_cnn", "--weights", "none", "--out", str(out), *flags]  # fmt: skip
+    whole = timed(command)
+    records = read_records(out)
+    return {
+        "seconds": whole["seconds"],
+        "own_mib": whole["mib"],
+        "run_mib": max(record.cost.peak_memory_mb or 0 for record in records),
+        "fit_seconds": sum(record.cost.fit_seconds or 0 for record in records),
+    }
+
+
+def page(told: dict) -> str:
+    """Return tables and plots as Markdown."""
+    pictures, runs = told["pictures"], told["runs"]
+    slope = (pictures[max(pictures)]["filled"]["seconds"] - pictures[min(pictures)]["filled"]["seconds"]) / (
+        (max(pictures) - min(pictures)) / 1000
+    )
+    per_run = (runs[max(runs)]["seconds"] - runs[min(runs)]["seconds"]) / (max(runs) - min(runs))
+    fits = (runs[max(runs)]["fit_seconds"] - runs[min(runs)]["fit_seconds"]) / (max(runs) - min(runs))
+    lines = [
+        "# How cost grows",
+        "",
+        f"`{' '.join(told['command'])}`, once: tiny_cnn with head mlp, {told['device']}, {told['cpus']} "
+        f"CPUs, Python {told['python']}, torch {told['torch']}. Seconds of the whole command; memory is the "
+        "largest resident size of a run's process, and of the command's own. Drawing pictures is not in it.",
+        "",
+        "## With the pictures: one run, one epoch",
+        "",
+        "| pictures | empty cache | pictures decoded | of that training | run's memory | command's memory |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for n, one in pictures.items():
+        empty, filled = one["empty"], one["filled"]
+        lines.append(
+            f"| {n:,} | {empty['seconds']:.1f} s | {filled['seconds']:.1f} s | {filled['fit_seconds']:.1f} s "
+            f"| {filled['run_mib']:,.0f} MiB | {empty['own_mib']:,.0f} MiB |"
+        )
+    lines += [
+        "",
+        f"Once decoded, 1,000 more pictures cost {slope:.2f} s an epoch.",
+        "",
+        *plot("Memory of a run", "MiB", {f"{n:,}": one["filled"]["run_mib"] for n, one in pictures.items()}),
+        "",
+        *plot(
+            "Training, seconds for 1,000 pictures", "s",
+            {f"{n:,}": 1000 * one["filled"]["fit_seconds"] / n for n, one in pictures.items()},
+        ),
+        "",
+        "## With the runs: 2,000 pictures, two epochs" if min(pictures) == 2000 else "## With the runs",
+        "",
+        "| runs | whole command | of that training | run's memory |",
+        "| --- | --- | --- | --- |",
+    ]  # fmt: skip
+    lines += [
+        f"| {n} | {one['seconds']:.1f} s | {one['fit_seconds']:.1f} s | {one['run_mib']:,.0f} MiB |"
+        for n, one in runs.items()
+    ]
+    lines += [
+        "",
+        f"One more run costs {per_run:.1f} s, {per_run - fits:.1f} s above its training.",
+        "",
+        *plot("Seconds of the whole command", "s", {str(n): one["seconds"] for n, one in runs.items()}),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def plot(title: str, unit: str, bars: dict[str, float]) -> list[str]:
+    """Return a bar chart, as Markdown viewers draw it."""
+    return [
+        "```mermaid",
+        "xychart-beta",
+        f'    title "{title}"',
+        f"    x-axis [{', '.join(json.dumps(name) for name in bars)}]",
+        f'    y-axis "{unit}" 0 --> {1.1 * max(bars.values()):.3g}',
+        f"    bar [{', '.join(f'{value:.4g}' for value in bars.values())}]",
+        "```",
+    ]
+
+
+if __name__ == "__main__":
+    main()

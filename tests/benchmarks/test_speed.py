@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def told(script: Callable[..., None], tmp_path: Path) -> dict:
+    script("speed", "--backbones", "tiny_cnn", "--rounds", "1", "--n", "60", "--to", tmp_path)
+    return json.loads((tmp_path / "results" / "speed.json").read_text())
+
+
+def test_small(told: dict, tmp_path: Path) -> None:
+    figures = {one["contender"]: one for one in told["figures"]}
+    assert list(figures) == ["quadzoo", "quadzoo, auto", "tutorial", "lightning", "timm", "torchvision"]
+    assert figures["quadzoo"]["image_size"] == [100, 100]
+    assert all(one["images_per_second"] > 0 and one["whole_seconds"] > 1 for one in figures.values())
+    assert told["train"] < 60
+    page = (tmp_path / "SPEED.md").read_text()
+    ratio = figures["quadzoo"]["images_per_second"] / figures["tutorial"]["images_per_second"]
+    shorter = figures["tutorial"]["whole_seconds"] / figures["quadzoo"]["whole_seconds"]
+    (line,) = (line for line in page.splitlines() if line.startswith("| quadzoo |"))
+    assert f"| {ratio:.2f} ({ratio:.2f} – {ratio:.2f}) |" in line
+    assert f"| {shorter:.2f} ({shorter:.2f} – {shorter:.2f}) |" in line
+
+
+def test_a_ratio_compares_what_stood_side_by_side() -> None:
+    from speed import ratio
+
+    figures = [
+        {"round": number, "backbone": "b", "contender": name, "s": value}
+        for number, pair in enumerate([(10.0, 5.0), (30.0, 10.0), (4.0, 1.0)])
+        for name, value in zip(("quadzoo", "tutorial"), pair, strict=True)
+    ]
+    assert ratio(figures, "b", "quadzoo", key="s") == "3.00 (2.00 – 4.00)"
+    assert ratio(figures, "b", "quadzoo", key="s", inverse=True) == "0.33 (0.25 – 0.50)"
+
+
+def test_grid(script: Callable[..., None], tmp_path: Path) -> None:
+    script("grid", "--backbone", "tiny_cnn", "--heads", "linear", "--seeds", "0,1", "--epochs", "2",
+           "--n", "60", "--to", tmp_path / "grid.json")  # fmt: skip
+    told = json.loads((tmp_path / "grid.json").read_text())
+    assert told["runs"] == 2
+    assert told["ratio"] == pytest.approx(2 * told["one_by_one_seconds"]["linear"] / told["grid_seconds"])
+
+
+def test_scaling(script: Callable[..., None], tmp_path: Path) -> None:
+    script("scaling", "--pictures", "60,80", "--runs", "1,2", "--to", tmp_path)
+    told = json.loads((tmp_path / "results" / "scaling.json").read_text())
+    assert list(told["pictures"]) == ["60", "80"]
+    assert list(told["runs"]) == ["1", "2"]
+    assert told["runs"]["2"]["fit_seconds"] > told["runs"]["1"]["fit_seconds"] > 0
+    page = (tmp_path / "SCALING.md").read_text()
+    assert page.count("xychart") == 3
+    assert f"| 80 | {told['pictures']['80']['empty']['seconds']:.1f} s |" in page
