@@ -56,3 +56,12 @@ def test_scaling(script: Callable[..., None], tmp_path: Path) -> None:
     page = (tmp_path / "SCALING.md").read_text()
     assert page.count("xychart") == 3
     assert f"| 80 | {told['pictures']['80']['empty']['seconds']:.1f} s |" in page
+
+
+def test_step(script: Callable[..., None], tmp_path: Path) -> None:
+    script("step", "--backbones", "tiny_cnn", "--image-size", "32x96", "--repeats", "1",
+           "--to", tmp_path / "PROFILE.md")  # fmt: skip
+    page = (tmp_path / "PROFILE.md").read_text()
+    assert "## tiny_cnn, precision " in page
+    assert "| forward and backward |" in page
+    assert "convolution_backward" in page
