@@ -142,7 +142,7 @@ def _longer(records: Sequence[RunRecord]) -> list[str]:
     start = "from ImageNet's weights" if first.weights == "pretrained" else "from scratch"
     minutes = sum(record.cost.fit_seconds or 0 for record in records) / 60
     command = f"quadzoo bench --backbones {first.backbone} --heads {first.head} "
-    command += f"--epochs {first.recipe['epochs']} --seeds 0,1,2 --data FOLDER"
+    command += f"--epochs {first.recipe['epochs']} --seeds 0,1,2 --precision {first.precision} --data FOLDER"
     what = f"{first.backbone} + {first.head}, {first.recipe['epochs']} epochs {start}"
     return [f"{what}, {minutes:.0f} minutes for three seeds", *_of(records), f"`{command}`"]
 
