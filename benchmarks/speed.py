@@ -4,7 +4,7 @@
 
 It draws equations and, round by round, lets every contender of benchmarks/peers.py and `quadzoo bench` train
 the same backbone for two epochs on the same number of pictures, one after the other, each in a process of its
-own. `quadzoo` has the peers' 100 x 100 pixels, `quadzoo, auto` the size it takes by itself (32 x 200 here,
+own. `quadzoo` has the peers' 100 x 100 pixels, `quadzoo, auto` the size it takes by itself (32 x 208 here,
 which is two thirds of the pixels); both begin with an empty cache, so they decode, and try precisions.
 Nothing else should run beside it.
 

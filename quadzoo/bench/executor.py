@@ -7,10 +7,11 @@ import os
 import pkgutil
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
@@ -88,6 +89,16 @@ class Executor:
         process.start()
         theirs.close()
         return Child(process, ours)
+
+    @contextmanager
+    def asked(self, work: str, argument: Any) -> Iterator[Child]:
+        """Do as `start` with a question; the process is ended afterwards, what it printed is dropped."""
+        with tempfile.TemporaryDirectory() as folder:
+            child = self.start(work, argument, Path(folder) / "log")
+            try:
+                yield child
+            finally:
+                child.kill()
 
 
 def _start_server() -> None:

@@ -212,7 +212,7 @@ def make_plan(
             precision=precision,
             precision_note=precisions[backbone].note,
             device=device,
-            threads=threads_of(config.jobs),
+            threads=max(1, (os.cpu_count() or 1) // config.jobs),
             recipe=config.recipe,
             flags={
                 **config.flags,
@@ -224,11 +224,6 @@ def make_plan(
         )
     done = () if config.force else (key for key in runs if is_done(config.out, key))
     return Plan(list(runs.values()), frozenset(done))
-
-
-def threads_of(jobs: int) -> int:
-    """Return how many threads each of so many runs has."""
-    return max(1, (os.cpu_count() or 1) // jobs)
 
 
 def _unit(data: FoldData, recipe: Recipe) -> TargetInfo:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -39,7 +39,6 @@ class _Trial:
     size: tuple[int, int]
     batch_size: int
     device: str
-    threads: int
 
 
 def find_precisions(
@@ -51,7 +50,6 @@ def find_precisions(
     *,
     batch_size: int,
     device: Device,
-    threads: int,
     timeout: float | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Arithmetic]:
@@ -59,7 +57,8 @@ def find_precisions(
 
     With auto it is bf16 where the device multiplies it natively, a training step of the backbone on the
     first batch is at least 1.25 times as fast, and there features and gradient are within 5 % of float32's,
-    by their norms. The answer is kept in the cache folder, so that the same machine gives the same keys.
+    by their norms. The answer is kept in the cache folder, and does not depend on how many runs share the
+    machine, so that it gives the same keys each time.
     """
     if wanted != "auto":
         return {name: Arithmetic(wanted, "asked for") for name in backbones}
@@ -68,11 +67,14 @@ def find_precisions(
     found = {}
     for name in backbones:
         geometry = pictures.geometry
-        trial = _Trial(
-            name, pictures.file, geometry.channels, geometry.size, batch_size, device.kind, threads
-        )
-        circumstances = asdict(trial) | {"pictures": None, "device": asdict(device)}
-        key = hash_of({**circumstances, "provenance": names.backbones[name].provenance})
+        trial = _Trial(name, pictures.file, geometry.channels, geometry.size, batch_size, device.kind)
+        circumstances = asdict(trial) | {
+            "pictures": None,
+            "device": asdict(device),
+            "provenance": names.backbones[name].provenance,
+            "torch": version("torch"),
+        }
+        key = hash_of(circumstances)
         kept = precision_folder() / f"{key}.json"
         try:
             found[name] = _KEPT.validate_json(kept.read_bytes())
@@ -99,12 +101,8 @@ def _judged(measured: dict[str, float] | None) -> Arithmetic:
 
 def _ask(executor: Executor, trial: _Trial, timeout: float) -> dict[str, float] | None:
     """Return gain and errors of bf16; None where the backbone cannot be tried, as its run will tell."""
-    with tempfile.TemporaryDirectory() as folder:
-        child = executor.start(f"{__name__}:try_precisions", trial, Path(folder) / "log")
-        try:
-            answers: list[dict[str, float]] = list(child.messages(timeout))
-        finally:
-            child.kill()
+    with executor.asked(f"{__name__}:try_precisions", trial) as child:
+        answers: list[dict[str, float]] = list(child.messages(timeout))
     return answers[0] if answers else None
 
 
@@ -118,7 +116,6 @@ def try_precisions(trial: _Trial, tell: Tell) -> None:
     from quadzoo.model.recipe import Recipe
     from quadzoo.registry import catalogue
 
-    torch.set_num_threads(trial.threads)
     torch.manual_seed(0)
     spec = catalogue.load().backbones[trial.backbone].spec
     backbone = spec.build(pretrained=False, in_channels=trial.channels, image_size=trial.size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +21,10 @@ _LONG = 1800.0  # with --weights pretrained, and for a build without weights
 
 def find_device(executor: Executor, wanted: str) -> Device:
     """Return the device that runs will use. Raises ConfigError when a GPU is wanted and none is there."""
-    with tempfile.TemporaryDirectory() as folder:
-        child = executor.start(f"{__name__}:tell_device", None, Path(folder) / "log")
+    with executor.asked(f"{__name__}:tell_device", None) as child:
         answers = list(child.messages(timeout=_LONG))
-    if not answers:
-        raise QuadzooError(f"torch cannot be asked for its devices: {child.fate()}")
+        if not answers:
+            raise QuadzooError(f"torch cannot be asked for its devices: {child.fate()}")
     cuda, cpu = cast(tuple[Device | None, Device], answers[0])
     if wanted == "cuda" and cuda is None:
         raise ConfigError("--device cuda: torch finds no usable GPU; --device cpu works everywhere")
@@ -71,12 +69,8 @@ def find_weights(
 def _ask(
     executor: Executor, longest: float, patience: float, question: tuple[str, int, tuple[int, int]]
 ) -> Weights:
-    with tempfile.TemporaryDirectory() as folder:
-        child = executor.start(f"{__name__}:try_weights", question, Path(folder) / "log")
-        try:
-            return _listen(child, longest, patience)
-        finally:
-            child.kill()
+    with executor.asked(f"{__name__}:try_weights", question) as child:
+        return _listen(child, longest, patience)
 
 
 def _listen(child: Child, longest: float, patience: float) -> Weights:

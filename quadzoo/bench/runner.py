@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from quadzoo.bench.config import BenchConfig
 from quadzoo.bench.executor import Child, Executor, wait_for_any
 from quadzoo.bench.init import check_fit, find_model, fixed_by
-from quadzoo.bench.plan import Plan, RunPlan, Weights, fold_data, make_plan, record_of, threads_of
+from quadzoo.bench.plan import Plan, RunPlan, Weights, fold_data, make_plan, record_of
 from quadzoo.bench.precision import find_precisions
 from quadzoo.bench.probe import find_device, find_weights
 from quadzoo.data.cache import Pictures, in_use, prepare
@@ -108,7 +108,6 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
         pictures,
         batch_size=config.recipe.batch_size,
         device=device,
-        threads=threads_of(config.jobs),
         timeout=config.timeout,
         advance=observer.counting("trying precisions", len(config.backbones)),
     )

@@ -100,6 +100,7 @@ def test_bf16_is_taken_where_it_is_faster_and_right(
     for path in (tmp_path / "cache" / "precision").iterdir():
         path.write_text(json.dumps({"kind": "32", "note": "as kept"}))
     assert set(planned().values()) == {("32", "as kept")}
+    assert set(planned("--jobs", 2).values()) == {("32", "as kept")}
     assert planned("--batch-size", 3, "--backbones", "faster")["faster"][0] == "bf16"
     assert quadzoo_process("data", "cache", "--clear").status == 0
     assert not (tmp_path / "cache" / "precision").exists()
