@@ -133,7 +133,7 @@ def page(told: dict) -> str:
             {f"{n:,}": 1000 * one["filled"]["fit_seconds"] / n for n, one in pictures.items()},
         ),
         "",
-        "## With the runs: 2,000 pictures, two epochs" if min(pictures) == 2000 else "## With the runs",
+        f"## With the runs: {min(pictures):,} pictures, two epochs",
         "",
         "| runs | whole command | of that training | run's memory |",
         "| --- | --- | --- | --- |",

@@ -1,4 +1,4 @@
-"""Where does the time of a training step go? torch's profiler, operator by operator.
+"""Where does the time of a training step on the CPU go? torch's profiler, operator by operator.
 
     python benchmarks/step.py
 
@@ -53,7 +53,7 @@ def main() -> None:
         write_folder(Path(scratch) / "data", 64, seed=0)
         config = BenchConfig(
             backbones=tuple(arguments.backbones.split(",")), data=f"{scratch}/data", weights="none",
-            image_size=arguments.image_size, resize="stretch",
+            image_size=arguments.image_size, resize="stretch", device="cpu",
         )  # fmt: skip
         with Display() as display:
             runs = plan_bench(config, executor, display).runs
@@ -74,12 +74,11 @@ def section(run: RunPlan, repeats: int) -> list[str]:
     """Return the parts of a step of one backbone, and its most expensive operators."""
     torch.set_num_threads(run.threads)
     module, trainer = build_module(run), make_trainer(run, [])
-    device = trainer.strategy.root_device
-    module.to(device).train()
+    module.train()
     optimizer = torch.optim.AdamW(module.parameters(), lr=run.recipe.lr, fused=True)
     n = run.recipe.batch_size
-    pictures = ArrayFile(run.data.pictures.file)[torch.arange(n)].permute(0, 3, 1, 2).to(device)
-    target = torch.rand(n, len(run.info.names), device=device)
+    pictures = ArrayFile(run.data.pictures.file)[torch.arange(n)].permute(0, 3, 1, 2)
+    target = torch.rand(n, len(run.info.names))
 
     def change() -> torch.Tensor:
         return augment(pictures, run.recipe.augment)
@@ -90,7 +89,7 @@ def section(run: RunPlan, repeats: int) -> list[str]:
         optimizer.zero_grad()
         with trainer.precision_plugin.forward_context():
             raw = module(changed)
-        module.head.loss(raw.float(), target).backward()
+        module.head.loss(raw, target).backward()
 
     def clip() -> None:
         torch.nn.utils.clip_grad_norm_(module.parameters(), run.recipe.gradient_clip or 1.0)
@@ -104,13 +103,12 @@ def section(run: RunPlan, repeats: int) -> list[str]:
     forward_backward()
     parts = {"augment": change, "forward and backward": forward_backward, "clip": clip,
              "optimizer": optimizer.step, "all": whole}  # fmt: skip
-    taken = {name: 1000 * seconds(part, repeats, device) for name, part in parts.items()}
+    taken = {name: 1000 * seconds(part, repeats) for name, part in parts.items()}
     with profile() as profiler:
         for _ in range(PROFILED):
             whole()
     operators = profiler.key_averages().table(
-        sort_by="self_cpu_time_total" if device.type == "cpu" else "self_cuda_time_total",
-        row_limit=SHOWN, max_name_column_width=40,
+        sort_by="self_cpu_time_total", row_limit=SHOWN, max_name_column_width=40
     )  # fmt: skip
     return [
         "",
@@ -128,14 +126,12 @@ def section(run: RunPlan, repeats: int) -> list[str]:
     ]
 
 
-def seconds(part: Callable[[], object], repeats: int, device: torch.device) -> float:
+def seconds(part: Callable[[], object], repeats: int) -> float:
     """Return the median time of a call, after two to warm up."""
     taken = []
     for _ in range(2 + repeats):
         clock = time.perf_counter()
         part()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
         taken.append(time.perf_counter() - clock)
     return statistics.median(taken[2:])
 
