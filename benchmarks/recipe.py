@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--data", default="quadratic")
     parser.add_argument("--float32", action="store_true", help="instead of the precision that is chosen")
     parser.add_argument("--epochs", type=int, default=DEFAULT.epochs)
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument(
         "--out", type=Path, default=Path("results-recipe"), help="results folder, may be resumed"
     )
@@ -70,6 +71,7 @@ def main() -> None:
             data=arguments.data,
             weights="none",
             precision="32" if arguments.float32 else "auto",
+            jobs=arguments.jobs,
             recipe=RECIPES[name].model_copy(
                 update={"epochs": RECIPES[name].epochs * arguments.epochs // DEFAULT.epochs}
             ),

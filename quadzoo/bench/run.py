@@ -9,7 +9,6 @@ import statistics
 import sys
 import time
 import traceback
-import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -231,8 +230,6 @@ def make_trainer(plan: RunPlan, callbacks: list[pl.Callback]) -> pl.Trainer:
 
 def _quiet() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    # Worker processes would only copy what is mapped already.
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
 def _cost(module: RegressionModule, trainer: pl.Trainer, pictures: ArrayFile) -> Cost:

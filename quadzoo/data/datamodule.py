@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.lib import format as npy
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from quadzoo.data.splits import Split
 from quadzoo.errors import DataError
@@ -61,28 +60,44 @@ class ArrayFile:
         return everything
 
 
-class _Rows(Dataset[Batch]):
-    """Some rows of the inputs, fetched a batch at a time."""
+class Batches:
+    """Some rows of the inputs, a batch at a time: in order or, with a generator, in a new order every time.
 
-    def __init__(self, inputs: Tensor | ArrayFile, targets: Tensor, rows: np.ndarray) -> None:
-        self.inputs = inputs
-        self.targets = targets
-        self.rows = torch.from_numpy(np.ascontiguousarray(rows)).to(targets.device)
+    The order reaches a GPU once an epoch, where a DataLoader's would with every batch, and each time make the
+    GPU wait.
+    """
+
+    def __init__(
+        self,
+        inputs: Tensor | ArrayFile,
+        targets: Tensor,
+        rows: np.ndarray,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        drop_last: bool = False,
+    ) -> None:
+        self._inputs = inputs
+        self._targets = targets
+        self._rows = torch.from_numpy(np.ascontiguousarray(rows))
+        self._batch_size = batch_size
+        self._generator = generator
+        self._drop_last = drop_last
 
     def __len__(self) -> int:
-        return len(self.rows)
+        whole, rest = divmod(len(self._rows), self._batch_size)
+        return whole + (rest > 0 and not self._drop_last)
 
-    def __getitems__(self, positions: list[int]) -> Batch:
-        rows = self.rows[torch.tensor(positions, device=self.rows.device)]
-        return self.inputs[rows].permute(0, 3, 1, 2), self.targets[rows]
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
+    def __iter__(self) -> Iterator[Batch]:
+        rows = self._rows
+        if self._generator:
+            rows = rows[torch.randperm(len(rows), generator=self._generator)]
+        for chosen in torch.split(rows.to(self._targets.device), self._batch_size)[: len(self)]:
+            yield self._inputs[chosen].permute(0, 3, 1, 2), self._targets[chosen]
 
 
 class PictureDataModule(pl.LightningDataModule):
-    """Train, val, test and predict loaders over one file of decoded pictures, or of their features.
+    """Train, val, test and predict batches over one file of decoded pictures, or of their features.
 
     ``inputs`` is a ``.npy`` of uint8 pictures (N, H, W, C) or of float32 features (N, h, w, F); ``targets``
     float (N, T) in the scaled unit. Only training batches are shuffled, by ``seed``, and the last short one
@@ -108,31 +123,26 @@ class PictureDataModule(pl.LightningDataModule):
         if self.inputs.nbytes < free / 2:
             self.inputs, self.targets = self.inputs.to(device), self.targets.to(device)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> Batches:
         """Return the shuffled training batches."""
         rows = self.split.train
-        return self._loader(rows, shuffle=True, drop_last=len(rows) >= self.batch_size)
+        return self._batches(rows, generator=self.generator, drop_last=len(rows) >= self.batch_size)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> Batches:
         """Return the validation batches, in the split's order."""
-        return self._loader(self.split.val)
+        return self._batches(self.split.val)
 
-    def test_dataloader(self) -> DataLoader[Batch]:
+    def test_dataloader(self) -> Batches:
         """Return the test batches, in the split's order."""
-        return self._loader(self.split.test)
+        return self._batches(self.split.test)
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
+    def predict_dataloader(self) -> Batches:
         """Return all pictures, in the data's order."""
-        return self._loader(np.arange(len(self.targets)))
+        return self._batches(np.arange(len(self.targets)))
 
-    def _loader(
-        self, rows: np.ndarray, *, shuffle: bool = False, drop_last: bool = False
-    ) -> DataLoader[Batch]:
-        return DataLoader(
-            _Rows(self.inputs, self.targets, rows),
-            batch_size=self.batch_size,
-            shuffle=shuffle,
-            drop_last=drop_last,
-            collate_fn=_as_it_is,
-            generator=self.generator if shuffle else None,
+    def _batches(
+        self, rows: np.ndarray, *, generator: torch.Generator | None = None, drop_last: bool = False
+    ) -> Batches:
+        return Batches(
+            self.inputs, self.targets, rows, self.batch_size, generator=generator, drop_last=drop_last
         )

@@ -43,8 +43,8 @@ def _moved(pictures: Tensor) -> Tensor:
 def _lit(pictures: Tensor) -> Tensor:
     brightness, contrast, saturation = (1 + _LIGHT * _random(pictures, 3)).T[..., None, None, None]
     if pictures.shape[1] == 3:
-        luma = torch.tensor(_LUMA, device=pictures.device).view(1, 3, 1, 1)
-        grey = (pictures * luma).sum(dim=1, keepdim=True)
+        red, green, blue = (weight * pictures[:, i : i + 1] for i, weight in enumerate(_LUMA))
+        grey = red + green + blue
         pictures = grey + saturation * (pictures - grey)
     middle = pictures.mean(dim=(1, 2, 3), keepdim=True)
     return torch.clamp(brightness * (middle + contrast * (pictures - middle)), 0, 255)

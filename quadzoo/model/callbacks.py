@@ -31,7 +31,7 @@ class BestWeights(pl.Callback):
 
     def restore(self, module: pl.LightningModule) -> None:
         """Load the best weights into the module."""
-        module.load_state_dict(self._state)
+        module.load_state_dict(self._state, strict=False)
 
 
 class AveragedWeights(pl.Callback):
@@ -54,22 +54,23 @@ class AveragedWeights(pl.Callback):
         self._average = self._average or _copy(pl_module)
         self._steps += 1
         decay = min(self._decay, self._steps / (self._steps + 9))
-        for name, value in pl_module.state_dict().items():
-            if value.is_floating_point():
-                self._average[name].lerp_(value, 1 - decay)
+        weights = pl_module.state_dict()
+        for name, average in self._average.items():
+            if average.is_floating_point():
+                average.lerp_(weights[name], 1 - decay)
             else:
-                self._average[name].copy_(value)
+                average.copy_(weights[name])
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put the average in place of the weights."""
         if trainer.state.fn == "fit":
             self._own = _copy(pl_module)
-            pl_module.load_state_dict(self._average)
+            pl_module.load_state_dict(self._average, strict=False)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put the weights back, to be trained on."""
         if trainer.state.fn == "fit":
-            pl_module.load_state_dict(self._own)
+            pl_module.load_state_dict(self._own, strict=False)
 
 
 class Throughput(pl.Callback):
@@ -146,7 +147,10 @@ class Progress(pl.Callback):
 
 
 def _copy(module: pl.LightningModule) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+    """Copy what training changes: all weights and buffers but frozen weights."""
+    frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
+    state = module.state_dict()
+    return {name: value.clone() for name, value in state.items() if name not in frozen}
 
 
 def _wait_for(module: pl.LightningModule) -> None:

@@ -60,7 +60,7 @@ def plain_curve(folder: Path) -> list[float]:
     return curve
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("32", 0.02), ("bf16", 0.25)])
+@pytest.mark.parametrize(("precision", "tolerance"), [("32", 0.05), ("bf16", 0.25)])
 def test_the_loss_curve_is_that_of_a_plain_loop(
     equations: Path, quadzoo: Callable[..., Result], tmp_path: Path, precision: str, tolerance: float
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from quadzoo.data.datamodule import PictureDataModule
+from quadzoo.data.datamodule import Batches, PictureDataModule
 from quadzoo.data.splits import Split
 
 
@@ -29,8 +29,10 @@ def test_batches(tmp_path: Path) -> None:
 def test_loaders_cover_their_sides(tmp_path: Path) -> None:
     module = make(tmp_path)
 
-    def rows(loader: torch.utils.data.DataLoader) -> list[int]:
-        return [int(t[0]) // 2 for _, targets in loader for t in targets]
+    def rows(batches: Batches) -> list[int]:
+        collected = list(batches)
+        assert len(collected) == len(batches)
+        return [int(t[0]) // 2 for _, targets in collected for t in targets]
 
     first, second = rows(module.train_dataloader()), rows(module.train_dataloader())
     assert len(first) == 8  # two of ten are left out by the last short batch

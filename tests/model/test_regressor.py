@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from quadzoo.data.datamodule import PictureDataModule
 from quadzoo.data.splits import Split
@@ -15,11 +17,10 @@ from quadzoo.errors import BadModule, NonFiniteLoss
 from quadzoo.model.callbacks import AveragedWeights, BestWeights, Predictions, Throughput
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule, keep_depthwise_in_float32
+from quadzoo.registry import catalogue
+from quadzoo.registry.specs import TargetInfo
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
 
 
 class Mean(nn.Module):
@@ -225,3 +226,47 @@ def test_depthwise_runs_in_float32_and_others_in_bf16() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         network(pictures)
     assert kinds == [torch.bfloat16, torch.float32, torch.bfloat16]
+
+
+class Waits(TorchDispatchMode):
+    """Counts what makes a program wait for a GPU: looks at a tensor's values, tensors made of Python's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.index.Tensor:
+            looks = any(index is not None and index.dtype == torch.bool for index in args[1])
+        else:
+            looks = bool({torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags))
+        if looks or func is torch.ops.aten.lift_fresh.default:
+            self.seen.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("head", ["mlp", "linear", "hl_gauss", "integer", "gaussian", "spatial"])
+def test_no_training_step_waits_for_a_gpu(tmp_path: Path, head: str) -> None:
+    """An epoch of eight steps looks at no more values than one of two."""
+    names = catalogue.load()
+    info = TargetInfo(names=("a", "b"), low=(0.0, -2.0), high=(9.0, 2.0), integer=(True, True))
+    counts = []
+    for n in (16, 64):
+        rng = np.random.default_rng(0)
+        np.save(tmp_path / "p.npy", rng.integers(0, 256, (n + 8, 16, 24, 3), dtype=np.uint8))
+        rows = np.arange(n + 8)
+        split = Split("x", 0, 1, rows[:n], rows[n:], rows[n:], 0, "")
+        data = PictureDataModule(tmp_path / "p.npy", rng.random((n + 8, 2)), split, 8, seed=0)
+        data.inputs = data.inputs.to(torch.device("cpu"))  # whole, as on a GPU
+        backbone = names.backbones["tiny_cnn"].spec.build(
+            pretrained=False, in_channels=3, image_size=(16, 24)
+        )
+        answers = names.heads[head].spec.build(num_features=backbone.num_features, targets=info)
+        recipe = Recipe(augment="photo", average=0.9)
+        net = RegressionModule(backbone, answers, recipe, [0.5] * 3, [0.2] * 3)
+        callbacks = BestWeights(), AveragedWeights(0.9), Throughput()
+        with Waits() as waits:
+            trainer(*callbacks, epochs=2, precision="bf16-mixed").fit(net, datamodule=data)
+        counts.append(Counter(waits.seen))
+    assert counts[0] == counts[1]
+    assert counts[0]["aten._local_scalar_dense.default"] > 0  # an epoch's end looks
