@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# The main job on a GPU, in one command, without network or root:
+# All that is measured on a GPU, in one command of under nine minutes, without network or root:
 #
-#     benchmarks/gpu.sh [RESULT.json] [flags of quadzoo bench]
+#     benchmarks/gpu.sh [RESULT.json] [--small]
 #
-# It trains resnet50 and efficientnet_b0 on 2,000 drawn equations and writes one JSON (by default
-# benchmarks/results/gpu.json) with device, versions, images/s and seconds for each backbone. quadzoo's
-# requirements must be installed; quadzoo itself need not be. PYTHON names the interpreter.
+# It writes one JSON (by default benchmarks/results/gpu.json) with device, versions and images/s: the main job
+# (resnet50 and efficientnet_b0 on 2,000 drawn equations, whole command), the tutorial's loop beside it, four
+# runs one by one and side by side, and benchmarks/matrix.py in the minutes that are left. --small does the
+# same with next to nothing, on any device, to see that it works. quadzoo's requirements must be installed;
+# quadzoo itself need not be. PYTHON names the interpreter.
 set -euo pipefail
 exec "${PYTHON:-python3}" "$(dirname "$0")/gpu.py" "$@"

@@ -16,6 +16,7 @@ from quadzoo.errors import DataError
 from quadzoo.metrics import Scores
 
 SCHEMA = 1
+Compiled = Literal["no", "kernels", "graphs"]
 RECORD = "record.json"
 WEIGHTS = "model.safetensors"
 PREDICTIONS = "predictions.csv"
@@ -112,7 +113,8 @@ class Failure(_Part):
 class Environment(_Part):
     """Where it ran; ``plugins`` maps the distributions of backbone and head to their versions.
 
-    ``libraries`` does the same for what the built-in backbones and the training come from.
+    ``libraries`` does the same for what the built-in backbones and the training come from. ``compiled`` says
+    whether the backbone was compiled for training, to kernels, or to kernels replayed as CUDA graphs.
     """
 
     quadzoo: str
@@ -121,6 +123,7 @@ class Environment(_Part):
     device: Literal["cpu", "cuda"]
     device_name: str
     threads: int
+    compiled: Compiled = "no"
     plugins: dict[str, str]
     libraries: dict[str, str]
 

@@ -39,6 +39,7 @@ class BenchConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     out: Path = Path("results")
     jobs: int = Field(default=1, ge=1)
+    compile: bool = False
     timeout: float | None = Field(default=None, gt=0)
     force: bool = False
 
@@ -76,6 +77,8 @@ class BenchConfig(BaseModel):
             raise ValueError("--epochs 0 tests what --init loads; say which model, or train for an epoch")
         if self.recipe.epochs == 0 and self.recipe.freeze:
             raise ValueError("--freeze: --epochs 0 trains nothing anyway; leave one of the two out")
+        if self.recipe.freeze and self.compile:
+            raise ValueError("--compile: with --freeze no backbone is trained; leave one of the two out")
         if self.recipe.epochs == 0 and len(self.seeds) > 1:
             raise ValueError("--epochs 0 draws nothing at random, so one of --seeds says all")
         if any(not 0 <= seed < 2**32 for seed in self.seeds):

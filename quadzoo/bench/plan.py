@@ -23,6 +23,7 @@ from quadzoo.data.splits import Split, grouping
 from quadzoo.data.targets import standardised, target_info
 from quadzoo.model.recipe import Recipe
 from quadzoo.records import (
+    Compiled,
     Cost,
     DataFacts,
     Environment,
@@ -39,6 +40,8 @@ from quadzoo.registry.catalogue import Catalogue, Entry
 from quadzoo.registry.specs import BackboneSpec, HeadSpec, TargetInfo
 
 _LIBRARIES = ("torchvision", "timm", "pytorch-lightning")
+
+_GRAPHS_BELOW = 96  # pictures a batch: more keep a GPU busy while the next kernels are launched
 
 Precision = Literal["32", "bf16"]
 
@@ -134,6 +137,7 @@ class RunPlan:
     precision_note: str
     device: Device
     threads: int
+    compiled: Compiled
     recipe: Recipe
     flags: dict[str, str] = field(repr=False)
     data: FoldData = field(repr=False)
@@ -213,6 +217,7 @@ def make_plan(
             precision_note=precisions[backbone].note,
             device=device,
             threads=max(1, (os.cpu_count() or 1) // config.jobs),
+            compiled=_compiled(config, device),
             recipe=config.recipe,
             flags={
                 **config.flags,
@@ -224,6 +229,12 @@ def make_plan(
         )
     done = () if config.force else (key for key in runs if is_done(config.out, key))
     return Plan(list(runs.values()), frozenset(done))
+
+
+def _compiled(config: BenchConfig, device: Device) -> Compiled:
+    if not config.compile:
+        return "no"
+    return "graphs" if device.kind == "cuda" and config.recipe.batch_size < _GRAPHS_BELOW else "kernels"
 
 
 def _unit(data: FoldData, recipe: Recipe) -> TargetInfo:
@@ -310,6 +321,7 @@ def record_of(
             device=run.device.kind,
             device_name=run.device.name,
             threads=run.threads,
+            compiled=run.compiled,
             plugins={part["distribution"]: part["version"] for part in run.provenance.values()},
             libraries={name: version(name) for name in _LIBRARIES},
         ),

@@ -31,6 +31,18 @@ def find_device(executor: Executor, wanted: str) -> Device:
     return cpu if wanted == "cpu" or cuda is None else cuda
 
 
+def check_compiler(executor: Executor, device: Device) -> None:
+    """Raise ConfigError where torch has no compiler for the device."""
+    with executor.asked(f"{__name__}:try_compiler", device.kind) as child:
+        answers = list(child.messages(timeout=_LONG)) or [child.fate()]
+        child.process.join(_PATIENCE)  # a compiler clears up behind it
+    if answers[0]:
+        raise ConfigError(
+            f"--compile: torch cannot compile for {device.name}: {answers[0]}; install a C++ compiler, or "
+            "leave --compile out"
+        )
+
+
 def find_weights(
     executor: Executor,
     backbones: Iterable[str],
@@ -107,6 +119,19 @@ def try_weights(question: tuple[str, int, tuple[int, int]], tell: Tell) -> None:
         tell(("none", lines[0][:200]))
     else:
         tell(("pretrained", "the backbone's default set"))
+
+
+def try_compiler(device: str, tell: Tell) -> None:
+    """Child's side: compile a sum; tell why that cannot be, None where it can."""
+    import torch
+
+    try:
+        torch.compile(lambda numbers: numbers.sin() + 1)(torch.zeros(8, device=device))
+    except Exception as error:
+        lines = f"{type(error).__name__}: {error}".splitlines()
+        tell(" ".join(lines[:2]).strip()[:300])
+    else:
+        tell(None)
 
 
 def tell_device(_: None, tell: Tell) -> None:

@@ -21,7 +21,7 @@ from quadzoo.bench.executor import Child, Executor, wait_for_any
 from quadzoo.bench.init import check_fit, find_model, fixed_by
 from quadzoo.bench.plan import Plan, RunPlan, Weights, fold_data, make_plan, record_of
 from quadzoo.bench.precision import find_precisions
-from quadzoo.bench.probe import find_device, find_weights
+from quadzoo.bench.probe import check_compiler, find_device, find_weights
 from quadzoo.data.cache import Pictures, in_use, prepare
 from quadzoo.data.sources import N_DRAWN, open_source
 from quadzoo.data.splits import make_splits
@@ -95,6 +95,8 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
     )
     folds = fold_data(source, pictures, splits)
     device = find_device(executor, config.device)
+    if config.compile:
+        check_compiler(executor, device)
     if model:
         check_fit(model, folds)
         weights = {model.record.backbone: model.weights}

@@ -118,7 +118,7 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     type=click.Choice(["auto", "32", "bf16"]),
     default="auto",
     show_default=True,
-    help="`auto`: bf16 where the device multiplies it natively.",
+    help="`auto`: bf16 where a trial on the first batch finds it a quarter faster and as good.",
 )
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option(
@@ -127,6 +127,11 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs side by side.")
 @click.option(
     "--timeout", type=float, metavar="SECONDS", help="End a run that takes longer; it counts as failed."
+)
+@click.option(
+    "--compile",
+    is_flag=True,
+    help="Compile each backbone before it trains, for long runs on a GPU; needs a C++ compiler.",
 )
 @click.option("--force", is_flag=True, help="Run again what is done.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show the plan, train nothing.")

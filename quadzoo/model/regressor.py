@@ -51,14 +51,28 @@ class RegressionModule(pl.LightningModule):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
         self.mse = nn.ModuleDict({f"{stage}_mse": MeanSquaredError() for stage in ("train", "val", "test")})
         self.history: list[dict[str, float]] = []
+        self._in_training = self._seen
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Map uint8 pictures (B, C, H, W) to the head's raw output."""
         return self._read(self.features(pictures))
 
+    def compile_training(self, *, graphs: bool) -> None:
+        """Have the backbone compiled at its first training batch, whose shape all others must have.
+
+        With ``graphs`` a GPU replays the kernels as CUDA graphs. Evaluation, which sees batches of several
+        sizes, stays as it is.
+        """
+        mode = "reduce-overhead" if graphs else "default"
+        self._in_training = torch.compile(self._seen, dynamic=False, mode=mode)
+
+    def _seen(self, pictures: Tensor) -> Tensor:
+        features: Tensor = self.backbone((pictures.float() / 255 - self.mean) / self.std)
+        return features
+
     def features(self, pictures: Tensor) -> Tensor:
         """Map uint8 pictures (B, C, H, W) to the backbone's features (B, F, h, w)."""
-        features: Tensor = self.backbone((pictures.float() / 255 - self.mean) / self.std)
+        features = self._in_training(pictures) if self.training else self._seen(pictures)
         if features.ndim == 2:
             features = features[:, :, None, None]
         expected = getattr(self.backbone, "num_features", None)

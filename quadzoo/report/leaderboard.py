@@ -132,7 +132,7 @@ def _errors(tests: list[tuple[Run, pd.DataFrame]]) -> _Errors:
 def _device(record: RunRecord) -> str:
     where = record.environment
     threads = "" if where.device == "cuda" else f", {where.threads} thread{'s' * (where.threads > 1)}"
-    return f"{where.device_name}{threads}"
+    return f"{where.device_name}{threads}{', compiled' * (where.compiled != 'no')}"
 
 
 def _costs(records: list[RunRecord], device: str) -> list[RowCost]:

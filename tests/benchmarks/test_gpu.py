@@ -4,25 +4,47 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_one_command_writes_one_json(equations: Path, tmp_path: Path) -> None:
-    flags = ["--device", "cpu", "--backbones", "tiny_cnn", "--epochs", "1", "--data", str(equations)]
+def test_one_command_writes_one_json(tmp_path: Path) -> None:
     subprocess.run(
-        [ROOT / "benchmarks" / "gpu.sh", tmp_path / "gpu.json", *flags],
+        [ROOT / "benchmarks" / "gpu.sh", tmp_path / "gpu.json", "--small"],
         check=True,
         capture_output=True,
         env=os.environ | {"PYTHON": sys.executable},
     )
     result = json.loads((tmp_path / "gpu.json").read_text())
-    (run,) = result["runs"]
+    assert result["versions"]["torch"]
+    main_job = result["main job"]
+    (run,) = main_job["runs"]
     assert run["backbone"] == "tiny_cnn"
     assert run["train_images_per_second"] > 0
-    assert 0 < run["fit_seconds"] < result["whole_command_seconds"]
-    assert result["device"]
-    assert result["versions"]["torch"]
+    assert 0 < run["fit_seconds"] < main_job["whole_command_seconds"]
+    assert main_job["device"]
+    (speeds,) = result["the tutorial's loop, images per second of each epoch"].values()
+    assert min(speeds) > 0
+    assert [len(one["runs"]) for one in result["several runs, by --jobs"].values()] == [4, 4]
+    cells = result["matrix"]["cells"]
+    assert [cell["way"] for cell in cells] == ["no", "kernels", "graphs"]
+    assert cells[0]["images_per_second"] > 0
+    if shutil.which("g++"):
+        assert cells[1]["images_per_second"] > 0
+    assert result["matrix"]["not measured"] == []
+
+
+def test_what_there_is_no_time_for_is_told(script: Callable[..., None], tmp_path: Path) -> None:
+    script(
+        "matrix", "--backbones", "tiny_cnn", "--sizes", "24x64", "--batches", "8,256", "--pictures", 60,
+        "--minutes", 0, "--device", "cpu", "--to", tmp_path / "matrix.json",
+    )  # fmt: skip
+    found = json.loads((tmp_path / "matrix.json").read_text())
+    assert found["cells"] == []
+    missing = [(cell["batch"], cell["way"]) for cell in found["not measured"]]
+    assert missing == [(8, "no"), (256, "no"), (8, "kernels"), (8, "graphs"), (256, "kernels")]

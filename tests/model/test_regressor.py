@@ -70,11 +70,14 @@ def data(tmp_path: Path) -> PictureDataModule:
     return PictureDataModule(tmp_path / "p.npy", levels[:, None] / 255, split, 8, seed=0)
 
 
-def trainer(*callbacks: pl.Callback, epochs: int = 20, precision: Any = "32-true") -> pl.Trainer:
+def trainer(
+    *callbacks: pl.Callback, epochs: int = 20, precision: Any = "32-true", accelerator: str = "cpu"
+) -> pl.Trainer:
     return pl.Trainer(
         max_epochs=epochs,
         precision=precision,
-        accelerator="cpu",
+        accelerator=accelerator,
+        devices=1,
         callbacks=list(callbacks),
         logger=False,
         enable_checkpointing=False,
@@ -228,8 +231,8 @@ def test_depthwise_runs_in_float32_and_others_in_bf16() -> None:
     assert kinds == [torch.bfloat16, torch.float32, torch.bfloat16]
 
 
-class Waits(TorchDispatchMode):
-    """Counts what makes a program wait for a GPU: looks at a tensor's values, tensors made of Python's."""
+class Looks(TorchDispatchMode):
+    """Notes looks at the values of tensors, and tensors made of Python's numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -245,28 +248,52 @@ class Waits(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("head", ["mlp", "linear", "hl_gauss", "integer", "gaussian", "spatial"])
-def test_no_training_step_waits_for_a_gpu(tmp_path: Path, head: str) -> None:
-    """An epoch of eight steps looks at no more values than one of two."""
-    names = catalogue.load()
+HEADS = ["mlp", "linear", "hl_gauss", "integer", "gaussian", "spatial"]
+
+
+def coloured(folder: Path, head: str, n: int) -> tuple[RegressionModule, PictureDataModule]:
+    """Return tiny_cnn with a head, and ``n`` pictures to train on, all that a recipe may do to them."""
+    names, rng = catalogue.load(), np.random.default_rng(0)
+    np.save(folder / "p.npy", rng.integers(0, 256, (n + 8, 16, 24, 3), dtype=np.uint8))
+    rows = np.arange(n + 8)
+    split = Split("x", 0, 1, rows[:n], rows[n:], rows[n:], 0, "")
     info = TargetInfo(names=("a", "b"), low=(0.0, -2.0), high=(9.0, 2.0), integer=(True, True))
+    backbone = names.backbones["tiny_cnn"].spec.build(pretrained=False, in_channels=3, image_size=(16, 24))
+    answers = names.heads[head].spec.build(num_features=backbone.num_features, targets=info)
+    net = RegressionModule(backbone, answers, Recipe(augment="photo", average=0.9), [0.5] * 3, [0.2] * 3)
+    return net, PictureDataModule(folder / "p.npy", rng.random((n + 8, 2)), split, 8, seed=0)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_step_looks_at_no_values(tmp_path: Path, head: str) -> None:
+    """An epoch of eight steps looks at no more values than one of two; each look would make a GPU wait."""
     counts = []
     for n in (16, 64):
-        rng = np.random.default_rng(0)
-        np.save(tmp_path / "p.npy", rng.integers(0, 256, (n + 8, 16, 24, 3), dtype=np.uint8))
-        rows = np.arange(n + 8)
-        split = Split("x", 0, 1, rows[:n], rows[n:], rows[n:], 0, "")
-        data = PictureDataModule(tmp_path / "p.npy", rng.random((n + 8, 2)), split, 8, seed=0)
+        net, data = coloured(tmp_path, head, n)
         data.inputs = data.inputs.to(torch.device("cpu"))  # whole, as on a GPU
-        backbone = names.backbones["tiny_cnn"].spec.build(
-            pretrained=False, in_channels=3, image_size=(16, 24)
-        )
-        answers = names.heads[head].spec.build(num_features=backbone.num_features, targets=info)
-        recipe = Recipe(augment="photo", average=0.9)
-        net = RegressionModule(backbone, answers, recipe, [0.5] * 3, [0.2] * 3)
         callbacks = BestWeights(), AveragedWeights(0.9), Throughput()
-        with Waits() as waits:
+        with Looks() as looks:
             trainer(*callbacks, epochs=2, precision="bf16-mixed").fit(net, datamodule=data)
-        counts.append(Counter(waits.seen))
+        counts.append(Counter(looks.seen))
     assert counts[0] == counts[1]
     assert counts[0]["aten._local_scalar_dense.default"] > 0  # an epoch's end looks
+
+
+class Strict(pl.Callback):
+    """Makes waiting for the GPU an error, from an epoch's first step to its last."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, at: int) -> None:
+        if not trainer.is_last_batch:
+            torch.cuda.set_sync_debug_mode("error")
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: Any, batch: Any, at: int) -> None:
+        if trainer.is_last_batch:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("head", HEADS)
+def test_no_step_waits_for_the_gpu(tmp_path: Path, head: str) -> None:
+    net, data = coloured(tmp_path, head, n=64)
+    callbacks = BestWeights(), AveragedWeights(0.9), Throughput(), Strict()
+    trainer(*callbacks, epochs=2, precision="bf16-mixed", accelerator="gpu").fit(net, datamodule=data)
