@@ -67,9 +67,10 @@ class Child:
 
 
 class Executor:
-    """Starts children from one server process, which has imported the heavy libraries once.
+    """Starts children from one server process, which imports the heavy libraries once.
 
-    The server never touches a GPU, and neither does this process.
+    It begins to at once, while this process reads data. The server never touches a GPU, and neither does this
+    process.
     """
 
     def __init__(self) -> None:
@@ -77,6 +78,7 @@ class Executor:
             os.environ.setdefault(name, value)  # read when the server starts
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["quadzoo.bench.run"])
+        _start_server()
 
     def start(self, work: str, argument: Any, log: Path) -> Child:
         """Call ``work(argument, tell)`` in a new process; what it prints is appended to ``log``.

@@ -148,6 +148,8 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
     """
     config = _config(flags)
     from quadzoo.bench.executor import Executor
+
+    executor = Executor()  # before the other imports: its server has more to import, and begins with it
     from quadzoo.bench.runner import bench as run_bench
     from quadzoo.bench.runner import plan_bench
     from quadzoo.cli.display import Display, print_leaderboards, print_plan
@@ -155,9 +157,9 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
 
     with Display() as display:
         if dry_run:
-            plan = plan_bench(config, Executor(), display)
+            plan = plan_bench(config, executor, display)
         else:
-            board = run_bench(config, Executor(), display)
+            board = run_bench(config, executor, display)
     if dry_run:
         print_plan(plan, as_json)
         return 0
