@@ -7,7 +7,7 @@
 FOLDER holds the published pictures. Readers: Tesseract, told that it is one line of text (--psm 7);
 RapidOCR's recognition alone on the picture cut down to its ink, one at a time as its call takes them, and in
 batches as its recogniser would; RapidOCR with its text detection on the whole picture; and reader-equations,
-the model of plugins/quadzoo-reader, which never saw one of these pictures, in batches.
+the model of plugins/quadzoo-reader, which never saw one of these pictures, in batches and in bf16.
 
 The parser is a kind one: it takes what cannot stand after an x for the raised 2, and dashes, crosses and
 letters for the signs they look like. Equations of the factored form count with b = r + s, as they are
@@ -54,7 +54,7 @@ from quadzoo.data.targets import unscale
 HERE = Path(__file__).parent
 THREADS = 2
 MARGIN = 4  # pixels around the ink
-CHUNK = 100  # pictures that a reader reads at a turn
+CHUNK = 200  # pictures that a reader reads at a turn
 REST = 1.0  # seconds between turns: threads of onnxruntime spin on for a while
 Answer = tuple[float, ...] | None
 Reader = Callable[[list[np.ndarray]], list[Answer]]
@@ -146,7 +146,9 @@ def main() -> None:
     arguments = parser.parse_args()
     wanted = arguments.readers.split(",")
     torch.set_num_threads(THREADS)
-    config = BenchConfig(data=arguments.data, init="reader-equations", recipe={"epochs": 0}, device="cpu")
+    config = BenchConfig(
+        data=arguments.data, init="reader-equations", recipe={"epochs": 0}, device="cpu", precision="bf16"
+    )
     with Display() as display:
         run = plan_bench(config, Executor(), display).runs[0]
     source, info, split = open_source(config.request), run.data.info, run.data.split

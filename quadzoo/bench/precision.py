@@ -111,12 +111,13 @@ def try_precisions(trial: _Trial, tell: Tell) -> None:
     import torch
     from torch import Tensor, nn
 
-    from quadzoo.bench.run import joined
+    from quadzoo.bench.run import joined, use_tf32
     from quadzoo.data.datamodule import ArrayFile
     from quadzoo.model.recipe import Recipe
     from quadzoo.registry import catalogue
 
     torch.manual_seed(0)
+    use_tf32(trial.device == "cuda")
     spec = catalogue.load().backbones[trial.backbone].spec
     backbone = spec.build(pretrained=False, in_channels=trial.channels, image_size=trial.size)
     module = joined(spec, backbone, nn.Identity(), Recipe(), trial.channels).to(trial.device)
