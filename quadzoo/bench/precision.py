@@ -12,9 +12,10 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from quadzoo.bench.executor import Executor, Tell
-from quadzoo.bench.plan import Arithmetic, Device, Precision
+from quadzoo.bench.plan import Arithmetic, Device, Model, Precision
 from quadzoo.data.cache import Pictures
 from quadzoo.data.sources import precision_folder
+from quadzoo.model.recipe import Recipe
 from quadzoo.records import hash_of, write_atomically
 from quadzoo.registry.catalogue import Catalogue
 
@@ -48,7 +49,8 @@ def find_precisions(
     names: Catalogue,
     pictures: Pictures,
     *,
-    batch_size: int,
+    recipe: Recipe,
+    model: Model | None,
     device: Device,
     timeout: float | None = None,
     advance: Callable[[int], None] = lambda _: None,
@@ -58,16 +60,18 @@ def find_precisions(
     With auto it is bf16 where the device multiplies it natively, a training step of the backbone on the
     first batch is at least 1.25 times as fast, and there features and gradient are within 5 % of float32's,
     by their norms. The answer is kept in the cache folder, and does not depend on how many runs share the
-    machine, so that it gives the same keys each time.
+    machine, so that it gives the same keys each time. A trained ``model`` that is only tested keeps its own.
     """
     if wanted != "auto":
         return {name: Arithmetic(wanted, "asked for") for name in backbones}
     if not device.bf16:
         return {name: Arithmetic("32", "bf16 is not native here") for name in backbones}
+    if model and recipe.epochs == 0:
+        return {name: Arithmetic(model.record.precision, "as it was trained") for name in backbones}
     found = {}
     for name in backbones:
         geometry = pictures.geometry
-        trial = _Trial(name, pictures.file, geometry.channels, geometry.size, batch_size, device.kind)
+        trial = _Trial(name, pictures.file, geometry.channels, geometry.size, recipe.batch_size, device.kind)
         circumstances = asdict(trial) | {
             "pictures": None,
             "device": asdict(device),
@@ -113,7 +117,6 @@ def try_precisions(trial: _Trial, tell: Tell) -> None:
 
     from quadzoo.bench.run import joined, use_tf32
     from quadzoo.data.datamodule import ArrayFile
-    from quadzoo.model.recipe import Recipe
     from quadzoo.registry import catalogue
 
     torch.manual_seed(0)

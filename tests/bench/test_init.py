@@ -54,6 +54,8 @@ def test_testing_a_run_again_gives_what_it_gave(
     assert done.status == 0, done.err
     before, after = json.loads((trained / "record.json").read_text()), only(tmp_path)
     assert after["metrics"] == before["metrics"]
+    assert after["precision"] == before["precision"]
+    assert after["precision_note"] in ("as it was trained", "bf16 is not native here")
     assert after["key"] != before["key"]
     assert (after["backbone"], after["head"], after["image"]) == ("tiny_cnn", "integer", before["image"])
     assert after["weights"] == f"run {before['key']}"
