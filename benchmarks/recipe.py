@@ -88,16 +88,25 @@ def slug(name: str) -> str:
 
 
 def write(out: Path, to: Path) -> None:
-    """Add the figures of every recipe under ``out`` to the JSON in ``to``, and write its table anew."""
+    """Add the figures of every recipe under ``out`` to the JSON in ``to``, and write its table anew.
+
+    A run takes the place of an earlier one with the same recipe, backbone and seed.
+    """
     file = to / "results" / "recipe.json"
-    rows = {row["key"]: row for row in (json.loads(file.read_text()) if file.exists() else [])}
+    rows = {which(row): row for row in (json.loads(file.read_text()) if file.exists() else [])}
     order = [name + suffix for name in RECIPES for suffix in ("", FLOAT32)]
     for name in order:
-        rows |= {record.key: summary(name, record) for record in read_records(out / slug(name))}
+        found = (summary(name, record) for record in read_records(out / slug(name)))
+        rows |= {which(row): row for row in found}
     ordered = sorted(rows.values(), key=lambda row: order.index(str(row["name"])))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(ordered, indent=1) + "\n")
     (to / "RECIPE.md").write_text(table(ordered))
+
+
+def which(row: dict[str, object]) -> tuple[object, ...]:
+    """Return what there is one run of."""
+    return row["name"], row["backbone"], row["seed"]
 
 
 def summary(name: str, record: RunRecord) -> dict[str, object]:

@@ -8,9 +8,16 @@ from pathlib import Path
 def test_recipe_benchmark_runs_at_tiny_size(
     script: Callable[..., None], equations: Path, tmp_path: Path
 ) -> None:
-    script("recipe", "--backbones", "tiny_cnn", "--seeds", "0", "--recipes", "0,2", "--epochs", "1",
-           "--data", equations, "--out", tmp_path / "out", "--to", tmp_path)  # fmt: skip
-    rows = json.loads((tmp_path / "results" / "recipe.json").read_text())
+    def measured(out: str, *flags: object) -> list[dict]:
+        script("recipe", "--backbones", "tiny_cnn", "--seeds", "0", "--data", equations, "--out",
+               tmp_path / out, "--to", tmp_path, *flags)  # fmt: skip
+        rows: list[dict] = json.loads((tmp_path / "results" / "recipe.json").read_text())
+        return rows
+
+    rows = measured("first", "--recipes", "0,2", "--epochs", "1")
     assert [row["recipe"]["optimizer"] for row in rows] == ["adamw", "adam"]
     page = (tmp_path / "RECIPE.md").read_text()
     assert page.count("n=1") == 2
+    # A run takes the place of the earlier one.
+    rows = measured("second", "--recipes", "0", "--epochs", "2")
+    assert [row["recipe"]["epochs"] for row in rows] == [2, 1]
