@@ -41,6 +41,8 @@ RECIPES = {
     "targets standardised": DEFAULT.model_copy(update={"unit": "standard"}),
     "no clipping": DEFAULT.model_copy(update={"gradient_clip": None}),
     "no weight decay": DEFAULT.model_copy(update={"weight_decay": 0.0}),
+    "lr / 2": DEFAULT.model_copy(update={"lr": DEFAULT.lr / 2}),
+    "lr x 2": DEFAULT.model_copy(update={"lr": DEFAULT.lr * 2}),
 }
 
 
@@ -122,6 +124,9 @@ def table(rows: list[dict]) -> str:
     first = rows[0]
     backbones = list(dict.fromkeys(row["backbone"] for row in rows))
     data, split = first["data"], first["split"]
+    machines = dict.fromkeys(
+        f"{row['environment']['device_name']}, torch {row['environment']['torch']}" for row in rows
+    )
     lines = [
         "# Recipes, compared",
         "",
@@ -129,8 +134,7 @@ def table(rows: list[dict]) -> str:
         "mean over seeds (lowest – highest), at the epoch with the best val MSE. "
         f"{data['name']}, {data['n']:,} pictures, split {split['name']} "
         f"({split['n_train']:,}/{split['n_val']:,}/{split['n_test']:,}), split hash {split['hash'][:12]}, "
-        f"{first['environment']['device_name']}, torch {first['environment']['torch']}, "
-        f"precision {first['precision']} where the row does not say otherwise. "
+        f"{'; '.join(machines)}; precision {first['precision']} where the row does not say otherwise. "
         "All runs: results/recipe.json.",
         "",
         "| recipe | " + " | ".join(backbones) + " |",

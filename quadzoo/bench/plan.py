@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,6 +17,7 @@ import quadzoo
 from quadzoo.bench.config import BenchConfig
 from quadzoo.bench.scores import baselines
 from quadzoo.data.cache import Pictures
+from quadzoo.data.parallel import cpus
 from quadzoo.data.sources import Source
 from quadzoo.data.splits import Split, grouping
 from quadzoo.data.targets import standardised, target_info
@@ -216,7 +216,7 @@ def make_plan(
             precision=precision,
             precision_note=precisions[backbone].note,
             device=device,
-            threads=max(1, (os.cpu_count() or 1) // config.jobs),
+            threads=max(1, cpus() // config.jobs),
             compiled=_compiled(config, device),
             recipe=config.recipe,
             flags={

@@ -1,4 +1,4 @@
-"""Do one thing to many pictures, in threads."""
+"""Do one thing to many pictures, in threads, as many as there are CPUs for them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def cpus() -> int:
+    """Return how many CPUs this process may use: fewer than the machine has under taskset or Slurm."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Map in threads (Pillow, OpenCV and hashlib release the interpreter's lock), a window at a time.
 
     Results come in the order of the items; the first error ends it.
     """
     waiting = iter(items)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cpus()) as pool:
         under_way = deque(pool.submit(work, item) for item in islice(waiting, _WINDOW))
         try:
             while under_way:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
-from quadzoo.data.parallel import parallel
+from quadzoo.data.parallel import cpus, parallel
 
 
 def test_parallel_keeps_the_order_and_a_window() -> None:
@@ -32,3 +33,14 @@ def test_parallel_stops_at_an_error() -> None:
     with pytest.raises(ZeroDivisionError):
         list(parallel(work, range(100_000)))
     assert len(done) < 1000
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to CPUs")
+def test_cpus_are_those_that_the_process_may_use() -> None:
+    may_use = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(may_use)})
+    try:
+        assert cpus() == 1
+    finally:
+        os.sched_setaffinity(0, may_use)
+    assert cpus() == len(may_use)
