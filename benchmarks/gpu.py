@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,67 +28,66 @@ def main() -> None:
     parser.add_argument("--small", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        result = measure(Path(scratch), small=arguments.small)
-    arguments.to.parent.mkdir(parents=True, exist_ok=True)
-    arguments.to.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result, indent=1))
+        measure(Path(scratch), arguments.to, small=arguments.small)
+    print(arguments.to.read_text())
     print(f"wrote {arguments.to}")
 
 
-def measure(scratch: Path, *, small: bool) -> dict[str, object]:
-    """Measure one thing after the other, with an empty cache, as a new user would; return all figures."""
+def measure(scratch: Path, to: Path, *, small: bool) -> None:
+    """Measure one thing after the other, with an empty cache, as a new user would.
+
+    What is measured is written at once, so that neither a part that fails nor an end of the machine's time
+    costs the others' figures.
+    """
     started = time.monotonic()
     known = [str(ROOT), str(metadata(scratch)), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ |= {"PYTHONPATH": os.pathsep.join(known), "QUADZOO_CACHE_DIR": str(scratch / "cache")}
     data = str(scratch / "data")
-    quadzoo("data", "make", data, "--n", "60" if small else "2000")
-    device = [] if small else ["--device", "cuda"]
+    call("data", "make", data, "--n", "60" if small else "2000")
     backbones = ["tiny_cnn"] if small else ["resnet50", "efficientnet_b0"]
-    shared = [*device, "--data", data, "--weights", "none"]
-
-    main_job = bench(scratch / "main", *shared, "--backbones", ",".join(backbones), *short(small))
-    tutorial = {name: peer(name, data) for name in backbones}
+    shared = [*([] if small else ["--device", "cuda"]), "--data", data, "--weights", "none"]
+    shared += ["--epochs", "2"] if small else []
     many = ",".join(map(str, range(SIDE_BY_SIDE)))
-    several = [*shared, "--backbones", "tiny_cnn" if small else "resnet18", "--seeds", many, *short(small)]
-    jobs = {n: bench(scratch / f"jobs{n}", *several, "--jobs", str(n)) for n in (1, SIDE_BY_SIDE)}
+    several = [*shared, "--backbones", "tiny_cnn" if small else "resnet18", "--seeds", many]
 
-    # First of what is left, since all that is above is told even where this fails.
-    left = MINUTES - (time.monotonic() - started) / 60
-    file = scratch / "matrix.json"
-    quick = ["--backbones", "tiny_cnn", "--sizes", "24x64", "--batches", "8", "--pictures", "60"]
-    matrix = [
-        str(HERE / "matrix.py"),
-        "--to",
-        str(file),
-        "--minutes",
-        f"{left:.2f}",
-        *(quick if small else []),
-    ]
-    done = subprocess.run([sys.executable, *matrix], check=False)
-    return {
+    def side_by_side() -> object:
+        return {n: bench(scratch / f"jobs{n}", *several, "--jobs", str(n)) for n in (1, SIDE_BY_SIDE)}
+
+    def in_what_is_left() -> object:
+        return matrix(scratch / "matrix.json", MINUTES - (time.monotonic() - started) / 60, small=small)
+
+    parts: dict[str, Callable[[], object]] = {
+        "main job": lambda: bench(scratch / "main", *shared, "--backbones", ",".join(backbones)),
+        "the tutorial's loop, images per second of each epoch": lambda: {
+            name: peer(name, data) for name in backbones
+        },
+        "several runs, by --jobs": side_by_side,
+        "matrix": in_what_is_left,
+    }
+    told: dict[str, object] = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": sys.version.split()[0],
         "versions": {name: installed(name) for name in PACKAGES},
-        "main job": main_job,
-        "the tutorial's loop, images per second of each epoch": tutorial,
-        "several runs, by --jobs": jobs,
-        "matrix": json.loads(file.read_text()) if file.exists() else f"exit status {done.returncode}",
-        "minutes": (time.monotonic() - started) / 60,
     }
+    to.parent.mkdir(parents=True, exist_ok=True)
+    for name, part in parts.items():
+        try:
+            told[name] = part()
+        except subprocess.CalledProcessError as error:
+            told[name] = {"failed": str(error)}
+        told["minutes"] = (time.monotonic() - started) / 60
+        to.write_text(json.dumps(told, indent=1) + "\n")
 
 
-def short(small: bool) -> list[str]:
-    return ["--epochs", "2"] if small else []
-
-
-def quadzoo(*arguments: str) -> None:
+def call(*arguments: str) -> None:
+    """Call quadzoo, which need not be installed."""
     subprocess.run([sys.executable, "-c", "from quadzoo.cli import main; main()", *arguments], check=True)
 
 
 def bench(out: Path, *flags: str) -> dict[str, object]:
     """Return what a whole command takes, and its runs' figures."""
     clock = time.perf_counter()
-    quadzoo("bench", *flags, "--out", str(out))
+    call("bench", *flags, "--out", str(out))
     seconds = time.perf_counter() - clock
     records = [json.loads(path.read_text()) for path in sorted(out.glob("runs/*/record.json"))]
     return {
@@ -120,6 +120,14 @@ def peer(backbone: str, data: str) -> list[float]:
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     speeds: list[float] = json.loads(done.stdout.splitlines()[-1])["images_per_second"]
     return speeds
+
+
+def matrix(file: Path, minutes: float, *, small: bool) -> object:
+    """Return what benchmarks/matrix.py finds in so many minutes, even where it ends before."""
+    command = [sys.executable, str(HERE / "matrix.py"), "--to", str(file), "--minutes", f"{minutes:.2f}"]
+    quick = ["--backbones", "tiny_cnn", "--sizes", "24x64", "--batches", "8", "--pictures", "60"]
+    done = subprocess.run([*command, *(quick if small else [])], check=False)
+    return json.loads(file.read_text()) if file.exists() else {"failed": f"exit status {done.returncode}"}
 
 
 def metadata(scratch: Path) -> Path:

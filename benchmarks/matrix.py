@@ -5,8 +5,8 @@
 Every cell of the matrix is a run of quadzoo with a process of its own, three short epochs long, on drawn
 equations that were decoded once. The cells most worth knowing come first: eager at the first size, then
 compiled there, then the other sizes; graphs only for small batches. When the minutes are over, the rest is
-listed as not measured. It writes results/matrix.json: images/s without validation, peak memory and seconds
-of each cell, device and versions. A GPU is what it is for; `--device cpu` works too.
+listed as not measured. It writes results/matrix.json, after every cell: images/s without validation, peak
+memory and seconds of each cell, device and versions. A GPU is what it is for; `--device cpu` works too.
 """
 
 from __future__ import annotations
@@ -63,7 +63,23 @@ def main() -> None:
     end = time.monotonic() + 60 * arguments.minutes
     sizes, backbones = arguments.sizes.split(","), arguments.backbones.split(",")
     cells = in_order(sizes, backbones, [int(batch) for batch in arguments.batches.split(",")])
-    executor, measured = Executor(), []
+    executor = Executor()
+    measured: list[dict[str, object]] = []
+    told = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": find_device(executor, arguments.device).name,
+        "versions": {name: version(name) for name in ("torch", "torchvision", "timm", "pytorch-lightning")},
+        "precision": PRECISION,
+        "steps an epoch, at most": STEPS,
+        "cells": measured,
+    }
+
+    def save() -> None:
+        rest = {"not measured": [asdict(cell) for cell in cells]}
+        arguments.to.write_text(json.dumps(told | rest, indent=1) + "\n")
+
+    arguments.to.parent.mkdir(parents=True, exist_ok=True)
+    save()
     with tempfile.TemporaryDirectory() as scratch, Display() as display:
         write_folder(Path(scratch) / "data", arguments.pictures, seed=0)
         plans: dict[str, dict[str, RunPlan]] = {}
@@ -78,17 +94,7 @@ def main() -> None:
             plan = plans[cell.size][cell.backbone]
             measured.append({**asdict(cell), **measure(cell, plan, executor, end)})
             print(json.dumps(measured[-1]), flush=True)
-    told = {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "device": find_device(executor, arguments.device).name,
-        "versions": {name: version(name) for name in ("torch", "torchvision", "timm", "pytorch-lightning")},
-        "precision": PRECISION,
-        "steps an epoch, at most": STEPS,
-        "cells": measured,
-        "not measured": [asdict(cell) for cell in cells],
-    }
-    arguments.to.parent.mkdir(parents=True, exist_ok=True)
-    arguments.to.write_text(json.dumps(told, indent=1) + "\n")
+            save()
 
 
 def in_order(sizes: list[str], backbones: list[str], batches: list[int]) -> list[Cell]:

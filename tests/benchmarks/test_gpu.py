@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -9,6 +10,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +40,24 @@ def test_one_command_writes_one_json(tmp_path: Path) -> None:
     if shutil.which("g++"):
         assert cells[1]["images_per_second"] > 0
     assert result["matrix"]["not measured"] == []
+
+
+def test_a_part_that_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    gpu = importlib.import_module("gpu")
+
+    def fails(*_: object) -> None:
+        raise subprocess.CalledProcessError(1, "peers.py")
+
+    monkeypatch.setattr(gpu, "peer", fails)
+    monkeypatch.setattr(gpu, "bench", lambda *_: "measured")
+    monkeypatch.setattr(gpu, "matrix", lambda *_, **__: "measured, too")
+    gpu.measure(tmp_path, tmp_path / "gpu.json", small=True)
+    _, _, _, main_job, _, tutorial, _, matrix = json.loads((tmp_path / "gpu.json").read_text()).values()
+    assert main_job == "measured"
+    assert "exit status 1" in tutorial["failed"]
+    assert matrix == "measured, too"
 
 
 def test_what_there_is_no_time_for_is_told(script: Callable[..., None], tmp_path: Path) -> None:
