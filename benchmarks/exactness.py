@@ -84,8 +84,6 @@ def page(results: Path) -> str:
     drawn = f"`quadzoo data make DRAWN --n N --seed {SEED} --font FONT` and `{untrained} --data DRAWN`"
     first, split = published[0], tuned[0].split
     unseen = [record for records in fonts.values() for record in records]
-    speed = {one["reader"]: one["pictures_per_second"] for one in ocr["results"]}
-    rapid = [speed[f"RapidOCR, recognition alone{way}"] for way in ("", ", in batches")]
     return "\n".join([
         "# Exactness",
         "",
@@ -98,10 +96,11 @@ def page(results: Path) -> str:
         "",
         *_table(["what reads", "pictures", "exact", "MSE", "command"], rows),
         "",
-        f"{MODEL} reads {speed[MODEL]:,.0f} pictures a second, RapidOCR's recognition {rapid[0]:.0f} one "
-        f"by one and {rapid[1]:.0f} in batches: {speed[MODEL] / rapid[0]:.0f} and "
-        f"{speed[MODEL] / rapid[1]:.0f} times as many, side by side in one run of "
-        "`python benchmarks/ocr.py --data FOLDER`.",
+        "Pictures a second, and how many times as many the model reads: side by side in one run of "
+        "`python benchmarks/ocr.py --data FOLDER` on each machine.",
+        "",
+        *_table(["machine", "bf16 units", MODEL, "RapidOCR's recognition", "in batches"],
+                [_speeds(json.loads(path.read_text())) for path in sorted(results.glob("ocr*.json"))]),
         "",
         f"## Fresh equations, drawn: {MODEL}, as it comes",
         "",
@@ -157,6 +156,13 @@ def _read(one: dict, side: str) -> list[str]:
     shown = "test" if side == "test" else f"{score['n']:,}"
     return [f"{one['reader']} and a parser", shown, f"{score['exact']:.2%}", f"{score['mse']:.3g}",
             "`python benchmarks/ocr.py --data FOLDER`"]  # fmt: skip
+
+
+def _speeds(told: dict) -> list[str]:
+    speed = {one["reader"]: one["pictures_per_second"] for one in told["results"]}
+    rapid = [speed[f"RapidOCR, recognition alone{way}"] for way in ("", ", in batches")]
+    return [told["device"], ", ".join(told["bf16 units"]), f"{speed[MODEL]:,.0f}",
+            *(f"{one:.0f} ({speed[MODEL] / one:.0f} times)" for one in rapid)]  # fmt: skip
 
 
 def _tutorial(path: Path) -> list[list[str]]:

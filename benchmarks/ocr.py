@@ -13,9 +13,10 @@ The parser is a kind one: it takes what cannot stand after an x for the raised 2
 letters for the signs they look like. Equations of the factored form count with b = r + s, as they are
 labelled. What it cannot parse is answered with the mean of train.
 
-It writes benchmarks/results/ocr.json: for the test pictures of the grouped split and for all 2,000 the share
-that is exact, the MSE, and pictures a second on two threads, decoding not counted: readers take turns, a
-chunk each, and the median over chunks counts. Detection reads the test pictures alone.
+It writes benchmarks/results/ocr.json (ocr-*.json are of other machines): for the test pictures of the grouped
+split and for all 2,000 the share that is exact, the MSE, and pictures a second on two threads, decoding not
+counted: readers take turns, a chunk each, and the median over chunks counts. Detection reads the test
+pictures alone.
 """
 
 from __future__ import annotations
@@ -197,10 +198,12 @@ def main() -> None:
         results.append({"reader": name, "software": software, "scores": scores, "pictures_per_second": rate,
                         "slowest_and_fastest": [min(rates[name]), max(rates[name])]})  # fmt: skip
         print(name, scores, f"{rate:.1f} pictures/s", flush=True)
+    units: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch does not say
     told = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": run.device.name,
         "threads": THREADS,
+        "bf16 units": sorted(name for name, there in units.items() if there and "bf16" in name),
         "precision of reader-equations": run.precision,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "data": {"name": source.name, "hash": run.data.pictures.hash},
