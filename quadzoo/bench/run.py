@@ -51,8 +51,9 @@ from quadzoo.records import (
 from quadzoo.registry import catalogue
 from quadzoo.registry.specs import BackboneSpec
 
-_LATENCY_REPEATS = 50
-_BATCH_REPEATS = 5
+_TIMED = 0.5  # seconds of one picture at a time, and again of batches, within these numbers of calls
+_LATENCY_CALLS = 20, 50
+_BATCH_CALLS = 3, 5
 _FROZEN_SEED = 0
 _INFERENCE_BATCH = 32
 _THUMBNAIL = 224  # pixels of the longer side: what --image-size auto makes at most
@@ -248,9 +249,10 @@ def _cost(module: RegressionModule, trainer: pl.Trainer, pictures: ArrayFile) ->
     rows = torch.arange(_INFERENCE_BATCH) % pictures.shape[0]
     batch = pictures[rows].permute(0, 3, 1, 2).to(device)
 
-    def seconds(some: torch.Tensor, repeats: int) -> list[float]:
-        taken = []
-        for _ in range(repeats):
+    def seconds(some: torch.Tensor, least: int, most: int) -> list[float]:
+        module.predict(some).cpu()  # warms up
+        taken: list[float] = []
+        while len(taken) < least or (len(taken) < most and sum(taken) < _TIMED):
             clock = time.perf_counter()
             module.predict(some).cpu()  # the copy waits for the GPU
             taken.append(time.perf_counter() - clock)
@@ -259,9 +261,8 @@ def _cost(module: RegressionModule, trainer: pl.Trainer, pictures: ArrayFile) ->
     with trainer.precision_plugin.forward_context():
         gmacs = _gmacs(module, batch[:1])
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
-        one = seconds(batch[:1], _LATENCY_REPEATS)
-        seconds(batch, 1)
-        many = seconds(batch, _BATCH_REPEATS)
+        one = seconds(batch[:1], *_LATENCY_CALLS)
+        many = seconds(batch, *_BATCH_CALLS)
     if on_gpu:
         peak_memory = torch.cuda.max_memory_allocated() / 2**20
     else:
