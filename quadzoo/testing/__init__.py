@@ -73,6 +73,7 @@ BACKBONE_RULES: tuple[Rule[BackboneSpec], ...] = tuple(
         backbones.weights,
         backbones.fresh_process,
         backbones.low_precision,
+        backbones.device,
         backbones.offline,
         backbones.global_state,
     )
@@ -87,6 +88,7 @@ HEAD_RULES: tuple[Rule[HeadSpec], ...] = tuple(
         heads.learning,
         heads.evaluation,
         heads.weights,
+        heads.device,
         heads.global_state,
     )
 )

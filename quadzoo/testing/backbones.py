@@ -19,6 +19,7 @@ from quadzoo.testing.tools import (
     finite,
     in_fresh_process,
     leaves_state_alone,
+    stays_on_device,
     survives,
 )
 
@@ -104,6 +105,12 @@ def low_precision(spec: BackboneSpec) -> None:
     for name, parameter in module.named_parameters():
         if parameter.grad is not None:
             finite(parameter.grad, f"bf16 autocast, in the gradient of {name}")
+
+
+def device(spec: BackboneSpec) -> None:
+    """Tensors that a backbone makes lie on the pictures' device, as far as that shows without a GPU."""
+    for training in (True, False):
+        stays_on_device(_build(spec).train(training), torch.rand(2, 3, *_SIZE))
 
 
 def offline(spec: BackboneSpec) -> None:

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from quadzoo.registry.specs import HeadSpec, TargetInfo
-from quadzoo.testing.tools import Broken, all_have_gradients, apart, finite, leaves_state_alone, survives
+from quadzoo.testing.tools import (
+    Broken,
+    all_have_gradients,
+    apart,
+    finite,
+    leaves_state_alone,
+    stays_on_device,
+    survives,
+)
 
 _NUM_FEATURES = 24
 _TARGETS = {
@@ -85,6 +93,25 @@ def evaluation(spec: HeadSpec) -> None:
 def weights(spec: HeadSpec) -> None:
     """Weights survive safetensors: loaded into another build they give the same output, bit for bit."""
     survives(lambda: _build(spec), torch.randn(2, _NUM_FEATURES, 2, 3))
+
+
+class _Whole(nn.Module):
+    """All that a head does, as one call."""
+
+    def __init__(self, head: Any) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, features: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        raw = self.head(features)
+        return self.head.loss(raw, target), self.head.predict(raw)
+
+
+def device(spec: HeadSpec) -> None:
+    """Tensors that a head makes lie on the features' device, as far as that shows without a GPU."""
+    for training in (True, False):
+        features, target = torch.randn(4, _NUM_FEATURES, 2, 3), torch.rand(4, 3)
+        stays_on_device(_Whole(_build(spec)).train(training), features, target)
 
 
 def global_state(spec: HeadSpec) -> None:

@@ -16,6 +16,8 @@ import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch._subclasses import FakeTensorMode  # what torch.compile follows shapes and devices with
+from torch.func import functional_call
 
 _STARTING = 60.0  # seconds for a fresh process to import what it needs, and to build
 
@@ -61,6 +63,25 @@ def survives(build: Callable[[], nn.Module], inputs: Tensor) -> None:
         if not torch.equal(first(inputs), second(inputs)):
             told = f"a difference of {apart(first(inputs), second(inputs))}"
             raise Broken("equal output after saving and loading the weights", told)
+
+
+def stays_on_device(module: nn.Module, *inputs: Tensor) -> None:
+    """Raise Broken where a module, moved to a GPU with its inputs, would compute with tensors elsewhere.
+
+    The GPU is pretended, so none is needed: devices and shapes are followed, no number is computed. What
+    cannot be followed so, such as a look at a value, is taken for right.
+    """
+
+    def moved(tensor: Tensor) -> Tensor:
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cuda")
+
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        state = {name: moved(value) for name, value in (*module.named_parameters(), *module.named_buffers())}
+        try:
+            functional_call(module, state, tuple(map(moved, inputs)))
+        except Exception as error:
+            if "device" in str(error).lower():
+                raise Broken("all tensors on the device of the inputs, cuda", error) from error
 
 
 def leaves_state_alone(build: Callable[[], nn.Module]) -> None:

@@ -14,8 +14,8 @@ Call = Callable[..., Any]
 
 def test_a_built_in_head_and_backbone(quadzoo: Call) -> None:
     result = quadzoo("plugin", "check", "linear")
-    assert (result.status, result.out, result.err) == (0, "head linear: 6 rules kept\n", "")
-    assert quadzoo("plugin", "check", "tiny").out == "backbone tiny_cnn: 8 rules kept\n"
+    assert (result.status, result.out, result.err) == (0, "head linear: 7 rules kept\n", "")
+    assert quadzoo("plugin", "check", "tiny").out == "backbone tiny_cnn: 9 rules kept\n"
 
 
 def verdicts(quadzoo_process: Call, stranger: Path, name: str) -> dict[str, str]:
@@ -30,13 +30,13 @@ def verdicts(quadzoo_process: Call, stranger: Path, name: str) -> dict[str, str]
 def test_a_backbone_that_lies(stranger: Path, quadzoo_process: Call) -> None:
     found = verdicts(quadzoo_process, stranger, "liar")
     assert [rule for rule, line in found.items() if line] == ["shapes"]
-    assert len(found) == 8
+    assert len(found) == 9
 
 
 def test_a_backbone_that_ends_its_process(stranger: Path, quadzoo_process: Call) -> None:
     """It prints before it leaves: stdout stays one JSON document."""
     found = verdicts(quadzoo_process, stranger, "exits")
-    assert len(found) == 8
+    assert len(found) == 9
     assert all("exit status 7" in line for line in found.values())
 
 

@@ -44,7 +44,7 @@ def test_from_nothing_to_a_row_in_a_leaderboard(
 ) -> None:
     folder, _, (new, _, check, _) = written
     assert new == "quadzoo-mynet: install it with `pip install ./quadzoo-mynet`\n"
-    assert check == "backbone mynet: 8 rules kept\nhead mynet_head: 6 rules kept\n"
+    assert check == "backbone mynet: 9 rules kept\nhead mynet_head: 7 rules kept\n"
     with (folder / "results" / "leaderboard.csv").open(encoding="utf-8") as file:
         rows = [(row["backbone"], row["head"]) for row in csv.DictReader(file)]
     assert {("mynet", "mlp"), ("mynet", "mynet_head"), ("tiny_cnn", "mynet_head")} <= set(rows)
@@ -65,7 +65,7 @@ def test_the_project_is_typed_and_tested(written: tuple[Path, dict[str, str], li
         tests, cwd=folder / "quadzoo-mynet", env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
-    assert "14 passed" in done.stdout
+    assert "16 passed" in done.stdout
     pytest.importorskip("mypy")
     types = [sys.executable, "-m", "mypy", "--cache-dir", str(folder / "mypy")]
     done = subprocess.run(

@@ -85,7 +85,18 @@ class Forgets(Net):
         self.hidden = torch.rand(8, 1, 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return super().forward(pictures) * self.hidden
+        return super().forward(pictures) * self.hidden.to(pictures.device)
+
+
+class StaysBehind(Net):
+    """Part of what it computes with does not move to a GPU."""
+
+    def __init__(self, in_channels: int, image_size: tuple[int, int]) -> None:
+        super().__init__(in_channels, image_size)
+        self.steps = torch.arange(8.0)[:, None, None]
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return super().forward(pictures) + self.steps
 
 
 class Overflows(Net):
@@ -184,6 +195,11 @@ def test_a_good_backbone_keeps_every_rule() -> None:
         (net(LooksAround), "evaluation", "expected features independent of the batch's other pictures"),
         (net(Forgets), "weights", "expected equal output after saving and loading"),
         (net(Overflows), "low-precision", "expected finite numbers with bf16 autocast"),
+        (
+            net(StaysBehind),
+            "device",
+            "expected all tensors on the device of the inputs, cuda",
+        ),
         (spec(seeds), "global-state", "expected torch's generator to go on from the run's seed"),
         (spec(shuffles), "global-state", "a change of Python's random"),
         (spec(waits), "offline", "expected build(pretrained=True) to end within 10 seconds"),
@@ -207,6 +223,7 @@ def test_a_bad_backbone_breaks_its_rule(subject: BackboneSpec, rule: str, told: 
 def test_one_fault_breaks_one_rule() -> None:
     assert list(broken(net(Unused), BACKBONE_RULES)) == ["gradients"]
     assert list(broken(net(Forgets), BACKBONE_RULES)) == ["weights"]
+    assert list(broken(net(StaysBehind), BACKBONE_RULES)) == ["device"]
 
 
 class Head(nn.Module):
@@ -263,6 +280,16 @@ class Batchwise(Head):
         return raw - raw.mean(dim=0)
 
 
+class LossElsewhere(Head):
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        return ((raw - target) * torch.ones(raw.shape)).square().mean()
+
+
+class PredictsElsewhere(Head):
+    def predict(self, raw: Tensor) -> Tensor:
+        return raw + torch.linspace(0, 0, raw.shape[1])
+
+
 class NoLoss(nn.Linear):
     def predict(self, raw: Tensor) -> Tensor:
         return raw
@@ -289,6 +316,8 @@ def test_a_good_head_keeps_every_rule() -> None:
         (HalfDead, "gradients", "expected a finite gradient for spare"),
         (OtherUnit, "learning", "expected an MSE below"),
         (Unlearnable, "learning", "expected an MSE below"),
+        (LossElsewhere, "device", "expected all tensors on the device of the inputs"),
+        (PredictsElsewhere, "device", "expected all tensors on the device of the inputs"),
         (Batchwise, "evaluation", "expected predictions independent of the batch"),
     ],
 )
