@@ -65,12 +65,12 @@ def test_a_build_that_hangs_is_ended(
 ) -> None:
     result = quadzoo_process(
         "bench", "--backbones", "hangs,tiny_cnn", "--epochs", "1", "--data", equations, "--out", tmp_path,
-        "--timeout", "15", path=stranger,
+        "--precision", "32", "--timeout", "12", path=stranger,
     )  # fmt: skip
     assert result.status == 1
-    assert "hangs starts from scratch: not even built without weights within 15 s" in result.err
+    assert "hangs starts from scratch: not even built without weights within 12 s" in result.err
     assert (
-        "hangs · mlp · seed 0 (plugin hanging 0.1): FAILED: TimedOut: no end within 15 seconds" in result.err
+        "hangs · mlp · seed 0 (plugin hanging 0.1): FAILED: TimedOut: no end within 12 seconds" in result.err
     )
     found = {record["backbone"]: record for record in records(tmp_path)}
     assert found["hangs"]["error"]["type"] == "TimedOut"
@@ -109,7 +109,7 @@ def test_kill_and_resume(equations: Path, tmp_path: Path) -> None:
 
     def bench(out: Path) -> list[str]:
         return command(
-            "bench", "--backbones", "tiny_cnn", "--seeds", "0,1", "--epochs", "40", "--weights", "none",
+            "bench", "--backbones", "tiny_cnn", "--seeds", "0,1", "--epochs", "25", "--weights", "none",
             "--data", equations, "--out", out,
         )  # fmt: skip
 

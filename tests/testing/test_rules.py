@@ -155,7 +155,7 @@ def downloads(*, pretrained: bool, in_channels: int, image_size: tuple[int, int]
 
 
 def only_here(*, pretrained: bool, in_channels: int, image_size: tuple[int, int]) -> Any:
-    if sys.argv[0] == "-c":  # a process of the rule's
+    if "quadzoo.testing" in " ".join(sys.orig_argv):  # a process of the rule's
         os._exit(3)
     return Net(in_channels, image_size)
 
