@@ -43,6 +43,8 @@ RECIPES = {
     "no weight decay": DEFAULT.model_copy(update={"weight_decay": 0.0}),
     "lr / 2": DEFAULT.model_copy(update={"lr": DEFAULT.lr / 2}),
     "lr x 2": DEFAULT.model_copy(update={"lr": DEFAULT.lr * 2}),
+    "clipping at 0.1": DEFAULT.model_copy(update={"gradient_clip": 0.1}),
+    "StepLR, not one cycle": DEFAULT.model_copy(update={"schedule": "step"}),
 }
 
 
