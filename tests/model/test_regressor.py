@@ -248,7 +248,7 @@ class Looks(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-HEADS = ["mlp", "linear", "hl_gauss", "integer", "gaussian", "spatial"]
+HEADS = sorted(name for name, _ in catalogue.load().heads)  # and those of plugins that are installed
 
 
 def coloured(folder: Path, head: str, n: int) -> tuple[RegressionModule, PictureDataModule]:
