@@ -73,6 +73,7 @@ def find_precisions(
         geometry = pictures.geometry
         trial = _Trial(name, pictures.file, geometry.channels, geometry.size, recipe.batch_size, device.kind)
         circumstances = asdict(trial) | {
+            "backbone": None,  # it may have two names; its provenance has one
             "pictures": None,
             "device": asdict(device),
             "provenance": names.backbones[name].provenance,

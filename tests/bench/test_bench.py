@@ -317,13 +317,16 @@ def test_leaderboard_holds_only_this_data_and_split(
 
 
 def test_a_name_for_both_ways_of_writing_it(
-    equations: Path, quadzoo: Callable[..., Any], tmp_path: Path
+    equations: Path, quadzoo: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("QUADZOO_CACHE_DIR", str(tmp_path / "cache"))
     result = quadzoo(
         "bench", "--backbones", "convnext_atto,timm/convnext_atto", "--weights", "none", "--data", equations,
-        "--dry-run", "--json", "--out", tmp_path,
+        "--dry-run", "--json", "--out", tmp_path / "out",
     )  # fmt: skip
     assert len(json.loads(result.out)["runs"]) == 1
+    # Tried twice, its precision could have two answers: then it would be two runs.
+    assert len([*(tmp_path / "cache" / "precision").glob("*")]) <= 1  # none where bf16 is not native
 
 
 def test_a_recipe_that_standardises_and_averages(equations: Path, tmp_path: Path) -> None:
