@@ -4,7 +4,8 @@
 
 Every recipe trains the same backbones with the same head on the same pictures, split, seeds and epochs.
 It adds to benchmarks/results/recipe.json (records of all runs, device and versions) and writes, from that
-file, benchmarks/RECIPE.md. A figure is the mean over seeds of the test MSE at the best val MSE.
+file, benchmarks/RECIPE.md. A figure is the mean over seeds of the test MSE at the best val MSE. What other
+heads make of the default recipe comes from the leaderboard's runs (leaderboard.py).
 """
 
 from __future__ import annotations
@@ -105,7 +106,23 @@ def write(out: Path, to: Path) -> None:
     ordered = sorted(rows.values(), key=lambda row: order.index(str(row["name"])))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(ordered, indent=1) + "\n")
-    (to / "RECIPE.md").write_text(table(ordered))
+    (to / "RECIPE.md").write_text(page(to / "results"))
+
+
+def page(results: Path) -> str:
+    """Return RECIPE.md as the runs kept in ``results`` give it."""
+    rows = json.loads((results / "recipe.json").read_text())
+    first, backbones = rows[0], {row["backbone"] for row in rows}
+    others = [
+        summary(f"default, head {record.head}", record)
+        for record in sorted(read_records(results / "leaderboard"), key=lambda record: record.head)
+        if record.head != first["head"]
+        and record.backbone in backbones
+        and (record.weights, record.precision) == (first["weights"], first["precision"])
+        and record.split.hash == first["split"]["hash"]
+        and Recipe.model_validate(record.recipe) == DEFAULT
+    ]
+    return table(rows + others)
 
 
 def which(row: dict[str, object]) -> tuple[object, ...]:
@@ -137,7 +154,7 @@ def table(rows: list[dict]) -> str:
         f"{data['name']}, {data['n']:,} pictures, split {split['name']} "
         f"({split['n_train']:,}/{split['n_val']:,}/{split['n_test']:,}), split hash {split['hash'][:12]}, "
         f"{'; '.join(machines)}; precision {first['precision']} where the row does not say otherwise. "
-        "All runs: results/recipe.json.",
+        "All runs: results/recipe.json; those of heads other than mlp: results/leaderboard.",
         "",
         "| recipe | " + " | ".join(backbones) + " |",
         "| --- |" + " --- |" * len(backbones),

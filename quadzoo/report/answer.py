@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from quadzoo.report.rows import Leaderboard, Row
-from quadzoo.report.tables import ends, milliseconds, percent, short
+from quadzoo.report.tables import ends, listed, milliseconds, percent, short
 
-_NAMED = 6
 _ROUNDING = 1e6
 
 
@@ -40,7 +39,7 @@ def _how_sure(board: Leaderboard, best: Row) -> str:
     text = "" if best.test_mse_low is None else f"95 % interval {ends(best)} from {seeds}. "
     tied = [row.name for row in board.rows if row.tied and row is not best]
     if tied:
-        text += f"At 5 % it cannot be told from {_listed(tied)}. "
+        text += f"At 5 % it cannot be told from {listed(tied)}. "
     others = [row for row in board.rows if row.head != "-" and row.val_mse is not None and row is not best]
     if others and all(row.p_value is not None and not row.tied for row in others):
         text += "At 5 % every other row is worse. "
@@ -76,7 +75,7 @@ def _wrong(best: Row) -> str:
     if best.test_exact == 1:
         return "Nothing: every target is exactly right, after rounding, in every test picture."
     rmse = best.test_rmse or {}
-    text = f"Root mean squared errors: {_listed([f'{name} {short(value)}' for name, value in rmse.items()])}."
+    text = f"Root mean squared errors: {listed([f'{name} {short(value)}' for name, value in rmse.items()])}."
     if best.test_exact is not None:
         text += f" Every target is exactly right, after rounding, in {percent(best.test_exact)} of pictures."
     kinds = sorted(best.details.kinds, key=lambda one: -one.test_mse)
@@ -85,10 +84,3 @@ def _wrong(best: Row) -> str:
         text += f" It is worst at {worst.kind} ({worst.n} pictures): MSE {short(worst.test_mse)}, "
         text += f"against {short(kinds[-1].test_mse)} at {kinds[-1].kind}."
     return text
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    if more > 1:
-        return f"{', '.join(names[:_NAMED])} and {more} more"
-    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)

@@ -25,6 +25,8 @@ _HEADINGS = (
     "params", "GMACs", "train img/s", "latency", "fit", "epochs", "size", "precision", "plugins",
 )  # fmt: skip
 
+_NAMED = 6  # in a sentence
+
 
 def to_csv(boards: Sequence[Leaderboard]) -> str:
     """Return the rows of all leaderboards as CSV, with the columns of `COLUMNS`."""
@@ -109,13 +111,20 @@ def machines(board: Leaderboard) -> str:
         return ""
     first, *others = board.devices
     text = f"Costs measured on {first}."
-    strangers = sum(row.cost.device not in ("", first) for row in board.rows)
+    strangers = [row.name for row in board.rows if row.cost.device not in ("", first)]
     if strangers:
-        rows = "1 row was" if strangers == 1 else f"{strangers} rows were"
-        text += f" {rows} measured on another machine: these costs do not compare."
+        text += f" Those of {listed(strangers)} were measured on another machine and do not compare."
     elif others:
         text += " Runs on other machines are left out of the costs."
     return text
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names in a sentence; where there are many, how many more."""
+    more = len(names) - _NAMED
+    if more > 1:
+        return f"{', '.join(names[:_NAMED])} and {more} more"
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def cells(row: Row) -> list[str]:

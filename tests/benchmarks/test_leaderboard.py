@@ -22,7 +22,7 @@ def test_published_pages_are_what_the_records_give(script: Callable[..., None], 
 def test_published_records_are_true() -> None:
     verdict = verify(RECORDS, weights=False)
     assert verdict.faults == []
-    assert verdict.ok == 54
+    assert verdict.ok == verdict.runs == len([*(RECORDS / "runs").iterdir()]) > 0
 
 
 def test_leaderboard_benchmark_runs_at_tiny_size(

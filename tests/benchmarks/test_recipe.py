@@ -4,6 +4,16 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def test_the_page_is_what_its_records_give() -> None:
+    from recipe import page
+
+    published = (BENCHMARKS / "RECIPE.md").read_text()
+    assert page(BENCHMARKS / "results") == published
+    assert published.count("| default, head ") == 4
+
 
 def test_recipe_benchmark_runs_at_tiny_size(
     script: Callable[..., None], equations: Path, tmp_path: Path

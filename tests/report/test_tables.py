@@ -86,4 +86,4 @@ def test_another_machine_is_named(tmp_path: Path) -> None:
     strange = record("2", 0.02, backbone="elsewhere")
     strange.environment.device_name = "other"
     *_, machines = captions(board_of(tmp_path, record("1", 0.01), record("3", 0.02, seed=1), strange))
-    assert machines.endswith("1 row was measured on another machine: these costs do not compare.")
+    assert machines.endswith("Those of elsewhere + mlp were measured on another machine and do not compare.")
