@@ -77,6 +77,13 @@ class LooksAround(Net):
         return super().forward(pictures - pictures.mean(dim=0, keepdim=True))
 
 
+class Rounds(Net):
+    """Large features, off by a millionth of them where there are more pictures in the batch."""
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return 1e6 * super().forward(pictures) + len(pictures)
+
+
 class Forgets(Net):
     """Part of what it computes with is in no state dict."""
 
@@ -218,6 +225,11 @@ def test_a_bad_backbone_breaks_its_rule(subject: BackboneSpec, rule: str, told: 
     assert told in line
     assert "\n" not in line
     assert line.endswith("; see docs/plugin-api.md#rules")
+
+
+def test_rounding_is_no_fault() -> None:
+    (evaluation,) = (one for one in BACKBONE_RULES if str(one) == "evaluation")
+    evaluation(net(Rounds))
 
 
 def test_one_fault_breaks_one_rule() -> None:
