@@ -62,6 +62,7 @@ ARCHITECTURES = [
     "vgg11_bn",
     "visformer_tiny",
     "vit_tiny_patch16_224",
+    "xcit_nano_12_p16_224",
 ]
 
 
