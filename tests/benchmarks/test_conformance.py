@@ -4,6 +4,19 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from quadzoo.testing import BACKBONE_RULES
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def test_the_page_is_what_the_verdicts_give() -> None:
+    from conformance import ARCHITECTURES, page
+
+    results = json.loads((BENCHMARKS / "results" / "conformance.json").read_text())
+    assert list(results["verdicts"]) == ARCHITECTURES
+    assert {rule for rules in results["verdicts"].values() for rule in rules} == set(map(str, BACKBONE_RULES))
+    assert page(results) == (BENCHMARKS / "CONFORMANCE.md").read_text()
+
 
 def test_two_architectures(script: Callable[..., None], tmp_path: Path) -> None:
     script("conformance", "--architectures", "lcnet_050,no_such_net", "--to", tmp_path)
