@@ -188,7 +188,7 @@ def make_plan(
     precisions: Mapping[str, Arithmetic],
 ) -> Plan:
     """List every backbone × head × seed × fold with its key; of each backbone weights and precision."""
-    runs: dict[str, RunPlan] = {}  # one backbone may be named in two ways
+    runs = []
     for backbone, head, seed, data in itertools.product(config.backbones, config.heads, config.seeds, folds):
         parts = _Parts(catalogue.backbones[backbone], catalogue.heads[head], weights[backbone])
         model, precision = parts.weights.model, precisions[backbone].kind
@@ -204,7 +204,7 @@ def make_plan(
             seed=seed,
             fold=data.split.fold,
         )
-        runs[key] = RunPlan(
+        run = RunPlan(
             key=key,
             combination=combination,
             backbone=backbone,
@@ -227,8 +227,9 @@ def make_plan(
             data=data,
             out=config.out,
         )
-    done = () if config.force else (key for key in runs if is_done(config.out, key))
-    return Plan(list(runs.values()), frozenset(done))
+        runs.append(run)
+    done = () if config.force else (run.key for run in runs if is_done(config.out, run.key))
+    return Plan(runs, frozenset(done))
 
 
 def _compiled(config: BenchConfig, device: Device) -> Compiled:

@@ -81,10 +81,12 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
     model = find_model(config.init, names) if config.init else None
     if model:
         config = fixed_by(model, config)
-    for backbone in config.backbones:
-        names.backbones[backbone]
-    for head in config.heads:
-        names.heads[head]
+    config = config.model_copy(
+        update={
+            "backbones": names.backbones.distinct(config.backbones),
+            "heads": names.heads.distinct(config.heads),
+        }
+    )
     _check_out(config.out)
     source = open_source(config.request, observer.counting("drawing equations", N_DRAWN))
     decoding = observer.counting("decoding pictures", 2 * len(source))

@@ -65,6 +65,13 @@ class Names(Generic[Spec]):
             raise NameNotFound(f"unknown {self.kind} {name!r}; {hint}")
         return entry
 
+    def distinct(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the names without a second name of the same entry. Raises NameNotFound."""
+        firsts: dict[str, str] = {}
+        for name in names:
+            firsts.setdefault(self[name].spec.name, name)
+        return tuple(firsts.values())
+
     def __iter__(self) -> Iterator[tuple[str, Entry[Spec]]]:
         """Every entry once, under the shortest name it answers to."""
         short_of = {entry.spec.name: short for short, entry in self._shorts.items()}

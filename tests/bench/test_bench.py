@@ -320,11 +320,17 @@ def test_a_name_for_both_ways_of_writing_it(
     equations: Path, quadzoo: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUADZOO_CACHE_DIR", str(tmp_path / "cache"))
-    result = quadzoo(
-        "bench", "--backbones", "convnext_atto,timm/convnext_atto", "--weights", "none", "--data", equations,
-        "--dry-run", "--json", "--out", tmp_path / "out",
-    )  # fmt: skip
-    assert len(json.loads(result.out)["runs"]) == 1
+
+    def planned(names: str) -> dict[str, str]:
+        result = quadzoo(
+            "bench", "--backbones", names, "--weights", "none", "--data", equations,
+            "--dry-run", "--json", "--out", tmp_path / "out",
+        )  # fmt: skip
+        return {run["backbone"]: run["key"] for run in json.loads(result.out)["runs"]}
+
+    both = planned("convnext_atto,timm/convnext_atto")
+    assert list(both) == ["convnext_atto"]
+    assert list(planned("timm/convnext_atto").values()) == list(both.values())
     # Tried twice, its precision could have two answers: then it would be two runs.
     assert len([*(tmp_path / "cache" / "precision").glob("*")]) <= 1  # none where bf16 is not native
 
