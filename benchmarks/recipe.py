@@ -1,6 +1,7 @@
 """Which way of training gives the better test MSE? The default recipe against the tutorial's, and others.
 
-    python benchmarks/recipe.py --backbones tiny_cnn,resnet18 --seeds 0,1,2
+    python benchmarks/recipe.py                  writes the page anew from the runs, trains nothing
+    python benchmarks/recipe.py --data FOLDER    first trains, on the published pictures
 
 Every recipe trains the same backbones with the same head on the same pictures, split, seeds and epochs.
 It adds to benchmarks/results/recipe.json (records of all runs, device and versions) and writes, from that
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument(
         "--recipes", default=",".join(map(str, range(len(RECIPES)))), help="which, by position"
     )
-    parser.add_argument("--data", default="quadratic")
+    parser.add_argument("--data", help="the published pictures; without it nothing is trained")
     parser.add_argument("--float32", action="store_true", help="instead of the precision that is chosen")
     parser.add_argument("--epochs", type=int, default=DEFAULT.epochs)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
@@ -67,6 +68,14 @@ def main() -> None:
     )
     parser.add_argument("--to", type=Path, default=HERE, help="folder of results/recipe.json and RECIPE.md")
     arguments = parser.parse_args()
+    if arguments.data:
+        measure(arguments)
+        add(arguments.out, arguments.to / "results")
+    (arguments.to / "RECIPE.md").write_text(page(arguments.to / "results"))
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Train every recipe asked for, each in a results folder of its own."""
     names = [list(RECIPES)[int(position)] for position in arguments.recipes.split(",")]
     executor = Executor()
     for name in names:
@@ -84,7 +93,6 @@ def main() -> None:
         )
         with Display() as display:
             bench(config, executor, display)
-    write(arguments.out, arguments.to)
 
 
 def slug(name: str) -> str:
@@ -92,12 +100,12 @@ def slug(name: str) -> str:
     return name.replace(" ", "-").replace(",", "").replace("/", "per")
 
 
-def write(out: Path, to: Path) -> None:
-    """Add the figures of every recipe under ``out`` to the JSON in ``to``, and write its table anew.
+def add(out: Path, results: Path) -> None:
+    """Add the figures of every recipe under ``out`` to the JSON in ``results``.
 
     A run takes the place of an earlier one with the same recipe, backbone and seed.
     """
-    file = to / "results" / "recipe.json"
+    file = results / "recipe.json"
     rows = {which(row): row for row in (json.loads(file.read_text()) if file.exists() else [])}
     order = [name + suffix for name in RECIPES for suffix in ("", FLOAT32)]
     for name in order:
@@ -106,7 +114,6 @@ def write(out: Path, to: Path) -> None:
     ordered = sorted(rows.values(), key=lambda row: order.index(str(row["name"])))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(ordered, indent=1) + "\n")
-    (to / "RECIPE.md").write_text(page(to / "results"))
 
 
 def page(results: Path) -> str:
@@ -149,12 +156,12 @@ def table(rows: list[dict]) -> str:
     lines = [
         "# Recipes, compared",
         "",
-        f"`python benchmarks/recipe.py`: test MSE after {first['recipe']['epochs']} epochs from scratch, "
-        "mean over seeds (lowest – highest), at the epoch with the best val MSE. "
+        "`python benchmarks/recipe.py --data FOLDER`: test MSE after "
+        f"{first['recipe']['epochs']} epochs from scratch, mean over seeds (lowest – highest), at the epoch with the best val MSE. "
         f"{data['name']}, {data['n']:,} pictures, split {split['name']} "
         f"({split['n_train']:,}/{split['n_val']:,}/{split['n_test']:,}), split hash {split['hash'][:12]}, "
         f"{'; '.join(machines)}; precision {first['precision']} where the row does not say otherwise. "
-        "All runs: results/recipe.json; those of heads other than mlp: results/leaderboard.",
+        f"All runs: results/recipe.json; those of heads other than {first['head']}: results/leaderboard.",
         "",
         "| recipe | " + " | ".join(backbones) + " |",
         "| --- |" + " --- |" * len(backbones),
