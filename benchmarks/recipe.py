@@ -157,7 +157,8 @@ def table(rows: list[dict]) -> str:
         "# Recipes, compared",
         "",
         "`python benchmarks/recipe.py --data FOLDER`: test MSE after "
-        f"{first['recipe']['epochs']} epochs from scratch, mean over seeds (lowest – highest), at the epoch with the best val MSE. "
+        f"{first['recipe']['epochs']} epochs from scratch, mean over seeds "
+        "(lowest – highest), at the epoch with the best val MSE. "
         f"{data['name']}, {data['n']:,} pictures, split {split['name']} "
         f"({split['n_train']:,}/{split['n_val']:,}/{split['n_test']:,}), split hash {split['hash'][:12]}, "
         f"{'; '.join(machines)}; precision {first['precision']} where the row does not say otherwise. "
