@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from quadzoo.records import read_records
+
 
 @pytest.fixture
 def told(script: Callable[..., None], tmp_path: Path) -> dict:
@@ -52,10 +54,19 @@ def test_scaling(script: Callable[..., None], tmp_path: Path) -> None:
     told = json.loads((tmp_path / "results" / "scaling.json").read_text())
     assert list(told["pictures"]) == ["60", "80"]
     assert list(told["runs"]) == ["1", "2"]
-    assert told["runs"]["2"]["fit_seconds"] > told["runs"]["1"]["fit_seconds"] > 0
+    assert all(one["fit_seconds"] > 0 for one in told["runs"].values())
     page = (tmp_path / "SCALING.md").read_text()
     assert page.count("xychart") == 3
     assert f"| 80 | {told['pictures']['80']['empty']['seconds']:.1f} s |" in page
+
+
+def test_training_time_is_that_of_all_runs(equations: Path, tmp_path: Path) -> None:
+    from scaling import bench
+
+    told = bench(str(equations), tmp_path, "--epochs", "1", "--seeds", "0,1")
+    seconds = [record.cost.fit_seconds or 0 for record in read_records(tmp_path)]
+    assert len(seconds) == 2
+    assert told["fit_seconds"] == pytest.approx(sum(seconds))
 
 
 def test_step(script: Callable[..., None], tmp_path: Path) -> None:
