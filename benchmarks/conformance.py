@@ -14,7 +14,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from quadzoo.bench.executor import Executor
+from quadzoo.executors.local import Executor
 from quadzoo.testing.checking import Subject, verdicts
 
 HERE = Path(__file__).parent

@@ -1,4 +1,4 @@
-"""How do time and memory grow with the pictures? Draw, check and decode equations, and train one epoch.
+"""How do time and memory grow with the images? Draw, check and decode equations, and train one epoch.
 
     python benchmarks/data.py --n 2000,20000,200000
 
@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--n", default="2000,20000,200000", help="how many pictures, each time")
+    parser.add_argument("--n", default="2000,20000,200000", help="how many images, each time")
     parser.add_argument("--to", type=Path, default=HERE, help="folder of results/data.json and DATA.md")
     arguments = parser.parse_args()
     sizes = [int(n) for n in arguments.n.split(",")]
@@ -62,7 +62,7 @@ def processor() -> str:
 
 
 def measure(n: int) -> dict[str, dict[str, float]]:
-    """Return seconds and MiB of each step over n pictures."""
+    """Return seconds and MiB of each step over n images."""
     quadzoo = str(Path(sys.executable).parent / "quadzoo")
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["QUADZOO_CACHE_DIR"] = f"{scratch}/cache"
@@ -94,12 +94,12 @@ def table(results: dict) -> str:
     sizes = results["sizes"]
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     lines = [
-        "# Time and memory, by the number of pictures",
+        "# Time and memory, by the number of images",
         "",
         f"`python benchmarks/data.py`, once: seconds of the whole command and its largest resident size, on "
         f"{results['device']}. Python {results['python']}, {versions}. Equations of 300x100 pixels, RGBA.",
         "",
-        "| step | " + " | ".join(f"{int(n):,} pictures" for n in sizes) + " |",
+        "| step | " + " | ".join(f"{int(n):,} images" for n in sizes) + " |",
         "| --- |" + " --- |" * len(sizes),
     ]
     for step, name in STEPS.items():

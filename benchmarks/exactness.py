@@ -3,7 +3,7 @@
     python benchmarks/exactness.py                                    writes the table anew, runs nothing
     python benchmarks/exactness.py --data FOLDER --fonts FONTS        first runs what has no record
 
-FOLDER holds the published pictures, FONTS fonts that the pretraining of reader-equations left out. Beside
+FOLDER holds the published images, FONTS fonts that the pretraining of reader-equations left out. Beside
 each figure stands the command that gave it; the rows of benchmarks/ocr.py and benchmarks/tutorial_loop.py
 come from their own results.
 """
@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from leaderboard import keep
 
-from quadzoo.bench.config import BenchConfig
-from quadzoo.bench.executor import Executor
-from quadzoo.bench.runner import bench
 from quadzoo.cli.display import Display
 from quadzoo.data.equations import write_folder
-from quadzoo.records import RunRecord, read_records
+from quadzoo.executors.local import Executor
+from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.runner import bench
+from quadzoo.records.record import RunRecord, read_records
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 
@@ -87,16 +87,16 @@ def page(results: Path) -> str:
     return "\n".join([
         "# Exactness",
         "",
-        f"The {first.data.n:,} published pictures (data {first.data.hash[:12]}), split grouped "
+        f"The {first.data.n:,} published images (data {first.data.hash[:12]}), split grouped "
         f"({split.hash[:12]}: {split.n_train:,} train, {split.n_val} val, {split.n_test} test), "
         f"{first.environment.device_name}, {first.environment.threads} threads. "
-        "A picture is exact when a, b and c all are, after rounding. Where there are three seeds, the mean "
+        "An image is exact when a, b and c all are, after rounding. Where there are three seeds, the mean "
         "and, in brackets, the lowest and highest. Records in results/exactness, results/ocr.json and "
         "results/tutorial_loop.json; the table is made from them by `python benchmarks/exactness.py`.",
         "",
-        *_table(["what reads", "pictures", "exact", "MSE", "command"], rows),
+        *_table(["what reads", "images", "exact", "MSE", "command"], rows),
         "",
-        "Pictures a second, and how many times as many the model reads: side by side in one run of "
+        "Images a second, and how many times as many the model reads: side by side in one run of "
         "`python benchmarks/ocr.py --data FOLDER` on each machine.",
         "",
         *_table(["machine", "bf16 units", MODEL, "RapidOCR's recognition", "in batches"],
@@ -106,20 +106,20 @@ def page(results: Path) -> str:
         "",
         drawn,
         "",
-        *_table(["font", "pictures", "exact", "MSE"],
+        *_table(["font", "images", "exact", "MSE"],
                 [["Hind Siliguri, the published one", *_of(hind)],
                  *([name.removeprefix("font-"), *_of(records)] for name, records in fonts.items()),
                  ["all fonts but the first, none of which it ever saw", *_of(unseen)]]),
         "",
-        f"## By form, on the published pictures: {MODEL}, as it comes",
+        f"## By form, on the published images: {MODEL}, as it comes",
         "",
-        *_table(["form", "pictures", "exact"], _forms(results / "exactness" / "published")),
+        *_table(["form", "images", "exact"], _forms(results / "exactness" / "published")),
         "",
     ])  # fmt: skip
 
 
 def _of(records: Sequence[RunRecord]) -> list[str]:
-    """Return pictures, exact and MSE: pooled over folds and data sets, or the mean over seeds."""
+    """Return images, exact and MSE: pooled over folds and data sets, or the mean over seeds."""
     sizes = [record.split.n_test for record in records]
     exact = [record.metrics.test_exact or 0.0 for record in records]
     mse = [record.metrics.test_mse or 0.0 for record in records]
@@ -159,7 +159,7 @@ def _read(one: dict, side: str) -> list[str]:
 
 
 def _speeds(told: dict) -> list[str]:
-    speed = {one["reader"]: one["pictures_per_second"] for one in told["results"]}
+    speed = {one["reader"]: one["images_per_second"] for one in told["results"]}
     rapid = [speed[f"RapidOCR, recognition alone{way}"] for way in ("", ", in batches")]
     return [told["device"], ", ".join(told["bf16 units"]), f"{speed[MODEL]:,.0f}",
             *(f"{one:.0f} ({speed[MODEL] / one:.0f} times)" for one in rapid)]  # fmt: skip
@@ -190,7 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="the published pictures; without it nothing is run")
+    parser.add_argument("--data", type=Path, help="the published images; without it nothing is run")
     parser.add_argument("--fonts", type=Path, help="a folder of fonts")
     parser.add_argument("--out", type=Path, default=Path("results-exactness"), help="may be resumed")
     arguments = parser.parse_args()

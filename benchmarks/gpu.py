@@ -125,7 +125,7 @@ def peer(backbone: str, data: str) -> list[float]:
 def matrix(file: Path, minutes: float, *, small: bool) -> object:
     """Return what benchmarks/matrix.py finds in so many minutes, even where it ends before."""
     command = [sys.executable, str(HERE / "matrix.py"), "--to", str(file), "--minutes", f"{minutes:.2f}"]
-    quick = ["--backbones", "tiny_cnn", "--sizes", "24x64", "--batches", "8", "--pictures", "60"]
+    quick = ["--backbones", "tiny_cnn", "--sizes", "24x64", "--batches", "8", "--images", "60"]
     done = subprocess.run([*command, *(quick if small else [])], check=False)
     return json.loads(file.read_text()) if file.exists() else {"failed": f"exit status {done.returncode}"}
 

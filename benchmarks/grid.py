@@ -24,15 +24,15 @@ from pathlib import Path
 
 import torch
 
-from quadzoo.bench.config import BenchConfig
-from quadzoo.bench.executor import Executor
-from quadzoo.bench.run import build_module, make_trainer
-from quadzoo.bench.runner import plan_bench
 from quadzoo.cli.display import Display
-from quadzoo.data.datamodule import PictureDataModule
+from quadzoo.data.datamodule import DataModule
 from quadzoo.data.equations import write_folder
-from quadzoo.data.targets import scale
-from quadzoo.records import read_records
+from quadzoo.executors.local import Executor
+from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.runner import plan_bench
+from quadzoo.records.record import read_records
+from quadzoo.targets import scale
+from quadzoo.training.run import build_module, make_trainer
 
 HERE = Path(__file__).parent
 
@@ -80,7 +80,7 @@ def main() -> None:
         "backbone": arguments.backbone,
         "precision": records[0].precision,
         "image": records[0].image["size"],
-        "pictures": arguments.n,
+        "images": arguments.n,
         "epochs": arguments.epochs,
         "runs": len(records),
         "fit_seconds": {f"{one.head} {one.seed}": one.cost.fit_seconds for one in records},
@@ -113,28 +113,28 @@ def alone(folder: Path, backbone: str, head: str, epochs: int) -> float:
     torch.manual_seed(plan.seed)
     module, trainer = build_module(plan), make_trainer(plan, [])
     device = trainer.strategy.root_device
-    datamodule = PictureDataModule(
-        plan.data.pictures.file, scale(plan.data.targets, plan.info), plan.data.split,
+    datamodule = DataModule(
+        plan.data.images.file, scale(plan.data.targets, plan.info), plan.data.split,
         plan.recipe.batch_size, plan.seed,
     )  # fmt: skip
     module.to(device).eval()
     optimizer = torch.optim.AdamW(module.head.parameters(), lr=plan.recipe.lr)
 
-    def answered(pictures: torch.Tensor) -> torch.Tensor:
+    def answered(images: torch.Tensor) -> torch.Tensor:
         with torch.no_grad(), trainer.precision_plugin.forward_context():
-            features = module.features(pictures.to(device)).float()
+            features = module.features(images.to(device)).float()
         raw: torch.Tensor = module.head(features)
         return raw
 
     clock = time.perf_counter()
     for _ in range(epochs):
-        for pictures, target in datamodule.train_dataloader():
+        for images, target in datamodule.train_dataloader():
             optimizer.zero_grad()
-            module.head.loss(answered(pictures), target.to(device)).backward()
+            module.head.loss(answered(images), target.to(device)).backward()
             optimizer.step()
         with torch.no_grad():
-            for pictures, _ in datamodule.val_dataloader():
-                module.head.predict(answered(pictures)).cpu()
+            for images, _ in datamodule.val_dataloader():
+                module.head.predict(answered(images)).cpu()
     return time.perf_counter() - clock
 
 

@@ -3,7 +3,7 @@
     python benchmarks/leaderboard.py                  writes both anew from the records, trains nothing
     python benchmarks/leaderboard.py --data FOLDER    first trains what has no record, and keeps the records
 
-FOLDER holds the 2,000 published pictures; hl_gauss and efficientnet_lite0 are the plugins of this repository.
+FOLDER holds the 2,000 published images; hl_gauss and efficientnet_lite0 are the plugins of this repository.
 Weights are not kept (`quadzoo verify benchmarks/results/leaderboard --no-weights` checks the rest). On two
 CPU cores all runs take about 70 minutes, the rows of the other heads as long again:
 `--backbones resnet50,resnet18,tiny_cnn --heads spatial,gaussian,integer`.
@@ -15,11 +15,11 @@ import argparse
 import shutil
 from pathlib import Path
 
-from quadzoo.bench.config import BenchConfig
-from quadzoo.bench.executor import Executor
-from quadzoo.bench.runner import bench
 from quadzoo.cli.display import Display
-from quadzoo.records import PREDICTIONS, RECORD, WORST
+from quadzoo.executors.local import Executor
+from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.runner import bench
+from quadzoo.records.record import PREDICTIONS, RECORD, WORST
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.markdown import to_markdown
 from quadzoo.report.page import to_html
@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", help="the published pictures; without it nothing is trained")
+    parser.add_argument("--data", help="the published images; without it nothing is trained")
     parser.add_argument("--out", type=Path, default=Path("results-leaderboard"), help="may be resumed")
     parser.add_argument("--epochs", type=int, help="fewer, to try this script")
     parser.add_argument("--backbones", default=",".join(BACKBONES))

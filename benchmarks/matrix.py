@@ -21,20 +21,20 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from quadzoo.bench.config import BenchConfig
-from quadzoo.bench.executor import Executor
-from quadzoo.bench.plan import Precision, RunPlan
-from quadzoo.bench.probe import find_device
-from quadzoo.bench.runner import plan_bench
 from quadzoo.cli.display import Display
 from quadzoo.data.equations import write_folder
-from quadzoo.records import Compiled, read_record, run_folder
+from quadzoo.executors.local import Executor
+from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.plan import Precision, RunPlan
+from quadzoo.grid.probe import find_device
+from quadzoo.grid.runner import plan_bench
+from quadzoo.records.record import Compiled, read_record, run_folder
 
 HERE = Path(__file__).parent
 PRECISION: Precision = "bf16"
 EPOCHS, STEPS, TESTED = 3, 30, 128
 WAYS: tuple[Compiled, ...] = ("no", "kernels", "graphs")
-LARGEST_GRAPHED = 128  # pictures a batch
+LARGEST_GRAPHED = 128  # images a batch
 LIMIT = 150.0  # seconds for a cell
 
 
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--backbones", default="resnet50,efficientnet_b0,resnet18")
     parser.add_argument("--sizes", default="100x100,96x96,32x200")
     parser.add_argument("--batches", default="512,32,128,1024")
-    parser.add_argument("--pictures", type=int, default=20_000)
+    parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--to", type=Path, default=HERE / "results" / "matrix.json")
@@ -81,7 +81,7 @@ def main() -> None:
     arguments.to.parent.mkdir(parents=True, exist_ok=True)
     save()
     with tempfile.TemporaryDirectory() as scratch, Display() as display:
-        write_folder(Path(scratch) / "data", arguments.pictures, seed=0)
+        write_folder(Path(scratch) / "data", arguments.images, seed=0)
         plans: dict[str, dict[str, RunPlan]] = {}
         while cells and time.monotonic() < end:
             cell = cells.pop(0)
@@ -105,7 +105,7 @@ def in_order(sizes: list[str], backbones: list[str], batches: list[int]) -> list
 
 
 def measure(cell: Cell, plan: RunPlan, executor: Executor, end: float) -> dict[str, object]:
-    """Train a cell, on no more pictures than its steps need; return its figures, or why there are none."""
+    """Train a cell, on no more images than its steps need; return its figures, or why there are none."""
     split = plan.data.split
     few = replace(
         split, train=split.train[: STEPS * cell.batch], val=split.val[:TESTED], test=split.test[:TESTED]
@@ -116,7 +116,7 @@ def measure(cell: Cell, plan: RunPlan, executor: Executor, end: float) -> dict[s
     folder = run_folder(run.out, key)
     folder.mkdir(parents=True)
     clock = time.monotonic()
-    child = executor.start("quadzoo.bench.run:run", run, folder / "run.log")
+    child = executor.start("quadzoo.training.run:run", run, folder / "run.log")
     child.process.join(max(1.0, min(LIMIT, end - clock)))
     if not child.ended:
         child.kill()

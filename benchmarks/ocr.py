@@ -4,19 +4,19 @@
     pip install --no-deps rapidocr-onnxruntime && pip install onnxruntime pyclipper shapely pyyaml
     python benchmarks/ocr.py --data FOLDER
 
-FOLDER holds the published pictures. Readers: Tesseract, told that it is one line of text (--psm 7);
-RapidOCR's recognition alone on the picture cut down to its ink, one at a time as its call takes them, and in
-batches as its recogniser would; RapidOCR with its text detection on the whole picture; and reader-equations,
-the model of plugins/quadzoo-reader, which never saw one of these pictures, in batches and in bf16.
+FOLDER holds the published images. Readers: Tesseract, told that it is one line of text (--psm 7);
+RapidOCR's recognition alone on the image cut down to its ink, one at a time as its call takes them, and in
+batches as its recogniser would; RapidOCR with its text detection on the whole image; and reader-equations,
+the model of plugins/quadzoo-reader, which never saw one of these images, in batches and in bf16.
 
 The parser is a kind one: it takes what cannot stand after an x for the raised 2, and dashes, crosses and
 letters for the signs they look like. Equations of the factored form count with b = r + s, as they are
 labelled. What it cannot parse is answered with the mean of train.
 
-It writes benchmarks/results/ocr.json (ocr-*.json are of other machines): for the test pictures of the grouped
-split and for all 2,000 the share that is exact, the MSE, and pictures a second on two threads, decoding not
+It writes benchmarks/results/ocr.json (ocr-*.json are of other machines): for the test images of the grouped
+split and for all 2,000 the share that is exact, the MSE, and images a second on two threads, decoding not
 counted: readers take turns, a chunk each, and the median over chunks counts. Detection reads the test
-pictures alone.
+images alone.
 """
 
 from __future__ import annotations
@@ -39,30 +39,30 @@ import cv2
 import numpy as np
 import torch
 
-from quadzoo.bench.config import BenchConfig
-from quadzoo.bench.executor import Executor
-from quadzoo.bench.plan import RunPlan
-from quadzoo.bench.run import build_module
-from quadzoo.bench.runner import plan_bench
-from quadzoo.bench.scores import scores_of
 from quadzoo.cli.display import Display
 from quadzoo.data.decoding import decode
 from quadzoo.data.equations import read
 from quadzoo.data.geometry import fit
 from quadzoo.data.sources import open_source
-from quadzoo.data.targets import unscale
+from quadzoo.executors.local import Executor
+from quadzoo.grid.baselines import scores_of
+from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.plan import RunPlan
+from quadzoo.grid.runner import plan_bench
+from quadzoo.targets import unscale
+from quadzoo.training.run import build_module
 
 HERE = Path(__file__).parent
 THREADS = 2
 MARGIN = 4  # pixels around the ink
-CHUNK = 200  # pictures that a reader reads at a turn
+CHUNK = 200  # images that a reader reads at a turn
 REST = 1.0  # seconds between turns: threads of onnxruntime spin on for a while
 Answer = tuple[float, ...] | None
 Reader = Callable[[list[np.ndarray]], list[Answer]]
 
 
 def parse(text: str) -> Answer:
-    """Return a, b, c as the published tables label them, of what a reader made of a picture."""
+    """Return a, b, c as the published tables label them, of what a reader made of an image."""
     text = re.sub(r"\s", "", text)
     text = re.sub("[—–−_~]", "-", text).replace("×", "x").replace("X", "x").replace("*", "x")
     text = text.translate(str.maketrans("OolI|[]{}", "00111()()"))
@@ -71,18 +71,18 @@ def parse(text: str) -> Answer:
     return found.labels("published") if found else None
 
 
-def tesseract(pictures: list[np.ndarray]) -> list[Answer]:
-    """Read each picture as one line."""
+def tesseract(images: list[np.ndarray]) -> list[Answer]:
+    """Read each image as one line."""
 
-    def one(picture: np.ndarray) -> Answer:
-        png = cv2.imencode(".png", picture)[1].tobytes()
+    def one(image: np.ndarray) -> Answer:
+        png = cv2.imencode(".png", image)[1].tobytes()
         command = ["tesseract", "stdin", "stdout", "--psm", "7"]
         environment = os.environ | {"OMP_THREAD_LIMIT": "1"}
         done = subprocess.run(command, input=png, capture_output=True, check=True, env=environment)
         return parse(done.stdout.decode())
 
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(one, pictures))
+        return list(pool.map(one, images))
 
 
 def rapidocr() -> tuple[Reader, Reader, Reader]:
@@ -91,20 +91,20 @@ def rapidocr() -> tuple[Reader, Reader, Reader]:
 
     engine = RapidOCR(intra_op_num_threads=THREADS)
 
-    def call(pictures: list[np.ndarray]) -> list[Answer]:
+    def call(images: list[np.ndarray]) -> list[Answer]:
         answers = []
-        for one in pictures:
+        for one in images:
             lines, _ = engine(cv2.cvtColor(ink(one), cv2.COLOR_GRAY2BGR), use_det=False, use_cls=False)
             answers.append(parse(lines[0][0]) if lines else None)
         return answers
 
-    def recognise(pictures: list[np.ndarray]) -> list[Answer]:
-        lines, _ = engine.text_rec([cv2.cvtColor(ink(one), cv2.COLOR_GRAY2BGR) for one in pictures])
+    def recognise(images: list[np.ndarray]) -> list[Answer]:
+        lines, _ = engine.text_rec([cv2.cvtColor(ink(one), cv2.COLOR_GRAY2BGR) for one in images])
         return [parse(line[0]) for line in lines]
 
-    def find(pictures: list[np.ndarray]) -> list[Answer]:
+    def find(images: list[np.ndarray]) -> list[Answer]:
         answers = []
-        for one in pictures:
+        for one in images:
             boxes, _ = engine(cv2.cvtColor(one, cv2.COLOR_GRAY2BGR))
             # From left to right, whatever it took for lines.
             texts = [text for _, text, _ in sorted(boxes or [], key=lambda box: box[0][0][0])]
@@ -114,21 +114,21 @@ def rapidocr() -> tuple[Reader, Reader, Reader]:
     return call, recognise, find
 
 
-def ink(picture: np.ndarray) -> np.ndarray:
-    """Return the part of a grey picture that is not ground, with a margin."""
-    rows, columns = np.nonzero(picture < 128)
+def ink(image: np.ndarray) -> np.ndarray:
+    """Return the part of a grey image that is not ground, with a margin."""
+    rows, columns = np.nonzero(image < 128)
     top, left = max(0, rows.min() - MARGIN), max(0, columns.min() - MARGIN)
-    return picture[top : rows.max() + MARGIN + 1, left : columns.max() + MARGIN + 1]
+    return image[top : rows.max() + MARGIN + 1, left : columns.max() + MARGIN + 1]
 
 
 def network(run: RunPlan) -> Reader:
     """Return the model that a run starts from, fed in batches."""
     module = build_module(run).eval()
-    module.head.decode_by("mode")  # as val prefers on these pictures
-    geometry = run.data.pictures.geometry
+    module.head.decode_by("mode")  # as val prefers on these images
+    geometry = run.data.images.geometry
 
-    def answer(pictures: list[np.ndarray]) -> list[Answer]:
-        batch = torch.from_numpy(np.stack([fit(one, geometry) for one in pictures]))
+    def answer(images: list[np.ndarray]) -> list[Answer]:
+        batch = torch.from_numpy(np.stack([fit(one, geometry) for one in images]))
         with torch.inference_mode(), torch.autocast("cpu", enabled=run.precision == "bf16"):
             scaled = module.predict(batch.permute(0, 3, 1, 2))
         return list(map(tuple, unscale(scaled.double().numpy(), run.info)))
@@ -141,7 +141,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", required=True)
-    parser.add_argument("--limit", type=int, help="so many test pictures alone, to try this script")
+    parser.add_argument("--limit", type=int, help="so many test images alone, to try this script")
     parser.add_argument("--readers", default="tesseract,rapidocr,reader-equations")
     parser.add_argument("--to", type=Path, default=HERE / "results" / "ocr.json")
     arguments = parser.parse_args()
@@ -157,7 +157,7 @@ def main() -> None:
     rest = np.setdiff1d(np.arange(len(source)), split.test)
     test = split.test[: arguments.limit]
     rows = test if arguments.limit else np.concatenate([test, rest])
-    pictures = [decode(source.path(row).read_bytes()).pixels for row in rows]
+    images = [decode(source.path(row).read_bytes()).pixels for row in rows]
 
     readers: dict[str, tuple[Reader, int, str]] = {}
     if "tesseract" in wanted:
@@ -174,10 +174,10 @@ def main() -> None:
     answers: dict[str, list[Answer]] = {name: [] for name in readers}
     rates: dict[str, list[float]] = {name: [] for name in readers}
     for reader, _, _ in readers.values():
-        reader(pictures[:CHUNK])
+        reader(images[:CHUNK])
     for start in range(0, len(rows), CHUNK):
         for name, (reader, n, _) in readers.items():
-            chunk = pictures[start : min(start + CHUNK, n)]
+            chunk = images[start : min(start + CHUNK, n)]
             if chunk:
                 time.sleep(REST)
                 clock = time.perf_counter()
@@ -195,9 +195,9 @@ def main() -> None:
             for score in [scores_of(found[:size], source.targets[rows[:size]], info)]
         }
         rate = statistics.median(rates[name])
-        results.append({"reader": name, "software": software, "scores": scores, "pictures_per_second": rate,
+        results.append({"reader": name, "software": software, "scores": scores, "images_per_second": rate,
                         "slowest_and_fastest": [min(rates[name]), max(rates[name])]})  # fmt: skip
-        print(name, scores, f"{rate:.1f} pictures/s", flush=True)
+        print(name, scores, f"{rate:.1f} images/s", flush=True)
     units: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch does not say
     told = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -206,7 +206,7 @@ def main() -> None:
         "bf16 units": sorted(name for name, there in units.items() if there and "bf16" in name),
         "precision of reader-equations": run.precision,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "data": {"name": source.name, "hash": run.data.pictures.hash},
+        "data": {"name": source.name, "hash": run.data.images.hash},
         "split": {"name": split.name, "hash": split.hash},
         "results": results,
     }

@@ -2,7 +2,7 @@
 
     python benchmarks/page.py
 
-It needs Chromium on the path and quadzoo[test]. Records and predictions (400 test pictures a run) are made
+It needs Chromium on the path and quadzoo[test]. Records and predictions (400 test images a run) are made
 up; seconds are from asking for the file to the table being sorted by another column. It writes
 results/page.json and prints it.
 """
@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from playwright.sync_api import Browser, sync_playwright
 
-from quadzoo.records import PREDICTIONS, RunRecord, read_records, run_folder, write_record
+from quadzoo.records.record import PREDICTIONS, RunRecord, read_records, run_folder, write_record
 from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
@@ -100,7 +100,7 @@ def write(out: Path, model: RunRecord, row: int, seed: int) -> None:
         columns[target] = rng.integers(1, 20, 400)
         columns[f"{target}_pred"] = columns[target] + rng.normal(0, 1 + row / 100, 400)
     kinds = ["ax² + bx + c = 0", "ax² + bx = c"] * 200
-    table = pd.DataFrame({**columns, "picture_group": ids, "picture_kind": kinds})
+    table = pd.DataFrame({**columns, "image_group": ids, "image_kind": kinds})
     table.to_csv(run_folder(out, key) / PREDICTIONS, index=False)
 
 

@@ -10,7 +10,7 @@ lightning    a plain LightningModule and Trainer; torchvision's transforms in tw
 timm         timm's transforms and loader with two workers, without augmentation; AdamW
 torchvision  after its reference scripts: transforms in two workers, SGD, the loss read at every step
 
-It prints one line of JSON: training pictures a second in each epoch, without validation.
+It prints one line of JSON: training images a second in each epoch, without validation.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from quadzoo.data.sources import DataRequest, Source, open_source
-from quadzoo.data.targets import scale, target_info
 from quadzoo.registry import catalogue
-from quadzoo.registry.specs import TargetInfo
+from quadzoo.targets import TargetInfo, scale, target_info
 
 BATCH, SIDE, WORKERS = 32, 100, 2
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -49,15 +48,15 @@ class Net(nn.Module):
         self.backbone = spec.build(pretrained=False, in_channels=3, image_size=(SIDE, SIDE))
         self.head: Any = names.heads["mlp"].spec.build(num_features=self.backbone.num_features, targets=info)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Map pictures (B, 3, 100, 100) to the head's output."""
-        features = self.backbone(pictures)
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (B, 3, 100, 100) to the head's output."""
+        features = self.backbone(images)
         raw: Tensor = self.head(features if features.ndim == 4 else features[..., None, None])
         return raw
 
 
 class Files(Dataset[tuple[Any, Tensor]]):
-    """Pictures opened with Pillow each time; ``transform`` is set by whoever loads them."""
+    """Images opened with Pillow each time; ``transform`` is set by whoever loads them."""
 
     def __init__(self, source: Source, targets: np.ndarray, transform: Any = None) -> None:
         self.source, self.targets, self.transform = source, torch.from_numpy(targets).float(), transform
@@ -68,8 +67,8 @@ class Files(Dataset[tuple[Any, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Any, Tensor]:
         from PIL import Image
 
-        with Image.open(self.source.path(index)) as picture:
-            return self.transform(picture.convert("RGB")), self.targets[index]
+        with Image.open(self.source.path(index)) as image:
+            return self.transform(image.convert("RGB")), self.targets[index]
 
 
 def torchvision_transform() -> Any:
@@ -96,13 +95,13 @@ def files_loader(source: Source, targets: np.ndarray) -> Batches:
 def train(
     net: Net, optimizer: torch.optim.Optimizer, batches: Batches, epochs: int, *, watch: bool = False
 ) -> Iterator[float]:
-    """Train so many epochs; yield the pictures a second of each. ``watch`` reads the loss at each step."""
+    """Train so many epochs; yield the images a second of each. ``watch`` reads the loss at each step."""
     net.to(DEVICE).train()
     for _ in range(epochs):
         n, clock = 0, time.perf_counter()
-        for pictures, target in batches:
+        for images, target in batches:
             optimizer.zero_grad()
-            loss = net.head.loss(net(pictures.to(DEVICE)), target.to(DEVICE))
+            loss = net.head.loss(net(images.to(DEVICE)), target.to(DEVICE))
             loss.backward()
             optimizer.step()
             n += len(target)
@@ -114,10 +113,10 @@ def train(
 
 
 def tutorial(net: Net, source: Source, targets: np.ndarray, epochs: int) -> Iterator[float]:
-    from tutorial_loop import Pictures
+    from tutorial_loop import ImageSet
 
     rows = np.arange(len(source))
-    loader = DataLoader(Pictures(source, rows, targets), BATCH, shuffle=True)
+    loader = DataLoader(ImageSet(source, rows, targets), BATCH, shuffle=True)
     yield from train(net, torch.optim.Adam(net.parameters(), lr=1e-3), loader, epochs)
 
 
@@ -145,8 +144,8 @@ def lightning(net: Net, source: Source, targets: np.ndarray, epochs: int) -> Ite
             self.net, self.seconds, self.clock = net, [], 0.0
 
         def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-            pictures, target = batch
-            loss: Tensor = self.net.head.loss(self.net(pictures), target)
+            images, target = batch
+            loss: Tensor = self.net.head.loss(self.net(images), target)
             self.log("train_loss", loss)
             return loss
 
@@ -181,7 +180,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--limit", type=int, help="so many pictures alone")
+    parser.add_argument("--limit", type=int, help="so many images alone")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     source = open_source(DataRequest(str(arguments.data)))

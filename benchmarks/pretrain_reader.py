@@ -2,17 +2,17 @@
 
     python benchmarks/pretrain_reader.py --font HindSiliguri-Regular.ttf --font FONTS --to FOLDER
 
-Every picture is drawn once and none is real. Equations are of the four published forms: six of ten from the
+Every image is drawn once and none is real. Equations are of the four published forms: six of ten from the
 ranges that the published ones were drawn from, the others with any labels in a 1 to 20, b -48 to 96, c -792
 to 600; the factored form is labelled as published, b = r + s. Fonts are the given files and all that lie in
-the given folders and have every sign; the first one given draws three of ten pictures. Size, place, grey
+the given folders and have every sign; the first one given draws three of ten images. Size, place, grey
 levels, weight and sharpness vary.
 
 Beside the head's loss the columns learn to spell the equation: a linear layer, thrown away in the end, reads
 its signs off them, trained by connectionist temporal classification (Graves et al. 2006, Connectionist
 Temporal Classification: Labelling Unsegmented Sequence Data with Recurrent Neural Networks, section 4).
 
-The folder that it names in the end has what a run of `quadzoo bench` leaves; its val and test pictures come
+The folder that it names in the end has what a run of `quadzoo bench` leaves; its val and test images come
 from the same generator. A second call goes on to that end from the weights of a finished training.
 """
 
@@ -43,22 +43,23 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, IterableDataset
 
 from quadzoo import TargetInfo
-from quadzoo.bench.config import BenchConfig
-from quadzoo.bench.executor import Executor
-from quadzoo.bench.plan import Arithmetic, FoldData, RunPlan, Weights, make_plan
-from quadzoo.bench.probe import find_device
-from quadzoo.bench.run import build_module, make_trainer, tested
-from quadzoo.data.cache import Pictures
-from quadzoo.data.datamodule import PictureDataModule
+from quadzoo.data.cache import ImageSet
+from quadzoo.data.datamodule import DataModule
 from quadzoo.data.equations import HIGH, LOW, SIGNS, TARGETS, Equation, draw, factored, form, generate, terms
 from quadzoo.data.geometry import Geometry
 from quadzoo.data.splits import Split
-from quadzoo.data.targets import scale
 from quadzoo.errors import ConfigError
+from quadzoo.executors.local import Executor
+from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.plan import Arithmetic, FoldData, RunPlan, Weights, make_plan
+from quadzoo.grid.probe import find_device
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule
-from quadzoo.records import WEIGHTS, Cost, run_folder, write_atomically, write_record
+from quadzoo.records.record import WEIGHTS, Cost, run_folder, write_record
 from quadzoo.registry import catalogue
+from quadzoo.storage import write_atomically
+from quadzoo.targets import scale
+from quadzoo.training.run import build_module, make_trainer, tested
 
 HEIGHT, WIDTH = 32, 200
 LONGEST = 24  # signs
@@ -101,10 +102,10 @@ def font_of(path: Path, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
-def picture(text: str, fonts: list[Path], rng: random.Random) -> np.ndarray:
-    """Return the equation as uint8 (32, 200): anywhere in the picture, in any of the fonts."""
+def image(text: str, fonts: list[Path], rng: random.Random) -> np.ndarray:
+    """Return the equation as uint8 (32, 200): anywhere in the image, in any of the fonts."""
     path = fonts[0] if rng.random() < 0.3 else rng.choice(fonts)
-    scale = 1.0 if rng.random() < 0.5 else rng.uniform(1, 2)  # drawn larger, then shrunk, as pictures are
+    scale = 1.0 if rng.random() < 0.5 else rng.uniform(1, 2)  # drawn larger, then shrunk, as images are
     # The size of the published ones, or any at which an 8 can still be read.
     size = 25 if rng.random() < 0.3 else rng.uniform(15, 28)
     font = font_of(path, round(size * scale))
@@ -133,7 +134,7 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class Stream(IterableDataset[Batch]):
-    """Batches: pictures uint8 (B, 1, 32, 200), scaled targets (B, 3), spelling (B, 24), its length (B,)."""
+    """Batches: images uint8 (B, 1, 32, 200), scaled targets (B, 3), spelling (B, 24), its length (B,)."""
 
     def __init__(self, fonts: list[Path], batch_size: int, n_batches: int, seed: int) -> None:
         self.fonts, self.batch_size, self.n_batches, self.seed = fonts, batch_size, n_batches, seed
@@ -152,7 +153,7 @@ class Stream(IterableDataset[Batch]):
 
     def batch(self, chosen: list[Equation], rng: random.Random) -> Batch:
         """Draw equations."""
-        pictures = np.stack([picture(one.text, self.fonts, rng) for one in chosen])
+        images = np.stack([image(one.text, self.fonts, rng) for one in chosen])
         targets = scale(np.array([one.labels("published") for one in chosen]), INFO)
         spelling = np.zeros((len(chosen), LONGEST), np.int64)
         lengths = []
@@ -161,7 +162,7 @@ class Stream(IterableDataset[Batch]):
             row[: len(signs)] = signs
             lengths.append(len(signs))
         return (
-            torch.from_numpy(pictures)[:, None].contiguous(memory_format=torch.channels_last),
+            torch.from_numpy(images)[:, None].contiguous(memory_format=torch.channels_last),
             torch.from_numpy(targets).float(),
             torch.from_numpy(spelling),
             torch.tensor(lengths),
@@ -180,8 +181,8 @@ class Pretraining(RegressionModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the sum of both losses."""
-        pictures, target, spelling, lengths = batch
-        columns = self.backbone.read((pictures.float() / 255 - self.mean) / self.std)
+        images, target, spelling, lengths = batch
+        columns = self.backbone.read((images.float() / 255 - self.mean) / self.std)
         features = self.backbone.answer(columns)
         with torch.autocast("cpu", enabled=False):
             raw = self.head(features.float()[:, :, None, None])
@@ -233,12 +234,12 @@ class Keep(pl.Callback):
         write_atomically(self.to / PROGRESS, json.dumps(progress).encode())
 
 
-def train(plan: RunPlan, fonts: list[Path], epoch_pictures: int, to: Path) -> None:
+def train(plan: RunPlan, fonts: list[Path], epoch_images: int, to: Path) -> None:
     """Train; leave the weights in ``to``."""
     pl.seed_everything(plan.seed, workers=True, verbose=False)
     module = Pretraining(build_module(plan))
     batch = plan.recipe.batch_size
-    training = DataLoader(Stream(fonts, batch, epoch_pictures // batch, plan.seed), None, num_workers=1)
+    training = DataLoader(Stream(fonts, batch, epoch_images // batch, plan.seed), None, num_workers=1)
     validation = DataLoader(Stream(fonts, batch, 16, plan.seed + 1), None)
     trainer = make_trainer(plan, [Keep(to)])
     with sdpa_kernel(SDPBackend.MATH):  # trains twice as fast on a CPU as the fused one
@@ -246,14 +247,14 @@ def train(plan: RunPlan, fonts: list[Path], epoch_pictures: int, to: Path) -> No
 
 
 def held_out(fonts: list[Path], n: int, seed: int, file: Path) -> FoldData:
-    """Draw n val and n test pictures to ``file``, and return them with their labels."""
-    pictures, targets, kinds = [], [], []
+    """Draw n val and n test images to ``file``, and return them with their labels."""
+    images, targets, kinds = [], [], []
     rng = random.Random(seed)
     for equation in islice(equations(seed), 2 * n):
-        pictures.append(picture(equation.text, fonts, rng))
+        images.append(image(equation.text, fonts, rng))
         targets.append(equation.labels("published"))
         kinds.append(form(equation.text))
-    array, truth = np.stack(pictures)[..., None], np.array(targets, float)
+    array, truth = np.stack(images)[..., None], np.array(targets, float)
     np.save(file, array)
     geometry = Geometry((HEIGHT, WIDTH), 1, None, None, (255, 255, 255))
     _, pixels = np.unique(array.reshape(len(array), -1), axis=0, return_inverse=True)
@@ -267,7 +268,7 @@ def held_out(fonts: list[Path], n: int, seed: int, file: Path) -> FoldData:
         pixels,
         kinds,
         truth,
-        Pictures(file, geometry, pixels, content),
+        ImageSet(file, geometry, pixels, content),
         split,
         INFO,
         {},
@@ -282,8 +283,8 @@ def main() -> None:
         "--font", type=Path, action="append", required=True, help="a file or a folder of files"
     )
     parser.add_argument("--epochs", type=int, default=52)
-    parser.add_argument("--epoch-pictures", type=int, default=25_600)
-    parser.add_argument("--held-out", type=int, default=2000, help="pictures of val, and of test")
+    parser.add_argument("--epoch-images", type=int, default=25_600)
+    parser.add_argument("--held-out", type=int, default=2000, help="images of val, and of test")
     parser.add_argument("--to", type=Path, default=Path("reader"))
     arguments = parser.parse_args()
     cv2.setNumThreads(1)  # before the first use: its threads would not survive the fork to a worker
@@ -303,14 +304,14 @@ def main() -> None:
 
     progress = arguments.to / PROGRESS
     if not progress.exists() or len(json.loads(progress.read_text())["history"]) < recipe.epochs:
-        train(plan, fonts, arguments.epoch_pictures, arguments.to)
+        train(plan, fonts, arguments.epoch_images, arguments.to)
     told = json.loads(progress.read_text())
     module = build_module(plan)
     module.load_state_dict(safetensors.torch.load_file(arguments.to / WEIGHTS))
     module.history = told["history"]
-    drawn = recipe.epochs * arguments.epoch_pictures
+    drawn = recipe.epochs * arguments.epoch_images
     cost = Cost(fit_seconds=told["seconds"], train_images_per_second=drawn / told["seconds"])
-    datamodule = PictureDataModule(data.pictures.file, scale(data.targets, INFO), data.split, 128, plan.seed)
+    datamodule = DataModule(data.images.file, scale(data.targets, INFO), data.split, 128, plan.seed)
     record = tested(plan, module, datamodule, started=started, fitted=cost, best_epoch=recipe.epochs)
     record.split.n_train = drawn
     write_record(plan.out, record)

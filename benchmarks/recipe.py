@@ -1,9 +1,9 @@
 """Which way of training gives the better test MSE? The default recipe against the tutorial's, and others.
 
     python benchmarks/recipe.py                  writes the page anew from the runs, trains nothing
-    python benchmarks/recipe.py --data FOLDER    first trains, on the published pictures
+    python benchmarks/recipe.py --data FOLDER    first trains, on the published images
 
-Every recipe trains the same backbones with the same head on the same pictures, split, seeds and epochs.
+Every recipe trains the same backbones with the same head on the same images, split, seeds and epochs.
 It adds to benchmarks/results/recipe.json (records of all runs, device and versions) and writes, from that
 file, benchmarks/RECIPE.md. A figure is the mean over seeds of the test MSE at the best val MSE. What other
 heads make of the default recipe comes from the leaderboard's runs (leaderboard.py).
@@ -15,12 +15,12 @@ import argparse
 import json
 from pathlib import Path
 
-from quadzoo.bench.config import BenchConfig
-from quadzoo.bench.executor import Executor
-from quadzoo.bench.runner import bench
 from quadzoo.cli.display import Display
+from quadzoo.executors.local import Executor
+from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.runner import bench
 from quadzoo.model.recipe import Recipe
-from quadzoo.records import RunRecord, read_records
+from quadzoo.records.record import RunRecord, read_records
 
 HERE = Path(__file__).parent
 FLOAT32 = ", float32"
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument(
         "--recipes", default=",".join(map(str, range(len(RECIPES)))), help="which, by position"
     )
-    parser.add_argument("--data", help="the published pictures; without it nothing is trained")
+    parser.add_argument("--data", help="the published images; without it nothing is trained")
     parser.add_argument("--float32", action="store_true", help="instead of the precision that is chosen")
     parser.add_argument("--epochs", type=int, default=DEFAULT.epochs)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
@@ -159,7 +159,7 @@ def table(rows: list[dict]) -> str:
         "`python benchmarks/recipe.py --data FOLDER`: test MSE after "
         f"{first['recipe']['epochs']} epochs from scratch, mean over seeds "
         "(lowest – highest), at the epoch with the best val MSE. "
-        f"{data['name']}, {data['n']:,} pictures, split {split['name']} "
+        f"{data['name']}, {data['n']:,} images, split {split['name']} "
         f"({split['n_train']:,}/{split['n_val']:,}/{split['n_test']:,}), split hash {split['hash'][:12]}, "
         f"{'; '.join(machines)}; precision {first['precision']} where the row does not say otherwise. "
         f"All runs: results/recipe.json; those of heads other than {first['head']}: results/leaderboard.",

@@ -1,9 +1,9 @@
-"""How does the cost of `quadzoo bench` grow with the pictures, and with the runs?
+"""How does the cost of `quadzoo bench` grow with the images, and with the runs?
 
     python benchmarks/scaling.py
 
 tiny_cnn, one epoch, on 2,000, 20,000 and 200,000 drawn equations, first with an empty cache, then with the
-pictures decoded; and 1, 4 and 16 runs of two epochs on 2,000. Seconds are those of the whole command; memory
+images decoded; and 1, 4 and 16 runs of two epochs on 2,000. Seconds are those of the whole command; memory
 is the largest resident size of a run's process, and of the command's own. It writes
 benchmarks/results/scaling.json and, from that file, benchmarks/SCALING.md. On two CPU cores it takes a
 quarter of an hour; nothing else should run beside it.
@@ -23,12 +23,12 @@ from pathlib import Path
 
 from data import timed
 
-from quadzoo.bench.executor import Executor
-from quadzoo.bench.probe import find_device
 from quadzoo.data.cache import prepare
 from quadzoo.data.equations import write_folder
 from quadzoo.data.sources import DataRequest, open_source
-from quadzoo.records import read_records
+from quadzoo.executors.local import Executor
+from quadzoo.grid.probe import find_device
+from quadzoo.records.record import read_records
 
 HERE = Path(__file__).parent
 
@@ -37,11 +37,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pictures", default="2000,20000,200000")
+    parser.add_argument("--images", default="2000,20000,200000")
     parser.add_argument("--runs", default="1,4,16")
     parser.add_argument("--to", type=Path, default=HERE, help="folder of results/scaling.json and SCALING.md")
     arguments = parser.parse_args()
-    sizes = [int(n) for n in arguments.pictures.split(",")]
+    sizes = [int(n) for n in arguments.images.split(",")]
     told = {
         "command": ["python", "benchmarks/scaling.py", *sys.argv[1:]],
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -49,7 +49,7 @@ def main() -> None:
         "cpus": os.cpu_count(),
         "python": sys.version.split()[0],
         "torch": version("torch"),
-        "pictures": {n: by_pictures(n) for n in sizes},
+        "images": {n: by_images(n) for n in sizes},
         "runs": by_runs(sizes[0], [int(n) for n in arguments.runs.split(",")]),
     }
     (arguments.to / "results").mkdir(parents=True, exist_ok=True)
@@ -57,8 +57,8 @@ def main() -> None:
     (arguments.to / "SCALING.md").write_text(page(told))
 
 
-def by_pictures(n: int) -> dict[str, dict[str, float]]:
-    """Return the figures of one run on n pictures, with an empty cache and with a filled one."""
+def by_images(n: int) -> dict[str, dict[str, float]]:
+    """Return the figures of one run on n images, with an empty cache and with a filled one."""
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["QUADZOO_CACHE_DIR"] = f"{scratch}/cache"
         write_folder(Path(scratch) / "data", n, seed=0)
@@ -69,7 +69,7 @@ def by_pictures(n: int) -> dict[str, dict[str, float]]:
 
 
 def by_runs(n: int, counts: Sequence[int]) -> dict[int, dict[str, float]]:
-    """Return the figures of so many runs on n decoded pictures."""
+    """Return the figures of so many runs on n decoded images."""
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["QUADZOO_CACHE_DIR"] = f"{scratch}/cache"
         data = f"{scratch}/data"
@@ -98,9 +98,9 @@ def bench(data: str, out: Path, *flags: str) -> dict[str, float]:
 
 def page(told: dict) -> str:
     """Return tables and plots as Markdown."""
-    pictures, runs = told["pictures"], told["runs"]
-    slope = (pictures[max(pictures)]["filled"]["seconds"] - pictures[min(pictures)]["filled"]["seconds"]) / (
-        (max(pictures) - min(pictures)) / 1000
+    images, runs = told["images"], told["runs"]
+    slope = (images[max(images)]["filled"]["seconds"] - images[min(images)]["filled"]["seconds"]) / (
+        (max(images) - min(images)) / 1000
     )
     per_run = (runs[max(runs)]["seconds"] - runs[min(runs)]["seconds"]) / (max(runs) - min(runs))
     fits = (runs[max(runs)]["fit_seconds"] - runs[min(runs)]["fit_seconds"]) / (max(runs) - min(runs))
@@ -109,14 +109,14 @@ def page(told: dict) -> str:
         "",
         f"`{' '.join(told['command'])}`, once: tiny_cnn with head mlp, {told['device']}, {told['cpus']} "
         f"CPUs, Python {told['python']}, torch {told['torch']}. Seconds of the whole command; memory is the "
-        "largest resident size of a run's process, and of the command's own. Drawing pictures is not in it.",
+        "largest resident size of a run's process, and of the command's own. Drawing images is not in it.",
         "",
-        "## With the pictures: one run, one epoch",
+        "## With the images: one run, one epoch",
         "",
-        "| pictures | empty cache | pictures decoded | of that training | run's memory | command's memory |",
+        "| images | empty cache | images decoded | of that training | run's memory | command's memory |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for n, one in pictures.items():
+    for n, one in images.items():
         empty, filled = one["empty"], one["filled"]
         lines.append(
             f"| {n:,} | {empty['seconds']:.1f} s | {filled['seconds']:.1f} s | {filled['fit_seconds']:.1f} s "
@@ -124,16 +124,16 @@ def page(told: dict) -> str:
         )
     lines += [
         "",
-        f"Once decoded, 1,000 more pictures cost {slope:.2f} s an epoch.",
+        f"Once decoded, 1,000 more images cost {slope:.2f} s an epoch.",
         "",
-        *plot("Memory of a run", "MiB", {f"{n:,}": one["filled"]["run_mib"] for n, one in pictures.items()}),
+        *plot("Memory of a run", "MiB", {f"{n:,}": one["filled"]["run_mib"] for n, one in images.items()}),
         "",
         *plot(
-            "Training, seconds for 1,000 pictures", "s",
-            {f"{n:,}": 1000 * one["filled"]["fit_seconds"] / n for n, one in pictures.items()},
+            "Training, seconds for 1,000 images", "s",
+            {f"{n:,}": 1000 * one["filled"]["fit_seconds"] / n for n, one in images.items()},
         ),
         "",
-        f"## With the runs: {min(pictures):,} pictures, two epochs",
+        f"## With the runs: {min(images):,} images, two epochs",
         "",
         "| runs | whole command | of that training | run's memory |",
         "| --- | --- | --- | --- |",

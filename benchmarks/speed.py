@@ -3,13 +3,13 @@
     python benchmarks/speed.py
 
 It draws equations and, round by round, lets every contender of benchmarks/peers.py and `quadzoo bench` train
-the same backbone for two epochs on the same number of pictures, one after the other, each in a process of its
+the same backbone for two epochs on the same number of images, one after the other, each in a process of its
 own. `quadzoo` has the peers' 100 x 100 pixels, `quadzoo, auto` the size it takes by itself (32 x 208 here,
 which is two thirds of the pixels); both begin with an empty cache, so they decode, and try precisions.
 Nothing else should run beside it.
 
 It writes benchmarks/results/speed.json (every figure, device, versions) and benchmarks/SPEED.md: training
-pictures a second in the second epoch, seconds of the whole command, and the ratios to the tutorial's loop.
+images a second in the second epoch, seconds of the whole command, and the ratios to the tutorial's loop.
 A ratio is the median of the rounds' own ratios, with the lowest and the highest.
 """
 
@@ -28,10 +28,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from quadzoo.bench.executor import Executor
-from quadzoo.bench.probe import find_device
 from quadzoo.data.equations import write_folder
-from quadzoo.records import read_records
+from quadzoo.executors.local import Executor
+from quadzoo.grid.probe import find_device
+from quadzoo.records.record import read_records
 
 HERE = Path(__file__).parent
 PEERS = ("tutorial", "lightning", "timm", "torchvision")
@@ -46,7 +46,7 @@ def main() -> None:
     )
     parser.add_argument("--backbones", default="resnet50,efficientnet_b0,tiny_cnn")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--n", type=int, default=1000, help="pictures to draw; 64 %% of them are trained on")
+    parser.add_argument("--n", type=int, default=1000, help="images to draw; 64 %% of them are trained on")
     parser.add_argument("--to", type=Path, default=HERE, help="folder of results/speed.json and SPEED.md")
     arguments = parser.parse_args()
     backbones = arguments.backbones.split(",")
@@ -72,7 +72,7 @@ def main() -> None:
         "cpus": os.cpu_count(),
         "python": sys.version.split()[0],
         "versions": {name: version(name) for name in PACKAGES},
-        "pictures": arguments.n,
+        "images": arguments.n,
         "train": n_train,
         "epochs": EPOCHS,
         "figures": figures,
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def ours(backbone: str, data: Path, flags: Sequence[str]) -> tuple[dict[str, object], int]:
-    """Return the figures of `quadzoo bench`, and how many pictures it trained on."""
+    """Return the figures of `quadzoo bench`, and how many images it trained on."""
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["QUADZOO_CACHE_DIR"] = f"{scratch}/cache"
         command = [sys.executable, "-c", "from quadzoo.cli import main; main()", "bench", "--data", str(data),
@@ -140,7 +140,7 @@ def table(told: dict) -> str:
     lines = [
         "# Speed",
         "",
-        f"`{' '.join(told['command'])}`: {told['train']} training pictures, {told['epochs']} epochs, batches "
+        f"`{' '.join(told['command'])}`: {told['train']} training images, {told['epochs']} epochs, batches "
         f"of 32, {rounds} rounds of all contenders by turns. {told['device']}, {told['cpus']} CPUs, Python "
         f"{told['python']}, {versions}. Medians; ratios to the tutorial's loop are medians of the rounds' "
         "own (lowest – highest). All figures: results/speed.json; what the contenders are: peers.py.",

@@ -21,15 +21,15 @@ from pathlib import Path
 import torch
 from torch.profiler import profile
 
-from quadzoo.bench.config import BenchConfig
-from quadzoo.bench.executor import Executor
-from quadzoo.bench.plan import RunPlan
-from quadzoo.bench.run import build_module, make_trainer
-from quadzoo.bench.runner import plan_bench
 from quadzoo.cli.display import Display
 from quadzoo.data.datamodule import ArrayFile
 from quadzoo.data.equations import write_folder
+from quadzoo.executors.local import Executor
+from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.plan import RunPlan
+from quadzoo.grid.runner import plan_bench
 from quadzoo.model.augment import augment
+from quadzoo.training.run import build_module, make_trainer
 
 HERE = Path(__file__).parent
 PROFILED = 3  # steps
@@ -77,11 +77,11 @@ def section(run: RunPlan, repeats: int) -> list[str]:
     module.train()
     optimizer = torch.optim.AdamW(module.parameters(), lr=run.recipe.lr, fused=True)
     n = run.recipe.batch_size
-    pictures = ArrayFile(run.data.pictures.file)[torch.arange(n)].permute(0, 3, 1, 2)
+    images = ArrayFile(run.data.images.file)[torch.arange(n)].permute(0, 3, 1, 2)
     target = torch.rand(n, len(run.info.names))
 
     def change() -> torch.Tensor:
-        return augment(pictures, run.recipe.augment)
+        return augment(images, run.recipe.augment)
 
     changed = change()
 
@@ -118,7 +118,7 @@ def section(run: RunPlan, repeats: int) -> list[str]:
         "| --- | --- |",
         *(f"| {name} | {value:.1f} |" for name, value in taken.items()),
         "",
-        f"{1000 * n / taken['all']:,.0f} pictures a second. The operators of {PROFILED} steps:",
+        f"{1000 * n / taken['all']:,.0f} images a second. The operators of {PROFILED} steps:",
         "",
         "```",
         *(line.rstrip() for line in operators.splitlines() if line.strip()),

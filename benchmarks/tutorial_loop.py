@@ -2,13 +2,13 @@
 
     python benchmarks/tutorial_loop.py --data FOLDER --split grouped --minutes 15
 
-Per picture cv2.imread, cv2.resize to 100 x 100, 1 - x/256 and a reshape (not a transpose) to three channels;
+Per image cv2.imread, cv2.resize to 100 x 100, 1 - x/256 and a reshape (not a transpose) to three channels;
 batches of 32 without workers, float32; torchvision's ResNet-50, here without pretrained weights, whose last
 layer gives way to six linear layers with LeakyReLU(0.2); mean squared error of targets scaled by the
 published ranges; Adam at 0.001, halved every ten epochs; the epoch with the best validation loss is tested.
 
 It trains until the minutes are over, or the epochs, and writes benchmarks/results/tutorial_loop.json: the
-scores, training pictures a second, hashes of data and split.
+scores, training images a second, hashes of data and split.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ import torchvision
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from quadzoo.bench.executor import Executor
-from quadzoo.bench.probe import find_device
-from quadzoo.bench.scores import scores_of
 from quadzoo.data.cache import prepare
 from quadzoo.data.sources import DataRequest, Source, open_source
 from quadzoo.data.splits import make_splits
-from quadzoo.data.targets import scale, target_info, unscale
+from quadzoo.executors.local import Executor
+from quadzoo.grid.baselines import scores_of
+from quadzoo.grid.probe import find_device
+from quadzoo.targets import scale, target_info, unscale
 
 HERE = Path(__file__).parent
 SIDE = 100
 
 
-class Pictures(Dataset[tuple[Tensor, Tensor]]):
-    """Some of the source's pictures, read anew each time: float32 (3, 100, 100) and targets (3,)."""
+class ImageSet(Dataset[tuple[Tensor, Tensor]]):
+    """Some of the source's images, read anew each time: float32 (3, 100, 100) and targets (3,)."""
 
     def __init__(self, source: Source, rows: np.ndarray, targets: np.ndarray) -> None:
         self.source, self.rows, self.targets = source, rows, targets
@@ -51,8 +51,8 @@ class Pictures(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         row = self.rows[index]
-        picture = cv2.resize(cv2.imread(str(self.source.path(row))), (SIDE, SIDE))
-        scaled = (1 - picture / 256).reshape(3, SIDE, SIDE)
+        image = cv2.resize(cv2.imread(str(self.source.path(row))), (SIDE, SIDE))
+        scaled = (1 - image / 256).reshape(3, SIDE, SIDE)
         return torch.from_numpy(scaled).float(), torch.from_numpy(self.targets[row]).float()
 
 
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--split", default="grouped")
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--limit", type=int, help="so many training pictures alone, to try this script")
+    parser.add_argument("--limit", type=int, help="so many training images alone, to try this script")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--to", type=Path, default=HERE / "results" / "tutorial_loop.json")
     arguments = parser.parse_args()
@@ -85,10 +85,10 @@ def main() -> None:
     (split,) = make_splits(arguments.split, source.ids, prepared.pixels)
     info = target_info(source, split.train)
     targets = scale(source.targets, info)
-    train = Pictures(source, split.train[: arguments.limit], targets)
+    train = ImageSet(source, split.train[: arguments.limit], targets)
     loader = DataLoader(train, batch_size=32, shuffle=True)
     val, test = (
-        DataLoader(Pictures(source, side, targets), batch_size=32) for side in (split.val, split.test)
+        DataLoader(ImageSet(source, side, targets), batch_size=32) for side in (split.val, split.test)
     )
 
     net, loss_of = network(), nn.MSELoss()
@@ -99,9 +99,9 @@ def main() -> None:
     for _ in range(arguments.epochs):
         start = time.perf_counter()
         net.train()
-        for pictures, target in loader:
+        for images, target in loader:
             optimizer.zero_grad()
-            loss_of(net(pictures), target).backward()
+            loss_of(net(images), target).backward()
             optimizer.step()
         schedule.step()
         trained += time.perf_counter() - start
@@ -143,7 +143,7 @@ def main() -> None:
 def predict(net: nn.Module, loader: DataLoader[tuple[Tensor, Tensor]]) -> np.ndarray:
     """Return predictions (N, 3) in the scaled unit."""
     net.eval()
-    return torch.cat([net(pictures) for pictures, _ in loader]).double().numpy()
+    return torch.cat([net(images) for images, _ in loader]).double().numpy()
 
 
 if __name__ == "__main__":

@@ -1,11 +1,19 @@
-"""quadzoo: which backbone should read numbers off my pictures?
+"""quadzoo: which backbone should read numbers off my images?
 
-The names below are all a plugin needs; importing them does not import torch.
+The public names. Each is imported when it is first asked for, so ``import quadzoo`` takes no time and torch
+is imported only by what needs it.
 """
 
-from quadzoo.errors import QuadzooError
-from quadzoo.registry.hooks import hookimpl
-from quadzoo.registry.specs import BackboneSpec, HeadSpec, ModelSpec, TargetInfo
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quadzoo.errors import QuadzooError
+    from quadzoo.registry.hooks import hookimpl
+    from quadzoo.registry.specs import BackboneSpec, HeadSpec, ModelSpec
+    from quadzoo.targets import TargetInfo
 
 __version__ = "0.1.0"
 __all__ = [
@@ -17,3 +25,24 @@ __all__ = [
     "__version__",
     "hookimpl",
 ]
+
+_HOMES = {
+    "BackboneSpec": "quadzoo.registry.specs",
+    "HeadSpec": "quadzoo.registry.specs",
+    "ModelSpec": "quadzoo.registry.specs",
+    "QuadzooError": "quadzoo.errors",
+    "TargetInfo": "quadzoo.targets",
+    "hookimpl": "quadzoo.registry.hooks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'quadzoo' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

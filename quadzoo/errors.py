@@ -6,7 +6,7 @@
     ├── ConfigError              a flag or a combination of flags
     ├── NameNotFound             a backbone, head or model that nobody registered
     ├── DuplicateName            two plugins claim one name
-    ├── DataError                a folder, a table, a picture or a target
+    ├── DataError                a folder, a table, an image or a target
     ├── SplitError               a split that the data cannot give
     ├── WeightsError             pretrained weights were demanded and cannot be had
     ├── ContractBroken           a plugin's backbone or head does not keep its promises
@@ -37,7 +37,7 @@ class DuplicateName(QuadzooError):
 
 
 class DataError(QuadzooError):
-    """A folder, table, picture or target that cannot be used."""
+    """A folder, table, image or target that cannot be used."""
 
 
 class SplitError(QuadzooError):

@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Scores(TypedDict):
-    """Scores of predictions for N pictures and T targets; all but ``mse`` in original units."""
+    """Scores of predictions for N images and T targets; all but ``mse`` in original units."""
 
     mse: float
     exact: float | None
@@ -23,8 +23,8 @@ def evaluate(
 ) -> Scores:  # fmt: skip
     """Score predictions against the truth, both (N, T) in original units.
 
-    ``mse``: each target scaled by (y - low) / (high - low), squared errors averaged over pictures, then
-    over targets. ``exact``: the share of pictures whose every target is right after rounding, None unless
+    ``mse``: each target scaled by (y - low) / (high - low), squared errors averaged over images, then
+    over targets. ``exact``: the share of images whose every target is right after rounding, None unless
     all targets are integers. ``rmse`` and ``r2`` per target; r2 (the coefficient of determination) is None
     where the truth does not vary.
     """

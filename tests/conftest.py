@@ -54,16 +54,16 @@ def equations(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """discs.csv (file,radius,x) and photos/: 60 coloured pictures of a disc."""
+    """discs.csv (file,radius,x) and photos/: 60 coloured images of a disc."""
     folder = tmp_path_factory.mktemp("discs")
     (folder / "photos").mkdir()
     rng = np.random.default_rng(0)
     lines = ["file,radius,x,who"]
     for index in range(60):
         radius, x = int(rng.integers(4, 14)), float(np.round(rng.uniform(16, 32), 2))
-        picture = np.full((32, 48, 3), (200, 120, 40), np.uint8)
-        cv2.circle(picture, (round(x), 16), radius, (10, 240, 10), -1)
-        cv2.imwrite(str(folder / "photos" / f"disc {index:02d}.png"), picture)
+        image = np.full((32, 48, 3), (200, 120, 40), np.uint8)
+        cv2.circle(image, (round(x), 16), radius, (10, 240, 10), -1)
+        cv2.imwrite(str(folder / "photos" / f"disc {index:02d}.png"), image)
         lines.append(f"disc {index:02d},{radius},{x},person {index // 3}")
     (folder / "discs.csv").write_text("\n".join(lines) + "\n")
     return folder
@@ -71,10 +71,10 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def published() -> Path:
-    """The real data set of 2,000 pictures."""
+    """The real data set of 2,000 images."""
     shared = os.environ.get("QUADZOO_SHARED_DATA")
     if not shared:
-        pytest.skip("QUADZOO_SHARED_DATA does not say where the published pictures are")
+        pytest.skip("QUADZOO_SHARED_DATA does not say where the published images are")
     return Path(shared) / "quadratic"
 
 

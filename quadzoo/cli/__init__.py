@@ -19,11 +19,11 @@ from quadzoo.errors import QuadzooError
 @click.version_option(__version__, prog_name="quadzoo")
 @click.pass_context
 def cli(context: click.Context) -> int:
-    """Which backbone should read numbers off my pictures?
+    """Which backbone should read numbers off my images?
 
-    `quadzoo bench` trains every backbone × head × seed on the same pictures and ranks them in a
+    `quadzoo bench` trains every backbone × head × seed on the same images and ranks them in a
     leaderboard; `quadzoo list` shows what can be asked for; `quadzoo data check` says what is wrong with
-    pictures and table before anything is trained.
+    images and table before anything is trained.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)

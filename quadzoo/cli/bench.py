@@ -10,7 +10,7 @@ import click
 from quadzoo.cli.options import names
 
 if TYPE_CHECKING:
-    from quadzoo.bench.config import BenchConfig
+    from quadzoo.grid.config import BenchConfig
 
 
 def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -52,16 +52,16 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     show_default=True,
     help="`quadratic` draws 2,000 equations; a folder in the published layout; or a CSV file.",
 )
-@click.option("--images", type=click.Path(path_type=Path), help="The folder of a CSV's pictures.")
+@click.option("--images", type=click.Path(path_type=Path), help="The folder of a CSV's images.")
 @click.option("--targets", callback=names, metavar="A,B,...", help="The CSV's columns to predict.")
 @click.option(
-    "--id-column", help="The CSV's column with the pictures' names, with or without suffix.  [default: id]"
+    "--id-column", help="The CSV's column with the images' names, with or without suffix.  [default: id]"
 )
 @click.option(
     "--split",
     default="grouped",
     show_default=True,
-    help="`grouped`: 64/16/20, identical pictures never on two sides; `article`: the tutorial's own, which "
+    help="`grouped`: 64/16/20, identical images never on two sides; `article`: the tutorial's own, which "
     "leaks; or a CSV with the columns id,split.",
 )
 @click.option(
@@ -69,26 +69,26 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Grouped K-fold: every picture is tested once.",
+    help="Grouped K-fold: every image is tested once.",
 )
 @click.option("--group-column", help="Rows that share a value of this column stay on one side.")
 @click.option(
     "--image-size",
     default="auto",
     show_default=True,
-    help="`auto` cuts the border all pictures share and caps the long side; HxW or N fits them in.",
+    help="`auto` cuts the border all images share and caps the long side; HxW or N fits them in.",
 )
 @click.option(
     "--resize",
     type=click.Choice(["letterbox", "stretch"]),
     default="letterbox",
     show_default=True,
-    help="`letterbox` keeps each picture's aspect; `stretch` fills the size with it.",
+    help="`letterbox` keeps each image's aspect; `stretch` fills the size with it.",
 )
 @click.option(
     "--augment",
     type=click.Choice(["none", "shift", "photo"]),
-    help="Change training pictures a little: `shift` moves and scales, `photo` also changes light and colour."
+    help="Change training images a little: `shift` moves and scales, `photo` also changes light and colour."
     "  [default: shift]",
 )
 @click.option("--epochs", type=click.IntRange(0), help="0 tests what --init loads.  [default: 20]")
@@ -139,7 +139,7 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
     """Train every backbone × head × seed and rank them.
 
-    All are trained on the same pictures with the same split and recipe. Finished runs are kept in OUT/runs
+    All are trained on the same images with the same split and recipe. Finished runs are kept in OUT/runs
     and not run again; the table is OUT/leaderboard.html, .md, .csv and .json.
 
     \b
@@ -147,12 +147,12 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
     quadzoo bench --data my.csv --images photos --targets age,height --id-column file
     """
     config = _config(flags)
-    from quadzoo.bench.executor import Executor
+    from quadzoo.executors.local import Executor
 
     executor = Executor()  # before the other imports: its server has more to import, and begins with it
-    from quadzoo.bench.runner import bench as run_bench
-    from quadzoo.bench.runner import plan_bench
     from quadzoo.cli.display import Display, print_leaderboards, print_plan
+    from quadzoo.grid.runner import bench as run_bench
+    from quadzoo.grid.runner import plan_bench
     from quadzoo.report.tables import to_json
 
     with Display() as display:
@@ -179,8 +179,8 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
 def _config(flags: dict[str, Any]) -> BenchConfig:
     from pydantic import ValidationError
 
-    from quadzoo.bench.config import BenchConfig, flag_of
     from quadzoo.errors import ConfigError
+    from quadzoo.grid.config import BenchConfig, flag_of
 
     recipe = {name: flags.pop(name) for name in ("epochs", "batch_size", "lr", "augment", "freeze")}
     given = {name: value for name, value in recipe.items() if value is not None}

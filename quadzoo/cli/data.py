@@ -1,4 +1,4 @@
-"""quadzoo data: draw equations, audit anybody's pictures and table, show and clear the cache."""
+"""quadzoo data: draw equations, audit anybody's images and table, show and clear the cache."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def data() -> None:
     help="(x - r)(x - s) = 0 has b = r + s as in the published tables, or -(r + s), the mathematical truth.",
 )
 def make(folder: Path, n: int, seed: int, **options: Any) -> None:
-    """Draw pictures of quadratic equations and write them with their tables to FOLDER.
+    """Draw images of quadratic equations and write them with their tables to FOLDER.
 
     The layout is that of the published data set; `quadzoo bench --data FOLDER` reads it.
     """
@@ -62,12 +62,12 @@ def make(folder: Path, n: int, seed: int, **options: Any) -> None:
 @click.option(
     "--images",
     type=click.Path(path_type=Path),
-    help="The folder of a CSV's pictures.  [default: the CSV's own]",
+    help="The folder of a CSV's images.  [default: the CSV's own]",
 )
 @click.option(
     "--targets", callback=names, metavar="A,B,...", help="[default: the columns that mostly hold numbers]"
 )
-@click.option("--id-column", help="The column with the pictures' names.  [default: id, else the first]")
+@click.option("--id-column", help="The column with the images' names.  [default: id, else the first]")
 @click.option("--group-column", help="Rows that share a value of this column stay on one side.")
 @click.option(
     "--split", default="grouped", show_default=True, help="The split to look for leaks in, as for `bench`."
@@ -76,8 +76,8 @@ def make(folder: Path, n: int, seed: int, **options: Any) -> None:
 def check(path: str, split: str, as_json: bool, **flags: Any) -> int:
     """Look for what would spoil a benchmark; exit status 1 where there are errors.
 
-    Every row is read and every picture decoded: missing, unreadable and identical pictures, pictures that
-    look alike, targets that are missing, constant or far out, and test pictures that stand in train. For
+    Every row is read and every image decoded: missing, unreadable and identical images, images that
+    look alike, targets that are missing, constant or far out, and test images that stand in train. For
     equations, labels and roots are compared with what is written.
     """
     from quadzoo.cli.display import Display
@@ -100,7 +100,7 @@ def cache_(clear_it: bool, as_json: bool) -> None:
     """Show what is kept to save time, or delete it; all of it can be made again."""
     from quadzoo.cli.tables import print_table, text_table
     from quadzoo.data.cache import clear, contents
-    from quadzoo.data.sources import cache_folder
+    from quadzoo.storage import cache_folder
 
     if clear_it:
         before = sum(one.bytes for one in contents())
@@ -122,16 +122,14 @@ def cache_(clear_it: bool, as_json: bool) -> None:
         cells = [
             [
                 one.name,
-                f"{one.pictures:,}",
+                f"{one.images:,}",
                 "x".join(map(str, one.size)) or "files",
                 f"{one.bytes / 1e6:,.1f}",
                 f"{one.last_used:%Y-%m-%d %H:%M}",
             ]
             for one in found
         ]
-        print_table(
-            text_table(["data", "pictures", "size", "MB", "last used (UTC)"], cells, {"pictures", "MB"})
-        )
+        print_table(text_table(["data", "images", "size", "MB", "last used (UTC)"], cells, {"images", "MB"}))
 
 
 def _print(found: Audit) -> None:
@@ -173,10 +171,10 @@ def _facts(found: Audit) -> list[tuple[str, str]]:
     copies, near = found.duplicates, found.near_duplicates
     facts = [
         ("table", found.table),
-        ("pictures", found.images),
+        ("images", found.images),
         ("kinds", ", ".join(f"{n:,} {kind}" for kind, n in found.kinds.items())),
         ("height x width", f"{', '.join(most)}{others}; `--image-size auto` makes them {found.image_size}"),
-        ("identical", f"{copies.pictures:,} repeat an earlier one ({copies.groups:,} groups)"),
+        ("identical", f"{copies.images:,} repeat an earlier one ({copies.groups:,} groups)"),
         (
             "nearly alike",
             f"{_counted(near.pairs, 'pair')} at most {near.threshold} of {near.bits} bits apart",

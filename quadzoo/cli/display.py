@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-from quadzoo.bench.plan import Plan, RunPlan
 from quadzoo.cli.tables import print_table, text_table, width_of
-from quadzoo.records import RunRecord
+from quadzoo.grid.plan import Plan, RunPlan
+from quadzoo.records.record import RunRecord
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.tables import captions, cells, headings
 
@@ -97,7 +97,7 @@ class Display:
         if first.data.split.leaky:
             split = first.data.split
             self.note(
-                f"warning: split {split.name} leaks: {split.leaked} of {len(split.test)} test pictures "
+                f"warning: split {split.name} leaks: {split.leaked} of {len(split.test)} test images "
                 "also stand in train or val"
             )
         if self._count > 1:
@@ -150,7 +150,7 @@ def print_plan(plan: Plan, as_json: bool) -> None:
             "seed": run.seed,
             "fold": run.data.split.fold,
             "weights": run.weights.kind,
-            "image_size": "x".join(map(str, run.data.pictures.geometry.size)),
+            "image_size": "x".join(map(str, run.data.images.geometry.size)),
             "precision": run.precision,
             "device": run.device.kind,
             "epochs": run.recipe.epochs,

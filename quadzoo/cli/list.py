@@ -77,7 +77,7 @@ def _specs(what: str, plugins: list[Plugin]) -> list[dict[str, Any]]:
 def _model(name: str, entry: Entry[ModelSpec]) -> dict[str, Any]:
     """Return what a model's record says of it; a record that cannot be read is a description, too."""
     from quadzoo.errors import DataError
-    from quadzoo.records import RECORD, read_record_file
+    from quadzoo.records.record import RECORD, read_record_file
 
     facts: dict[str, Any] = dict.fromkeys(("backbone", "head", "image_size", "targets"), "")
     description = entry.spec.description

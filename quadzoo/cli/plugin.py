@@ -49,8 +49,8 @@ def check(name: str, timeout: float, everything: bool, as_json: bool) -> int:
 
     Each backbone and head runs in a process of its own, so that none of them can harm the others.
     """
-    from quadzoo.bench.executor import Executor
     from quadzoo.cli.display import Display
+    from quadzoo.executors.local import Executor
     from quadzoo.registry.catalogue import load
     from quadzoo.testing.checking import subjects_of, verdicts
 

@@ -1,1 +1,1 @@
-"""Pictures and targets: where they come from, how they are split, how they reach the model."""
+"""Images and targets: where they come from, how they are split, how they reach the model."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from quadzoo.data import equations
-from quadzoo.data.cache import survey_pictures
+from quadzoo.data.cache import survey_images
 from quadzoo.data.decoding import decode
 from quadzoo.data.findings import (
     Audit,
@@ -31,8 +31,8 @@ from quadzoo.data.sources import (
     DataRequest,
     Fault,
     Source,
+    images_under,
     is_equations,
-    pictures_under,
     resolve,
     scan,
 )
@@ -51,7 +51,7 @@ Counting = Callable[[str, int], Callable[[int], None]]
 
 @dataclass(frozen=True)
 class _Looked:
-    """The usable rows, after all pictures were looked at."""
+    """The usable rows, after all images were looked at."""
 
     source: Source
     survey: Survey
@@ -63,9 +63,9 @@ class _Looked:
 
 
 def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
-    """Look at every row and every picture; nothing is trained, nothing is written.
+    """Look at every row and every image; nothing is trained, nothing is written.
 
-    What the request leaves out of a CSV is guessed: pictures lie beside it, its column ``id`` or else its
+    What the request leaves out of a CSV is guessed: images lie beside it, its column ``id`` or else its
     first names them, and the columns that mostly hold numbers are targets. ``counting`` returns a function
     that is told the progress of something. Raises ConfigError, DataError or SplitError for what cannot be
     looked at at all.
@@ -78,13 +78,13 @@ def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
     _add_faults(findings, faults, unreadable)
     source = looked.source
     named = {*source.files, *(file for _, file in unreadable), *(fault.file for fault in faults)}
-    orphans = sorted(set(pictures_under(source.folder)) - named)
-    findings.add("warning", "picture-without-row", orphans, "picture without a row in the table")
+    orphans = sorted(set(images_under(source.folder)) - named)
+    findings.add("warning", "image-without-row", orphans, "image without a row in the table")
     if not len(source):
         raise DataError(f"{table}: no row can be used; the first fault: {findings.first()}")
     survey = looked.survey
     blank = [looked.where(index) for index in survey.blank]
-    findings.add("warning", "blank-picture", blank, "picture of one colour alone")
+    findings.add("warning", "blank-image", blank, "image of one colour alone")
     targets = [_target(findings, looked, column) for column in range(len(source.target_names))]
     duplicates = _duplicates(findings, looked)
     splits = _splits(findings, looked, split, whole=not (faults or unreadable))
@@ -100,9 +100,9 @@ def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
         kinds=dict(survey.kinds.most_common()),
         sizes={f"{h}x{w}": n for (h, w), n in survey.shapes.most_common()},
         image_size=f"{geometry.size[0]}x{geometry.size[1]}",
-        missing_pictures=sum(fault.kind == "picture" for fault in faults),
-        unreadable_pictures=len(unreadable),
-        pictures_without_row=len(orphans),
+        missing_images=sum(fault.kind == "image" for fault in faults),
+        unreadable_images=len(unreadable),
+        images_without_row=len(orphans),
         targets=targets,
         duplicates=duplicates,
         near_duplicates=near,
@@ -174,7 +174,7 @@ def _look(source: Source, counting: Counting) -> tuple[_Looked, list[tuple[str, 
         bad.add(index)
         unreadable.append((text, source.files[index]))
 
-    survey = survey_pictures(source, counting("looking at pictures", len(source)), on_unreadable)
+    survey = survey_images(source, counting("looking at images", len(source)), on_unreadable)
     good = source.subset([index for index in range(len(source)) if index not in bad])
     if not len(good):
         return _Looked(good, survey, np.zeros(0, np.int64), []), unreadable
@@ -185,7 +185,7 @@ def _look(source: Source, counting: Counting) -> tuple[_Looked, list[tuple[str, 
 def _pairs(
     source: Source, survey: Survey, pixels: np.ndarray, counting: Counting
 ) -> list[tuple[int, int, int]]:
-    """Return pairs of look-alikes among the pictures that differ, without the border common to all."""
+    """Return pairs of look-alikes among the images that differ, without the border common to all."""
     geometry = choose_geometry(survey, None, "letterbox")
     blank = set(survey.blank)
     _, firsts = np.unique(pixels, return_index=True)
@@ -194,7 +194,7 @@ def _pairs(
     def perceived(index: int) -> np.ndarray:
         return perceptual_hash(cut(decode(source.path(index).read_bytes()).pixels, geometry))
 
-    advance = counting("comparing pictures", len(different))
+    advance = counting("comparing images", len(different))
     hashes = np.zeros((len(different), BITS // 8), np.uint8)
     for row, one in enumerate(parallel(perceived, different)):
         hashes[row] = one
@@ -208,13 +208,11 @@ def _add_faults(findings: _Findings, faults: list[Fault], unreadable: list[tuple
         "id": ("bad-id", "id that is empty, repeated or leads out of the folder"),
         "missing target": ("missing-target", "row that lacks a target"),
         "target": ("bad-target", "target that is not a finite number"),
-        "picture": ("missing-picture", "row with no picture, or with more than one"),
+        "image": ("missing-image", "row with no image, or with more than one"),
     }
     for kind, (code, text) in said.items():
         findings.add("error", code, [fault.text for fault in faults if fault.kind == kind], text)
-    findings.add(
-        "error", "unreadable-picture", [text for text, _ in unreadable], "picture that cannot be read"
-    )
+    findings.add("error", "unreadable-image", [text for text, _ in unreadable], "image that cannot be read")
 
 
 def _target(findings: _Findings, looked: _Looked, column: int) -> TargetFacts:
@@ -256,7 +254,7 @@ def _duplicates(findings: _Findings, looked: _Looked) -> DuplicateFacts:
         "error",
         "disagreeing-duplicates",
         [_together(looked, group) for group in disagreeing],
-        "group of identical pictures with different targets",
+        "group of identical images with different targets",
     )
     repeats = [
         f"{looked.where(int(later))} repeats {looked.where(int(group[0]))}"
@@ -265,12 +263,12 @@ def _duplicates(findings: _Findings, looked: _Looked) -> DuplicateFacts:
     ]
     findings.add(
         "warning",
-        "duplicate-picture",
+        "duplicate-image",
         repeats,
-        "picture that repeats an earlier one, pixel for pixel; --split grouped keeps both on one side",
+        "image that repeats an earlier one, pixel for pixel; --split grouped keeps both on one side",
     )
     return DuplicateFacts(
-        pictures=len(repeats),
+        images=len(repeats),
         groups=len(groups),
         largest=max((len(group) for group in groups), default=1),
         disagreeing=len(disagreeing),
@@ -302,14 +300,14 @@ def _splits(findings: _Findings, looked: _Looked, split: str, *, whole: bool) ->
             "error" if asked else "note",
             "leak",
             [looked.where(i) for i in leaked],
-            f"test picture (of {len(one.test):,}) of split {one.name} that also stands in train or val"
+            f"test image (of {len(one.test):,}) of split {one.name} that also stands in train or val"
             + ("" if asked else "; the tutorial's own split"),
         )
         findings.add(
             "warning" if asked else "note",
             "val-in-train",
             [looked.where(i) for i in repeated(looked.pixels, one.val, one.train)],
-            f"val picture (of {len(one.val):,}) of split {one.name} that also stands in train",
+            f"val image (of {len(one.val):,}) of split {one.name} that also stands in train",
         )
     return splits
 
@@ -335,7 +333,7 @@ def _near(findings: _Findings, looked: _Looked, split: Split | None) -> NearFact
         "warning",
         "near-duplicates",
         told,
-        f"pair of pictures that look nearly alike ({MOST_DIFFERENT_BITS} of {BITS} bits of the "
+        f"pair of images that look nearly alike ({MOST_DIFFERENT_BITS} of {BITS} bits of the "
         "perceptual hash differ, or fewer)" + (f"; {across} on two sides of the split" if across else ""),
     )
     return NearFacts(pairs=len(told), threshold=MOST_DIFFERENT_BITS, bits=BITS, across_sides=across)

@@ -1,4 +1,4 @@
-"""Decode every picture once, to one uint8 file that all runs read."""
+"""Decode every image once, to one uint8 file that all runs read."""
 
 from __future__ import annotations
 
@@ -31,19 +31,20 @@ from quadzoo.data.geometry import (
     parse_image_size,
 )
 from quadzoo.data.parallel import parallel
-from quadzoo.data.sources import Source, cache_folder, drawn_folder, precision_folder
+from quadzoo.data.sources import Source, drawn_folder, precision_folder
 from quadzoo.errors import DataError
+from quadzoo.storage import cache_folder
 
-_VERSION = 2  # of what is made of a picture; a change makes every cached file anew
+_VERSION = 2  # of what is made of an image; a change makes every cached file anew
 
 Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """N decoded pictures: a ``.npy`` file of uint8 (N, H, W, C), and what is known of them.
+class ImageSet:
+    """N decoded images: a ``.npy`` file of uint8 (N, H, W, C), and what is known of them.
 
-    ``pixels`` (N,) gives pictures that are identical pixel for pixel, as decoded, one number. ``hash``
+    ``pixels`` (N,) gives images that are identical pixel for pixel, as decoded, one number. ``hash``
     stands for all pixels and targets, wherever the files lie.
     """
 
@@ -54,7 +55,7 @@ class Pictures:
 
     @property
     def duplicates(self) -> int:
-        """How many pictures have an identical one before them."""
+        """How many images have an identical one before them."""
         return len(self.pixels) - len(np.unique(self.pixels))
 
 
@@ -63,7 +64,7 @@ class _Facts(BaseModel):
 
     name: str
     geometry: Geometry
-    digests: str  # 64 hexadecimal digits a picture
+    digests: str  # 64 hexadecimal digits an image
 
 
 def prepare(
@@ -73,19 +74,19 @@ def prepare(
     advance: Advance = lambda _: None,
     *,
     channels: int | None = None,
-) -> Pictures:
-    """Return the source's pictures at one size, from the cache where their bytes are known.
+) -> ImageSet:
+    """Return the source's images at one size, from the cache where their bytes are known.
 
-    ``image_size`` is ``auto``, ``HxW`` or ``N``; ``channels`` 1, 3, or None for what the pictures have.
-    ``advance`` is told the number of pictures as they are decoded, each twice: to find the size, and to fit
-    it. Raises DataError, naming table and row, for a picture that cannot be read.
+    ``image_size`` is ``auto``, ``HxW`` or ``N``; ``channels`` 1, 3, or None for what the images have.
+    ``advance`` is told the number of images as they are decoded, each twice: to find the size, and to fit
+    it. Raises DataError, naming table and row, for an image that cannot be read.
     """
     wanted = parse_image_size(image_size)
     choose = partial(choose_geometry, wanted=wanted, resize=resize, channels=channels)
     content = hashlib.sha256(f"{_VERSION} {wanted} {resize} {channels or ''}".strip().encode())
     for digest in parallel(partial(_file_digest, source), range(len(source))):
         content.update(digest)
-    folder = cache_folder() / "pictures"
+    folder = cache_folder() / "images"
     folder.mkdir(parents=True, exist_ok=True)
     array_file = folder / f"{content.hexdigest()[:24]}.npy"
     if not _facts_file(array_file).exists():
@@ -95,13 +96,13 @@ def prepare(
     facts = _Facts.model_validate_json(_facts_file(array_file).read_bytes())
     os.utime(_facts_file(array_file))  # tells when it was last used
     survey = Survey(digests=bytearray.fromhex(facts.digests))
-    return Pictures(array_file, facts.geometry, survey.pixels, _data_hash(source, facts.digests))
+    return ImageSet(array_file, facts.geometry, survey.pixels, _data_hash(source, facts.digests))
 
 
-def survey_pictures(
+def survey_images(
     source: Source, advance: Advance, on_unreadable: Callable[[int, str], None] | None = None
 ) -> Survey:
-    """Look at every picture.
+    """Look at every image.
 
     An unreadable one is told to ``on_unreadable`` by its position and left out; without that function it
     raises DataError.
@@ -126,7 +127,7 @@ def survey_pictures(
 
 
 def _make(source: Source, choose: Callable[[Survey], Geometry], array_file: Path, advance: Advance) -> None:
-    survey = survey_pictures(source, advance)
+    survey = survey_images(source, advance)
     geometry = choose(survey)
 
     def fitted(index: int) -> bytes:
@@ -158,13 +159,13 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
         partial_file.unlink(missing_ok=True)
 
 
-def computed(pictures: Pictures, name: str, blocks: Callable[[], Iterable[np.ndarray]]) -> Path:
-    """Return the ``.npy`` file of what ``blocks()`` computes from the pictures, from the cache where it is.
+def computed(images: ImageSet, name: str, blocks: Callable[[], Iterable[np.ndarray]]) -> Path:
+    """Return the ``.npy`` file of what ``blocks()`` computes from the images, from the cache where it is.
 
-    ``blocks`` yields arrays (n, ...) of one dtype and shape, in the pictures' order, N rows in all; ``name``
-    stands for what is computed. Processes that ask at once compute it once; it is cleared with the pictures.
+    ``blocks`` yields arrays (n, ...) of one dtype and shape, in the images' order, N rows in all; ``name``
+    stands for what is computed. Processes that ask at once compute it once; it is cleared with the images.
     """
-    path = pictures.file.with_suffix(f".{name}.npy")
+    path = images.file.with_suffix(f".{name}.npy")
     if not path.exists():
         with _locked(path, fcntl.LOCK_EX):
             if not path.exists():
@@ -174,7 +175,7 @@ def computed(pictures: Pictures, name: str, blocks: Callable[[], Iterable[np.nda
                             header = {
                                 "descr": npy.dtype_to_descr(block.dtype),
                                 "fortran_order": False,
-                                "shape": (len(pictures.pixels), *block.shape[1:]),
+                                "shape": (len(images.pixels), *block.shape[1:]),
                             }
                             npy.write_array_header_1_0(file, header)
                         file.write(np.ascontiguousarray(block).data)
@@ -215,23 +216,23 @@ def _locked(array_file: Path, kind: int) -> Iterator[None]:
 
 
 @contextmanager
-def in_use(pictures: Pictures) -> Iterator[None]:
+def in_use(images: ImageSet) -> Iterator[None]:
     """Keep ``clear`` away, in any number of processes at once. Raises DataError if it was first."""
-    with _locked(pictures.file, fcntl.LOCK_SH):
-        if not pictures.file.exists():
+    with _locked(images.file, fcntl.LOCK_SH):
+        if not images.file.exists():
             raise DataError(
-                f"{pictures.file}: the cache was cleared meanwhile; the same command makes it again"
+                f"{images.file}: the cache was cleared meanwhile; the same command makes it again"
             )
         yield
 
 
 @dataclass(frozen=True)
 class Cached:
-    """One thing in the cache; ``size`` is the (H, W, C) of its pictures, empty for what is not decoded."""
+    """One thing in the cache; ``size`` is the (H, W, C) of its images, empty for what is not decoded."""
 
     path: Path
     name: str
-    pictures: int
+    images: int
     size: tuple[int, ...]
     bytes: int
     last_used: datetime
@@ -240,7 +241,7 @@ class Cached:
 def contents() -> list[Cached]:
     """Return what the cache holds, the latest used first."""
     found = []
-    for facts_file in (cache_folder() / "pictures").glob("*.json"):
+    for facts_file in (cache_folder() / "images").glob("*.json"):
         # Another process may clear, another version may have written it.
         with suppress(FileNotFoundError, ValidationError):
             facts = _Facts.model_validate_json(facts_file.read_bytes())
@@ -265,8 +266,8 @@ def _cached(path: Path, name: str, n: int, size: tuple[int, ...], files: list[Pa
 
 
 def clear() -> int:
-    """Delete all that no bench is using; return how many sets of pictures are in use and stay."""
-    folder = cache_folder() / "pictures"
+    """Delete all that no bench is using; return how many sets of images are in use and stay."""
+    folder = cache_folder() / "images"
     kept = 0
     for key in sorted({path.name.split(".")[0] for path in folder.glob("*") if path.suffix != ".lock"}):
         try:

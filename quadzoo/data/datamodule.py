@@ -1,4 +1,4 @@
-"""The one LightningDataModule: batches of uint8 pictures, or of features, and scaled targets."""
+"""The one LightningDataModule: batches of uint8 images, or of features, and scaled targets."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from quadzoo.data.splits import Split
 from quadzoo.errors import DataError
 
 Batch = tuple[Tensor, Tensor]
-"""Pictures uint8 (B, C, H, W), or features float32 (B, F, h, w), in channels_last memory order; targets
+"""Images uint8 (B, C, H, W), or features float32 (B, F, h, w), in channels_last memory order; targets
 float32 (B, T) in the scaled unit."""
 
-_SLICE = 1024  # pictures on their way to a GPU
+_SLICE = 1024  # images on their way to a GPU
 
 
 class ArrayFile:
@@ -96,10 +96,10 @@ class Batches:
             yield self._inputs[chosen].permute(0, 3, 1, 2), self._targets[chosen]
 
 
-class PictureDataModule(pl.LightningDataModule):
-    """Train, val, test and predict batches over one file of decoded pictures, or of their features.
+class DataModule(pl.LightningDataModule):
+    """Train, val, test and predict batches over one file of decoded images, or of their features.
 
-    ``inputs`` is a ``.npy`` of uint8 pictures (N, H, W, C) or of float32 features (N, h, w, F); ``targets``
+    ``inputs`` is a ``.npy`` of uint8 images (N, H, W, C) or of float32 features (N, h, w, F); ``targets``
     float (N, T) in the scaled unit. Only training batches are shuffled, by ``seed``, and the last short one
     is left out; predict goes over all N in order. On a GPU with room for it the whole set lies there.
     """
@@ -137,7 +137,7 @@ class PictureDataModule(pl.LightningDataModule):
         return self._batches(self.split.test)
 
     def predict_dataloader(self) -> Batches:
-        """Return all pictures, in the data's order."""
+        """Return all images, in the data's order."""
         return self._batches(np.arange(len(self.targets)))
 
     def _batches(

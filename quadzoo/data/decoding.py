@@ -1,4 +1,4 @@
-"""From the bytes of a picture file to uint8, the same for every format and every kind of pixel."""
+"""From the bytes of an image file to uint8, the same for every format and every kind of pixel."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _DEEP_GREY = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
 
 
 class Undecodable(Exception):
-    """Why some bytes are no picture."""
+    """Why some bytes are no image."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture: uint8, grey (H, W) or RGB (H, W, 3); the format and mode of its file in Pillow's words."""
+    """An image: uint8, grey (H, W) or RGB (H, W, 3); the format and mode of its file in Pillow's words."""
 
     pixels: np.ndarray
     format: str
@@ -25,7 +25,7 @@ class Decoded:
 
 
 def decode(content: bytes) -> Decoded:
-    """Decode a whole picture, upright, on white where it is transparent; RGB with equal channels is grey.
+    """Decode a whole image, upright, on white where it is transparent; RGB with equal channels is grey.
 
     16-bit pixels are scaled from 0…65535, floating-point ones from 0…1. Raises Undecodable, for a cut-off
     file too: OpenCV would fill what is missing of a JPEG with grey and say nothing.
@@ -38,7 +38,7 @@ def decode(content: bytes) -> Decoded:
             image.load()
             return Decoded(_eight_bits(ImageOps.exif_transpose(image)), *kind)
     except UnidentifiedImageError as error:
-        raise Undecodable("not a picture of a known format") from error
+        raise Undecodable("not an image of a known format") from error
     except Exception as error:  # decoders meet broken bytes in many ways: OSError, SyntaxError, struct.error
         raise Undecodable(str(error) or type(error).__name__) from error
 

@@ -1,9 +1,9 @@
-"""Draw pictures of quadratic equations in the four published forms, label them, and read them again.
+"""Draw images of quadratic equations in the four published forms, label them, and read them again.
 
-The forms, and the range each is drawn from, are those of the published data set of 2,000 pictures. There
+The forms, and the range each is drawn from, are those of the published data set of 2,000 images. There
 are two ways to label the factored form ``(x - r)(x - s) = 0``: ``published`` says b = r + s, as the
 published tables do, so that a model can be compared with what was published; ``true`` says b = -(r + s),
-which is what multiplying out gives. Pictures and all other labels are the same.
+which is what multiplying out gives. Images and all other labels are the same.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from quadzoo.errors import ConfigError
 
 DETAILS_CSV = "Quadratic Equation Full Details.csv"
 ROOTS_CSV = "Quadratic Roots and File Path only.csv"
-PICTURES = "Images of Equations"
+IMAGES = "Images of Equations"
 TARGETS = ("a", "b", "c")
 LOW = (1.0, -48.0, -792.0)
 HIGH = (20.0, 96.0, 600.0)
@@ -45,7 +45,7 @@ Labels = Literal["published", "true"]
 
 @dataclass(frozen=True)
 class Equation:
-    """What is written in a picture: a, b, c as multiplying out gives them, the roots, the text."""
+    """What is written in an image: a, b, c as multiplying out gives them, the roots, the text."""
 
     a: int
     b: int
@@ -83,14 +83,14 @@ def _publishable(form: Callable[[random.Random], Equation | None], rng: random.R
 
 
 def draw(text: str, font: Path | None = None) -> Image.Image:
-    """Return the equation as a grey 300x100 picture, black on white, placed as the published ones are.
+    """Return the equation as a grey 300x100 image, black on white, placed as the published ones are.
 
-    Where a wide font would run out of the picture, the text begins further left, and in a smaller size if it
+    Where a wide font would run out of the image, the text begins further left, and in a smaller size if it
     must. ``font`` is a TrueType or OpenType file; without one it is Pillow's own. Raises ConfigError for a
     font that cannot be read or lacks one of the characters.
     """
-    picture = Image.new("L", _SIZE, 255)
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("L", _SIZE, 255)
+    pen = ImageDraw.Draw(image)
     x = (_SIZE[0] - 6 * len(text)) / 2 - 30
     y = 24.5
     if font:
@@ -98,7 +98,7 @@ def draw(text: str, font: Path | None = None) -> Image.Image:
         while (width := _font_file(font, size).getlength(text)) > _SIZE[0] - 2 * _EDGE:
             size -= 1
         pen.text((min(x, _SIZE[0] - _EDGE - width), y), text, font=_font_file(font, size), fill=0)
-        return picture
+        return image
     # Pillow's own font lacks the raised 2: a smaller 2 stands for it.
     for index, part in enumerate(text.split("²")):
         if index:
@@ -106,7 +106,7 @@ def draw(text: str, font: Path | None = None) -> Image.Image:
             x += _font(_FONT_SIZE * 3 // 5).getlength("2")
         pen.text((x, y), part, font=_font(_FONT_SIZE), fill=0)
         x += _font(_FONT_SIZE).getlength(part)
-    return picture
+    return image
 
 
 def write_folder(
@@ -118,23 +118,23 @@ def write_folder(
     labels: Labels = "published",
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Write ``n`` equations in the published layout: two tables and a folder of 300x100 RGBA PNG pictures.
+    """Write ``n`` equations in the published layout: two tables and a folder of 300x100 RGBA PNG images.
 
-    The folder appears whole or not at all. ``advance`` is told the number of pictures as they are done.
+    The folder appears whole or not at all. ``advance`` is told the number of images as they are done.
     Raises ConfigError for a font that cannot be used.
     """
     draw(SIGNS, font)  # complain before a folder is there
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        (partial / PICTURES).mkdir()
+        (partial / IMAGES).mkdir()
         equations = generate(n, seed)
         width = max(4, len(str(n - 1)))
         names = [f"eqn_{index:0{width}d}" for index in range(n)]
 
         def save(index: int) -> None:
-            picture = draw(equations[index].text, font).convert("RGBA")
-            picture.save(partial / PICTURES / f"{names[index]}.png", compress_level=1)
+            image = draw(equations[index].text, font).convert("RGBA")
+            image.save(partial / IMAGES / f"{names[index]}.png", compress_level=1)
 
         for _ in parallel(save, range(n)):
             advance(1)
@@ -143,7 +143,7 @@ def write_folder(
             partial.rename(folder)
         except OSError:
             if not folder.exists():
-                raise  # otherwise another process drew the same pictures first
+                raise  # otherwise another process drew the same images first
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -172,7 +172,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 @cache
 def _font_file(path: Path, size: int) -> ImageFont.FreeTypeFont:
     try:
-        # The published pictures were laid out without Raqm, which not every Pillow has.
+        # The published images were laid out without Raqm, which not every Pillow has.
         font = ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
     except OSError as error:
         raise ConfigError(f"--font {path}: not a font that can be read ({error})") from error
@@ -184,7 +184,7 @@ def _font_file(path: Path, size: int) -> ImageFont.FreeTypeFont:
 
 
 def terms(parts: list[tuple[int, str]]) -> str:
-    """Write a sum of (coefficient, unit) as the published pictures do: no zeros, no 1 before a letter."""
+    """Write a sum of (coefficient, unit) as the published images do: no zeros, no 1 before a letter."""
     return " ".join(_written(parts))
 
 

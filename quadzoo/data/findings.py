@@ -33,16 +33,16 @@ class TargetFacts(BaseModel):
 
 
 class DuplicateFacts(BaseModel):
-    """Pictures identical pixel for pixel: those that repeat an earlier one, and the groups they form."""
+    """Images identical pixel for pixel: those that repeat an earlier one, and the groups they form."""
 
-    pictures: int
+    images: int
     groups: int
     largest: int
     disagreeing: int
 
 
 class NearFacts(BaseModel):
-    """Pairs of different pictures whose perceptual hashes differ in at most ``threshold`` of ``bits``."""
+    """Pairs of different images whose perceptual hashes differ in at most ``threshold`` of ``bits``."""
 
     pairs: int
     threshold: int
@@ -51,7 +51,7 @@ class NearFacts(BaseModel):
 
 
 class SplitFacts(BaseModel):
-    """A split; how many test pictures also stand, pixel for pixel, in train or val, and val ones in train."""
+    """A split; how many test images also stand, pixel for pixel, in train or val, and val ones in train."""
 
     name: str
     train: int
@@ -84,9 +84,9 @@ class Audit(BaseModel):
     kinds: dict[str, int]
     sizes: dict[str, int]
     image_size: str
-    missing_pictures: int
-    unreadable_pictures: int
-    pictures_without_row: int
+    missing_images: int
+    unreadable_images: int
+    images_without_row: int
     targets: list[TargetFacts]
     duplicates: DuplicateFacts
     near_duplicates: NearFacts

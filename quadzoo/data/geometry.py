@@ -1,4 +1,4 @@
-"""The size at which models see the pictures: found by looking at all of them, without labels."""
+"""The size at which models see the images: found by looking at all of them, without labels."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _LEAST_ENLARGEMENT = 1.25  # below it resampling blurs more than it shows
 
 @dataclass(frozen=True)
 class Geometry:
-    """What was done to every picture; all numbers in pixels.
+    """What was done to every image; all numbers in pixels.
 
-    ``crop`` was cut out, where every picture has the size and a constant border. ``letterbox`` then scaled
+    ``crop`` was cut out, where every image has the size and a constant border. ``letterbox`` then scaled
     it by one factor for both sides, by at most ``max_scale``, and centred it on a canvas of ``size`` (H, W)
-    filled with ``fill``; ``stretch`` scaled each side by itself. ``channels`` is 1 where all pictures are
+    filled with ``fill``; ``stretch`` scaled each side by itself. ``channels`` is 1 where all images are
     grey, else 3 (RGB).
     """
 
@@ -44,7 +44,7 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Look:
-    """What one look at a decoded picture tells; ``ink`` holds all that differs from the first pixel."""
+    """What one look at a decoded image tells; ``ink`` holds all that differs from the first pixel."""
 
     shape: tuple[int, int]
     grey: bool
@@ -55,7 +55,7 @@ class Look:
 
 
 def look(decoded: Decoded) -> Look:
-    """Look at a picture. The digest stands for its pixels, whatever the file."""
+    """Look at an image. The digest stands for its pixels, whatever the file."""
     pixels = decoded.pixels
     grey, corner = pixels.ndim == 2, pixels[0, 0]
     differs = pixels != corner if grey else (pixels != corner).any(axis=2)
@@ -72,7 +72,7 @@ def look(decoded: Decoded) -> Look:
 
 @dataclass
 class Survey:
-    """What all pictures have in common; it grows by 32 bytes a picture."""
+    """What all images have in common; it grows by 32 bytes an image."""
 
     digests: bytearray = field(default_factory=bytearray)
     shapes: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -87,7 +87,7 @@ class Survey:
         return self.shapes.total()
 
     def add(self, seen: Look) -> None:
-        """Take in one more picture."""
+        """Take in one more image."""
         if seen.ink is None:
             self.blank.append(len(self))
         else:
@@ -104,7 +104,7 @@ class Survey:
 
     @property
     def pixels(self) -> np.ndarray:
-        """Numbers (N,): the same for pictures that are identical pixel for pixel."""
+        """Numbers (N,): the same for images that are identical pixel for pixel."""
         _, numbers = np.unique(np.frombuffer(self.digests, "S32"), return_inverse=True)
         return np.asarray(numbers)
 
@@ -124,10 +124,10 @@ def parse_image_size(text: str) -> tuple[int, int] | None:
 def choose_geometry(
     survey: Survey, wanted: tuple[int, int] | None, resize: Resize, channels: int | None = None
 ) -> Geometry:
-    """Find the constant border that all pictures share, and the canvas to put them on.
+    """Find the constant border that all images share, and the canvas to put them on.
 
-    ``wanted`` is the canvas's (H, W); None chooses it: large enough for the largest picture, at most 224
-    pixels long, sides in multiples of 8. ``channels`` is 1, 3, or None for what the pictures have.
+    ``wanted`` is the canvas's (H, W); None chooses it: large enough for the largest image, at most 224
+    pixels long, sides in multiples of 8. ``channels`` is 1, 3, or None for what the images have.
     """
     one_shape = len(survey.shapes) == 1
     height, width = (max(shape[axis] for shape in survey.shapes) for axis in (0, 1))
@@ -145,7 +145,7 @@ def choose_geometry(
     if resize == "stretch":
         max_scale = None
     elif crop and max_scale == 1.0 and size[0] >= box_height and size[1] >= box_width:
-        # Room to spare shows more of the picture rather than fill.
+        # Room to spare shows more of the image rather than fill.
         top, bottom = _widen(crop[0], crop[2], size[0], height)
         left, right = _widen(crop[1], crop[3], size[1], width)
         crop = (top, left, bottom, right)
@@ -168,7 +168,7 @@ def _widen(low: int, high: int, length: int, limit: int) -> tuple[int, int]:
 
 
 def cut(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Return the picture without the border that all pictures share."""
+    """Return the image without the border that all images share."""
     if not geometry.crop:
         return pixels
     top, left, bottom, right = geometry.crop

@@ -1,4 +1,4 @@
-"""Pictures that look alike without being identical: saved again, scaled, a little lighter."""
+"""Images that look alike without being identical: saved again, scaled, a little lighter."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _BANDS = MOST_DIFFERENT_BITS + 1
 
 
 def perceptual_hash(pixels: np.ndarray) -> np.ndarray:
-    """Return the perceptual hash of a picture, uint8 grey (H, W) or RGB (H, W, 3), as 32 bytes.
+    """Return the perceptual hash of an image, uint8 grey (H, W) or RGB (H, W, 3), as 32 bytes.
 
     It is imagehash's phash: the signs, against their median, of the 16x16 lowest frequencies of the
-    picture's cosine transform. Two hashes differ in few bits where pictures look alike; of a picture without
+    image's cosine transform. Two hashes differ in few bits where images look alike; of an image without
     any detail, such as a clear sky, most bits are chance, and its copies are not found.
     """
     return np.packbits(imagehash.phash(Image.fromarray(pixels), hash_size=_SIDE).hash)
@@ -26,7 +26,7 @@ def near_pairs(hashes: np.ndarray) -> list[tuple[int, int, int]]:
     """Return the pairs of rows of uint8 (N, 32) that differ in at most 6 of 256 bits, with that number.
 
     Rows that differ in 6 bits agree in one of 7 bands of bits at least, so that only rows that share a band
-    are compared: the time grows with N, not with its square, unless most pictures look alike.
+    are compared: the time grows with N, not with its square, unless most images look alike.
     """
     words = np.ascontiguousarray(hashes).view(np.uint64)
     found: set[tuple[int, int, int]] = set()

@@ -1,4 +1,4 @@
-"""Do one thing to many pictures, in threads, as many as there are CPUs for them."""
+"""Do one thing to many images, in threads, as many as there are CPUs for them."""
 
 from __future__ import annotations
 

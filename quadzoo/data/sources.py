@@ -1,4 +1,4 @@
-"""Where pictures and targets come from: drawn equations, the published folder, or any CSV."""
+"""Where images and targets come from: drawn equations, the published folder, or any CSV."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import platformdirs
 
 from quadzoo.data import equations
 from quadzoo.data.tables import column, number, open_table
 from quadzoo.errors import ConfigError, DataError
+from quadzoo.storage import cache_folder
 
 QUADRATIC = "quadratic"
 N_DRAWN = 2000
@@ -40,11 +40,11 @@ class DataRequest:
 
 @dataclass(frozen=True)
 class Source:
-    """N pictures with T targets each, checked but not yet decoded.
+    """N images with T targets each, checked but not yet decoded.
 
-    ``files`` are the pictures' paths under ``folder``; ``targets`` is float64 (N, T); ``low`` and ``high``
+    ``files`` are the images' paths under ``folder``; ``targets`` is float64 (N, T); ``low`` and ``high``
     are set where the scaling ranges are known beforehand; ``group_values`` holds the ``--group-column``
-    texts; ``kinds`` says what sort of picture each is, where that is known: an equation's form; ``table`` and
+    texts; ``kinds`` says what sort of image each is, where that is known: an equation's form; ``table`` and
     ``rows`` (numbers of lines in it) serve error messages.
     """
 
@@ -65,12 +65,12 @@ class Source:
         return len(self.ids)
 
     def path(self, index: int) -> Path:
-        """Return where a picture lies."""
+        """Return where an image lies."""
         return self.folder / self.files[index]
 
     def unreadable(self, index: int, why: str) -> str:
-        """Return the line that says that a picture cannot be read."""
-        return f"{self.table}: row {self.rows[index]}: picture {self.path(index)} is unreadable ({why})"
+        """Return the line that says that an image cannot be read."""
+        return f"{self.table}: row {self.rows[index]}: image {self.path(index)} is unreadable ({why})"
 
     def subset(self, indices: Sequence[int]) -> Source:
         """Return the source with some of its rows, in the order given."""
@@ -86,30 +86,17 @@ class Source:
         )
 
 
-Kind = Literal["row", "id", "missing target", "target", "picture"]
+Kind = Literal["row", "id", "missing target", "target", "image"]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A row that cannot be used, and its picture if it has one; the text names table, row and culprit."""
+    """A row that cannot be used, and its image if it has one; the text names table, row and culprit."""
 
     kind: Kind
     row: int
     text: str
     file: str | None = None
-
-
-def cache_folder() -> Path:
-    """Return the folder for what can be made again; the variable QUADZOO_CACHE_DIR moves it.
-
-    Raises DataError when it cannot be made.
-    """
-    folder = Path(os.environ.get("QUADZOO_CACHE_DIR") or platformdirs.user_cache_dir("quadzoo"))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cache folder {folder}: {error}; set QUADZOO_CACHE_DIR to another one") from error
-    return folder
 
 
 def drawn_folder() -> Path:
@@ -123,9 +110,9 @@ def precision_folder() -> Path:
 
 
 def open_source(request: DataRequest, advance: Callable[[int], None] = lambda _: None) -> Source:
-    """Return the pictures and targets that were asked for; equations are drawn when first asked for.
+    """Return the images and targets that were asked for; equations are drawn when first asked for.
 
-    ``advance`` is told the number of pictures as they are drawn. Raises ConfigError when the flags do not
+    ``advance`` is told the number of images as they are drawn. Raises ConfigError when the flags do not
     fit together and DataError, naming file and row, when the table cannot be used.
     """
     source, faults = scan(request, advance)
@@ -165,7 +152,7 @@ def resolve(
             f"--data {path}: a folder must hold {equations.DETAILS_CSV!r}; "
             "for any other data give the CSV itself with --images and --targets"
         )
-    images = request.images or path / equations.PICTURES
+    images = request.images or path / equations.IMAGES
     return table, replace(request, images=images, targets=request.targets or equations.TARGETS)
 
 
@@ -186,7 +173,7 @@ def _scan(
     table: Path, request: DataRequest, images: Path, targets: tuple[str, ...]
 ) -> tuple[Source, list[Fault]]:
     _check_names(targets)
-    finder = _PictureFinder(images)
+    finder = _ImageFinder(images)
     faults: list[Fault] = []
     seen: dict[str, int] = {}
     files: list[str] = []
@@ -249,7 +236,7 @@ class _Unusable(Exception):
 
 
 def _check_names(targets: tuple[str, ...]) -> None:
-    taken = {"id", "split", "picture_group", "picture_kind", *(f"{target}_pred" for target in targets)}
+    taken = {"id", "split", "image_group", "image_kind", *(f"{target}_pred" for target in targets)}
     clash = sorted(taken & set(targets))
     if clash:
         raise ConfigError(
@@ -269,8 +256,8 @@ def _number(target: str, text: str) -> float:
     raise _Unusable(kind, f"target {target!r} is {text!r}, not a finite number{hint}")
 
 
-def pictures_under(folder: Path) -> Iterator[str]:
-    """Yield the paths, under the folder, of all files whose suffix is that of a picture."""
+def images_under(folder: Path) -> Iterator[str]:
+    """Yield the paths, under the folder, of all files whose suffix is that of an image."""
     for where, _, names in os.walk(folder):
         inside = os.path.relpath(where, folder)
         for name in names:
@@ -278,8 +265,8 @@ def pictures_under(folder: Path) -> Iterator[str]:
                 yield os.path.normpath(os.path.join(inside, name))
 
 
-class _PictureFinder:
-    """Finds the picture of an id, written with or without its suffix, inside one folder only.
+class _ImageFinder:
+    """Finds the image of an id, written with or without its suffix, inside one folder only.
 
     An id may name a sub-folder but not lead out with ``..`` or an absolute path; links that the owner of
     the folder has put there are followed. Names are compared in Unicode's normal form C, since some
@@ -293,7 +280,7 @@ class _PictureFinder:
         self._listed = cache(self._list)
 
     def find(self, identity: str) -> str:
-        """Return the picture's path under the folder. Raises _Unusable."""
+        """Return the image's path under the folder. Raises _Unusable."""
         if not identity:
             raise _Unusable("id", "the id is empty")
         inside = os.path.relpath(identity, self.folder.absolute()) if os.path.isabs(identity) else identity
@@ -304,14 +291,14 @@ class _PictureFinder:
         key = unicodedata.normalize("NFC", name)
         found = [names[key]] if key in names else stems.get(key, [])
         if not found:
-            raise _Unusable("picture", f"no picture for id {identity!r} in {self.folder}")
+            raise _Unusable("image", f"no image for id {identity!r} in {self.folder}")
         if len(found) > 1:
             choice = " and ".join(sorted(found))
-            raise _Unusable("picture", f"id {identity!r} could be {choice}; write the suffix")
+            raise _Unusable("image", f"id {identity!r} could be {choice}; write the suffix")
         return os.path.join(where, found[0])
 
     def _list(self, where: str) -> tuple[dict[str, str], dict[str, list[str]]]:
-        """Return a sub-folder's files by name, and its pictures by name without suffix."""
+        """Return a sub-folder's files by name, and its images by name without suffix."""
         names: dict[str, str] = {}
         stems: dict[str, list[str]] = defaultdict(list)
         folder = self.folder / where

@@ -1,4 +1,4 @@
-"""Who trains, who validates, who tests: and whether a picture stands on two sides."""
+"""Who trains, who validates, who tests: and whether an image stands on two sides."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _SIDES = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of the pictures on each side, and how many test pictures were seen in training.
+    """Positions of the images on each side, and how many test images were seen in training.
 
-    ``leaked`` counts the test pictures that are pixel-identical to one in train or val, or are one.
+    ``leaked`` counts the test images that are pixel-identical to one in train or val, or are one.
     ``hash`` is the same for all folds of one division.
     """
 
@@ -37,7 +37,7 @@ class Split:
 
     @property
     def leaky(self) -> bool:
-        """Whether any picture stands on two sides."""
+        """Whether any image stands on two sides."""
         return self.leaked > 0
 
 
@@ -49,9 +49,9 @@ def make_splits(
     folds: int = 1,
     group_values: list[str] | None = None,
 ) -> list[Split]:
-    """Divide N pictures; one Split a fold.
+    """Divide N images; one Split a fold.
 
-    ``pixels`` (N,) gives pixel-identical pictures one number; ``grouped`` keeps them, and rows that
+    ``pixels`` (N,) gives pixel-identical images one number; ``grouped`` keeps them, and rows that
     share a value of ``group_values``, on one side. ``article`` is the tutorial's own division, in which
     train and val are parts of test. Anything else is a CSV with the columns id and split.
     Raises ConfigError for flags that do not fit together and SplitError where a side would be empty.
@@ -70,7 +70,7 @@ def make_splits(
     for sides in divisions:
         for side, members in zip(_SIDES, sides, strict=True):
             if not len(members):
-                raise SplitError(f"--split {split}: no picture left for {side}; {len(ids)} are too few")
+                raise SplitError(f"--split {split}: no image left for {side}; {len(ids)} are too few")
             digest.update(side.encode() + b"".join(ids[i].encode() + b"\0" for i in members))
     return [
         Split(
@@ -94,7 +94,7 @@ def _grouped(groups: np.ndarray, folds: int) -> list[Division]:
     everyone = np.arange(len(groups))
     enough = max(3, folds)
     if len(np.unique(groups)) < enough:
-        raise SplitError(f"--split grouped needs at least {enough} different pictures or groups")
+        raise SplitError(f"--split grouped needs at least {enough} different images or groups")
     if folds == 1:
         outer = GroupShuffleSplit(n_splits=1, test_size=0.2, random_state=_SEED)
     else:
@@ -113,7 +113,7 @@ def _article(n: int) -> Division:
         _, test = train_test_split(np.arange(n), test_size=0.2, random_state=_SEED)
         train, val = train_test_split(test, test_size=0.33, random_state=_SEED)
     except ValueError as error:
-        raise SplitError(f"--split article: {n} pictures are too few") from error
+        raise SplitError(f"--split article: {n} images are too few") from error
     return train, val, test
 
 
@@ -145,7 +145,7 @@ def repeated(pixels: np.ndarray, rows: np.ndarray, *others: np.ndarray) -> np.nd
 
 
 def grouping(pixels: np.ndarray, values: list[str] | None) -> np.ndarray:
-    """Number the groups (N,): whoever shares a picture or a value, however indirectly, is in one group."""
+    """Number the groups (N,): whoever shares an image or a value, however indirectly, is in one group."""
     if values is None:
         return pixels
     _, columns = np.unique(np.array(values), return_inverse=True)

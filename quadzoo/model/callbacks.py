@@ -89,7 +89,7 @@ class Throughput(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the pictures; stop the clock at the epoch's last batch, before validation begins."""
+        """Count the images; stop the clock at the epoch's last batch, before validation begins."""
         self._images += len(batch[1])
         if trainer.is_last_batch:
             _wait_for(pl_module)

@@ -45,7 +45,7 @@ class Recipe(BaseModel):
             return given
         if given.get("augment", "none") != "none":
             raise ValueError(
-                f"--augment {given['augment']}: --freeze computes features once, of pictures as they are; "
+                f"--augment {given['augment']}: --freeze computes features once, of images as they are; "
                 "leave one of the two out"
             )
         return {**given, "augment": "none"}

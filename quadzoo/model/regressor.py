@@ -19,10 +19,10 @@ from quadzoo.model.recipe import Recipe
 
 
 class RegressionModule(pl.LightningModule):
-    """A backbone and a head, trained by a recipe on (pictures, scaled targets); with ``recipe.freeze`` the
+    """A backbone and a head, trained by a recipe on (images, scaled targets); with ``recipe.freeze`` the
     head alone, on (features, scaled targets).
 
-    Pictures come as uint8 (B, C, H, W) and are normalised here, on the device, with the backbone's
+    Images come as uint8 (B, C, H, W) and are normalised here, on the device, with the backbone's
     ``mean`` and ``std``. The backbone runs in the trainer's precision, the head always in float32: in
     bf16 a prediction near 1 could only move in steps of 1/256. ``val_mse`` is logged after every epoch.
     Raises BadModule when backbone or head break the plugin contract, NonFiniteLoss when training diverges.
@@ -53,9 +53,9 @@ class RegressionModule(pl.LightningModule):
         self.history: list[dict[str, float]] = []
         self._in_training = self._seen
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Map uint8 pictures (B, C, H, W) to the head's raw output."""
-        return self._read(self.features(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        """Map uint8 images (B, C, H, W) to the head's raw output."""
+        return self._read(self.features(images))
 
     def compile_training(self, *, graphs: bool) -> None:
         """Have the backbone compiled at its first training batch, whose shape all others must have.
@@ -66,13 +66,13 @@ class RegressionModule(pl.LightningModule):
         mode = "reduce-overhead" if graphs else "default"
         self._in_training = torch.compile(self._seen, dynamic=False, mode=mode)
 
-    def _seen(self, pictures: Tensor) -> Tensor:
-        features: Tensor = self.backbone((pictures.float() / 255 - self.mean) / self.std)
+    def _seen(self, images: Tensor) -> Tensor:
+        features: Tensor = self.backbone((images.float() / 255 - self.mean) / self.std)
         return features
 
-    def features(self, pictures: Tensor) -> Tensor:
-        """Map uint8 pictures (B, C, H, W) to the backbone's features (B, F, h, w)."""
-        features = self._in_training(pictures) if self.training else self._seen(pictures)
+    def features(self, images: Tensor) -> Tensor:
+        """Map uint8 images (B, C, H, W) to the backbone's features (B, F, h, w)."""
+        features = self._in_training(images) if self.training else self._seen(images)
         if features.ndim == 2:
             features = features[:, :, None, None]
         expected = getattr(self.backbone, "num_features", None)
@@ -88,9 +88,9 @@ class RegressionModule(pl.LightningModule):
             raw: Tensor = self.head(features.float())
         return raw
 
-    def predict(self, pictures: Tensor) -> Tensor:
-        """Map uint8 pictures (B, C, H, W) to predictions (B, T) in the scaled unit."""
-        return self._prediction(self(pictures))
+    def predict(self, images: Tensor) -> Tensor:
+        """Map uint8 images (B, C, H, W) to predictions (B, T) in the scaled unit."""
+        return self._prediction(self(images))
 
     def _raw(self, inputs: Tensor) -> Tensor:
         raw: Tensor = self._read(inputs) if self.recipe.freeze else self(inputs)
@@ -116,8 +116,8 @@ class RegressionModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return the loss of a training batch, augmented as the recipe says."""
-        pictures, target = batch
-        return self._step((augment(pictures, self.recipe.augment), target), "train")
+        images, target = batch
+        return self._step((augment(images, self.recipe.augment), target), "train")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return loss and prediction of a validation batch."""
@@ -196,11 +196,11 @@ def keep_depthwise_in_float32(module: nn.Module) -> None:
     Measured on a Zen 4: the gradient of a stride-2 depthwise convolution is 16 to 43 times slower in bf16.
     """
 
-    def in_float32(convolution: nn.Conv2d, forward: Any, pictures: Tensor) -> Tensor:
-        if pictures.device.type != "cpu":
-            return cast(Tensor, forward(convolution, pictures))
+    def in_float32(convolution: nn.Conv2d, forward: Any, images: Tensor) -> Tensor:
+        if images.device.type != "cpu":
+            return cast(Tensor, forward(convolution, images))
         with torch.autocast("cpu", enabled=False):
-            return cast(Tensor, forward(convolution, pictures.float()))
+            return cast(Tensor, forward(convolution, images.float()))
 
     for child in module.modules():
         if isinstance(child, nn.Conv2d) and child.groups > 1 and child.groups == child.in_channels:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from quadzoo.targets import TargetInfo
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -23,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)?"
 
 
 class BackboneBuilder(Protocol):
-    """Builds a backbone: pictures in, features out."""
+    """Builds a backbone: images in, features out."""
 
     def __call__(self, *, pretrained: bool, in_channels: int, image_size: tuple[int, int]) -> nn.Module:
         """Return a module with an int attribute ``num_features`` = F.
@@ -48,7 +50,7 @@ class HeadBuilder(Protocol):
 class BackboneSpec:
     """A backbone that can be asked for by name.
 
-    ``mean`` and ``std`` are per channel, for pictures in [0, 1]; a grey picture uses their average.
+    ``mean`` and ``std`` are per channel, for images in [0, 1]; a grey image uses their average.
     Raises ValueError when a field makes no sense.
     """
 
@@ -98,23 +100,6 @@ class ModelSpec:
         if not isinstance(self.folder, str | os.PathLike):
             raise ValueError(f"model {self.name!r}: folder must be a path, got {self.folder!r}")
         object.__setattr__(self, "folder", Path(self.folder))
-
-
-@dataclass(frozen=True, kw_only=True)
-class TargetInfo:
-    """The T targets of a run, as the training split shows them.
-
-    The scaled unit of target t is (y - low[t]) / (high[t] - low[t]); ``integer[t]`` says whether every
-    training value is a whole number.
-    """
-
-    names: tuple[str, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    integer: tuple[bool, ...]
-
-    def __len__(self) -> int:
-        return len(self.names)
 
 
 def _check(name: object, build: Callable[..., object]) -> None:

@@ -23,14 +23,14 @@ def answers(board: Leaderboard) -> dict[str, str]:
 
 def _which(board: Leaderboard, best: Row) -> str:
     mean = next((row for row in board.rows if row.backbone == "mean-of-train"), None)
-    text = f"{best.name} has the lowest val MSE; on the test pictures its MSE is {short(best.test_mse)}"
+    text = f"{best.name} has the lowest val MSE; on the test images its MSE is {short(best.test_mse)}"
     if mean and mean.test_mse and best.test_mse:
         ratio = mean.test_mse / best.test_mse
         text += f", always answering the mean gives {short(mean.test_mse)}"
         # Beyond that it is the rounding of float32 that is measured.
         text += f" ({short(ratio)} times as much)" if ratio < _ROUNDING else ""
     if board.split.leaky:
-        text += ". The split leaks, so no figure here tells how well new pictures are read"
+        text += ". The split leaks, so no figure here tells how well new images are read"
     return f"{text}."
 
 
@@ -64,7 +64,7 @@ def _cost(board: Leaderboard, best: Row) -> str:
 def _price(row: Row) -> str:
     cost = row.cost
     parts = [
-        cost.latency_ms is not None and f"{milliseconds(cost.latency_ms)} a picture",
+        cost.latency_ms is not None and f"{milliseconds(cost.latency_ms)} an image",
         cost.fit_seconds is not None and f"{cost.fit_seconds:,.0f} s of training",
         cost.params is not None and f"{cost.params / 1e6:.1f} M parameters",
     ]
@@ -73,14 +73,14 @@ def _price(row: Row) -> str:
 
 def _wrong(best: Row) -> str:
     if best.test_exact == 1:
-        return "Nothing: every target is exactly right, after rounding, in every test picture."
+        return "Nothing: every target is exactly right, after rounding, in every test image."
     rmse = best.test_rmse or {}
     text = f"Root mean squared errors: {listed([f'{name} {short(value)}' for name, value in rmse.items()])}."
     if best.test_exact is not None:
-        text += f" Every target is exactly right, after rounding, in {percent(best.test_exact)} of pictures."
+        text += f" Every target is exactly right, after rounding, in {percent(best.test_exact)} of images."
     kinds = sorted(best.details.kinds, key=lambda one: -one.test_mse)
     if len(kinds) > 1:
         worst = kinds[0]
-        text += f" It is worst at {worst.kind} ({worst.n} pictures): MSE {short(worst.test_mse)}, "
+        text += f" It is worst at {worst.kind} ({worst.n} images): MSE {short(worst.test_mse)}, "
         text += f"against {short(kinds[-1].test_mse)} at {kinds[-1].kind}."
     return text

@@ -71,18 +71,18 @@ def _energy(row: Row) -> str:
 
 _COLUMNS = (
     Column("rank", "by val MSE; = cannot be told from the best at 5 %", place, lambda row: row.rank),
-    _words("backbone", "what turns a picture into features", lambda row: row.backbone),
+    _words("backbone", "what turns an image into features", lambda row: row.backbone),
     _words("head", "what turns features into numbers", lambda row: row.head),
     _words("weights", "what training started from; none: from scratch", lambda row: row.start),
     Column("seeds", "runs that differ in the seed alone", _seeds, lambda row: row.seeds),
     Column(
         "val MSE",
-        "mean squared error of the scaled targets on the validation pictures; ranks go by it",
+        "mean squared error of the scaled targets on the validation images; ranks go by it",
         lambda row: short(row.val_mse),
         lambda row: row.val_mse,
     ),
     Column(
-        "test MSE", "the same on the test pictures", lambda row: short(row.test_mse), lambda row: row.test_mse
+        "test MSE", "the same on the test images", lambda row: short(row.test_mse), lambda row: row.test_mse
     ),
     Column("95 % interval", "of test MSE", ends, lambda row: row.test_mse_high),
     Column(
@@ -93,20 +93,20 @@ _COLUMNS = (
     ),
     Column(
         "exact",
-        "pictures whose every target is right after rounding",
+        "images whose every target is right after rounding",
         lambda row: percent(row.test_exact),
         lambda row: row.test_exact,
     ),
     Column("params, M", "numbers in backbone and head, in millions", _millions, lambda row: row.cost.params),
     Column(
         "GMACs",
-        "multiply-adds for one picture, in 10⁹",
+        "multiply-adds for one image, in 10⁹",
         lambda row: short(row.cost.gmacs),
         lambda row: row.cost.gmacs,
     ),
     Column(
         "train img/s",
-        "training pictures a second",
+        "training images a second",
         lambda row: whole(row.cost.train_images_per_second),
         lambda row: row.cost.train_images_per_second,
     ),
@@ -118,11 +118,11 @@ _COLUMNS = (
     ),
     Column(
         "latency",
-        "one picture: median, and in brackets the 95th percentile",
+        "one image: median, and in brackets the 95th percentile",
         _latency,
         lambda row: row.cost.latency_ms,
     ),
-    Column("img/s", "pictures read a second in batches", _throughput, lambda row: row.cost.images_per_second),
+    Column("img/s", "images read a second in batches", _throughput, lambda row: row.cost.images_per_second),
     Column(
         "memory, MiB",
         "the most that the run took",

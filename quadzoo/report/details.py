@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 import pandas as pd
 
-from quadzoo.records import N_WORST, RunRecord
+from quadzoo.records.record import N_WORST, RunRecord
 from quadzoo.report.results import Run, of_targets
 from quadzoo.report.rows import Curve, Details, Kind, Stretch, Worst
 
@@ -41,7 +41,7 @@ def _curve(record: RunRecord) -> Curve:
 
 
 def _kinds(tests: pd.DataFrame, record: RunRecord) -> list[Kind]:
-    if "picture_kind" not in tests:
+    if "image_kind" not in tests:
         return []
     truth, prediction = of_targets(tests, record.targets)
     exact = pd.Series((np.rint(prediction) == truth).all(axis=1), index=tests.index)
@@ -50,16 +50,16 @@ def _kinds(tests: pd.DataFrame, record: RunRecord) -> list[Kind]:
             kind=str(kind),
             n=members.index.nunique(),
             test_mse=float(members["error"].mean()),
-            test_exact=float(exact[tests["picture_kind"] == kind].mean())
+            test_exact=float(exact[tests["image_kind"] == kind].mean())
             if all(record.target_integer)
             else None,
         )
-        for kind, members in tests.groupby("picture_kind")
+        for kind, members in tests.groupby("image_kind")
     ]
 
 
 def _stretches(tests: pd.DataFrame, record: RunRecord, target: str) -> list[Stretch]:
-    """Cut the range of the truth into equal stretches and return those that have pictures."""
+    """Cut the range of the truth into equal stretches and return those that have images."""
     truth = tests[target].to_numpy(dtype=float)
     squared = (tests[f"{target}_pred"].to_numpy(dtype=float) - truth) ** 2
     edges = np.linspace(truth.min(), truth.max(), _STRETCHES + 1)
@@ -77,7 +77,7 @@ def _stretches(tests: pd.DataFrame, record: RunRecord, target: str) -> list[Stre
 
 
 def _worst(tests: list[tuple[Run, pd.DataFrame]]) -> tuple[int, list[Worst]]:
-    """Return the seed with the best mean val MSE, and its worst pictures over all of its folds."""
+    """Return the seed with the best mean val MSE, and its worst images over all of its folds."""
     by_seed: dict[int, list[tuple[Run, pd.DataFrame]]] = defaultdict(list)
     for run, table in tests:
         by_seed[run.record.seed].append((run, table))

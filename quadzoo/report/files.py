@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from quadzoo.records import write_atomically
 from quadzoo.report.markdown import to_markdown
 from quadzoo.report.page import to_html
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Conflict, Leaderboard
 from quadzoo.report.tables import to_csv, to_json
+from quadzoo.storage import write_atomically
 
 FORMATS = ("html", "md", "csv", "json")
 

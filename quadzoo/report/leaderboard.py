@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from quadzoo.records import Cost, Metrics, RunRecord
+from quadzoo.records.record import Cost, Metrics, RunRecord
 from quadzoo.report.details import details_of
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Evidence, FailedRun, Leaderboard, Row, RowCost
@@ -34,7 +34,7 @@ def leaderboards(runs: Iterable[Run]) -> list[Leaderboard]:
 
 
 class _Errors(NamedTuple):
-    """Squared errors of N pictures × S seeds, by id, and each picture's group."""
+    """Squared errors of N images × S seeds, by id, and each image's group."""
 
     table: pd.DataFrame
     groups: pd.Series
@@ -120,12 +120,12 @@ def _command(record: RunRecord, seeds: list[int]) -> str:
 
 
 def _errors(tests: list[tuple[Run, pd.DataFrame]]) -> _Errors:
-    """Return the errors of the pictures that every seed has been tested on."""
+    """Return the errors of the images that every seed has been tested on."""
     by_seed: dict[int, list[pd.Series]] = defaultdict(list)
     for run, table in tests:
         by_seed[run.record.seed].append(table["error"])
     errors = pd.DataFrame({seed: pd.concat(parts) for seed, parts in by_seed.items()}).dropna()
-    groups = pd.concat([table["picture_group"] for _, table in tests])
+    groups = pd.concat([table["image_group"] for _, table in tests])
     return _Errors(errors, groups[~groups.index.duplicated()].loc[errors.index])
 
 
@@ -175,7 +175,7 @@ def _baseline_rows(records: list[RunRecord]) -> list[Row]:
 
 
 def _pooled(sides: list[tuple[Metrics, int, int]]) -> dict[str, Any]:
-    """Average scores over runs, each weighted by its pictures: folds may differ by one or two."""
+    """Average scores over runs, each weighted by its images: folds may differ by one or two."""
     if not sides:
         return {}
     metrics = [m for m, _, _ in sides]
@@ -213,7 +213,7 @@ def _by_val(row: Row) -> tuple[bool, float, str, str]:
 def _rank(rows: list[Row], combinations: list[_Combination]) -> None:
     """Set ranks: the place in the order, but what cannot be told from the best trained row shares its rank.
 
-    A row is told from the best where its test errors on the same pictures are larger at 5 %, corrected by
+    A row is told from the best where its test errors on the same images are larger at 5 %, corrected by
     Holm for all pairs of rows: the best was itself chosen by its scores.
     """
     scores = [row.val_mse for row in rows]

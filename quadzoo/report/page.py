@@ -15,7 +15,7 @@ from markupsafe import Markup
 from PIL import Image, UnidentifiedImageError
 
 from quadzoo import __version__
-from quadzoo.records import WORST
+from quadzoo.records.record import WORST
 from quadzoo.report import plots
 from quadzoo.report.answer import answers
 from quadzoo.report.columns import columns
@@ -24,10 +24,10 @@ from quadzoo.report.rows import Leaderboard, Row
 from quadzoo.report.tables import leak, machines, percent, short, task, trust
 
 _DETAILS_BYTES = 2_500_000  # of what unfolds under rows
-_PICTURES_BYTES = 2_000_000
+_IMAGES_BYTES = 2_000_000
 _MOST_TARGETS = 12  # that are shown one by one
 _COSTS: dict[str, Callable[[Row], float | None]] = {
-    "latency of one picture, ms": lambda row: row.cost.latency_ms,
+    "latency of one image, ms": lambda row: row.cost.latency_ms,
     "training, s": lambda row: row.cost.fit_seconds,
     "parameters, millions": lambda row: None if row.cost.params is None else row.cost.params / 1e6,
 }
@@ -38,7 +38,7 @@ def to_html(boards: Sequence[Leaderboard], runs: Sequence[Run]) -> str:
 
     The same records give the same bytes. A page of many rows leaves out what lies behind the last ones.
     """
-    page = _Page({run.record.key: run for run in runs}, _DETAILS_BYTES, _PICTURES_BYTES)
+    page = _Page({run.record.key: run for run in runs}, _DETAILS_BYTES, _IMAGES_BYTES)
     sections = [page.section(f"board-{number}", board) for number, board in enumerate(boards)]
     template = _environment().get_template("page.html")
     return template.render(sections=sections, strips=page.strips, version=__version__, cut=page.is_full)
@@ -60,7 +60,7 @@ class _Page:
 
     runs: dict[str, Run]
     room: int
-    picture_room: int
+    image_room: int
     strips: list[Strip] = field(default_factory=list)
 
     @property
@@ -87,12 +87,12 @@ class _Page:
             return Markup("")
         keys = dict.fromkeys(worst.run for worst in row.details.worst)
         strips = {key: self.strip(self.runs[key]) for key in keys}
-        pictures = [(worst, strips[worst.run]) for worst in row.details.worst]
+        images = [(worst, strips[worst.run]) for worst in row.details.worst]
         html: Markup = (
             _environment()
             .get_template("details.html")
             .module.details(  # type: ignore[attr-defined]
-                row, pictures, _row_plots(row), _MOST_TARGETS
+                row, images, _row_plots(row), _MOST_TARGETS
             )
         )
         self.room -= len(html)
@@ -100,7 +100,7 @@ class _Page:
 
     def strip(self, run: Run) -> Strip | None:
         """Return the thumbnails of a run; None where there are none that can be read, or no room."""
-        if self.picture_room <= 0:
+        if self.image_room <= 0:
             return None
         try:
             content = (run.folder / WORST).read_bytes()
@@ -109,7 +109,7 @@ class _Page:
         except (OSError, UnidentifiedImageError):
             return None
         uri = f"data:image/webp;base64,{base64.b64encode(content).decode()}"
-        self.picture_room -= len(uri)
+        self.image_room -= len(uri)
         self.strips.append(Strip(len(self.strips), uri, width, height // max(1, len(run.record.worst))))
         return self.strips[-1]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from quadzoo.errors import DataError
-from quadzoo.records import PREDICTIONS, RunRecord, read_records, run_folder
+from quadzoo.records.record import PREDICTIONS, RunRecord, read_records, run_folder
 from quadzoo.report.rows import Conflict
 
 
@@ -37,9 +37,9 @@ class Run:
 
 
 def read_predictions(path: Path, targets: list[str]) -> pd.DataFrame:
-    """Return predictions.csv: id, split, picture_group and picture_kind as text, the targets as float64.
+    """Return predictions.csv: id, split, image_group and image_kind as text, the targets as float64.
 
-    The group of a picture is its own where the file says none. Raises DataError for another table.
+    The group of an image is its own where the file says none. Raises DataError for another table.
     """
     numbers = [name for target in targets for name in (target, f"{target}_pred")]
     try:
@@ -53,7 +53,8 @@ def read_predictions(path: Path, targets: list[str]) -> pd.DataFrame:
         table = pd.concat([table.drop(columns=numbers), values], axis=1)
     except ValueError as error:  # pandas' own are among them
         raise DataError(f"{path}: not a table of predictions ({error})") from error
-    return table if "picture_group" in table else table.assign(picture_group=table["id"])
+    table = table.rename(columns={"picture_group": "image_group", "picture_kind": "image_kind"})
+    return table if "image_group" in table else table.assign(image_group=table["id"])
 
 
 def of_targets(table: pd.DataFrame, targets: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from quadzoo.records import DataFacts, SplitFacts
+from quadzoo.records.record import DataFacts, SplitFacts
 
 Evidence = Literal["smoke", "screen", "publish"]
 
@@ -48,7 +48,7 @@ class Curve(BaseModel):
 
 
 class Kind(BaseModel):
-    """What one kind of picture, such as one form of equation, scores: mean over seeds."""
+    """What one kind of image, such as one form of equation, scores: mean over seeds."""
 
     kind: str
     n: int
@@ -57,7 +57,7 @@ class Kind(BaseModel):
 
 
 class Stretch(BaseModel):
-    """A stretch of a target's range, with the error of the test pictures in it, in the target's unit."""
+    """A stretch of a target's range, with the error of the test images in it, in the target's unit."""
 
     low: float
     high: float
@@ -66,7 +66,7 @@ class Stretch(BaseModel):
 
 
 class Worst(BaseModel):
-    """A picture with a large error, and where its thumbnail lies: a run, a position from the top."""
+    """An image with a large error, and where its thumbnail lies: a run, a position from the top."""
 
     id: str
     error: float
@@ -77,7 +77,7 @@ class Worst(BaseModel):
 
 
 class Details(BaseModel):
-    """What lies behind a row: how it learnt, and what it gets wrong on the test pictures.
+    """What lies behind a row: how it learnt, and what it gets wrong on the test images.
 
     ``worst`` is of the seed with the best val MSE, ``worst_seed``.
     """

@@ -1,6 +1,6 @@
-"""How sure a mean error is, and whether two differ: over the test pictures and over the seeds.
+"""How sure a mean error is, and whether two differ: over the test images and over the seeds.
 
-Both treat a row's squared errors as a table of seeds × pictures, in which pictures of one group (identical
+Both treat a row's squared errors as a table of seeds × images, in which images of one group (identical
 ones, or those that share a value of ``--group-column``) stand or fall together.
 """
 
@@ -26,14 +26,14 @@ class Interval(NamedTuple):
 
 
 def interval(errors: np.ndarray, groups: np.ndarray) -> Interval | None:
-    """Return the 95 % interval of the mean of ``errors`` (S, N), for S seeds and N pictures.
+    """Return the 95 % interval of the mean of ``errors`` (S, N), for S seeds and N images.
 
-    ``groups`` (N,) holds a label per picture. Pictures: a studentised bootstrap of whole groups, on the
+    ``groups`` (N,) holds a label per image. Images: a studentised bootstrap of whole groups, on the
     logarithm (Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 12.5). Seeds: Student's t with
     S - 1 degrees of freedom for the component of variance that is theirs (two-way random effects, Searle,
     Casella & McCulloch 1992, Variance Components, ch. 4), since drawing 3 seeds from 3 tells too little of
-    their spread: `benchmarks/coverage.py` compares. One seed: pictures alone. Student's t also for the
-    pictures where there are fewer than 20 groups, and percentiles of the resampled means where a resample
+    their spread: `benchmarks/coverage.py` compares. One seed: images alone. Student's t also for the
+    images where there are fewer than 20 groups, and percentiles of the resampled means where a resample
     may be without any error. None for less than 2 groups.
     """
     table = _Table.of(errors, groups)
@@ -51,25 +51,25 @@ def interval(errors: np.ndarray, groups: np.ndarray) -> Interval | None:
         of_seeds = spread * np.random.default_rng(0).standard_t(table.seeds - 1, size=len(means))
     ends = [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]
     if means.min() == 0:
-        # Nearly all pictures are without error: no logarithm, and plain percentiles.
+        # Nearly all images are without error: no logarithm, and plain percentiles.
         low, high = np.maximum(0, np.quantile(means + mean * of_seeds, ends))
         return Interval(float(low), float(high))
     _, (error,) = _ratio(np.ones((1, n_groups)), totals, table.sizes)
     if n_groups < _FEW:
-        of_pictures = np.random.default_rng(1).standard_t(n_groups - 1, size=len(means))
+        of_images = np.random.default_rng(1).standard_t(n_groups - 1, size=len(means))
     else:
-        of_pictures = np.log(means / mean) / (errors_of_means / means)
-    low, high = mean * np.exp(np.quantile(-of_pictures * error / mean - of_seeds, ends))
+        of_images = np.log(means / mean) / (errors_of_means / means)
+    low, high = mean * np.exp(np.quantile(-of_images * error / mean - of_seeds, ends))
     return Interval(float(low), float(high))
 
 
 def compare(one: np.ndarray, other: np.ndarray, groups: np.ndarray) -> float | None:
-    """Return the two-sided p that rows with errors (S, N) and (S', N) on the same pictures have one mean.
+    """Return the two-sided p that rows with errors (S, N) and (S', N) on the same images have one mean.
 
-    Welch's t of the difference: its variance is that over groups of pictures, paired, and those over the
+    Welch's t of the difference: its variance is that over groups of images, paired, and those over the
     seeds of each row, which are not paired; degrees of freedom by Satterthwaite (1946, Biometrics
     Bulletin 2, p. 110). Noise counts in both parts, which is cautious: with 3 seeds an estimate of the
-    seeds' own part is too often near 0. With one seed p tells of the pictures alone. None for less than 2
+    seeds' own part is too often near 0. With one seed p tells of the images alone. None for less than 2
     groups.
     """
     left, right = _Table.of(one, groups), _Table.of(other, groups)
@@ -102,7 +102,7 @@ def holm(p_values: Sequence[float], tests: int) -> list[float]:
 
 
 class _Table(NamedTuple):
-    """Sums of errors, (S, G), and numbers of pictures, (G,), by group."""
+    """Sums of errors, (S, G), and numbers of images, (G,), by group."""
 
     totals: np.ndarray
     sizes: np.ndarray
@@ -143,13 +143,13 @@ class _Table(NamedTuple):
 
 
 def _ratio(weights: np.ndarray, totals: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for each row of weights (B, G), the mean over pictures and its standard error."""
+    """Return, for each row of weights (B, G), the mean over images and its standard error."""
     n_groups = len(sizes)
-    pictures = weights @ sizes
-    mean = weights @ totals / pictures
+    images = weights @ sizes
+    mean = weights @ totals / images
     squares = weights @ totals**2 - 2 * mean * (weights @ (totals * sizes)) + mean**2 * (weights @ sizes**2)
     # Rounding may leave a little less than nothing.
-    error = np.sqrt(np.maximum(squares, 0) * n_groups / (n_groups - 1)) / pictures
+    error = np.sqrt(np.maximum(squares, 0) * n_groups / (n_groups - 1)) / images
     return mean, error
 
 

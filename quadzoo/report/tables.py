@@ -72,8 +72,8 @@ def task(board: Leaderboard) -> str:
     data, split = board.data, board.split
     sides = f"{split.n_train:,} train, {split.n_val:,} val, {split.n_test:,} test"
     folds = f", {split.folds} folds, about {sides} each" if split.folds > 1 else f" ({sides})"
-    pictures = f"{data.n:,} pictures, {data.duplicates:,} of them duplicates"
-    return f"{data.name}: {pictures}; split {split.name}{folds}."
+    images = f"{data.n:,} images, {data.duplicates:,} of them duplicates"
+    return f"{data.name}: {images}; split {split.name}{folds}."
 
 
 def leak(board: Leaderboard) -> str:
@@ -82,7 +82,7 @@ def leak(board: Leaderboard) -> str:
     if not split.leaky:
         return ""
     return (
-        f"This split leaks: {split.leaked:,} of {split.n_test:,} test pictures also stand in train or val, "
+        f"This split leaks: {split.leaked:,} of {split.n_test:,} test images also stand in train or val, "
         "so the test figures are too good to be true."
     )
 
@@ -93,7 +93,7 @@ def trust(board: Leaderboard) -> str:
         return "No run has finished."
     fewest = min(row.seeds for row in board.rows if row.seeds)
     seeds = f"{fewest} seed{'s' * (fewest > 1)} a row"
-    covered = "the test pictures and the seeds" if fewest > 1 else "the test pictures alone, not the seeds"
+    covered = "the test images and the seeds" if fewest > 1 else "the test images alone, not the seeds"
     grade = {
         "smoke": f"Evidence: smoke ({seeds}), a look at what works, no claim of rank.",
         "screen": f"Evidence: screen ({seeds}), enough to drop the worst, no claim of rank.",

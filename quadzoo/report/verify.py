@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from quadzoo.errors import DataError
 from quadzoo.metrics import evaluate
-from quadzoo.records import (
+from quadzoo.records.record import (
     PREDICTIONS,
     RECORD,
     WEIGHTS,
@@ -121,9 +121,9 @@ def _scores(path: Path, record: RunRecord) -> Iterator[str]:
     sides = {side: table[table["split"] == side] for side in ("val", "test")}
     for side, expected in (("val", record.split.n_val), ("test", record.split.n_test)):
         if len(sides[side]) != expected:
-            yield f"{PREDICTIONS} has {len(sides[side])} {side} pictures, the record says {expected}"
+            yield f"{PREDICTIONS} has {len(sides[side])} {side} images, the record says {expected}"
         if sides[side]["id"].duplicated().any():
-            yield f"{PREDICTIONS} has a {side} picture twice"
+            yield f"{PREDICTIONS} has a {side} image twice"
     if any(side.empty for side in sides.values()):
         return
     val, test = (

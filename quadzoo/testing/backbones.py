@@ -40,7 +40,7 @@ def _build(
 
 
 def shapes(spec: BackboneSpec) -> None:
-    """(B, C, H, W) gives (B, F, h, w) or (B, F), F = num_features, at odd sizes and for one picture too."""
+    """(B, C, H, W) gives (B, F, h, w) or (B, F), F = num_features, at odd sizes and for one image too."""
     for size in _SIZES:
         for channels in (1, 3):
             module = _build(spec, channels, size)
@@ -53,10 +53,10 @@ def shapes(spec: BackboneSpec) -> None:
                 if not fits or 0 in features.shape:
                     raise Broken(
                         f"features ({batch}, {width}, h, w) or ({batch}, {width}) of {channels}-channel "
-                        f"pictures {size[0]}x{size[1]}",
+                        f"images {size[0]}x{size[1]}",
                         tuple(features.shape),
                     )
-                finite(features, f"pictures {size[0]}x{size[1]}")
+                finite(features, f"images {size[0]}x{size[1]}")
 
 
 def gradients(spec: BackboneSpec) -> None:
@@ -69,18 +69,18 @@ def gradients(spec: BackboneSpec) -> None:
 
 
 def evaluation(spec: BackboneSpec) -> None:
-    """In eval mode the same picture gives the same features, whatever else is in the batch."""
+    """In eval mode the same image gives the same features, whatever else is in the batch."""
     module = _build(spec).eval()
-    pictures = torch.rand(3, 3, *_SIZE)
+    images = torch.rand(3, 3, *_SIZE)
     with torch.no_grad():
-        together, again, alone = module(pictures), module(pictures), module(pictures[1:2])
+        together, again, alone = module(images), module(images), module(images[1:2])
     if not torch.equal(together, again):
         raise Broken("two passes in eval mode to be equal", f"a difference of {apart(together, again)}")
     # By their norm: rounding is a share of the largest numbers on the way, not of each feature.
     difference, norm = float((together[1:2] - alone).double().norm()), float(alone.double().norm())
     if not difference <= _ROUNDING * norm:
         told = f"a difference of {difference:.3g}, at a norm of {norm:.3g}"
-        raise Broken("features independent of the batch's other pictures in eval mode", told)
+        raise Broken("features independent of the batch's other images in eval mode", told)
 
 
 def weights(spec: BackboneSpec) -> None:
@@ -99,9 +99,9 @@ def fresh_process(spec: BackboneSpec) -> None:
 def low_precision(spec: BackboneSpec) -> None:
     """bf16 autocast and channels_last give finite features and gradients."""
     module = _build(spec).to(memory_format=torch.channels_last).train()
-    pictures = torch.rand(4, 3, *_SIZE).to(memory_format=torch.channels_last)
+    images = torch.rand(4, 3, *_SIZE).to(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
-        features = module(pictures)
+        features = module(images)
     finite(features, "bf16 autocast")
     if features.requires_grad:
         features.float().sum().backward()
@@ -111,7 +111,7 @@ def low_precision(spec: BackboneSpec) -> None:
 
 
 def device(spec: BackboneSpec) -> None:
-    """Tensors that a backbone makes lie on the pictures' device, as far as that shows without a GPU."""
+    """Tensors that a backbone makes lie on the images' device, as far as that shows without a GPU."""
     for training in (True, False):
         stays_on_device(_build(spec).train(training), torch.rand(2, 3, *_SIZE))
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from quadzoo.bench.executor import Child, Executor, Tell
 from quadzoo.errors import NameNotFound
+from quadzoo.executors.local import Child, Executor, Tell
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.registry.plugins import Plugin
 

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quadzoo.registry.specs import HeadSpec, TargetInfo
+from quadzoo.registry.specs import HeadSpec
+from quadzoo.targets import TargetInfo
 from quadzoo.testing.tools import (
     Broken,
     all_have_gradients,

@@ -13,5 +13,5 @@ def test_small(script: Callable[..., None], tmp_path: Path) -> None:
         assert set(steps) == {"make", "check", "decode", "decoded", "train"}
         assert all(step["seconds"] > 0 and step["mib"] > 10 for step in steps.values())
     page = (tmp_path / "DATA.md").read_text()
-    assert "| step | 60 pictures |" in page
+    assert "| step | 60 images |" in page
     assert page.count("MiB |") == 5

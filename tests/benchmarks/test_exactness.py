@@ -33,10 +33,10 @@ def test_readme_shows_the_table() -> None:
 
 
 def test_all_rows_are_of_one_data_set_and_one_split() -> None:
-    """But for the fonts, and the folds that test every picture once."""
+    """But for the fonts, and the folds that test every image once."""
     from exactness import LONGER
 
-    from quadzoo.records import read_records
+    from quadzoo.records.record import read_records
 
     ocr, loop = (json.loads((BENCHMARKS / "results" / name).read_text())
                  for name in ("ocr.json", "tutorial_loop.json"))  # fmt: skip
@@ -54,7 +54,7 @@ def test_all_rows_are_of_one_data_set_and_one_split() -> None:
 
 
 def test_the_shipped_model_is_the_one_in_the_table() -> None:
-    from quadzoo.records import read_record_file, read_records
+    from quadzoo.records.record import read_record_file, read_records
 
     shipped = read_record_file(
         ROOT / "plugins/quadzoo-reader/src/quadzoo_reader/reader-equations/record.json"

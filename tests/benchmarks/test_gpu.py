@@ -62,7 +62,7 @@ def test_a_part_that_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_what_there_is_no_time_for_is_told(script: Callable[..., None], tmp_path: Path) -> None:
     script(
-        "matrix", "--backbones", "tiny_cnn", "--sizes", "24x64", "--batches", "8,256", "--pictures", 60,
+        "matrix", "--backbones", "tiny_cnn", "--sizes", "24x64", "--batches", "8,256", "--images", 60,
         "--minutes", 0, "--device", "cpu", "--to", tmp_path / "matrix.json",
     )  # fmt: skip
     found = json.loads((tmp_path / "matrix.json").read_text())

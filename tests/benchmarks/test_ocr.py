@@ -33,5 +33,5 @@ def test_small(script: Callable[..., None], equations: Path, tmp_path: Path) -> 
     (result,) = told["results"]
     assert result["scores"]["test"]["n"] == 20
     assert result["scores"]["test"]["exact"] > 0.8
-    assert result["pictures_per_second"] > 0
+    assert result["images_per_second"] > 0
     assert len(told["split"]["hash"]) == len(told["data"]["hash"]) == 64

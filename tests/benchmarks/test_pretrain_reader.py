@@ -29,23 +29,23 @@ def test_equations_say_what_they_are_labelled() -> None:
     assert (np.ptp(labels, axis=0) > 0.95 * (np.array(HIGH) - LOW)).all()
 
 
-def test_pictures_show_the_whole_equation(published: Path) -> None:
-    from pretrain_reader import picture
+def test_images_show_the_whole_equation(published: Path) -> None:
+    from pretrain_reader import image
 
     font = published.parent / "fonts" / "HindSiliguri-Regular.ttf"
     rng = random.Random(0)
-    pictures = [picture("(x - 16)(x + 28) = 0", [font], rng).astype(int) for _ in range(200)]
-    for one in pictures:
+    images = [image("(x - 16)(x + 28) = 0", [font], rng).astype(int) for _ in range(200)]
+    for one in images:
         assert one.shape == (32, 200)
         ground = np.bincount(one.ravel()).argmax()
         rows, columns = np.nonzero(one < ground - 20)
         assert 60 < columns.max() - columns.min() < 200
         assert 7 < rows.max() - rows.min() < 32
-    assert len({one.tobytes() for one in pictures}) > 190
+    assert len({one.tobytes() for one in images}) > 190
 
 
 def test_small(script: Callable[..., None], published: Path, tmp_path: Path) -> None:
-    flags = ["--epochs", "1", "--epoch-pictures", "256", "--held-out", "64",
+    flags = ["--epochs", "1", "--epoch-images", "256", "--held-out", "64",
              "--font", published.parent / "fonts", "--to", tmp_path]  # fmt: skip
     script("pretrain_reader", *flags)
     (folder,) = (tmp_path / "runs").iterdir()

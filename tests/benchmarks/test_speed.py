@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quadzoo.records import read_records
+from quadzoo.records.record import read_records
 
 
 @pytest.fixture
@@ -50,14 +50,14 @@ def test_grid(script: Callable[..., None], tmp_path: Path) -> None:
 
 
 def test_scaling(script: Callable[..., None], tmp_path: Path) -> None:
-    script("scaling", "--pictures", "60,80", "--runs", "1,2", "--to", tmp_path)
+    script("scaling", "--images", "60,80", "--runs", "1,2", "--to", tmp_path)
     told = json.loads((tmp_path / "results" / "scaling.json").read_text())
-    assert list(told["pictures"]) == ["60", "80"]
+    assert list(told["images"]) == ["60", "80"]
     assert list(told["runs"]) == ["1", "2"]
     assert all(one["fit_seconds"] > 0 for one in told["runs"].values())
     page = (tmp_path / "SCALING.md").read_text()
     assert page.count("xychart") == 3
-    assert f"| 80 | {told['pictures']['80']['empty']['seconds']:.1f} s |" in page
+    assert f"| 80 | {told['images']['80']['empty']['seconds']:.1f} s |" in page
 
 
 def test_training_time_is_that_of_all_runs(equations: Path, tmp_path: Path) -> None:

@@ -18,19 +18,19 @@ def test_small(script: Callable[..., None], equations: Path, tmp_path: Path) -> 
     assert told["train_images_per_second"] > 0
 
 
-def test_pictures_are_scrambled_as_the_tutorial_does(equations: Path) -> None:
+def test_images_are_scrambled_as_the_tutorial_does(equations: Path) -> None:
     """The reshape takes rows of H x W x C for planes: the first channel is the upper third, interleaved."""
     import cv2
-    from tutorial_loop import Pictures
+    from tutorial_loop import ImageSet
 
     from quadzoo.data.sources import DataRequest, open_source
 
     source = open_source(DataRequest(str(equations)))
-    picture, target = Pictures(source, np.array([3]), source.targets)[0]
+    image, target = ImageSet(source, np.array([3]), source.targets)[0]
     raw = cv2.resize(cv2.imread(str(source.path(3))), (100, 100))
-    assert picture.shape == (3, 100, 100)
-    assert picture.dtype == target.dtype == torch.float32
-    assert picture[0].flatten().tolist() == (1 - raw[:34].flatten()[:10_000] / 256).tolist()
+    assert image.shape == (3, 100, 100)
+    assert image.dtype == target.dtype == torch.float32
+    assert image[0].flatten().tolist() == (1 - raw[:34].flatten()[:10_000] / 256).tolist()
     assert target.tolist() == source.targets[3].tolist()
 
 

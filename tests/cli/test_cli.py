@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import quadzoo as package
-from quadzoo.data.equations import DETAILS_CSV, PICTURES
+from quadzoo.data.equations import DETAILS_CSV, IMAGES
 
 Call = Callable[..., Any]
 
@@ -74,11 +74,11 @@ def test_bad_data(spoilt: Path, quadzoo: Call, tmp_path: Path) -> None:
     )
     refused(f"{table}: row 6: target 'a' is 'one")
     table.write_text(good, "utf-8")
-    picture = spoilt / PICTURES / "eqn_0007.png"
-    picture.write_bytes(picture.read_bytes()[:60])
-    refused(f"{table}: row 9: picture {picture} is unreadable")
-    picture.unlink()
-    refused(f"{table}: row 9: no picture for id 'eqn_0007'")
+    image = spoilt / IMAGES / "eqn_0007.png"
+    image.write_bytes(image.read_bytes()[:60])
+    refused(f"{table}: row 9: image {image} is unreadable")
+    image.unlink()
+    refused(f"{table}: row 9: no image for id 'eqn_0007'")
     table.unlink()
     refused(f"a folder must hold '{DETAILS_CSV}'")
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageFont
 
 from quadzoo.data.decoding import decode
-from quadzoo.data.equations import DETAILS_CSV, PICTURES, ROOTS_CSV
+from quadzoo.data.equations import DETAILS_CSV, IMAGES, ROOTS_CSV
 
 Call = Callable[..., Any]
 
@@ -27,8 +27,8 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 def test_make_check_and_bench(quadzoo: Call, tmp_path: Path) -> None:
     made = quadzoo("data", "make", tmp_path / "made", "--n", 60, "--seed", 3, "--labels", "true")
     assert (made.status, made.out) == (0, f"{tmp_path / 'made'}: 60 equations, seed 3, labels true\n")
-    assert {path.name for path in (tmp_path / "made").iterdir()} == {DETAILS_CSV, ROOTS_CSV, PICTURES}
-    with Image.open(tmp_path / "made" / PICTURES / "eqn_0000.png") as first:
+    assert {path.name for path in (tmp_path / "made").iterdir()} == {DETAILS_CSV, ROOTS_CSV, IMAGES}
+    with Image.open(tmp_path / "made" / IMAGES / "eqn_0000.png") as first:
         assert (first.size, first.mode) == ((300, 100), "RGBA")
     checked = quadzoo("data", "check", tmp_path / "made")
     assert (checked.status, checked.err) == (0, "")
@@ -50,7 +50,7 @@ def test_labels_differ_in_b_alone_and_in_the_factored_form_alone(quadzoo: Call, 
         sign = -1 if "(" in true["equation"] else 1
         assert int(published["b"]) == sign * int(true["b"])
         assert {**published, "b": ""} == {**true, "b": ""}
-    one, other = (sorted((tmp_path / labels / PICTURES).iterdir()) for labels in ("published", "true"))
+    one, other = (sorted((tmp_path / labels / IMAGES).iterdir()) for labels in ("published", "true"))
     assert all(p.read_bytes() == q.read_bytes() for p, q in zip(one, other, strict=True))
 
 
@@ -59,7 +59,7 @@ def test_a_font_of_ones_own(quadzoo: Call, tmp_path: Path, published: Path) -> N
     assert quadzoo("data", "make", tmp_path / "with", "--n", 5, "--font", font).status == 0
     assert quadzoo("data", "make", tmp_path / "without", "--n", 5).status == 0
     assert rows_of(tmp_path / "with") == rows_of(tmp_path / "without")
-    one, other = (tmp_path / name / PICTURES / "eqn_0000.png" for name in ("with", "without"))
+    one, other = (tmp_path / name / IMAGES / "eqn_0000.png" for name in ("with", "without"))
     assert not np.array_equal(decode(one.read_bytes()).pixels, decode(other.read_bytes()).pixels)
 
 
@@ -127,7 +127,7 @@ def test_check_guesses_the_columns_of_a_table(quadzoo: Call, discs: Path) -> Non
     result = quadzoo("data", "check", discs / "discs.csv", "--images", discs / "photos", "--json")
     found = json.loads(result.out)
     assert [one["name"] for one in found["targets"]] == ["radius", "x"]
-    # x has two decimals, the discs are drawn at whole pixels: some are the same picture
+    # x has two decimals, the discs are drawn at whole pixels: some are the same image
     assert (result.status, found["duplicates"]["disagreeing"] > 0) == (1, True)
     assert (found["rows"], found["usable"]) == (60, 60)
 
@@ -162,7 +162,7 @@ def test_cache(quadzoo: Call, equations: Path, tmp_path: Path, monkeypatch: pyte
     listed = json.loads(quadzoo("data", "cache", "--json").out)
     assert listed["folder"] == str(tmp_path / "cache")
     (entry,) = listed["contents"]
-    assert entry["pictures"] == 120
+    assert entry["images"] == 120
     assert os.path.getsize(entry["path"]) < entry["bytes"]
     cleared = quadzoo("data", "cache", "--clear")
     assert (cleared.status, cleared.out) == (0, f"{tmp_path / 'cache'}: 0.0 MB\n")

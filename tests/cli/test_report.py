@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from quadzoo.records import write_record
+from quadzoo.records.record import write_record
 from tests.report.records import record
 
 Call = Callable[..., Any]

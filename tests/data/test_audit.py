@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from quadzoo.data.audit import audit
-from quadzoo.data.equations import DETAILS_CSV, PICTURES, write_folder
+from quadzoo.data.equations import DETAILS_CSV, IMAGES, write_folder
 from quadzoo.data.findings import Audit, Finding
 from quadzoo.data.sources import DataRequest
 from quadzoo.errors import ConfigError, DataError, SplitError
@@ -28,14 +28,14 @@ def finding(found: Audit, code: str) -> Finding | None:
 
 
 def blob(seed: int) -> np.ndarray:
-    """A colour picture with some detail, unlike those of other seeds."""
+    """A colour image with some detail, unlike those of other seeds."""
     noise = np.random.default_rng(seed).integers(0, 255, (20, 24, 3), dtype=np.uint8)
     return cv2.resize(noise, (48, 40), interpolation=cv2.INTER_CUBIC)
 
 
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
-    """t.csv (id,weight,height) and twenty different pictures beside it, nothing wrong with them."""
+    """t.csv (id,weight,height) and twenty different images beside it, nothing wrong with them."""
     lines = ["id,weight,height"]
     for index in range(20):
         assert cv2.imwrite(str(tmp_path / f"p{index:02d}.png"), blob(index))
@@ -91,35 +91,35 @@ def test_every_fault_is_counted_and_the_rest_still_looked_at(good: Path) -> None
         "bad-target": 1,
         "bad-row": 1,
         "bad-id": 2,
-        "missing-picture": 1,
-        "unreadable-picture": 2,
+        "missing-image": 1,
+        "unreadable-image": 2,
     }
     assert (found.rows, found.usable, found.errors) == (20, 12, 6)
-    assert (found.missing_pictures, found.unreadable_pictures) == (1, 2)
+    assert (found.missing_images, found.unreadable_images) == (1, 2)
     bad = finding(found, "bad-target")
     assert bad
     assert bad.examples == [f"{good}: row 6: target 'height' is 'tall', not a finite number"]
     # p05 to p08 have lost their rows; p03, p04, p09 and p10 have rows, if bad ones
-    orphans = finding(found, "picture-without-row")
+    orphans = finding(found, "image-without-row")
     assert orphans
     assert orphans.examples == ["p05.png", "p06.png", "p07.png", "p08.png"]
-    assert found.pictures_without_row == 4
+    assert found.images_without_row == 4
 
 
 def test_nothing_usable(good: Path) -> None:
-    for picture in good.parent.glob("*.png"):
-        picture.unlink()
-    with pytest.raises(DataError, match=r"no row can be used; the first fault: .*no picture for id 'p00'"):
+    for image in good.parent.glob("*.png"):
+        image.unlink()
+    with pytest.raises(DataError, match=r"no row can be used; the first fault: .*no image for id 'p00'"):
         audited(good)
 
 
-def test_identical_pictures(good: Path) -> None:
+def test_identical_images(good: Path) -> None:
     shutil.copy(good.parent / "p00.png", good.parent / "p10.png")
     cv2.imwrite(str(good.parent / "p11.bmp"), blob(0))
     (good.parent / "p11.png").unlink()
     edit(good, "p10,5.0,50", "p10,0.0,40")
     found = audited(good)
-    assert found.duplicates.model_dump() == {"pictures": 2, "groups": 1, "largest": 3, "disagreeing": 1}
+    assert found.duplicates.model_dump() == {"images": 2, "groups": 1, "largest": 3, "disagreeing": 1}
     disagreeing = finding(found, "disagreeing-duplicates")
     assert disagreeing
     assert disagreeing.severity == "error"
@@ -132,7 +132,7 @@ def test_identical_pictures(good: Path) -> None:
     assert found.near_duplicates.pairs == 0  # identical ones are not told twice
 
 
-def test_pictures_that_look_alike(good: Path) -> None:
+def test_images_that_look_alike(good: Path) -> None:
     cv2.imwrite(str(good.parent / "p10.png"), cv2.resize(blob(0), (96, 80)))
     (good.parent / "p11.png").unlink()
     cv2.imwrite(str(good.parent / "p11.jpg"), blob(1), [cv2.IMWRITE_JPEG_QUALITY, 85])
@@ -152,11 +152,11 @@ def test_pictures_that_look_alike(good: Path) -> None:
     assert audited(good, str(split)).near_duplicates.across_sides == 1
 
 
-def test_blank_pictures_are_told_and_look_like_nothing(good: Path) -> None:
+def test_blank_images_are_told_and_look_like_nothing(good: Path) -> None:
     cv2.imwrite(str(good.parent / "p10.png"), np.full((40, 48), 9, np.uint8))
     cv2.imwrite(str(good.parent / "p11.png"), np.full((40, 48), 10, np.uint8))
     found = audited(good)
-    blank = finding(found, "blank-picture")
+    blank = finding(found, "blank-image")
     assert blank
     assert blank.examples == ["row 12 (p10)", "row 13 (p11)"]
     assert found.near_duplicates.pairs == 0
@@ -198,7 +198,7 @@ def test_a_split_that_leaks(good: Path, sides: tuple[str, str]) -> None:
         assert leak
         assert (leak.severity, leak.examples) == ("error", ["row 12 (p10)"])
         assert (found.splits[0].leaked, found.errors) == (1, 1)
-    else:  # no test picture is touched, but the epoch is chosen by a picture of train
+    else:  # no test image is touched, but the epoch is chosen by an image of train
         assert (leak, found.splits[0].leaked, found.splits[0].val_in_train) == (None, 0, 1)
         shared = finding(found, "val-in-train")
         assert shared
@@ -211,7 +211,7 @@ def test_splits_that_cannot_be(good: Path) -> None:
     with pytest.raises(ConfigError, match="--group-column need --split grouped"):
         audited(good, "article", group_column="height")
     good.write_text("\n".join(good.read_text().splitlines()[:3]) + "\n")
-    with pytest.raises(SplitError, match="at least 3 different pictures"):
+    with pytest.raises(SplitError, match="at least 3 different images"):
         audited(good)
     good.write_text(good.read_text() + "nowhere,1,2\n")
     split = finding(audited(good), "split")  # here the unusable row is the reason, and the rest is told
@@ -295,9 +295,9 @@ def test_nothing_is_written(good: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_published_data(published: Path) -> None:
     found = audited(published)
-    assert (found.rows, found.usable, found.pictures_without_row) == (2000, 2000, 0)
+    assert (found.rows, found.usable, found.images_without_row) == (2000, 2000, 0)
     assert (found.kinds, found.sizes) == ({"PNG RGBA": 2000}, {"100x300": 2000})
-    assert found.duplicates.model_dump() == {"pictures": 161, "groups": 148, "largest": 3, "disagreeing": 0}
+    assert found.duplicates.model_dump() == {"images": 161, "groups": 148, "largest": 3, "disagreeing": 0}
     assert found.equations
     assert (found.equations.wrong_b, found.equations.opposite_b) == (492, 492)
     assert (found.equations.wrong_a, found.equations.wrong_c, found.equations.wrong_roots) == (0, 0, 0)
@@ -307,4 +307,4 @@ def test_published_data(published: Path) -> None:
     assert found.errors == 1
     with_article = audited(published, "article")
     assert with_article.errors == 2
-    assert (published / PICTURES).is_dir()
+    assert (published / IMAGES).is_dir()

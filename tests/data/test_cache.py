@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from quadzoo.data.cache import Pictures, clear, contents, in_use, prepare
+from quadzoo.data.cache import ImageSet, clear, contents, in_use, prepare
 from quadzoo.data.geometry import Resize
 from quadzoo.data.sources import DataRequest, Source, open_source
 from quadzoo.errors import DataError
@@ -34,12 +34,12 @@ def source_of(folder: Path) -> Source:
     return open_source(DataRequest(str(folder / "t.csv"), folder / "photos", ("y",)))
 
 
-def prepared(folder: Path, image_size: str = "auto", resize: Resize = "letterbox") -> Pictures:
+def prepared(folder: Path, image_size: str = "auto", resize: Resize = "letterbox") -> ImageSet:
     return prepare(source_of(folder), image_size, resize)
 
 
-def save(folder: Path, name: str, picture: np.ndarray) -> None:
-    assert cv2.imwrite(str(folder / "photos" / name), picture)
+def save(folder: Path, name: str, image: np.ndarray) -> None:
+    assert cv2.imwrite(str(folder / "photos" / name), image)
 
 
 def save_noise(folder: Path, n: int, side: int = 32) -> None:
@@ -56,7 +56,7 @@ from quadzoo.data import cache, sources
 {before}
 folder = Path(sys.argv[1])
 source = sources.open_source(sources.DataRequest(str(folder / "t.csv"), folder / "photos", ("y",)))
-pictures = cache.prepare(source, sys.argv[2])
+images = cache.prepare(source, sys.argv[2])
 {after}
 """
 
@@ -69,31 +69,31 @@ def start(folder: Path, size: str = "auto", before: str = "", after: str = "") -
 
 
 def test_identical_pixels_are_counted_whatever_the_file(folder: Path) -> None:
-    picture = np.random.default_rng(0).integers(0, 255, (32, 32), dtype=np.uint8)
-    save(folder, "a.png", picture)
-    save(folder, "b.bmp", picture)
-    save(folder, "c.png", cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR))
-    save(folder, "d.png", 255 - picture)
+    image = np.random.default_rng(0).integers(0, 255, (32, 32), dtype=np.uint8)
+    save(folder, "a.png", image)
+    save(folder, "b.bmp", image)
+    save(folder, "c.png", cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
+    save(folder, "d.png", 255 - image)
     result = prepared(folder)
     assert result.duplicates == 2
     assert result.pixels[0] == result.pixels[1] == result.pixels[2] != result.pixels[3]
     assert result.geometry.channels == 1
     array = np.load(result.file)
     assert (array.dtype, array.shape) == (np.uint8, (4, 32, 32, 1))
-    assert np.array_equal(array[1, :, :, 0], picture)
+    assert np.array_equal(array[1, :, :, 0], image)
 
 
 def test_cached_by_content(folder: Path, own_cache: Path) -> None:
-    picture = np.zeros((32, 32), np.uint8)
-    picture[5:20, 5:20] = 200
-    save(folder, "a.png", picture)
-    save(folder, "b.png", picture.T[::-1].copy())
+    image = np.zeros((32, 32), np.uint8)
+    image[5:20, 5:20] = 200
+    save(folder, "a.png", image)
+    save(folder, "b.png", image.T[::-1].copy())
     decoded: list[int] = []
     first = prepare(source_of(folder), "auto", advance=decoded.append)
     assert sum(decoded) == 4
     assert prepare(source_of(folder), "auto", advance=decoded.append).file == first.file
     assert sum(decoded) == 4
-    save(folder, "b.png", 255 - picture)
+    save(folder, "b.png", 255 - image)
     changed = prepare(source_of(folder), "auto", advance=decoded.append)
     assert sum(decoded) == 8
     assert changed.file != first.file
@@ -120,29 +120,29 @@ def test_hash_depends_on_targets_not_on_place(folder: Path, tmp_path_factory: py
     assert prepare(source, "auto").hash != prepared(other).hash
 
 
-def test_unreadable_picture_names_file_and_row(folder: Path, own_cache: Path) -> None:
+def test_unreadable_image_names_file_and_row(folder: Path, own_cache: Path) -> None:
     save(folder, "a.png", np.zeros((32, 32), np.uint8))
     (folder / "photos" / "b.png").write_bytes(b"nothing of the kind")
-    with pytest.raises(DataError, match=r"t\.csv: row 3: picture .*b\.png is unreadable \(not a picture"):
+    with pytest.raises(DataError, match=r"t\.csv: row 3: image .*b\.png is unreadable \(not an image"):
         prepared(folder)
     assert not list(own_cache.rglob("*.npy"))
 
 
-def test_a_picture_that_vanishes(folder: Path) -> None:
+def test_a_image_that_vanishes(folder: Path) -> None:
     save_noise(folder, 2)
     source = source_of(folder)
     (folder / "photos" / "00001.bmp").unlink()
-    with pytest.raises(DataError, match=r"row 3: picture .*00001\.bmp is unreadable \(.*No such file"):
+    with pytest.raises(DataError, match=r"row 3: image .*00001\.bmp is unreadable \(.*No such file"):
         prepare(source, "auto")
 
 
 def test_two_processes_at_once(folder: Path, own_cache: Path) -> None:
     save_noise(folder, 300)
     source = source_of(folder)
-    told = "print(pictures.file, sum(told))"
+    told = "print(images.file, sum(told))"
     counting = (
-        "told = []\noriginal = cache.survey_pictures\n"
-        "cache.survey_pictures = lambda s, a: original(s, lambda n: (told.append(n), time.sleep(0.002)))"
+        "told = []\noriginal = cache.survey_images\n"
+        "cache.survey_images = lambda s, a: original(s, lambda n: (told.append(n), time.sleep(0.002)))"
     )
     both = [start(folder, before=counting, after=told) for _ in range(2)]
     answers = [process.communicate()[0].split() for process in both]
@@ -175,7 +175,7 @@ def test_killed_while_decoding(folder: Path, own_cache: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_data(folder: Path, own_cache: Path) -> None:
-    """100 MB of cached pictures more, no 30 MB of memory more."""
+    """100 MB of cached images more, no 30 MB of memory more."""
     peak = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     peaks = []
     for n in (300, 6700):
@@ -183,7 +183,7 @@ def test_memory_does_not_grow_with_the_data(folder: Path, own_cache: Path) -> No
         source_of(folder)
         answer, _ = start(folder, "128", after=peak).communicate()
         peaks.append(int(answer))
-    (large,) = [one for one in contents() if one.pictures == 6700]
+    (large,) = [one for one in contents() if one.images == 6700]
     assert large.bytes > 100e6
     assert peaks[1] - peaks[0] < 30_000  # KiB
 
@@ -194,7 +194,7 @@ def test_contents_and_clear(folder: Path, own_cache: Path) -> None:
     older, newer = prepared(folder), prepared(folder, "64x48")
     prepared(folder)  # used again, the latest by now
     assert [one.path for one in contents()] == [older.file, newer.file]
-    assert [(one.name, one.pictures, one.size) for one in contents()] == [
+    assert [(one.name, one.images, one.size) for one in contents()] == [
         ("t", 3, (32, 32, 1)),
         ("t", 3, (64, 48, 1)),
     ]
@@ -206,21 +206,21 @@ def test_contents_and_clear(folder: Path, own_cache: Path) -> None:
 
 def test_what_is_in_use_stays(folder: Path, own_cache: Path) -> None:
     save_noise(folder, 3)
-    pictures, idle = prepared(folder), prepared(folder, "64")
-    holding = "with cache.in_use(pictures):\n    print('held', flush=True)\n    sys.stdin.readline()"
+    images, idle = prepared(folder), prepared(folder, "64")
+    holding = "with cache.in_use(images):\n    print('held', flush=True)\n    sys.stdin.readline()"
     holders = [start(folder, after=holding) for _ in range(2)]  # two benches can hold it
     for holder in holders:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
     assert clear() == 1
-    assert pictures.file.exists()
+    assert images.file.exists()
     assert not idle.file.exists()
     for holder in holders:
         holder.kill()
         holder.communicate()
     assert clear() == 0
-    assert not pictures.file.exists()
-    with pytest.raises(DataError, match="cleared meanwhile"), in_use(pictures):
+    assert not images.file.exists()
+    with pytest.raises(DataError, match="cleared meanwhile"), in_use(images):
         pass
 
 
@@ -236,7 +236,7 @@ def test_a_full_disk_is_one_line(folder: Path, own_cache: Path) -> None:
     assert not list(own_cache.rglob("*.partial"))
 
 
-def test_published_pictures(published: Path) -> None:
+def test_published_images(published: Path) -> None:
     result = prepare(open_source(DataRequest(str(published))), "auto")
     assert result.duplicates == 161
     assert result.geometry.size == (32, 200)

@@ -5,25 +5,25 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from quadzoo.data.datamodule import Batches, PictureDataModule
+from quadzoo.data.datamodule import Batches, DataModule
 from quadzoo.data.splits import Split
 
 
-def make(tmp_path: Path, batch_size: int = 4, seed: int = 0) -> PictureDataModule:
-    pictures = np.arange(20 * 2 * 3 * 3, dtype=np.uint8).reshape(20, 2, 3, 3)
-    np.save(tmp_path / "p.npy", pictures)
+def make(tmp_path: Path, batch_size: int = 4, seed: int = 0) -> DataModule:
+    images = np.arange(20 * 2 * 3 * 3, dtype=np.uint8).reshape(20, 2, 3, 3)
+    np.save(tmp_path / "p.npy", images)
     split = Split("x", 0, 1, np.arange(10), np.arange(10, 14), np.array([19, 15]), 0, "")
-    return PictureDataModule(tmp_path / "p.npy", np.arange(40.0).reshape(20, 2), split, batch_size, seed)
+    return DataModule(tmp_path / "p.npy", np.arange(40.0).reshape(20, 2), split, batch_size, seed)
 
 
 def test_batches(tmp_path: Path) -> None:
     module = make(tmp_path)
-    pictures, targets = next(iter(module.test_dataloader()))
-    assert (pictures.dtype, tuple(pictures.shape)) == (torch.uint8, (2, 3, 2, 3))
-    assert pictures.is_contiguous(memory_format=torch.channels_last)
+    images, targets = next(iter(module.test_dataloader()))
+    assert (images.dtype, tuple(images.shape)) == (torch.uint8, (2, 3, 2, 3))
+    assert images.is_contiguous(memory_format=torch.channels_last)
     assert targets.tolist() == [[38, 39], [30, 31]]
     original = np.load(tmp_path / "p.npy")
-    assert np.array_equal(pictures[0].numpy(), original[19].transpose(2, 0, 1))
+    assert np.array_equal(images[0].numpy(), original[19].transpose(2, 0, 1))
 
 
 def test_loaders_cover_their_sides(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every kind of picture file that people have, made here, must decode to the pixels that it shows."""
+"""Every kind of image file that people have, made here, must decode to the pixels that it shows."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ COLOUR = np.stack([GREY, 255 - GREY, GREY // 2], axis=2)
 FORMATS = ["PNG", "BMP", "TIFF", "WEBP", "JPEG"]
 
 
-def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     file = io.BytesIO()
     if kind == "WEBP":
         options = {"lossless": True} | options
     if kind == "JPEG":
         options = {"quality": 100, "subsampling": 0} | options
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
@@ -42,7 +42,7 @@ def test_formats(kind: str, pixels: np.ndarray) -> None:
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_a_cut_off_file_is_no_picture(kind: str, share: float) -> None:
+def test_a_cut_off_file_is_no_image(kind: str, share: float) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     content = saved(Image.fromarray(noise), kind)
     decode(content)
@@ -59,7 +59,7 @@ def test_a_cut_off_file_is_no_picture(kind: str, share: float) -> None:
         (b"<html>404</html>", "known format"),
     ],
 )
-def test_what_is_no_picture(content: bytes, told: str) -> None:
+def test_what_is_no_image(content: bytes, told: str) -> None:
     with pytest.raises(Undecodable, match=told):
         decode(content)
 

@@ -12,8 +12,8 @@ from quadzoo.data.decoding import decode
 from quadzoo.data.equations import (
     DETAILS_CSV,
     HIGH,
+    IMAGES,
     LOW,
-    PICTURES,
     ROOTS_CSV,
     draw,
     generate,
@@ -62,23 +62,21 @@ def test_same_seed_same_equations() -> None:
     assert generate(50, seed=7) == generate(50, seed=7) != generate(50, seed=8)
 
 
-def test_picture() -> None:
-    picture = np.array(draw("38x + 14 = -7x²"))
-    assert picture.shape == (100, 300)
-    assert picture[0, 0] == 255
-    assert picture.min() == 0
-    rows = np.flatnonzero((picture < 255).any(axis=1))
+def test_image() -> None:
+    image = np.array(draw("38x + 14 = -7x²"))
+    assert image.shape == (100, 300)
+    assert image[0, 0] == 255
+    assert image.min() == 0
+    rows = np.flatnonzero((image < 255).any(axis=1))
     assert rows[0] > 20
     assert rows[-1] < 70
 
 
 @pytest.mark.parametrize("size", [25, 32, 60])
-def test_a_wide_font_stays_in_the_picture(
-    size: int, published: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wide_font_stays_in_the_image(size: int, published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(equations, "_FONT_SIZE", size)
-    picture = draw("(x - 16)(x + 28) = 0", published.parent / "fonts" / "HindSiliguri-Regular.ttf")
-    columns = np.flatnonzero((np.array(picture) < 128).any(axis=0))
+    image = draw("(x - 16)(x + 28) = 0", published.parent / "fonts" / "HindSiliguri-Regular.ttf")
+    columns = np.flatnonzero((np.array(image) < 128).any(axis=0))
     assert columns[0] >= 4
     assert 200 < columns[-1] <= 295
 
@@ -95,7 +93,7 @@ def test_folder_has_the_published_layout(tmp_path: Path) -> None:
         roots = list(csv.DictReader(file))
     assert list(roots[0]) == ["ID", "Path", "Roots"]
     assert roots[3]["Roots"] == f"{details[3]['root_1']}, {details[3]['root_2']}"
-    assert sorted(p.stem for p in (tmp_path / "made" / PICTURES).iterdir()) == [r["id"] for r in details]
+    assert sorted(p.stem for p in (tmp_path / "made" / IMAGES).iterdir()) == [r["id"] for r in details]
     assert [p.name for p in tmp_path.iterdir()] == ["made"]
 
 
@@ -146,7 +144,7 @@ def test_roots_are_the_same_to_four_decimals() -> None:
     assert not same_roots((1, 2), (float("nan"), 2))
 
 
-def test_the_published_pictures_can_be_drawn_again(published: Path) -> None:
+def test_the_published_images_can_be_drawn_again(published: Path) -> None:
     """All 2,000, to within one grey level in every pixel; and every label, root and name as published."""
     font = published.parent / "fonts" / "HindSiliguri-Regular.ttf"
     with (published / DETAILS_CSV).open(encoding="utf-8") as file:
@@ -159,7 +157,7 @@ def test_the_published_pictures_can_be_drawn_again(published: Path) -> None:
         assert tuple(int(row[name]) for name in "abc") == equation.labels("published")
         assert (row["root_1"], row["root_2"]) == tuple(str(round(root, 4)) for root in equation.roots)
         assert row["path"] == f"quadratic/{row['id']}"
-        original = decode((published / PICTURES / f"{row['id']}.png").read_bytes()).pixels.astype(int)
+        original = decode((published / IMAGES / f"{row['id']}.png").read_bytes()).pixels.astype(int)
         difference = np.abs(original - np.asarray(draw(equation.text, font)))
         assert difference.max() <= 1, row
         exact += difference.max() == 0

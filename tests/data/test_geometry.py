@@ -9,101 +9,99 @@ from quadzoo.data.geometry import Geometry, Resize, Survey, choose_geometry, fit
 from quadzoo.errors import ConfigError
 
 
-def surveyed(pictures: list[np.ndarray]) -> Survey:
+def surveyed(images: list[np.ndarray]) -> Survey:
     survey = Survey()
-    for picture in pictures:
-        survey.add(look(Decoded(picture, "PNG", "L")))
+    for image in images:
+        survey.add(look(Decoded(image, "PNG", "L")))
     return survey
 
 
 def fitted(
-    pictures: list[np.ndarray], size: str = "auto", resize: Resize = "letterbox"
+    images: list[np.ndarray], size: str = "auto", resize: Resize = "letterbox"
 ) -> tuple[Geometry, list[np.ndarray]]:
-    geometry = choose_geometry(surveyed(pictures), parse_image_size(size), resize)
-    return geometry, [fit(picture, geometry) for picture in pictures]
+    geometry = choose_geometry(surveyed(images), parse_image_size(size), resize)
+    return geometry, [fit(image, geometry) for image in images]
 
 
-def box(picture: np.ndarray, ink: int | tuple[int, int, int]) -> tuple[int, int]:
+def box(image: np.ndarray, ink: int | tuple[int, int, int]) -> tuple[int, int]:
     """Height and width of all that has the colour of the ink."""
-    marked = (picture == ink).all(axis=2)
+    marked = (image == ink).all(axis=2)
     rows, columns = np.flatnonzero(marked.any(axis=1)), np.flatnonzero(marked.any(axis=0))
     return int(rows[-1] - rows[0] + 1), int(columns[-1] - columns[0] + 1)
 
 
 def bordered() -> list[np.ndarray]:
-    pictures = [np.full((100, 300), 250, np.uint8) for _ in range(3)]
-    for index, picture in enumerate(pictures):
-        picture[40 + index : 60, 50 : 200 + index] = 7
-    return pictures
+    images = [np.full((100, 300), 250, np.uint8) for _ in range(3)]
+    for index, image in enumerate(images):
+        image[40 + index : 60, 50 : 200 + index] = 7
+    return images
 
 
 def shapes() -> list[np.ndarray]:
-    """A disc in each of three sizes of picture."""
-    pictures = []
+    """A disc in each of three sizes of image."""
+    images = []
     for height, width in ((80, 40), (20, 60), (10, 10)):
-        picture = np.full((height, width, 3), 30, np.uint8)
-        cv2.circle(picture, (width // 2, height // 2), min(height, width) // 2 - 2, (100, 0, 200), -1)
-        pictures.append(picture)
-    return pictures
+        image = np.full((height, width, 3), 30, np.uint8)
+        cv2.circle(image, (width // 2, height // 2), min(height, width) // 2 - 2, (100, 0, 200), -1)
+        images.append(image)
+    return images
 
 
 def test_common_border_is_cut_without_loss() -> None:
-    geometry, pictures = fitted(bordered())
+    geometry, images = fitted(bordered())
     assert (geometry.size, geometry.channels, geometry.fill) == ((32, 152), 1, (250, 250, 250))
-    for index, picture in enumerate(pictures):
-        assert picture.shape == (32, 152, 1)
-        assert (picture == 7).sum() == (20 - index) * (150 + index)
-        assert set(np.unique(picture)) == {7, 250}
+    for index, image in enumerate(images):
+        assert image.shape == (32, 152, 1)
+        assert (image == 7).sum() == (20 - index) * (150 + index)
+        assert set(np.unique(image)) == {7, 250}
 
 
-def test_a_border_that_one_picture_lacks_stays() -> None:
-    pictures = bordered()
-    pictures[1][0, 0] = 249
-    assert fitted(pictures)[0].crop is None
-    pictures = [*bordered(), np.full((100, 299), 250, np.uint8)]
-    assert fitted(pictures)[0].crop is None
+def test_a_border_that_one_image_lacks_stays() -> None:
+    images = bordered()
+    images[1][0, 0] = 249
+    assert fitted(images)[0].crop is None
+    images = [*bordered(), np.full((100, 299), 250, np.uint8)]
+    assert fitted(images)[0].crop is None
 
 
 def test_mixed_sizes_keep_their_aspect() -> None:
-    geometry, pictures = fitted(shapes(), "40x40")
+    geometry, images = fitted(shapes(), "40x40")
     assert geometry.channels == 3
-    for picture in pictures:
-        height, width = box(picture, (100, 0, 200))
+    for image in images:
+        height, width = box(image, (100, 0, 200))
         assert abs(height - width) <= 1
     assert fitted(shapes())[0].size == (80, 64)
 
 
 def test_stretch_fills_the_size() -> None:
-    geometry, pictures = fitted(shapes(), "40x40", "stretch")
+    geometry, images = fitted(shapes(), "40x40", "stretch")
     assert geometry.resize == "stretch"
-    for picture in pictures:
-        assert picture.shape == (40, 40, 3)
-        assert (
-            picture[[0, 0, -1, -1], [0, -1, 0, -1]] == 30
-        ).all()  # their own ground in the corners, no fill
-    height, width = box(pictures[0], (100, 0, 200))  # of 80x40: half as high for its width
+    for image in images:
+        assert image.shape == (40, 40, 3)
+        assert (image[[0, 0, -1, -1], [0, -1, 0, -1]] == 30).all()  # their own ground in the corners, no fill
+    height, width = box(images[0], (100, 0, 200))  # of 80x40: half as high for its width
     assert abs(2 * height - width) <= 2
     assert fitted(shapes(), "auto", "stretch")[0].size == (80, 64)
 
 
 def test_stretch_cuts_the_common_border_too() -> None:
-    geometry, pictures = fitted(bordered(), "64x64", "stretch")
+    geometry, images = fitted(bordered(), "64x64", "stretch")
     assert geometry.crop == (40, 50, 60, 202)
-    assert (pictures[0][:, 0] == 7).all()
+    assert (images[0][:, 0] == 7).all()
 
 
-def test_large_pictures_are_scaled_to_the_cap() -> None:
+def test_large_images_are_scaled_to_the_cap() -> None:
     rng = np.random.default_rng(0)
-    pictures = [rng.integers(0, 255, (600, 900, 3), dtype=np.uint8) for _ in range(2)]
-    assert fitted(pictures)[0].size == (152, 224)
+    images = [rng.integers(0, 255, (600, 900, 3), dtype=np.uint8) for _ in range(2)]
+    assert fitted(images)[0].size == (152, 224)
 
 
-def test_one_colour_picture_among_grey() -> None:
+def test_one_colour_image_among_grey() -> None:
     grey, colour = np.eye(32, dtype=np.uint8), np.zeros((32, 32, 3), np.uint8)
     colour[3, 3] = (1, 2, 3)
-    geometry, pictures = fitted([grey, colour])
+    geometry, images = fitted([grey, colour])
     assert geometry.channels == 3
-    assert np.array_equal(pictures[0], np.repeat(grey[:, :, None], 3, axis=2))
+    assert np.array_equal(images[0], np.repeat(grey[:, :, None], 3, axis=2))
 
 
 def test_survey_counts() -> None:
@@ -115,7 +113,7 @@ def test_survey_counts() -> None:
     assert len(set(survey.pixels.tolist())) == 3
 
 
-def test_the_same_bytes_in_another_shape_are_another_picture() -> None:
+def test_the_same_bytes_in_another_shape_are_another_image() -> None:
     row = np.arange(64, dtype=np.uint8)
     assert len(set(surveyed([row.reshape(8, 8), row.reshape(4, 16)]).pixels.tolist())) == 2
 

@@ -19,29 +19,29 @@ def photographs() -> list[Image.Image]:
     return [photo.crop((x, y, x + 200, y + 200)) for photo in (first, second) for x, y in corners]
 
 
-def saved_again(picture: Image.Image) -> Image.Image:
+def saved_again(image: Image.Image) -> Image.Image:
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=80)
+    image.save(file, "JPEG", quality=80)
     return Image.open(file)
 
 
 EDITS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "jpeg": saved_again,
-    "scaled": lambda picture: picture.resize((picture.width * 4 // 5, picture.height * 4 // 5)),
-    "lighter": lambda picture: ImageEnhance.Brightness(picture).enhance(1.05),
-    "less contrast": lambda picture: ImageEnhance.Contrast(picture).enhance(0.9),
+    "scaled": lambda image: image.resize((image.width * 4 // 5, image.height * 4 // 5)),
+    "lighter": lambda image: ImageEnhance.Brightness(image).enhance(1.05),
+    "less contrast": lambda image: ImageEnhance.Contrast(image).enhance(0.9),
 }
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_an_edited_picture_is_found_and_others_are_not(edit: str) -> None:
-    pictures = photographs()
+def test_an_edited_image_is_found_and_others_are_not(edit: str) -> None:
+    images = photographs()
     texts = {equation.text: equation for equation in generate(12, seed=0)}
-    pictures += [draw(text).crop((55, 25, 265, 65)) for text in texts]
-    copies = [EDITS[edit](picture) for picture in pictures]
-    hashes = np.stack([perceptual_hash(np.asarray(picture)) for picture in pictures + copies])
+    images += [draw(text).crop((55, 25, 265, 65)) for text in texts]
+    copies = [EDITS[edit](image) for image in images]
+    hashes = np.stack([perceptual_hash(np.asarray(image)) for image in images + copies])
     found = {(i, j) for i, j, _ in near_pairs(hashes)}
-    right = {(i, i + len(pictures)) for i in range(len(pictures))}
+    right = {(i, i + len(images)) for i in range(len(images))}
     assert found <= right
     assert len(found) >= 0.75 * len(right)  # flat sky has no structure to go by
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quadzoo.data.sources import DataRequest, Source, open_source, pictures_under, scan
+from quadzoo.data.sources import DataRequest, Source, images_under, open_source, scan
 from quadzoo.errors import ConfigError, DataError
 
 
@@ -53,13 +53,13 @@ def test_several_targets_and_id_column(photos: Path) -> None:
         ("id,y\n001,nan\n", "row 2: target 'y' is 'nan'"),
         ("id,y\n001,inf\n", "row 2: target 'y' is 'inf'"),
         ("id,y\n001,1,9\n", "row 2: 3 cells where the header has 2"),
-        ("id,y\n001,1\n002,2\n", "row 3: no picture for id '002' in .*photos"),
+        ("id,y\n001,1\n002,2\n", "row 3: no image for id '002' in .*photos"),
         ("id,y\n001,1\n001,2\n", "row 3: id '001' stands in row 2 too"),
         ("id,y\n../outside.png,1\n", r"row 2: id '../outside.png' leads out of"),
         ("id,y\n/etc/passwd,1\n", "row 2: id '/etc/passwd' leads out of"),
         ("id,y\nsub/../../outside.png,1\n", "leads out of"),
         ("id,y\n..,1\n", "leads out of"),
-        ("id,y\nsub,1\n", "no picture for id 'sub'"),
+        ("id,y\nsub,1\n", "no image for id 'sub'"),
         ("id,y\n,1\n", "row 2: the id is empty"),
         ("id;y\n001;3,5\n", "row 2: target 'y' is '3,5', not a finite number; write decimals with a point"),
         ("id,y\n001,1_000\n", "row 2: target 'y' is '1_000'"),
@@ -74,7 +74,7 @@ def test_one_line_names_file_and_row(photos: Path, text: str, told: str) -> None
     assert "table.csv" in str(error.value)
 
 
-def test_names_of_pictures(photos: Path) -> None:
+def test_names_of_images(photos: Path) -> None:
     folder = photos / "photos"
     (folder / "LOUD.JPG").write_bytes(b"")
     (folder / "a.b.png").write_bytes(b"")
@@ -84,7 +84,7 @@ def test_names_of_pictures(photos: Path) -> None:
     text = f"id,y\nLOUD,1\na.b,1\nsub/../NA,1\n./001.png,1\nü.png,1\nlink,1\n{folder / '1e5.jpg'},1\n"
     source = read(photos, text)
     assert source.files == ["LOUD.JPG", "a.b.png", "NA.bmp", "001.png", "u\u0308.png", "link.png", "1e5.jpg"]
-    with pytest.raises(DataError, match="no picture for id 'notes'"):
+    with pytest.raises(DataError, match="no image for id 'notes'"):
         read(photos, "id,y\nnotes,1\n")
 
 
@@ -101,7 +101,7 @@ def test_faults_are_told_row_by_row(photos: Path) -> None:
     assert [(fault.row, fault.kind, fault.file) for fault in faults] == [
         (3, "target", "NA.bmp"),
         (4, "missing target", "1e5.jpg"),
-        (5, "picture", None),
+        (5, "image", None),
         (6, "id", None),
         (7, "row", None),
         (8, "id", None),
@@ -122,13 +122,13 @@ def test_subset(photos: Path) -> None:
     assert (source.targets.tolist(), source.group_values) == ([[3], [1]], ["w", "u"])
 
 
-def test_pictures_under(photos: Path) -> None:
+def test_images_under(photos: Path) -> None:
     (photos / "photos" / "notes.txt").write_bytes(b"")
     expected = {"001.png", "1e5.jpg", "NA.bmp", "sub/x.png", "ß ä.png"}
-    assert set(pictures_under(photos / "photos")) == expected
+    assert set(images_under(photos / "photos")) == expected
 
 
-def test_two_pictures_for_one_id(photos: Path) -> None:
+def test_two_images_for_one_id(photos: Path) -> None:
     (photos / "photos" / "001.jpg").write_bytes(b"")
     with pytest.raises(DataError, match=r"001\.jpg and 001\.png"):
         read(photos, "id,y\n001,1\n")

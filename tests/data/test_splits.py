@@ -14,7 +14,7 @@ from quadzoo.errors import ConfigError, SplitError
 
 N = 500
 IDS = [f"p{i}" for i in range(N)]
-PIXELS = np.random.default_rng(0).integers(0, 400, N)  # many pictures occur twice or more
+PIXELS = np.random.default_rng(0).integers(0, 400, N)  # many images occur twice or more
 
 
 def sides(split: Split) -> list[set[int]]:
@@ -36,7 +36,7 @@ def test_grouped_holds_groups_together() -> None:
     assert again.hash == split.hash
 
 
-def test_folds_test_each_picture_once() -> None:
+def test_folds_test_each_image_once() -> None:
     splits = make_splits("grouped", IDS, PIXELS, folds=4)
     assert sorted(np.concatenate([split.test for split in splits]).tolist()) == list(range(N))
     assert [split.fold for split in splits] == [0, 1, 2, 3]
@@ -45,7 +45,7 @@ def test_folds_test_each_picture_once() -> None:
 
 
 def test_group_column_joins_what_shares_anything() -> None:
-    # a-b share a picture, b-c a person: all three belong together, though a and c share nothing
+    # a-b share an image, b-c a person: all three belong together, though a and c share nothing
     pixels = np.array([0, 0, 1, *range(2, 30)])
     people = ["ann", "bob", "bob", *(f"p{i}" for i in range(28))]
     for split in make_splits("grouped", IDS[:31], pixels, folds=5, group_values=people):
@@ -81,7 +81,7 @@ def test_file(tmp_path: Path) -> None:
         ("id,split\np0,training\n", "row 2: split 'training' is not train, val or test"),
         ("id,split\np0,train\np0,train\n", "row 3: id 'p0' is in train twice"),
         ("id,side\np0,train\n", "needs the columns id and split"),
-        ("id,split\np0,train\np1,val\n", "no picture left for test"),
+        ("id,split\np0,train\np1,val\n", "no image left for test"),
     ],
 )
 def test_bad_file(tmp_path: Path, text: str, told: str) -> None:
@@ -102,11 +102,11 @@ def test_refusals() -> None:
         make_splits("article", IDS[:2], PIXELS[:2])
 
 
-def test_published_pictures_never_on_two_sides(published: Path) -> None:
+def test_published_images_never_on_two_sides(published: Path) -> None:
     source = open_source(DataRequest(str(published)))
-    pictures = prepare(source, "auto")
-    (split,) = make_splits("grouped", source.ids, pictures.pixels)
+    images = prepare(source, "auto")
+    (split,) = make_splits("grouped", source.ids, images.pixels)
     assert [len(side) for side in sides(split)] == [1277, 328, 395]
     assert split.leaked == 0
-    (article,) = make_splits("article", source.ids, pictures.pixels)
+    (article,) = make_splits("article", source.ids, images.pixels)
     assert article.leaked == 400

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from quadzoo.records import RunRecord
+from quadzoo.records.record import RunRecord
 
 PAGE = Path(__file__).parents[2] / "docs" / "record.schema.json"
 

@@ -13,23 +13,23 @@ def _seed() -> None:
 
 
 def dots(n: int, channels: int = 1) -> Tensor:
-    """White pictures (n, channels, 100, 200), uint8, with a black square of 10x10 in the middle."""
-    pictures = torch.full((n, channels, 100, 200), 255, dtype=torch.uint8)
-    pictures[:, :, 45:55, 95:105] = 0
-    return pictures
+    """White images (n, channels, 100, 200), uint8, with a black square of 10x10 in the middle."""
+    images = torch.full((n, channels, 100, 200), 255, dtype=torch.uint8)
+    images[:, :, 45:55, 95:105] = 0
+    return images
 
 
-def centres(pictures: Tensor) -> Tensor:
+def centres(images: Tensor) -> Tensor:
     """Where the ink's centre of gravity lies, (n, 2): row and column."""
-    ink = (255 - pictures.float()).sum(dim=1)
+    ink = (255 - images.float()).sum(dim=1)
     ink = ink / ink.sum(dim=(1, 2), keepdim=True)
     rows, columns = torch.arange(ink.shape[1]) + 0.5, torch.arange(ink.shape[2]) + 0.5
     return torch.stack([ink.sum(dim=2) @ rows, ink.sum(dim=1) @ columns], dim=1)
 
 
-def test_none_is_the_picture_itself() -> None:
-    pictures = dots(2)
-    assert augment(pictures, "none") is pictures
+def test_none_is_the_image_itself() -> None:
+    images = dots(2)
+    assert augment(images, "none") is images
 
 
 @pytest.mark.parametrize("kind", ["shift", "photo"])
@@ -42,7 +42,7 @@ def test_shape_range_and_order(kind: str, channels: int) -> None:
     assert 0 <= changed.min() < changed.max() <= 255
 
 
-def test_shifts_are_small_and_each_picture_has_its_own() -> None:
+def test_shifts_are_small_and_each_image_has_its_own() -> None:
     moved = centres(augment(dots(400), "shift")) - torch.tensor([50.0, 100.0])
     assert moved[:, 0].abs().max() <= 2 / 0.96 + 0.01  # 2 % of 100 rows, at most magnified
     assert moved[:, 1].abs().max() <= 4 / 0.96 + 0.01
@@ -52,9 +52,9 @@ def test_shifts_are_small_and_each_picture_has_its_own() -> None:
 
 
 def test_scaling_is_small_and_keeps_the_aspect() -> None:
-    pictures = torch.full((300, 1, 100, 200), 255, dtype=torch.uint8)
-    pictures[:, :, 30:70, 80:120] = 0
-    ink = (255 - augment(pictures, "shift")) / 255
+    images = torch.full((300, 1, 100, 200), 255, dtype=torch.uint8)
+    images[:, :, 30:70, 80:120] = 0
+    ink = (255 - augment(images, "shift")) / 255
     area = ink.sum(dim=(1, 2, 3)) / 1600
     assert area.min() == pytest.approx(1 / 1.04**2, abs=0.01)
     assert area.max() == pytest.approx(1 / 0.96**2, abs=0.01)
@@ -69,14 +69,14 @@ def test_what_comes_in_from_outside_repeats_the_edge() -> None:
 
 
 def test_nothing_is_mirrored() -> None:
-    pictures = torch.full((200, 1, 40, 60), 255, dtype=torch.uint8)
-    pictures[:, :, :10, :15] = 0
-    corner = augment(pictures, "photo")[:, 0]
+    images = torch.full((200, 1, 40, 60), 255, dtype=torch.uint8)
+    images[:, :, :10, :15] = 0
+    corner = augment(images, "photo")[:, 0]
     assert corner[:, :6, :10].mean() < 20
     assert corner[:, -20:, -30:].min() > 150
 
 
-def test_photo_changes_the_light_of_each_picture() -> None:
+def test_photo_changes_the_light_of_each_image() -> None:
     levels = torch.full((400, 1, 8, 8), 100, dtype=torch.uint8)
     levels[:, :, :, 4:] = 200
     changed = augment(levels, "photo")

@@ -26,29 +26,29 @@ def build(name: str, in_channels: int, image_size: tuple[int, int], pretrained: 
 def test_features_and_gradients(name: str, in_channels: int, image_size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     backbone = build(name, in_channels, image_size)
-    pictures = torch.rand(2, in_channels, *image_size, requires_grad=True)
-    features = backbone(pictures)
+    images = torch.rand(2, in_channels, *image_size, requires_grad=True)
+    features = backbone(images)
     assert features.ndim == 4
     assert features.shape[:2] == (2, backbone.num_features)
     with torch.no_grad():
         for parameter in backbone.parameters():  # blocks that start as zero would hide what they see
             parameter.add_(0.01)
-    backbone(pictures).square().mean().backward()
+    backbone(images).square().mean().backward()
     missing = [n for n, p in backbone.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
     assert not missing
-    # Every picture counts up to its last row and column.
-    seen = pictures.grad.abs().sum(dim=(0, 1)) > 0
+    # Every image counts up to its last row and column.
+    seen = images.grad.abs().sum(dim=(0, 1)) > 0
     assert seen[-1].any()
     assert seen[:, -1].any()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_eval_ignores_the_other_pictures(name: str) -> None:
+def test_eval_ignores_the_other_images(name: str) -> None:
     torch.manual_seed(0)
     backbone = build(name, 1, (32, 64)).eval()
-    pictures = torch.rand(3, 1, 32, 64)
+    images = torch.rand(3, 1, 32, 64)
     with torch.inference_mode():
-        together, alone = backbone(pictures), backbone(pictures[:1])
+        together, alone = backbone(images), backbone(images[:1])
     torch.testing.assert_close(together[:1], alone, rtol=1e-3, atol=1e-4)
 
 
@@ -68,7 +68,7 @@ def test_awkward_architectures(name: str, image_size: tuple[int, int], ndim: int
     assert features.shape[1] == backbone.num_features
 
 
-def test_tokens_become_a_map_of_the_picture() -> None:
+def test_tokens_become_a_map_of_the_image() -> None:
     features = build("vit_tiny_patch16_224", 1, (32, 200)).eval()(torch.rand(1, 1, 32, 200))
     assert features.shape == (1, 192, 2, 14)  # 32x224 after padding, patches of 16
 
@@ -90,9 +90,7 @@ def test_a_size_that_cannot_be_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("Input height (32) doesn't match model (224)")
 
     monkeypatch.setattr(timm, "create_model", refuse)
-    with pytest.raises(
-        ValueError, match=r"convnext_atto cannot take pictures of 32x200 pixels \(Input height"
-    ):
+    with pytest.raises(ValueError, match=r"convnext_atto cannot take images of 32x200 pixels \(Input height"):
         build("convnext_atto", 1, (32, 200))
 
 
@@ -114,7 +112,7 @@ def test_tiny_cnn_is_small_and_has_no_pretrained_weights() -> None:
 
 
 def test_pretrained_stem_sees_grey_as_colour_saw_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With weights at hand (random ones stand in), a grey picture gives what its colour copy would."""
+    """With weights at hand (random ones stand in), a grey image gives what its colour copy would."""
     from torchvision import models
 
     torch.manual_seed(0)
@@ -127,8 +125,8 @@ def test_pretrained_stem_sees_grey_as_colour_saw_it(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(models, "get_model", fixed)
     colour = build("resnet18", 3, (32, 32), pretrained=True).eval()
     grey = build("resnet18", 1, (32, 32), pretrained=True).eval()
-    picture = torch.rand(1, 1, 32, 32)
-    torch.testing.assert_close(grey(picture), colour(picture.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-5)
+    image = torch.rand(1, 1, 32, 32)
+    torch.testing.assert_close(grey(image), colour(image.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-5)
 
 
 def test_pretrained_weights_offline_fail_fast_and_loudly() -> None:

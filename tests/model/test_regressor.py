@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from quadzoo.data.datamodule import PictureDataModule
+from quadzoo.data.datamodule import DataModule
 from quadzoo.data.splits import Split
 from quadzoo.errors import BadModule, NonFiniteLoss
 from quadzoo.model.callbacks import AveragedWeights, BestWeights, Predictions, Throughput
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule, keep_depthwise_in_float32
 from quadzoo.registry import catalogue
-from quadzoo.registry.specs import TargetInfo
+from quadzoo.targets import TargetInfo
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
 
@@ -33,8 +33,8 @@ class Mean(nn.Module):
         self.scale = nn.Conv2d(1, 1, 1, bias=False)
         nn.init.ones_(self.scale.weight)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return self.scale(pictures).mean(dim=(2, 3))
+    def forward(self, images: Tensor) -> Tensor:
+        return self.scale(images).mean(dim=(2, 3))
 
 
 class Line(nn.Module):
@@ -61,13 +61,13 @@ def module(
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> PictureDataModule:
-    """40 grey pictures, whose brightness is the target."""
+def data(tmp_path: Path) -> DataModule:
+    """40 grey images, whose brightness is the target."""
     levels = np.random.default_rng(0).integers(0, 256, 40, dtype=np.uint8)
     np.save(tmp_path / "p.npy", np.repeat(levels, 64).reshape(40, 8, 8, 1))
     rows = np.arange(40)
     split = Split("x", 0, 1, rows[:24], rows[24:32], rows[32:], 0, "")
-    return PictureDataModule(tmp_path / "p.npy", levels[:, None] / 255, split, 8, seed=0)
+    return DataModule(tmp_path / "p.npy", levels[:, None] / 255, split, 8, seed=0)
 
 
 def trainer(
@@ -88,7 +88,7 @@ def trainer(
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_learns_tests_and_predicts(data: PictureDataModule, precision: str) -> None:
+def test_learns_tests_and_predicts(data: DataModule, precision: str) -> None:
     model, predictions, best, speed = module(lr=0.1, epochs=20), Predictions(), BestWeights(), Throughput()
     engine = trainer(predictions, best, speed, precision=precision)
     engine.fit(model, datamodule=data)
@@ -106,7 +106,7 @@ def test_learns_tests_and_predicts(data: PictureDataModule, precision: str) -> N
     assert np.allclose(everyone[32:].numpy(), collected, atol=1e-2)
 
 
-def test_what_is_validated_and_kept_is_the_average(data: PictureDataModule) -> None:
+def test_what_is_validated_and_kept_is_the_average(data: DataModule) -> None:
     class Spy(pl.Callback):
         """Sees the weights after each step, and those that are validated."""
 
@@ -137,7 +137,7 @@ def test_what_is_validated_and_kept_is_the_average(data: PictureDataModule) -> N
     assert torch.equal(model.head.layer.weight, spy.validated)
 
 
-def test_best_weights_are_those_of_the_best_epoch(data: PictureDataModule) -> None:
+def test_best_weights_are_those_of_the_best_epoch(data: DataModule) -> None:
     """The better it learns train, the worse it gets on val, whose targets are turned round."""
     data.targets[24:32] = 1 - data.targets[24:32]
     head = Line()
@@ -158,7 +158,7 @@ class NoNumber(Line):
         return super().loss(raw, target) * float("nan")
 
 
-def test_nan_is_an_error(data: PictureDataModule) -> None:
+def test_nan_is_an_error(data: DataModule) -> None:
     with pytest.raises(NonFiniteLoss, match=r"is nan after epoch 1 of 20; a lower --lr"):
         trainer().fit(module(head=NoNumber()), datamodule=data)
 
@@ -167,7 +167,7 @@ class Liar(Mean):
     num_features = 7
 
 
-def test_contract_breaches_are_named(data: PictureDataModule) -> None:
+def test_contract_breaches_are_named(data: DataModule) -> None:
     with pytest.raises(BadModule, match=r"num_features = 7 but gives features of shape \(8, 1, 1, 1\)"):
         trainer().fit(module(backbone=Liar()), datamodule=data)
     with pytest.raises(BadModule, match=r"predicts \(8, 2\) for targets of shape \(8, 1\)"):
@@ -182,7 +182,7 @@ def test_normalisation() -> None:
     assert seen[0].unique().tolist() == [2.0]
 
 
-def test_recipes(data: PictureDataModule) -> None:
+def test_recipes(data: DataModule) -> None:
     """Biases are spared weight decay; one cycle peaks at lr and ends near nothing; step halves."""
     rates: dict[str, list[float]] = {}
 
@@ -204,7 +204,7 @@ def test_recipes(data: PictureDataModule) -> None:
     assert rates["step"][-1] == pytest.approx(0.05)
 
 
-def test_gradient_is_clipped(data: PictureDataModule) -> None:
+def test_gradient_is_clipped(data: DataModule) -> None:
     norms = []
 
     class Watch(pl.Callback):
@@ -219,15 +219,15 @@ def test_gradient_is_clipped(data: PictureDataModule) -> None:
 
 def test_depthwise_runs_in_float32_and_others_in_bf16() -> None:
     network = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 4, 3, groups=2))
-    pictures = torch.rand(1, 4, 9, 9)
-    plain = network(pictures)
+    images = torch.rand(1, 4, 9, 9)
+    plain = network(images)
     keep_depthwise_in_float32(network)
-    torch.testing.assert_close(network(pictures), plain)
+    torch.testing.assert_close(network(images), plain)
     kinds: list[torch.dtype] = []
     for layer in network:
         layer.register_forward_hook(lambda _, __, output: kinds.append(output.dtype))
     with torch.autocast("cpu", torch.bfloat16):
-        network(pictures)
+        network(images)
     assert kinds == [torch.bfloat16, torch.float32, torch.bfloat16]
 
 
@@ -251,8 +251,8 @@ class Looks(TorchDispatchMode):
 HEADS = sorted(name for name, _ in catalogue.load().heads)  # and those of plugins that are installed
 
 
-def coloured(folder: Path, head: str, n: int) -> tuple[RegressionModule, PictureDataModule]:
-    """Return tiny_cnn with a head, and ``n`` pictures to train on, all that a recipe may do to them."""
+def coloured(folder: Path, head: str, n: int) -> tuple[RegressionModule, DataModule]:
+    """Return tiny_cnn with a head, and ``n`` images to train on, all that a recipe may do to them."""
     names, rng = catalogue.load(), np.random.default_rng(0)
     np.save(folder / "p.npy", rng.integers(0, 256, (n + 8, 16, 24, 3), dtype=np.uint8))
     rows = np.arange(n + 8)
@@ -261,7 +261,7 @@ def coloured(folder: Path, head: str, n: int) -> tuple[RegressionModule, Picture
     backbone = names.backbones["tiny_cnn"].spec.build(pretrained=False, in_channels=3, image_size=(16, 24))
     answers = names.heads[head].spec.build(num_features=backbone.num_features, targets=info)
     net = RegressionModule(backbone, answers, Recipe(augment="photo", average=0.9), [0.5] * 3, [0.2] * 3)
-    return net, PictureDataModule(folder / "p.npy", rng.random((n + 8, 2)), split, 8, seed=0)
+    return net, DataModule(folder / "p.npy", rng.random((n + 8, 2)), split, 8, seed=0)
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from quadzoo.records import Cost, Failure, Metrics, RunRecord, run_folder, write_record
+from quadzoo.records.record import Cost, Failure, Metrics, RunRecord, run_folder, write_record
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import Leaderboard
 
 
 def record(key: str, val: float | None, test: float | None = None, **changes: Any) -> RunRecord:
-    """A record of one target y in 0…10 and four test pictures, failed where ``val`` is None."""
+    """A record of one target y in 0…10 and four test images, failed where ``val`` is None."""
     scores = Metrics(val_mse=0.09, test_mse=0.08, test_rmse={"y": 2.8}, test_r2={"y": 0.0})
     facts: dict[str, Any] = {
         "key": key,
@@ -66,7 +66,7 @@ def board_of(out: Path, *records: RunRecord) -> Leaderboard:
 
 
 def predict(out: Path, key: str, errors: Sequence[float] | np.ndarray, **columns: Any) -> None:
-    """Write predictions.csv: test pictures p0, p1, … of target y, 5, that are ``errors`` off."""
+    """Write predictions.csv: test images p0, p1, … of target y, 5, that are ``errors`` off."""
     table = pd.DataFrame({"id": [f"p{i}" for i in range(len(errors))], "split": "test", "y": 5.0})
     table["y_pred"] = 5.0 + np.asarray(errors)
     table.assign(**columns).to_csv(run_folder(out, key) / "predictions.csv", index=False)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quadzoo.records import Cost, write_record
+from quadzoo.records.record import Cost, write_record
 from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
@@ -43,7 +43,7 @@ def write(out: Path, backbones: list[str | None], seeds: int = 1, leaky: bool = 
             write_record(out, one)
             if name is not None:
                 kinds = ["u", "v"] * 10
-                predict(out, key, rng.normal(0, 1 + index, 20), picture_kind=kinds)
+                predict(out, key, rng.normal(0, 1 + index, 20), image_kind=kinds)
                 Image.new("L", (60, 40), 128).save(out / "runs" / key / "worst.webp")
     (out / "runs").mkdir(exist_ok=True)
     runs, _ = read_runs([out])
@@ -126,7 +126,7 @@ def test_details_unfold_by_keyboard(tmp_path: Path, open_page: Open) -> None:
     assert button.get_attribute("aria-expanded") == "true"
     details = page.locator(".details:visible")
     assert details.count() == 1
-    assert details.get_by_role("img", name="picture p1").is_visible()
+    assert details.get_by_role("img", name="image p1").is_visible()
     assert details.get_by_role("img", name="Learning curves of bad + mlp").is_visible()
     assert "--backbones bad" in details.inner_text()
     page.keyboard.press("Enter")
@@ -137,7 +137,7 @@ def test_plot_changes_its_axis(tmp_path: Path, open_page: Open) -> None:
     page = open_page(write(tmp_path, ["good", "bad"]))
     plot = page.locator(".cost:visible")
     assert plot.count() == 1
-    assert "latency of one picture" in plot.inner_text()
+    assert "latency of one image" in plot.inner_text()
     page.get_by_label("Cost").select_option("parameters, millions")
     assert plot.count() == 1
     assert "parameters, millions" in plot.inner_text()
@@ -153,7 +153,7 @@ def test_works_without_scripts(tmp_path: Path, open_page: Open) -> None:
 
 def test_names_stay_text(tmp_path: Path, open_page: Open) -> None:
     page = open_page(write(tmp_path, [EVIL, "good", None]))
-    assert page.title() == "d: which backbone reads these pictures best?"
+    assert page.title() == "d: which backbone reads these images best?"
     assert EVIL in names(page)[0]
     page.locator("button.more").first.click()
     assert page.locator(".details:visible").count() == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quadzoo.records import Cost, write_record
+from quadzoo.records.record import Cost, write_record
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 from tests.report.records import board_of, predict, record
@@ -41,7 +41,7 @@ def test_seeds_are_averaged(tmp_path: Path) -> None:
     assert [(f.seed, f.error) for f in row.failures] == [(2, "NonFiniteLoss: is nan | <b>")]
 
 
-def test_interval_is_of_pictures_and_seeds(tmp_path: Path) -> None:
+def test_interval_is_of_images_and_seeds(tmp_path: Path) -> None:
     base = RNG.normal(0, 1, 300)
     for key, seed, shift in (("1", 0, 0.9), ("2", 1, 1.0), ("3", 2, 1.2)):
         write_record(tmp_path, record(key, 0.01, seed=seed))
@@ -54,14 +54,14 @@ def test_interval_is_of_pictures_and_seeds(tmp_path: Path) -> None:
     assert row.test_mse_low is not None
     assert alone.test_mse_low is not None
     mean = (base**2).mean() / 100
-    # The normal approximation of what pictures alone leave open.
+    # The normal approximation of what images alone leave open.
     half = 1.96 * (base**2).std() / 100 / len(base) ** 0.5
     assert alone.test_mse_low == pytest.approx(mean - half, rel=0.05)
     assert alone.test_mse_high == pytest.approx(mean + half, rel=0.05)
     assert row.test_mse_low < 0.8 * alone.test_mse_low
 
 
-def test_pictures_of_a_group_count_once(tmp_path: Path) -> None:
+def test_images_of_a_group_count_once(tmp_path: Path) -> None:
     base = RNG.normal(0, 1, 100)
     twice = np.concatenate([base, base])
     ends = []
@@ -71,7 +71,7 @@ def test_pictures_of_a_group_count_once(tmp_path: Path) -> None:
         ("strangers", twice, range(200)),
     ):
         write_record(tmp_path / name, record("1", 0.01))
-        predict(tmp_path / name, "1", errors, picture_group=[f"g{group}" for group in groups])
+        predict(tmp_path / name, "1", errors, image_group=[f"g{group}" for group in groups])
         row = board_of(tmp_path / name).rows[0]
         ends.append((row.test_mse_low, row.test_mse_high))
     assert ends[0] == pytest.approx(ends[1])
@@ -151,7 +151,7 @@ def test_details(tmp_path: Path) -> None:
     one = record("1", 0.01, seed=4, worst=["p2", "p0"], history=[{"train_mse": 0.2, "val_mse": 0.1}])
     one.target_integer = [True]
     write_record(tmp_path, one)
-    predict(tmp_path, "1", [1.0, 0.1, -2.0, 0.2], picture_kind=["u", "u", "v", "v"])
+    predict(tmp_path, "1", [1.0, 0.1, -2.0, 0.2], image_kind=["u", "u", "v", "v"])
     details = board_of(tmp_path).rows[0].details
     assert [(kind.kind, kind.n, kind.test_exact) for kind in details.kinds] == [("u", 2, 0.5), ("v", 2, 0.5)]
     assert [kind.test_mse for kind in details.kinds] == pytest.approx([0.00505, 0.0202])
@@ -163,8 +163,8 @@ def test_details(tmp_path: Path) -> None:
 
 
 def test_the_command_repeats_all_seeds(tmp_path: Path) -> None:
-    flags = {"--data": "./my pictures.csv", "--epochs": "2"}
+    flags = {"--data": "./my images.csv", "--epochs": "2"}
     board = board_of(tmp_path, *(record(str(seed), 0.01, seed=seed, flags=flags) for seed in (3, 1)))
     assert board.rows[0].command == (
-        "quadzoo bench --backbones net --heads mlp --seeds 1,3 --data './my pictures.csv' --epochs 2"
+        "quadzoo bench --backbones net --heads mlp --seeds 1,3 --data './my images.csv' --epochs 2"
     )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quadzoo.records import Cost, Metrics, write_record
+from quadzoo.records.record import Cost, Metrics, write_record
 from quadzoo.report import page, plots
 from quadzoo.report.answer import answers
 from quadzoo.report.leaderboard import leaderboards
@@ -57,7 +57,7 @@ def rich(tmp_path: Path) -> Path:
         write_record(
             tmp_path, record(key, 0.01, backbone=backbone, history=history, worst=["p1", "p0"], cost=cost)
         )
-        predict(tmp_path, key, [1.0, -2.0, 0.5, 0.25], picture_kind=["u", "u", "v", EVIL])
+        predict(tmp_path, key, [1.0, -2.0, 0.5, 0.25], image_kind=["u", "u", "v", EVIL])
         strip = np.full((20, 30), 128, np.uint8)
         Image.fromarray(strip).save(tmp_path / "runs" / key / "worst.webp")
     write_record(tmp_path, record("3", None, backbone="broken"))
@@ -90,7 +90,7 @@ def test_thumbnails_are_those_of_the_run(rich: Path) -> None:
     assert "width: 30px; height: 10px" in html
     assert "background-position:0 -10px" in html
     assert cv2.imread(str(rich / "runs" / "1" / "worst.webp")).shape == (20, 30, 3)
-    (rich / "runs" / "1" / "worst.webp").write_bytes(b"no picture")
+    (rich / "runs" / "1" / "worst.webp").write_bytes(b"no image")
     (rich / "runs" / "2" / "worst.webp").unlink()
     assert "background-position" not in html_of(rich)
 
@@ -98,7 +98,7 @@ def test_thumbnails_are_those_of_the_run(rich: Path) -> None:
 def test_page_does_not_grow_without_end(rich: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = html_of(rich)
     monkeypatch.setattr(page, "_DETAILS_BYTES", 1)
-    monkeypatch.setattr(page, "_PICTURES_BYTES", 0)
+    monkeypatch.setattr(page, "_IMAGES_BYTES", 0)
     short = html_of(rich)
     assert "too large" in short
     assert "too large" not in full
@@ -111,7 +111,7 @@ def test_leak_failure_and_no_runs_are_told(tmp_path: Path) -> None:
     leaky.split.leaky, leaky.split.leaked = True, 3
     write_record(tmp_path, leaky)
     html = html_of(tmp_path)
-    assert "This split leaks: 3 of 4 test pictures" in html
+    assert "This split leaks: 3 of 4 test images" in html
     assert '<span class="flag"' in html
     write_record(tmp_path / "failed", record("1", None))
     assert "NonFiniteLoss: is nan | &lt;b&gt;" in html_of(tmp_path / "failed")
@@ -127,7 +127,7 @@ def test_answers(tmp_path: Path) -> None:
     for key, backbone, val, factor, latency in rows:
         cost = Cost(latency_ms=latency, fit_seconds=60.0, params=2_000_000)
         write_record(tmp_path, record(key, val, 0.01 * factor**2, backbone=backbone, cost=cost))
-        predict(tmp_path, key, base * factor + rng.normal(0, 0.1, 300), picture_kind=["u"] * 299 + ["v"])
+        predict(tmp_path, key, base * factor + rng.normal(0, 0.1, 300), image_kind=["u"] * 299 + ["v"])
     told = answers(board_of(tmp_path))
     assert told["Which backbone?"].startswith("exact + mlp has the lowest val MSE")
     assert "always answering the mean gives 0.08 (8 times as much)" in told["Which backbone?"]

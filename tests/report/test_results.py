@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from quadzoo.errors import DataError
-from quadzoo.records import write_record
+from quadzoo.records.record import write_record
 from quadzoo.report.results import read_predictions, read_runs
 from tests.report.records import record
 
@@ -46,7 +46,7 @@ def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     path.write_text("id,split,y,y_pred\n001,test,1,0.30000000000000004\nNA,val,1e5,2\n")
     table = read_predictions(path, ["y"])
-    assert table["id"].tolist() == table["picture_group"].tolist() == ["001", "NA"]
+    assert table["id"].tolist() == table["image_group"].tolist() == ["001", "NA"]
     assert table["y_pred"][0] == 0.1 + 0.2
     with pytest.raises(DataError, match="no column 'z'"):
         read_predictions(path, ["z"])

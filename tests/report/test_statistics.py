@@ -11,7 +11,7 @@ N = 300
 
 
 def rows(rng: np.random.Generator, seeds: int, spread: float, rows: int = 1) -> list[np.ndarray]:
-    """Errors (S, N) of rows with mean 1: pictures, seeds, rows on pictures and noise, all log-normal."""
+    """Errors (S, N) of rows with mean 1: images, seeds, rows on images and noise, all log-normal."""
     hard = rng.normal(-0.5, 1, N)
     made = []
     for _ in range(rows):
@@ -32,7 +32,7 @@ def test_interval_covers_the_mean(seeds: int, spread: float) -> None:
 
 @pytest.mark.parametrize(("seeds", "spread"), [(3, 0.1), (3, 0.3), (6, 0.1)])
 def test_equal_rows_are_seldom_told_apart(seeds: int, spread: float) -> None:
-    """Six equal rows; the one that does best on other pictures is compared with the five others."""
+    """Six equal rows; the one that does best on other images is compared with the five others."""
     rng = np.random.default_rng(seeds)
     half, wrong = N // 2, 0
     for _ in range(400):
@@ -56,7 +56,7 @@ def test_a_real_difference_is_found() -> None:
 
 
 def test_pairing_counts() -> None:
-    """Rows that err on the same pictures are told apart where strangers to each other are not."""
+    """Rows that err on the same images are told apart where strangers to each other are not."""
     rng = np.random.default_rng(0)
     hard = np.exp(rng.normal(0, 1.5, (1, N)))
     paired = compare(1.1 * hard, hard, np.arange(N))
@@ -84,7 +84,7 @@ def test_too_little_to_say() -> None:
     assert few is not None
     assert 0 < few.low < 1e6 / 3 < few.high < np.inf
     almost = np.zeros((1, 40))
-    almost[0, 0] = 1.0  # all errors in one picture
+    almost[0, 0] = 1.0  # all errors in one image
     found = interval(almost, np.arange(40))
     assert found is not None
     assert found.low < 1 / 40 < found.high

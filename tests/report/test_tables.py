@@ -7,7 +7,7 @@ import io
 import json
 from pathlib import Path
 
-from quadzoo.records import write_record
+from quadzoo.records.record import write_record
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.markdown import to_markdown
 from quadzoo.report.results import read_runs
@@ -67,17 +67,17 @@ def test_captions_say_what_to_trust(tmp_path: Path) -> None:
     leaky = record("1", 0.01)
     leaky.split.leaky, leaky.split.leaked = True, 3
     task, leak, trust, machines = captions(board_of(tmp_path / "leaky", leaky))
-    assert task == "d: 10 pictures, 1 of them duplicates; split grouped (4 train, 2 val, 4 test)."
-    assert leak.startswith("This split leaks: 3 of 4 test pictures")
+    assert task == "d: 10 images, 1 of them duplicates; split grouped (4 train, 2 val, 4 test)."
+    assert leak.startswith("This split leaks: 3 of 4 test images")
     assert "Evidence: smoke (1 seed a row)" in trust
-    assert "the test pictures alone, not the seeds" in trust
+    assert "the test images alone, not the seeds" in trust
     assert machines == "Costs measured on c, 1 thread."
     out = tmp_path / "tied"
     for key, seed, backbone in (("1", 0, "a"), ("2", 1, "a"), ("3", 0, "b"), ("4", 1, "b")):
         write_record(out, record(key, 0.01, seed=seed, backbone=backbone))
         predict(out, key, [1.0, -2.0, 0.5, 1.0 + seed])
     _, trust, _ = captions(board_of(out))
-    assert "the test pictures and the seeds" in trust
+    assert "the test images and the seeds" in trust
     assert "1 other row cannot be told from the best at 5 % and shares its rank (=)." in trust
     assert "| 1= |" in to_markdown([board_of(out)])
 

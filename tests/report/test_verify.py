@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from quadzoo.records import Metrics, keys_of, run_folder, sha256_of, write_record
+from quadzoo.records.record import Metrics, keys_of, run_folder, sha256_of, write_record
 from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
@@ -98,7 +98,7 @@ def prediction(out: Path) -> None:
     path.write_text(TEXT.replace("t1,test,4,6", "t1,test,4,5"))
 
 
-def dropped_picture(out: Path) -> None:
+def dropped_image(out: Path) -> None:
     the("predictions.csv", out).write_text(TEXT.replace("t1,test,4,6\n", ""))
 
 
@@ -141,8 +141,8 @@ def row_gone(out: Path) -> None:
         (no_weights, "model.safetensors is missing"),
         (no_predictions, "predictions.csv is missing"),
         (prediction, "test_rmse of y is 1.0 in the record, 0.5 by its predictions"),
-        (dropped_picture, "3 test pictures, the record says 4"),
-        (twice, "a test picture twice"),
+        (dropped_image, "3 test images, the record says 4"),
+        (twice, "a test image twice"),
         (no_table, "no column 'split'"),
         (no_record, "not a record"),
         (table, "row 1: test_mse is '0.001', the records give '0.01'"),

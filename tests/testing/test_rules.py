@@ -31,8 +31,8 @@ class Net(nn.Module):
         self.layer = nn.Conv2d(in_channels, 8, 3, stride=2, padding=1)
         self.norm = nn.BatchNorm2d(8)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        features: Tensor = self.norm(self.layer(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.norm(self.layer(images))
         return features
 
 
@@ -45,20 +45,20 @@ class Widthless(Net):
 
 
 class WrongShape(Net):
-    def forward(self, pictures: Tensor) -> Tensor:
-        return super().forward(pictures).flatten(2)
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).flatten(2)
 
 
 class OneSizeOnly(Net):
-    def forward(self, pictures: Tensor) -> Tensor:
-        if pictures.shape[2] % 8:
+    def forward(self, images: Tensor) -> Tensor:
+        if images.shape[2] % 8:
             raise RuntimeError("sides must be multiples of 8")
-        return super().forward(pictures)
+        return super().forward(images)
 
 
 class NaN(Net):
-    def forward(self, pictures: Tensor) -> Tensor:
-        return super().forward(pictures) / 0 * 0
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) / 0 * 0
 
 
 class Unused(Net):
@@ -68,20 +68,20 @@ class Unused(Net):
 
 
 class Noisy(Net):
-    def forward(self, pictures: Tensor) -> Tensor:
-        return F.dropout(super().forward(pictures), training=True)
+    def forward(self, images: Tensor) -> Tensor:
+        return F.dropout(super().forward(images), training=True)
 
 
 class LooksAround(Net):
-    def forward(self, pictures: Tensor) -> Tensor:
-        return super().forward(pictures - pictures.mean(dim=0, keepdim=True))
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images - images.mean(dim=0, keepdim=True))
 
 
 class Rounds(Net):
-    """Large features, off by a millionth of them where there are more pictures in the batch."""
+    """Large features, off by a millionth of them where there are more images in the batch."""
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return 1e6 * super().forward(pictures) + len(pictures)
+    def forward(self, images: Tensor) -> Tensor:
+        return 1e6 * super().forward(images) + len(images)
 
 
 class Forgets(Net):
@@ -91,8 +91,8 @@ class Forgets(Net):
         super().__init__(in_channels, image_size)
         self.hidden = torch.rand(8, 1, 1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return super().forward(pictures) * self.hidden.to(pictures.device)
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) * self.hidden.to(images.device)
 
 
 class StaysBehind(Net):
@@ -102,16 +102,16 @@ class StaysBehind(Net):
         super().__init__(in_channels, image_size)
         self.steps = torch.arange(8.0)[:, None, None]
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return super().forward(pictures) + self.steps
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) + self.steps
 
 
 class Overflows(Net):
     """Fine in float32, infinite in bf16, which ends where float32 ends but rounds there."""
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        features = super().forward(pictures)
-        return features if self.layer(pictures).dtype == torch.float32 else features / 0
+    def forward(self, images: Tensor) -> Tensor:
+        features = super().forward(images)
+        return features if self.layer(images).dtype == torch.float32 else features / 0
 
 
 def build(
@@ -199,7 +199,7 @@ def test_a_good_backbone_keeps_every_rule() -> None:
         (net(NaN), "shapes", "expected finite numbers"),
         (net(Unused), "gradients", "expected a finite gradient for spare.weight, got none"),
         (net(Noisy), "evaluation", "expected two passes in eval mode to be equal"),
-        (net(LooksAround), "evaluation", "expected features independent of the batch's other pictures"),
+        (net(LooksAround), "evaluation", "expected features independent of the batch's other images"),
         (net(Forgets), "weights", "expected equal output after saving and loading"),
         (net(Overflows), "low-precision", "expected finite numbers with bf16 autocast"),
         (
@@ -256,7 +256,7 @@ class Head(nn.Module):
         return raw
 
 
-class PerPicture(Head):
+class PerImage(Head):
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         return (raw - target).square().mean(dim=1)
 
@@ -321,7 +321,7 @@ def test_a_good_head_keeps_every_rule() -> None:
 @pytest.mark.parametrize(
     ("kind", "rule", "told"),
     [
-        (PerPicture, "shapes", "expected a scalar loss"),
+        (PerImage, "shapes", "expected a scalar loss"),
         (OneTarget, "shapes", "expected predictions (1, 3)"),
         (LogOfTarget, "shapes", "expected finite numbers"),
         (NoLoss, "shapes", "expected a method loss, got none"),

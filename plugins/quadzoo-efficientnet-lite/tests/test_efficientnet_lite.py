@@ -16,14 +16,14 @@ def test_pretrained_weights_differ_and_are_the_same_each_time() -> None:
         build(pretrained=pretrained, in_channels=3, image_size=(64, 64)).eval()
         for pretrained in (True, True, False)
     )
-    picture = torch.rand(1, 3, 64, 64)
+    image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(one(picture), two(picture))
-        assert not torch.allclose(one(picture), scratch(picture), atol=0.1)
+        assert torch.equal(one(image), two(image))
+        assert not torch.allclose(one(image), scratch(image), atol=0.1)
 
 
 def test_grey_is_the_same_as_grey_three_times() -> None:
     grey, colour = (build(pretrained=True, in_channels=n, image_size=(64, 96)).eval() for n in (1, 3))
-    picture = torch.rand(2, 1, 64, 96)
+    image = torch.rand(2, 1, 64, 96)
     with torch.no_grad():
-        assert torch.allclose(grey(picture), colour(picture.expand(-1, 3, -1, -1)), atol=1e-3)
+        assert torch.allclose(grey(image), colour(image.expand(-1, 3, -1, -1)), atol=1e-3)

@@ -32,8 +32,8 @@ def test_the_order_of_columns_matters() -> None:
     reader = build(pretrained=False, in_channels=1, image_size=(32, 200)).eval()
     columns = torch.randn(1, 50, 160)
     with torch.no_grad():
-        picture = torch.randn(1, 1, 32, 200)
-        assert not torch.allclose(reader(picture), reader(picture.flip(3)), atol=1e-2)
+        image = torch.randn(1, 1, 32, 200)
+        assert not torch.allclose(reader(image), reader(image.flip(3)), atol=1e-2)
         # The four answers are those of four different questions.
         answers = reader.answer(columns).view(4, 160)
         assert torch.cdist(answers, answers).fill_diagonal_(1).min() > 0.1
@@ -60,10 +60,10 @@ def test_it_reads_fresh_equations_in_a_font_of_pillow(tmp_path: Path) -> None:
     assert record["metrics"]["test_exact"] > 0.9
 
 
-def test_it_reads_the_published_pictures(tmp_path: Path) -> None:
+def test_it_reads_the_published_images(tmp_path: Path) -> None:
     shared = os.environ.get("QUADZOO_SHARED_DATA")
     if not shared:
-        pytest.skip("QUADZOO_SHARED_DATA does not say where the published pictures are")
+        pytest.skip("QUADZOO_SHARED_DATA does not say where the published images are")
     records = bench(Path(shared) / "quadratic", tmp_path / "out", "--folds", "5")
     tested = sum(record["split"]["n_test"] for record in records)
     wrong = sum(

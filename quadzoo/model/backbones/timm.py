@@ -26,10 +26,10 @@ CURATED = {
 
 
 def build_timm(name: str, *, pretrained: bool, in_channels: int, image_size: tuple[int, int]) -> nn.Module:
-    """Return timm's model ``name`` without pooling and classifier, at any picture size.
+    """Return timm's model ``name`` without pooling and classifier, at any image size.
 
     Pretrained weights are timm's default set for the model. Raises ValueError when the architecture
-    cannot take pictures of ``image_size`` (H, W), padded or not.
+    cannot take images of ``image_size`` (H, W), padded or not.
     """
     from quadzoo.model.backbones.timm_features import TimmFeatures
 
@@ -51,7 +51,7 @@ def architectures() -> list[str]:
 
 @hookimpl
 def register_backbones() -> Iterator[BackboneSpec]:
-    """Register all of timm. Pictures arrive in [0, 1]: each model normalises as its weights expect."""
+    """Register all of timm. Images arrive in [0, 1]: each model normalises as its weights expect."""
     for name in architectures():
         yield BackboneSpec(
             name=f"timm/{name}",

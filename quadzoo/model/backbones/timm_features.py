@@ -27,10 +27,10 @@ def _ask_once_for(repository: str | None) -> None:
 
 
 class TimmFeatures(nn.Module):
-    """A timm model as features (B, F, h, w) from pictures (B, in_channels, H, W) in [0, 1].
+    """A timm model as features (B, F, h, w) from images (B, in_channels, H, W) in [0, 1].
 
     Transformers give their patch tokens as a map, without class and register tokens. An architecture
-    that refuses the size, or whose patches would cut off its last rows or columns, gets the picture
+    that refuses the size, or whose patches would cut off its last rows or columns, gets the image
     padded at the right and the bottom with the mean colour. ``num_features`` is measured, since timm's
     own attribute is not always what comes out.
     """
@@ -69,15 +69,15 @@ class TimmFeatures(nn.Module):
                 continue
             if complete:
                 return
-            problem = problem or ValueError("it would not see the picture's last rows or columns")
+            problem = problem or ValueError("it would not see the image's last rows or columns")
         raise ValueError(
-            f"timm's {name} cannot take pictures of {image_size[0]}x{image_size[1]} pixels "
+            f"timm's {name} cannot take images of {image_size[0]}x{image_size[1]} pixels "
             f"({problem}); try --image-size {native}"
         ) from problem
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Map (B, in_channels, H, W) in [0, 1] to (B, F, h, w)."""
-        normalised = (pictures - self.mean) / self.std
+        normalised = (images - self.mean) / self.std
         padded = F.pad(normalised, self.padding) if any(self.padding) else normalised
         features: Tensor = self.model(padded)
         if features.ndim == 3:
@@ -88,7 +88,7 @@ class TimmFeatures(nn.Module):
 
     def _tokens_to_map(self, tokens: Tensor, size: torch.Size) -> Tensor:
         patches: Tensor = tokens[:, getattr(self.model, "num_prefix_tokens", 0) :].transpose(1, 2)
-        # The grid has the picture's shape; where no such grid exists, the tokens stand in one row.
+        # The grid has the image's shape; where no such grid exists, the tokens stand in one row.
         count = patches.shape[-1]
         height = round(math.sqrt(count * size[0] / size[1]))
         if height < 1 or count % height:
@@ -96,16 +96,16 @@ class TimmFeatures(nn.Module):
         return patches.reshape(*patches.shape[:2], height, count // height)
 
     def _probe(self, in_channels: int, image_size: tuple[int, int]) -> tuple[int, bool]:
-        """Return the features' width F, and whether the picture's last row and column reach them."""
+        """Return the features' width F, and whether the image's last row and column reach them."""
         own = torch.Generator().manual_seed(0)
-        picture = torch.rand(1, in_channels, *image_size, generator=own).requires_grad_()
+        image = torch.rand(1, in_channels, *image_size, generator=own).requires_grad_()
         # Many blocks start as zero, so that nothing flows through them yet: here they let all through.
         opened = {n: torch.ones_like(p) for n, p in self.named_parameters() if not p.any()}
         self.eval()
-        features = torch.func.functional_call(self, opened, picture)
-        # Weighted, since the sum of what a layer norm puts out is the same whatever the picture shows.
+        features = torch.func.functional_call(self, opened, image)
+        # Weighted, since the sum of what a layer norm puts out is the same whatever the image shows.
         weighted = features * torch.rand(features.shape, generator=own)
-        (gradient,) = torch.autograd.grad(weighted.sum(), picture)
+        (gradient,) = torch.autograd.grad(weighted.sum(), image)
         self.train()
         seen = gradient.abs().sum(dim=(0, 1)) > 0
         return int(features.shape[1]), bool(seen[-1].any() and seen[:, -1].any())

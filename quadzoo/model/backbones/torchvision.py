@@ -19,7 +19,7 @@ def build_resnet(name: str, *, pretrained: bool, in_channels: int, image_size: t
     """Return the ResNet up to its last block: (B, in_channels, H, W) to (B, F, H/32, W/32), rounded up.
 
     Pretrained weights (torchvision's default set for the model) for another number of channels are those
-    for colour, averaged over the three and scaled so that a grey picture excites the filters as before.
+    for colour, averaged over the three and scaled so that a grey image excites the filters as before.
     """
     from torch import nn
     from torchvision import models

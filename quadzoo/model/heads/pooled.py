@@ -42,7 +42,7 @@ class PooledHead(nn.Module):
         return prediction
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return the mean squared error over pictures and targets, both (B, T)."""
+        """Return the mean squared error over images and targets, both (B, T)."""
         return F.mse_loss(raw, target)
 
     def predict(self, raw: Tensor) -> Tensor:

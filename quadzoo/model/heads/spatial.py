@@ -15,7 +15,7 @@ _HIDDEN = 512
 class SpatialHead(nn.Module):
     """Average over the height alone, pool the width to eight columns, and see them side by side.
 
-    A fixed number of bins takes pictures of any size, as the spatial pyramid pooling of He et al. 2014
+    A fixed number of bins takes images of any size, as the spatial pyramid pooling of He et al. 2014
     (Spatial Pyramid Pooling in Deep Convolutional Networks, section 2.2), here of one level and along the
     width. Trained with the MSE.
     """
@@ -32,7 +32,7 @@ class SpatialHead(nn.Module):
         return prediction
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return the mean squared error over pictures and targets, both (B, T)."""
+        """Return the mean squared error over images and targets, both (B, T)."""
         return F.mse_loss(raw, target)
 
     def predict(self, raw: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ _NAME = "efficientnet-lite0"
 
 
 class EfficientNetLite0(nn.Module):
-    """Pictures (B, in_channels, H, W) to features (B, 1280, H/32, W/32), rounded up."""
+    """Images (B, in_channels, H, W) to features (B, 1280, H/32, W/32), rounded up."""
 
     num_features = 1280
     network: Any
@@ -28,9 +28,9 @@ class EfficientNetLite0(nn.Module):
         del self.network._fc
         _take_channels(self.network._conv_stem, in_channels)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Map normalised pictures to features."""
-        features: Tensor = self.network.extract_features(pictures)
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images to features."""
+        features: Tensor = self.network.extract_features(images)
         return features
 
 

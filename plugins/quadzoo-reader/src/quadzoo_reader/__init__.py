@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def build(*, pretrained: bool, in_channels: int, image_size: tuple[int, int]) -> nn.Module:
-    """Return the reader: pictures (B, in_channels, H, W) to features (B, 640).
+    """Return the reader: images (B, in_channels, H, W) to features (B, 640).
 
     Raises ValueError for ``pretrained``: what is trained is the model reader-equations, with its head.
     """

@@ -17,7 +17,7 @@ _QUERIES = 4  # questions asked of the line
 
 
 class Reader(nn.Module):
-    """Pictures (B, C, H, W) of one line of text to features (B, 640).
+    """Images (B, C, H, W) of one line of text to features (B, 640).
 
     Convolutions make a column of features for every four pixels of the width, as in the CRNN of Shi et al.
     2015 (An End-to-End Trainable Neural Network for Image-based Sequence Recognition, section 2.1). Two
@@ -59,9 +59,9 @@ class Reader(nn.Module):
             norm=nn.LayerNorm(_WIDTH),
         )
 
-    def read(self, pictures: Tensor) -> Tensor:
-        """Map normalised pictures (B, C, H, W) to columns (B, W/4, 160), from left to right."""
-        maps = F.adaptive_avg_pool2d(self.convolutions(pictures), (_ROWS, None))
+    def read(self, images: Tensor) -> Tensor:
+        """Map normalised images (B, C, H, W) to columns (B, W/4, 160), from left to right."""
+        maps = F.adaptive_avg_pool2d(self.convolutions(images), (_ROWS, None))
         columns = self.columns(maps.flatten(1, 2).transpose(1, 2))
         encoded: Tensor = self.encoder(columns + _positions(columns))
         return encoded
@@ -71,9 +71,9 @@ class Reader(nn.Module):
         answers: Tensor = self.decoder(self.queries.expand(len(columns), -1, -1), columns)
         return answers.flatten(1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Map normalised pictures (B, C, H, W) to features (B, 640)."""
-        return self.answer(self.read(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images (B, C, H, W) to features (B, 640)."""
+        return self.answer(self.read(images))
 
 
 def _positions(columns: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The backbone: from pictures to features."""
+"""The backbone: from images to features."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Backbone(nn.Module):
             self.layers.append(nn.BatchNorm2d(width_out))
             self.layers.append(nn.ReLU())
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Map normalised pictures to features."""
-        features: Tensor = self.layers(pictures)
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images to features."""
+        features: Tensor = self.layers(images)
         return features

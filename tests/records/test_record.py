@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from quadzoo.errors import DataError
-from quadzoo.records import hash_of, is_done, read_record, read_records, write_atomically, write_record
+from quadzoo.records.record import hash_of, is_done, read_record, read_records, write_record
+from quadzoo.storage import write_atomically
 
-from .report.test_leaderboard import record
+from ..report.test_leaderboard import record
 
 
 def test_round_trip(tmp_path: Path) -> None:

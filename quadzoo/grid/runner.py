@@ -16,17 +16,25 @@ from typing import Any, Protocol, Self
 
 from filelock import FileLock, Timeout
 
-from quadzoo.bench.config import BenchConfig
-from quadzoo.bench.executor import Child, Executor, wait_for_any
-from quadzoo.bench.init import check_fit, find_model, fixed_by
-from quadzoo.bench.plan import Plan, RunPlan, Weights, fold_data, make_plan, record_of
-from quadzoo.bench.precision import find_precisions
-from quadzoo.bench.probe import check_compiler, find_device, find_weights
-from quadzoo.data.cache import Pictures, in_use, prepare
+from quadzoo.data.cache import ImageSet, in_use, prepare
 from quadzoo.data.sources import N_DRAWN, open_source
 from quadzoo.data.splits import make_splits
 from quadzoo.errors import ConfigError
-from quadzoo.records import Failure, RunRecord, is_done, read_record, read_records, run_folder, write_record
+from quadzoo.executors.local import Child, Executor, wait_for_any
+from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.init import check_fit, find_model, fixed_by
+from quadzoo.grid.plan import Plan, RunPlan, Weights, fold_data, make_plan, record_of
+from quadzoo.grid.precision import find_precisions
+from quadzoo.grid.probe import check_compiler, find_device, find_weights
+from quadzoo.records.record import (
+    Failure,
+    RunRecord,
+    is_done,
+    read_record,
+    read_records,
+    run_folder,
+    write_record,
+)
 from quadzoo.registry import catalogue
 from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
@@ -89,13 +97,13 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
     )
     _check_out(config.out)
     source = open_source(config.request, observer.counting("drawing equations", N_DRAWN))
-    decoding = observer.counting("decoding pictures", 2 * len(source))
+    decoding = observer.counting("decoding images", 2 * len(source))
     channels = model.record.image["channels"] if model else None
-    pictures = prepare(source, config.image_size, config.resize, decoding, channels=channels)
+    images = prepare(source, config.image_size, config.resize, decoding, channels=channels)
     splits = make_splits(
-        config.split, source.ids, pictures.pixels, folds=config.folds, group_values=source.group_values
+        config.split, source.ids, images.pixels, folds=config.folds, group_values=source.group_values
     )
-    folds = fold_data(source, pictures, splits)
+    folds = fold_data(source, images, splits)
     device = find_device(executor, config.device)
     if config.compile:
         check_compiler(executor, device)
@@ -103,13 +111,13 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
         check_fit(model, folds)
         weights = {model.record.backbone: model.weights}
     else:
-        weights = _weights(config, executor, observer, pictures)
+        weights = _weights(config, executor, observer, images)
     precisions = find_precisions(
         executor,
         config.backbones,
         config.precision,
         names,
-        pictures,
+        images,
         recipe=config.recipe,
         model=model,
         device=device,
@@ -120,11 +128,11 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
 
 
 def _weights(
-    config: BenchConfig, executor: Executor, observer: Observer, pictures: Pictures
+    config: BenchConfig, executor: Executor, observer: Observer, images: ImageSet
 ) -> dict[str, Weights]:
     asked = observer.counting("looking for pretrained weights", len(config.backbones))
     weights = find_weights(
-        executor, config.backbones, config.weights, pictures.geometry, timeout=config.timeout, advance=asked
+        executor, config.backbones, config.weights, images.geometry, timeout=config.timeout, advance=asked
     )
     if config.recipe.freeze:
         for backbone, start in weights.items():
@@ -153,10 +161,10 @@ def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leader
     observer.planned(plan)
     data = plan.runs[0].data
     try:
-        with in_use(data.pictures), _Interrupts() as interrupts:
+        with in_use(data.images), _Interrupts() as interrupts:
             _run_all(plan, config, executor, observer, interrupts)
     finally:
-        board = _report(config.out, data.pictures.hash, data.split.hash)
+        board = _report(config.out, data.images.hash, data.split.hash)
     return board
 
 
@@ -254,7 +262,7 @@ def _lock(run: RunPlan) -> FileLock | None:
 
 def _start(run: RunPlan, lock: FileLock, executor: Executor, timeout: float | None) -> _Running:
     started, deadline = datetime.now(UTC), time.monotonic() + (timeout or math.inf)
-    child = executor.start("quadzoo.bench.run:run", run, run_folder(run.out, run.key) / _LOG)
+    child = executor.start("quadzoo.training.run:run", run, run_folder(run.out, run.key) / _LOG)
     return _Running(run, child, lock, started, deadline)
 
 

@@ -1,4 +1,4 @@
-"""Any data set in one line: a folder of every kind of picture, a table as a spreadsheet writes it."""
+"""Any data set in one line: a folder of every kind of image, a table as a spreadsheet writes it."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ TARGETS = 120
 
 def save(path: Path, pixels: np.ndarray, kind: int) -> None:
     """Save RGB pixels as one of eight kinds of file."""
-    picture = Image.fromarray(pixels)
-    grey = picture.convert("L")
+    image = Image.fromarray(pixels)
+    grey = image.convert("L")
     deep = Image.fromarray((np.asarray(grey).astype(np.uint16) * 257).astype(np.uint16))
     exif = Image.Exif()
     exif[0x0112] = 3
-    clear = picture.copy()
+    clear = image.copy()
     clear.putalpha(200)
     path.parent.mkdir(parents=True, exist_ok=True)
     match kind:
         case 0:
-            picture.save(path.with_suffix(".png"))
+            image.save(path.with_suffix(".png"))
         case 1:
-            picture.rotate(180).save(path.with_suffix(".JPG"), quality=95, exif=exif)
+            image.rotate(180).save(path.with_suffix(".JPG"), quality=95, exif=exif)
         case 2:
-            picture.save(path.with_suffix(".webp"), lossless=True)
+            image.save(path.with_suffix(".webp"), lossless=True)
         case 3:
             deep.save(path.with_suffix(".tiff"))
         case 4:
             grey.save(path.with_suffix(".bmp"))
         case 5:
-            picture.convert("P").save(path.with_suffix(".png"))
+            image.convert("P").save(path.with_suffix(".png"))
         case 6:
             clear.save(path.with_suffix(".png"))
         case 7:
@@ -49,7 +49,7 @@ def save(path: Path, pixels: np.ndarray, kind: int) -> None:
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """48 pictures in sub-folders with odd names, and 120 targets in a table with semicolons and a BOM."""
+    """48 images in sub-folders with odd names, and 120 targets in a table with semicolons and a BOM."""
     folder = tmp_path_factory.mktemp("corpus")
     rng = np.random.default_rng(0)
     names = [
@@ -76,7 +76,7 @@ def test_from_folder_to_leaderboard(corpus: Path, quadzoo: Call, tmp_path: Path)
         "--epochs", 1, "--out", tmp_path,
     )  # fmt: skip
     assert result.status == 0, result.err
-    assert "Messung: 48 pictures" in result.out
+    assert "Messung: 48 images" in result.out
     for path in tmp_path.glob("runs/*/record.json"):
         record = json.loads(path.read_text())
         assert len(record["metrics"]["test_rmse"]) == TARGETS
@@ -90,19 +90,19 @@ def test_from_folder_to_leaderboard(corpus: Path, quadzoo: Call, tmp_path: Path)
         }
         told = pd.read_csv(path.parent / "predictions.csv", dtype={"id": str})
         assert told.shape[1] == 2 + 2 * TARGETS + 1
-        assert told.columns[-1] == "picture_group"
+        assert told.columns[-1] == "image_group"
         assert all(name.split("/")[0] in ("Äpfel", "ein Ordner", "日本") for name in told["id"])
 
     page = (tmp_path / "leaderboard.html").read_text()
     assert page.count("Error over the range of") == 2 * 12
-    assert page.count("and 108 more targets") == 2 * (1 + 10)  # under the plots and with each test picture
+    assert page.count("and 108 more targets") == 2 * (1 + 10)  # under the plots and with each test image
 
 
 def test_the_same_corpus_audited(corpus: Path, quadzoo: Call) -> None:
     flags = ("--images", corpus / "Bilder", "--id-column", "Bild")
     result = quadzoo("data", "check", corpus / "Messung.csv", *flags, "--json")
     found = json.loads(result.out)
-    assert (found["rows"], found["usable"], found["pictures_without_row"]) == (N, N, 0)
+    assert (found["rows"], found["usable"], found["images_without_row"]) == (N, N, 0)
     assert found["kinds"] == {
         "PNG RGB": 6, "JPEG RGB": 6, "WEBP RGB": 6, "TIFF I;16": 6, "BMP L": 6, "PNG P": 6, "PNG RGBA": 6,
         "PNG LA": 6,

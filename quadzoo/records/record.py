@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -14,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from quadzoo.errors import DataError
 from quadzoo.metrics import Scores
+from quadzoo.storage import write_atomically
 
 SCHEMA = 1
 Compiled = Literal["no", "kernels", "graphs"]
@@ -21,7 +20,7 @@ RECORD = "record.json"
 WEIGHTS = "model.safetensors"
 PREDICTIONS = "predictions.csv"
 WORST = "worst.webp"
-N_WORST = 24  # pictures in it, at most
+N_WORST = 24  # images in it, at most
 
 
 class _Part(BaseModel):
@@ -39,7 +38,7 @@ class Metrics(_Part):
 
     @classmethod
     def of(cls, val: Scores, test: Scores) -> Metrics:
-        """Return the metrics of a run that scores so on its val and test pictures."""
+        """Return the metrics of a run that scores so on its val and test images."""
         return cls(
             val_mse=val["mse"],
             test_mse=test["mse"],
@@ -50,7 +49,7 @@ class Metrics(_Part):
 
 
 class DataFacts(_Part):
-    """The pictures and targets: n pictures, of which ``duplicates`` repeat an earlier one pixel for pixel."""
+    """The images and targets: n images, of which ``duplicates`` repeat an earlier one pixel for pixel."""
 
     name: str
     hash: str
@@ -59,7 +58,7 @@ class DataFacts(_Part):
 
 
 class SplitFacts(_Part):
-    """The sides; ``leaked`` counts test pictures that also stand, pixel for pixel, in train or val."""
+    """The sides; ``leaked`` counts test images that also stand, pixel for pixel, in train or val."""
 
     name: str
     hash: str
@@ -134,7 +133,7 @@ class RunRecord(_Part):
     ``weights`` names what training started from: pretrained, none, or a trained model, of which ``initial``
     says more; ``unit`` is the network's scaled unit where that model, or the recipe, has another than that of
     the ``target_`` fields, which scores are told in. ``decoding`` is how the head predicts, where it has
-    several ways. ``worst`` are the ids of the pictures in worst.webp, from top to bottom, worst first;
+    several ways. ``worst`` are the ids of the images in worst.webp, from top to bottom, worst first;
     ``flags`` are those of ``quadzoo bench`` that repeat the run, paths by their last part.
     """
 
@@ -224,23 +223,6 @@ def keys_of(
 def run_folder(out: Path, key: str) -> Path:
     """Return OUT/runs/<key>."""
     return out / "runs" / key
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that whoever reads it, or pulls the plug, sees the old content or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A sibling, so that the rename cannot cross file systems.
-    descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
 
 
 def write_record(out: Path, record: RunRecord) -> None:

@@ -11,13 +11,14 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from quadzoo.bench.executor import Executor, Tell
-from quadzoo.bench.plan import Arithmetic, Device, Model, Precision
-from quadzoo.data.cache import Pictures
+from quadzoo.data.cache import ImageSet
 from quadzoo.data.sources import precision_folder
+from quadzoo.executors.local import Executor, Tell
+from quadzoo.grid.plan import Arithmetic, Device, Model, Precision
 from quadzoo.model.recipe import Recipe
-from quadzoo.records import hash_of, write_atomically
+from quadzoo.records.record import hash_of
 from quadzoo.registry.catalogue import Catalogue
+from quadzoo.storage import write_atomically
 
 # How much faster bf16 must be. Networks of dense convolutions gain half, others hardly anything: measured
 # between the two, the answer is the same each time.
@@ -35,7 +36,7 @@ class _Trial:
     """What a child needs to know: the first batch, and on what it is tried."""
 
     backbone: str
-    pictures: Path
+    images: Path
     channels: int
     size: tuple[int, int]
     batch_size: int
@@ -47,7 +48,7 @@ def find_precisions(
     backbones: Iterable[str],
     wanted: Precision | Literal["auto"],
     names: Catalogue,
-    pictures: Pictures,
+    images: ImageSet,
     *,
     recipe: Recipe,
     model: Model | None,
@@ -70,11 +71,11 @@ def find_precisions(
         return {name: Arithmetic(model.record.precision, "as it was trained") for name in backbones}
     found = {}
     for name in backbones:
-        geometry = pictures.geometry
-        trial = _Trial(name, pictures.file, geometry.channels, geometry.size, recipe.batch_size, device.kind)
+        geometry = images.geometry
+        trial = _Trial(name, images.file, geometry.channels, geometry.size, recipe.batch_size, device.kind)
         circumstances = asdict(trial) | {
             "backbone": None,  # it may have two names; its provenance has one
-            "pictures": None,
+            "images": None,
             "device": asdict(device),
             "provenance": names.backbones[name].provenance,
             "torch": version("torch"),
@@ -116,16 +117,16 @@ def try_precisions(trial: _Trial, tell: Tell) -> None:
     import torch
     from torch import Tensor, nn
 
-    from quadzoo.bench.run import joined, use_tf32
     from quadzoo.data.datamodule import ArrayFile
     from quadzoo.registry import catalogue
+    from quadzoo.training.run import joined, use_tf32
 
     torch.manual_seed(0)
     use_tf32(trial.device == "cuda")
     spec = catalogue.load().backbones[trial.backbone].spec
     backbone = spec.build(pretrained=False, in_channels=trial.channels, image_size=trial.size)
     module = joined(spec, backbone, nn.Identity(), Recipe(), trial.channels).to(trial.device)
-    file = ArrayFile(trial.pictures)
+    file = ArrayFile(trial.images)
     rows = torch.arange(trial.batch_size) % file.shape[0]
     batch = file[rows].permute(0, 3, 1, 2).to(trial.device)
 

@@ -12,11 +12,11 @@ def records(out: Path) -> list[dict[str, Any]]:
 
 def loaded(discs: Path, folder: Path) -> tuple[Any, Any]:
     """The plan that starts from a run on the discs, and its module, ready to predict."""
-    from quadzoo.bench.config import BenchConfig
-    from quadzoo.bench.executor import Executor
-    from quadzoo.bench.run import build_module
-    from quadzoo.bench.runner import plan_bench
     from quadzoo.cli.display import Display
+    from quadzoo.executors.local import Executor
+    from quadzoo.grid.config import BenchConfig
+    from quadzoo.grid.runner import plan_bench
+    from quadzoo.training.run import build_module
 
     config = BenchConfig(
         data=str(discs / "discs.csv"), images=discs / "photos", targets=("radius", "x"), id_column="file",

@@ -77,7 +77,7 @@ class Executor:
         for name, value in _ALLOCATOR.items():
             os.environ.setdefault(name, value)  # read when the server starts
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["quadzoo.bench.run"])
+        self._context.set_forkserver_preload(["quadzoo.training.run"])
         _start_server()
 
     def start(self, work: str, argument: Any, log: Path) -> Child:

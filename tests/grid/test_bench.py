@@ -144,7 +144,7 @@ def test_leaderboard_files(finished: Path) -> None:
     assert board["rows"][0]["test_rmse"].keys() == {"a", "b", "c"}
 
 
-def test_the_worst_pictures_are_kept(finished: Path, equations: Path) -> None:
+def test_the_worst_images_are_kept(finished: Path, equations: Path) -> None:
     record = records(finished)[0]
     folder = finished / "runs" / record["key"]
     rows = pd.read_csv(folder / "predictions.csv", dtype={"id": str})
@@ -156,15 +156,15 @@ def test_the_worst_pictures_are_kept(finished: Path, equations: Path) -> None:
     with Image.open(folder / "worst.webp") as strip:
         assert strip.size == (width, height * len(record["worst"]))
         top = np.asarray(strip.convert("L").crop((0, 0, width, height)))
-    picture = cv2.imread(str(equations / "Images of Equations" / f"{record['worst'][0]}.png"), 0)
+    image = cv2.imread(str(equations / "Images of Equations" / f"{record['worst'][0]}.png"), 0)
     # As the network saw it: the border cut off.
     first_row, first_column, last_row, last_column = record["image"]["crop"]
-    ink = picture[first_row:last_row, first_column:last_column]
+    ink = image[first_row:last_row, first_column:last_column]
     assert np.corrcoef(top.ravel(), ink.ravel())[0, 1] > 0.98
-    assert set(rows["picture_kind"]) <= {
+    assert set(rows["image_kind"]) <= {
         "ax² + bx + c = 0", "ax² + bx = c", "bx + c = -ax²", "(x - r)(x - s) = 0",
     }  # fmt: skip
-    groups = rows.groupby("picture_group")["split"].nunique()
+    groups = rows.groupby("image_group")["split"].nunique()
     assert (groups == 1).all()
 
 
@@ -290,7 +290,7 @@ def test_folds_cover_everything_once(equations: Path, quadzoo: Callable[..., Any
 
 
 def test_any_csv(discs: Path, quadzoo: Callable[..., Any], tmp_path: Path) -> None:
-    """Colour pictures, an integer and a real target, names without suffix, persons kept together."""
+    """Colour images, an integer and a real target, names without suffix, persons kept together."""
     result = quadzoo(
         *TINY, "--data", discs / "discs.csv", "--images", discs / "photos", "--targets", "radius,x",
         "--id-column", "file", "--group-column", "who", "--out", tmp_path, "--json",
@@ -336,10 +336,10 @@ def test_a_name_for_both_ways_of_writing_it(
 
 
 def test_a_recipe_that_standardises_and_averages(equations: Path, tmp_path: Path) -> None:
-    from quadzoo.bench.config import BenchConfig
-    from quadzoo.bench.executor import Executor
-    from quadzoo.bench.runner import bench
     from quadzoo.cli.display import Display
+    from quadzoo.executors.local import Executor
+    from quadzoo.grid.config import BenchConfig
+    from quadzoo.grid.runner import bench
 
     config = BenchConfig(
         backbones=("tiny_cnn",), weights="none", data=str(equations), out=tmp_path,

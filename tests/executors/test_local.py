@@ -15,7 +15,7 @@ for module, name in [
 ]:
     if hasattr(module, name):
         setattr(module, name, forbidden)
-import quadzoo.bench.run
+import quadzoo.training.run
 """
 
 

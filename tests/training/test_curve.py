@@ -14,9 +14,9 @@ from torch import nn
 from quadzoo.data.cache import prepare
 from quadzoo.data.sources import DataRequest, open_source
 from quadzoo.data.splits import make_splits
-from quadzoo.data.targets import scale, target_info
 from quadzoo.model.recipe import Recipe
 from quadzoo.registry import catalogue
+from quadzoo.targets import scale, target_info
 
 from ..conftest import Result
 from .conftest import records
@@ -34,7 +34,7 @@ def plain_curve(folder: Path) -> list[float]:
     info = target_info(source, split.train)
     mean, std = np.mean(spec.mean), np.mean(spec.std)
     pixels = np.load(decoded.file)[split.train].transpose(0, 3, 1, 2)
-    pictures = torch.tensor((pixels / 255 - mean) / std, dtype=torch.float32)
+    images = torch.tensor((pixels / 255 - mean) / std, dtype=torch.float32)
     targets = torch.tensor(scale(source.targets, info)[split.train], dtype=torch.float32)
 
     torch.manual_seed(0)
@@ -52,7 +52,7 @@ def plain_curve(folder: Path) -> list[float]:
     )
     curve = []
     for _ in range(EPOCHS):
-        loss = (net(pictures) - targets).square().mean()
+        loss = (net(images) - targets).square().mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), recipe.gradient_clip)

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from quadzoo.bench.executor import Child, Executor, Tell
-from quadzoo.bench.plan import Device, Weights
 from quadzoo.data.geometry import Geometry
 from quadzoo.errors import ConfigError, QuadzooError, WeightsError
+from quadzoo.executors.local import Child, Executor, Tell
+from quadzoo.grid.plan import Device, Weights
 
 _PATIENCE = 10.0  # seconds from asking for weights to having them, with --weights auto
 _LONG = 1800.0  # with --weights pretrained, and for a build without weights
@@ -110,7 +110,7 @@ def try_weights(question: tuple[str, int, tuple[int, int]], tell: Tell) -> None:
     name, in_channels, image_size = question
     spec = catalogue.load().backbones[name].spec
     try:
-        # First without: imports and the picture size are not the network's fault.
+        # First without: imports and the image size are not the network's fault.
         spec.build(pretrained=False, in_channels=in_channels, image_size=image_size)
         tell("asking")
         spec.build(pretrained=True, in_channels=in_channels, image_size=image_size)

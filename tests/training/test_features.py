@@ -12,8 +12,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from quadzoo.data.targets import unscale
 from quadzoo.model.recipe import Recipe
+from quadzoo.targets import unscale
 
 from ..conftest import Result
 from .conftest import loaded, records
@@ -40,7 +40,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], part: str
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache that nobody else fills, for processes that begin now."""
     monkeypatch.setenv("QUADZOO_CACHE_DIR", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "pictures"
+    return tmp_path / "cache" / "images"
 
 
 def test_all_heads_and_seeds_share_one_frozen_backbone(
@@ -77,7 +77,7 @@ def test_all_heads_and_seeds_share_one_frozen_backbone(
     assert not features.exists()
 
 
-def test_what_is_saved_reads_pictures_as_it_read_features(discs: Path, quadzoo: Call, tmp_path: Path) -> None:
+def test_what_is_saved_reads_images_as_it_read_features(discs: Path, quadzoo: Call, tmp_path: Path) -> None:
     done = quadzoo(
         *frozen(discs, "--backbones", "resnet18", "--heads", "spatial", "--epochs", 2, "--weights", "none",
                 "--precision", 32, "--out", tmp_path)
@@ -86,9 +86,9 @@ def test_what_is_saved_reads_pictures_as_it_read_features(discs: Path, quadzoo: 
     (record,) = records(tmp_path)
     told = pd.read_csv(tmp_path / "runs" / record["key"] / "predictions.csv").set_index("id")
     run, module = loaded(discs, tmp_path / "runs" / record["key"])
-    pictures = torch.from_numpy(np.load(run.data.pictures.file)).permute(0, 3, 1, 2)
+    images = torch.from_numpy(np.load(run.data.images.file)).permute(0, 3, 1, 2)
     with torch.inference_mode():
-        prediction = unscale(module.predict(pictures).double().numpy(), run.info)
+        prediction = unscale(module.predict(images).double().numpy(), run.info)
     read = pd.DataFrame(prediction, index=run.data.ids, columns=["radius_pred", "x_pred"])
     assert np.allclose(read.loc[told.index], told[["radius_pred", "x_pred"]], atol=1e-3)
     assert told["x_pred"].std() > 0.01

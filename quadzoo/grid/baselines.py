@@ -6,8 +6,8 @@ import numpy as np
 
 from quadzoo.data.splits import Split
 from quadzoo.metrics import Scores, evaluate
-from quadzoo.records import Metrics
-from quadzoo.registry.specs import TargetInfo
+from quadzoo.records.record import Metrics
+from quadzoo.targets import TargetInfo
 
 
 def score(val: np.ndarray, test: np.ndarray, targets: np.ndarray, split: Split, info: TargetInfo) -> Metrics:
@@ -23,8 +23,8 @@ def scores_of(prediction: np.ndarray, truth: np.ndarray, info: TargetInfo) -> Sc
 def baselines(targets: np.ndarray, pixels: np.ndarray, split: Split, info: TargetInfo) -> dict[str, Metrics]:
     """Score ``mean-of-train`` and ``pixel-lookup`` on ``targets`` (N, T), in original units.
 
-    ``pixels`` (N,) numbers identical pictures alike. ``pixel-lookup`` answers with the mean label of the
-    identical training pictures, else with the mean of all: where it beats ``mean-of-train``, the split leaks.
+    ``pixels`` (N,) numbers identical images alike. ``pixel-lookup`` answers with the mean label of the
+    identical training images, else with the mean of all: where it beats ``mean-of-train``, the split leaks.
     """
     mean = targets[split.train].mean(axis=0)
     known = pixels[split.train]

@@ -14,15 +14,14 @@ from typing import Literal
 import numpy as np
 
 import quadzoo
-from quadzoo.bench.config import BenchConfig
-from quadzoo.bench.scores import baselines
-from quadzoo.data.cache import Pictures
+from quadzoo.data.cache import ImageSet
 from quadzoo.data.parallel import cpus
 from quadzoo.data.sources import Source
 from quadzoo.data.splits import Split, grouping
-from quadzoo.data.targets import standardised, target_info
+from quadzoo.grid.baselines import baselines
+from quadzoo.grid.config import BenchConfig
 from quadzoo.model.recipe import Recipe
-from quadzoo.records import (
+from quadzoo.records.record import (
     Compiled,
     Cost,
     DataFacts,
@@ -37,11 +36,12 @@ from quadzoo.records import (
     keys_of,
 )
 from quadzoo.registry.catalogue import Catalogue, Entry
-from quadzoo.registry.specs import BackboneSpec, HeadSpec, TargetInfo
+from quadzoo.registry.specs import BackboneSpec, HeadSpec
+from quadzoo.targets import TargetInfo, standardised, target_info
 
 _LIBRARIES = ("torchvision", "timm", "pytorch-lightning")
 
-_GRAPHS_BELOW = 96  # pictures a batch: more keep a GPU busy while the next kernels are launched
+_GRAPHS_BELOW = 96  # images a batch: more keep a GPU busy while the next kernels are launched
 
 Precision = Literal["32", "bf16"]
 
@@ -111,7 +111,7 @@ class FoldData:
     groups: np.ndarray = field(repr=False)
     kinds: list[str] | None = field(repr=False)
     targets: np.ndarray = field(repr=False)
-    pictures: Pictures
+    images: ImageSet
     split: Split
     info: TargetInfo
     baselines: dict[str, Metrics]
@@ -163,16 +163,16 @@ class Plan:
         return [run for run in self.runs if run.key not in self.done]
 
 
-def fold_data(source: Source, pictures: Pictures, splits: list[Split]) -> list[FoldData]:
+def fold_data(source: Source, images: ImageSet, splits: list[Split]) -> list[FoldData]:
     """Put together what the runs of each fold share. Raises DataError for a constant target."""
     folds = []
-    groups = grouping(pictures.pixels, source.group_values)
+    groups = grouping(images.pixels, source.group_values)
     for split in splits:
-        info = target_info(source, split.train)
-        answers = baselines(source.targets, pictures.pixels, split, info)
+        info = target_info(source.target_names, source.targets[split.train], source.low, source.high)
+        answers = baselines(source.targets, images.pixels, split, info)
         folds.append(
             FoldData(
-                source.name, source.ids, groups, source.kinds, source.targets, pictures, split, info, answers
+                source.name, source.ids, groups, source.kinds, source.targets, images, split, info, answers
             )
         )
     return folds
@@ -193,8 +193,8 @@ def make_plan(
         parts = _Parts(catalogue.backbones[backbone], catalogue.heads[head], weights[backbone])
         model, precision = parts.weights.model, precisions[backbone].kind
         combination, key = keys_of(
-            data=data.pictures.hash,
-            image=asdict(data.pictures.geometry),
+            data=data.images.hash,
+            image=asdict(data.images.geometry),
             split=data.split.hash,
             provenance=parts.provenance,
             weights=parts.weights.kind,
@@ -283,9 +283,9 @@ def record_of(
         initial=run.weights.model.initial if run.weights.model else None,
         provenance=run.provenance,
         data=DataFacts(
-            name=data.name, hash=data.pictures.hash, n=len(data.ids), duplicates=data.pictures.duplicates
+            name=data.name, hash=data.images.hash, n=len(data.ids), duplicates=data.images.duplicates
         ),
-        image=asdict(data.pictures.geometry),
+        image=asdict(data.images.geometry),
         split=SplitFacts(
             name=split.name,
             hash=split.hash,

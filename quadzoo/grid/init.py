@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from quadzoo.bench.config import BenchConfig, flag_of, written
-from quadzoo.bench.plan import FoldData, Model
 from quadzoo.errors import ConfigError, NameNotFound
-from quadzoo.records import RECORD, WEIGHTS, Initial, read_record_file, sha256_of
+from quadzoo.grid.config import BenchConfig, flag_of, written
+from quadzoo.grid.plan import FoldData, Model
+from quadzoo.records.record import RECORD, WEIGHTS, Initial, read_record_file, sha256_of
 from quadzoo.registry.catalogue import Catalogue
 
 
@@ -43,7 +43,7 @@ def find_model(name: str, names: Catalogue) -> Model:
 
 
 def fixed_by(model: Model, config: BenchConfig) -> BenchConfig:
-    """Return the config with the model's backbone, head and picture size. Raises ConfigError for others."""
+    """Return the config with the model's backbone, head and image size. Raises ConfigError for others."""
     record = model.record
     height, width = record.image["size"]
     fixed = {
@@ -63,7 +63,7 @@ def fixed_by(model: Model, config: BenchConfig) -> BenchConfig:
 
 
 def check_fit(model: Model, folds: Iterable[FoldData]) -> None:
-    """Raise ConfigError where the model predicts other targets, or may have been trained on test pictures."""
+    """Raise ConfigError where the model predicts other targets, or may have been trained on test images."""
     record = model.record
     for data in folds:
         if list(data.info.names) != record.targets:
@@ -73,9 +73,9 @@ def check_fit(model: Model, folds: Iterable[FoldData]) -> None:
             )
         split = data.split
         same_split = (split.hash, split.fold) == (record.split.hash, record.split.fold)
-        if data.pictures.hash == record.data.hash and not same_split:
+        if data.images.hash == record.data.hash and not same_split:
             raise ConfigError(
-                f"--init {model.name}: it was trained on these pictures with split {record.split.name} fold "
+                f"--init {model.name}: it was trained on these images with split {record.split.name} fold "
                 f"{record.split.fold}, so it may have seen what {split.name} fold {split.fold} tests; "
                 "use its own split"
             )

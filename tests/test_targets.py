@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 
 from quadzoo.data.sources import DataRequest, Source, open_source
-from quadzoo.data.targets import scale, standardised, target_info, unscale
 from quadzoo.errors import DataError
+from quadzoo.targets import TargetInfo, scale, standardised, target_info, unscale
+
+
+def info_of(source: Source, train: np.ndarray) -> TargetInfo:
+    return target_info(source.target_names, source.targets[train], source.low, source.high)
 
 
 @pytest.fixture
@@ -18,7 +22,7 @@ def source(discs: Path) -> Source:
 
 def test_ranges_are_those_of_the_training_side(source: Source) -> None:
     train = np.arange(10)
-    info = target_info(source, train)
+    info = info_of(source, train)
     assert info.low == tuple(source.targets[:10].min(axis=0))
     assert info.high == tuple(source.targets[:10].max(axis=0))
     assert info.integer == (True, False)
@@ -28,18 +32,18 @@ def test_ranges_are_those_of_the_training_side(source: Source) -> None:
 
 
 def test_known_ranges_win(source: Source) -> None:
-    info = target_info(replace(source, low=(0.0, 0.0), high=(100.0, 50.0)), np.arange(10))
+    info = info_of(replace(source, low=(0.0, 0.0), high=(100.0, 50.0)), np.arange(10))
     assert (info.low, info.high) == ((0, 0), (100, 50))
 
 
 def test_constant_target(source: Source) -> None:
     with pytest.raises(DataError, match=r"target 'radius' is .* in every training row"):
-        target_info(source, np.array([0]))
+        info_of(source, np.array([0]))
 
 
 def test_standardised(source: Source) -> None:
     train = np.arange(20)
-    info = standardised(source.targets[train], target_info(source, train))
+    info = standardised(source.targets[train], info_of(source, train))
     scaled = scale(source.targets, info)
     assert np.allclose(scaled[train].mean(axis=0), 0)
     assert np.allclose(scaled[train].std(axis=0), 1)

@@ -83,17 +83,17 @@ def test_no_other_decoding_has_a_lower_val_mse(trained: Path, discs: Path) -> No
     import numpy as np
     import torch
 
-    from quadzoo.bench.scores import scores_of
-    from quadzoo.data.targets import unscale
+    from quadzoo.grid.baselines import scores_of
+    from quadzoo.targets import unscale
 
     run, module = loaded(discs, trained)
     val = run.data.split.val
-    pictures = torch.from_numpy(np.load(run.data.pictures.file)[val]).permute(0, 3, 1, 2)
+    images = torch.from_numpy(np.load(run.data.images.file)[val]).permute(0, 3, 1, 2)
     found = {}
     for name in module.head.decodings:
         module.head.decode_by(name)
         with torch.inference_mode():
-            prediction = unscale(module.predict(pictures).double().numpy(), run.info)
+            prediction = unscale(module.predict(images).double().numpy(), run.info)
         found[name] = scores_of(prediction, run.data.targets[val], run.data.info)["mse"]
     record = json.loads((trained / "record.json").read_text())
     low, high = sorted(found.values())
@@ -132,7 +132,7 @@ def test_what_cannot_change_a_test_alone_is_not_in_its_key(
 
 
 def test_other_data_keep_the_model_s_unit(discs: Path, quadzoo: Call, tmp_path: Path) -> None:
-    """Where the same pictures have other labels, and so other ranges, they get the same answers."""
+    """Where the same images have other labels, and so other ranges, they get the same answers."""
     done = quadzoo(*discs_of(discs), "--backbones", "tiny_cnn", "--heads", "linear", "--weights", "none",
                    "--epochs", 2, "--image-size", "32x48", "--out", tmp_path / "first")  # fmt: skip
     assert done.status == 0

@@ -11,17 +11,17 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from quadzoo.bench.plan import RunPlan
 from quadzoo.data.cache import computed
 from quadzoo.data.datamodule import ArrayFile
+from quadzoo.grid.plan import RunPlan
 from quadzoo.model.regressor import RegressionModule
-from quadzoo.records import hash_of
+from quadzoo.records.record import hash_of
 
 _BATCH = 64
 
 
 def frozen_features(plan: RunPlan, module: RegressionModule, trainer: pl.Trainer) -> Path:
-    """Return the ``.npy`` of float32 features (N, h, w, F) of all the run's pictures, in their order.
+    """Return the ``.npy`` of float32 features (N, h, w, F) of all the run's images, in their order.
 
     They are computed on the trainer's device and in its precision, with the backbone in evaluation mode.
     Runs whose backbones have the same weights share them, whatever their heads, seeds and folds.
@@ -37,14 +37,14 @@ def frozen_features(plan: RunPlan, module: RegressionModule, trainer: pl.Trainer
         "precision": plan.precision,
         "torch": torch.__version__,
     }
-    return computed(plan.data.pictures, hash_of(ingredients), partial(_blocks, plan, module, trainer))
+    return computed(plan.data.images, hash_of(ingredients), partial(_blocks, plan, module, trainer))
 
 
 def _blocks(plan: RunPlan, module: RegressionModule, trainer: pl.Trainer) -> Iterator[np.ndarray]:
-    pictures, device = ArrayFile(plan.data.pictures.file), trainer.strategy.root_device
+    images, device = ArrayFile(plan.data.images.file), trainer.strategy.root_device
     module.to(device).eval()
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
-        for start in range(0, pictures.shape[0], _BATCH):
-            rows = torch.arange(start, min(start + _BATCH, pictures.shape[0]))
-            features = module.features(pictures[rows].permute(0, 3, 1, 2).to(device))
+        for start in range(0, images.shape[0], _BATCH):
+            rows = torch.arange(start, min(start + _BATCH, images.shape[0]))
+            features = module.features(images[rows].permute(0, 3, 1, 2).to(device))
             yield features.float().permute(0, 2, 3, 1).cpu().numpy()

@@ -24,18 +24,15 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from quadzoo.bench.energy import EnergyMeter
-from quadzoo.bench.executor import Tell
-from quadzoo.bench.features import frozen_features
-from quadzoo.bench.plan import FoldData, RunPlan, record_of
-from quadzoo.bench.scores import score, scores_of
-from quadzoo.data.datamodule import ArrayFile, PictureDataModule
-from quadzoo.data.targets import scale, unscale
+from quadzoo.data.datamodule import ArrayFile, DataModule
 from quadzoo.errors import BadModule
+from quadzoo.executors.local import Tell
+from quadzoo.grid.baselines import score, scores_of
+from quadzoo.grid.plan import FoldData, RunPlan, record_of
 from quadzoo.model.callbacks import AveragedWeights, BestWeights, Predictions, Progress, Throughput
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule, keep_depthwise_in_float32
-from quadzoo.records import (
+from quadzoo.records.record import (
     N_WORST,
     PREDICTIONS,
     WEIGHTS,
@@ -45,13 +42,16 @@ from quadzoo.records import (
     RunRecord,
     run_folder,
     sha256_of,
-    write_atomically,
     write_record,
 )
 from quadzoo.registry import catalogue
 from quadzoo.registry.specs import BackboneSpec
+from quadzoo.storage import write_atomically
+from quadzoo.targets import scale, unscale
+from quadzoo.training.energy import EnergyMeter
+from quadzoo.training.features import frozen_features
 
-_TIMED = 0.5  # seconds of one picture at a time, and again of batches, within these numbers of calls
+_TIMED = 0.5  # seconds of one image at a time, and again of batches, within these numbers of calls
 _LATENCY_CALLS = 20, 50
 _BATCH_CALLS = 3, 5
 _FROZEN_SEED = 0
@@ -79,10 +79,10 @@ def _run(plan: RunPlan, tell: Tell, started: datetime) -> RunRecord:
     module = build_module(plan)
     if plan.compiled != "no":
         module.compile_training(graphs=plan.compiled == "graphs")
-    data, inputs = plan.data, plan.data.pictures.file
+    data, inputs = plan.data, plan.data.images.file
     if plan.recipe.freeze:
         inputs = frozen_features(plan, module, make_trainer(plan, []))
-    datamodule = PictureDataModule(
+    datamodule = DataModule(
         inputs, scale(data.targets, plan.info), data.split, plan.recipe.batch_size, plan.seed
     )
     best, speed = BestWeights(), Throughput()
@@ -106,7 +106,7 @@ def _run(plan: RunPlan, tell: Tell, started: datetime) -> RunRecord:
 def tested(
     plan: RunPlan,
     module: RegressionModule,
-    datamodule: PictureDataModule,
+    datamodule: DataModule,
     *,
     started: datetime,
     fitted: Cost,
@@ -117,7 +117,7 @@ def tested(
     ``fitted`` holds what training cost, ``best_epoch`` is that of the module's weights, 0 where none was
     trained.
     """
-    data, predictions, pictures = plan.data, Predictions(), ArrayFile(plan.data.pictures.file)
+    data, predictions, images = plan.data, Predictions(), ArrayFile(plan.data.images.file)
     trainer = make_trainer(plan, [predictions])
     val, decoding = _validated(plan, module, trainer, datamodule, predictions)
     trainer.test(module, datamodule=datamodule, verbose=False)
@@ -127,7 +127,7 @@ def tested(
         plan,
         started,
         metrics=score(val, test, data.targets, data.split, data.info),
-        cost=_cost(module, trainer, pictures).model_copy(update=fitted.model_dump(exclude_unset=True)),
+        cost=_cost(module, trainer, images).model_copy(update=fitted.model_dump(exclude_unset=True)),
         best_epoch=best_epoch or None,
         decoding=decoding,
         history=module.history,
@@ -137,7 +137,7 @@ def tested(
             {
                 WEIGHTS: _weights(module),
                 PREDICTIONS: _predictions(data, val, test),
-                WORST: _thumbnails(pictures[torch.from_numpy(worst)].numpy()),
+                WORST: _thumbnails(images[torch.from_numpy(worst)].numpy()),
             },
         ),
     )
@@ -147,7 +147,7 @@ def _validated(
     plan: RunPlan,
     module: RegressionModule,
     trainer: pl.Trainer,
-    datamodule: PictureDataModule,
+    datamodule: DataModule,
     predictions: Predictions,
 ) -> tuple[np.ndarray, str | None]:
     """Return the predictions (n_val, T) in original units, and the decoding they came by.
@@ -176,7 +176,7 @@ def build_module(plan: RunPlan) -> RegressionModule:
     """
     names = catalogue.load()
     backbone, head = names.backbones[plan.backbone].spec, names.heads[plan.head].spec
-    geometry = plan.data.pictures.geometry
+    geometry = plan.data.images.geometry
     if plan.recipe.freeze:
         torch.manual_seed(_FROZEN_SEED)
     features = backbone.build(
@@ -203,7 +203,7 @@ def build_module(plan: RunPlan) -> RegressionModule:
 def joined(
     spec: BackboneSpec, backbone: nn.Module, head: nn.Module, recipe: Recipe, channels: int
 ) -> RegressionModule:
-    """Join a backbone, as built from its spec for pictures with so many channels, and a head."""
+    """Join a backbone, as built from its spec for images with so many channels, and a head."""
     keep_depthwise_in_float32(backbone)
     mean, std = ([statistics.fmean(c)] if channels == 1 else list(c) for c in (spec.mean, spec.std))
     return RegressionModule(backbone, head, recipe, mean, std)
@@ -241,13 +241,13 @@ def _quiet() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 
-def _cost(module: RegressionModule, trainer: pl.Trainer, pictures: ArrayFile) -> Cost:
+def _cost(module: RegressionModule, trainer: pl.Trainer, images: ArrayFile) -> Cost:
     """Measure what the trained module needs, on the trainer's device and in its precision."""
     device = trainer.strategy.root_device
     on_gpu = device.type == "cuda"
     module.to(device).eval()
-    rows = torch.arange(_INFERENCE_BATCH) % pictures.shape[0]
-    batch = pictures[rows].permute(0, 3, 1, 2).to(device)
+    rows = torch.arange(_INFERENCE_BATCH) % images.shape[0]
+    batch = images[rows].permute(0, 3, 1, 2).to(device)
 
     def seconds(some: torch.Tensor, least: int, most: int) -> list[float]:
         module.predict(some).cpu()  # warms up
@@ -279,11 +279,11 @@ def _cost(module: RegressionModule, trainer: pl.Trainer, pictures: ArrayFile) ->
     )
 
 
-def _gmacs(module: RegressionModule, picture: torch.Tensor) -> float:
-    """Count the multiply-adds of one picture, in 1e9."""
+def _gmacs(module: RegressionModule, image: torch.Tensor) -> float:
+    """Count the multiply-adds of one image, in 1e9."""
     # The counter knows neither fused attention nor, without gradients, torch's fused transformer layers.
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        module.predict(picture)
+        module.predict(image)
     return float(counter.get_total_flops()) / 2 / 1e9
 
 
@@ -313,25 +313,25 @@ def _predictions(data: FoldData, val: np.ndarray, test: np.ndarray) -> bytes:
         whole = bool((truth == np.rint(truth)).all())
         columns[name] = truth[rows].astype(np.int64) if whole else truth[rows]
         columns[f"{name}_pred"] = prediction[:, index]
-    columns["picture_group"] = [data.ids[first[group[row]]] for row in rows]
+    columns["image_group"] = [data.ids[first[group[row]]] for row in rows]
     if data.kinds is not None:
-        columns["picture_kind"] = [data.kinds[row] for row in rows]
+        columns["image_kind"] = [data.kinds[row] for row in rows]
     return pd.DataFrame(columns).to_csv(index=False).encode()
 
 
 def _worst(data: FoldData, test: np.ndarray) -> np.ndarray:
-    """Return the rows of the test pictures with the largest errors, worst first."""
+    """Return the rows of the test images with the largest errors, worst first."""
     error = scale(test, data.info) - scale(data.targets[data.split.test], data.info)
     order = np.argsort(-(error**2).mean(axis=1), kind="stable")
     return data.split.test[order[:N_WORST]]
 
 
-def _thumbnails(pictures: np.ndarray) -> bytes:
-    """Return pictures (N, H, W, C), as the network saw them, one below the other, as WebP."""
-    height, width = pictures.shape[1:3]
+def _thumbnails(images: np.ndarray) -> bytes:
+    """Return images (N, H, W, C), as the network saw them, one below the other, as WebP."""
+    height, width = images.shape[1:3]
     factor = min(1.0, _THUMBNAIL / max(height, width))
     size = max(1, round(width * factor)), max(1, round(height * factor))
-    strip = np.concatenate([cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in pictures])
+    strip = np.concatenate([cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in images])
     file = io.BytesIO()
     Image.fromarray(strip).save(file, "WEBP", quality=80)
     return file.getvalue()

@@ -25,8 +25,8 @@ class Net(nn.Module):
         super().__init__()
         self.layer, self.change = nn.Conv2d(in_channels, 4, 3), change
 
-    def forward(self, pictures):
-        return self.change(self.layer(pictures), torch.is_autocast_enabled("cpu"))
+    def forward(self, images):
+        return self.change(self.layer(images), torch.is_autocast_enabled("cpu"))
 
 
 def slower(features, bf16):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from quadzoo.bench.energy import EnergyMeter
+from quadzoo.training.energy import EnergyMeter
 
 
 def zone(folder: Path, name: str, microjoules: int) -> Path:

@@ -1,0 +1,1 @@
+"""Who runs a task: processes of this machine."""

@@ -1,0 +1,68 @@
+"""The targets of a run: names, ranges, and the scaled unit that models learn and scores are told in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from quadzoo.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetInfo:
+    """The T targets of a run, as the training split shows them.
+
+    The scaled unit of target t is (y - low[t]) / (high[t] - low[t]); ``integer[t]`` says whether every
+    training value is a whole number.
+    """
+
+    names: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    integer: tuple[bool, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def target_info(
+    names: Sequence[str],
+    values: np.ndarray,
+    low: Sequence[float] | None = None,
+    high: Sequence[float] | None = None,
+) -> TargetInfo:
+    """Return the T targets as the training images show them.
+
+    ``values`` is float64 (N, T), the training rows alone, in original units; ``low`` and ``high`` are ranges
+    known beforehand. Raises DataError for a target that is the same in every row.
+    """
+    lowest = tuple(low or values.min(axis=0).tolist())
+    highest = tuple(high or values.max(axis=0).tolist())
+    for name, least, most in zip(names, lowest, highest, strict=True):
+        if least == most:
+            raise DataError(f"target {name!r} is {least:g} in every training row; leave it out of `targets`")
+    integer = tuple((values == np.rint(values)).all(axis=0).tolist())
+    return TargetInfo(names=tuple(names), low=lowest, high=highest, integer=integer)
+
+
+def standardised(values: np.ndarray, info: TargetInfo) -> TargetInfo:
+    """Return the targets in another unit: mean 0 and standard deviation 1 over ``values``.
+
+    ``values`` is float64 (N, T), the training rows in original units.
+    """
+    low, deviation = values.mean(axis=0), values.std(axis=0)
+    return replace(info, low=tuple(low.tolist()), high=tuple((low + deviation).tolist()))
+
+
+def scale(values: np.ndarray, info: TargetInfo) -> np.ndarray:
+    """Map ``values`` (N, T) from original units to the scaled unit, float64 (N, T): low to 0, high to 1."""
+    low, high = np.array(info.low), np.array(info.high)
+    return np.asarray((values - low) / (high - low))
+
+
+def unscale(values: np.ndarray, info: TargetInfo) -> np.ndarray:
+    """Map ``values`` (N, T) from the scaled unit back to original units, float64 (N, T)."""
+    low, high = np.array(info.low), np.array(info.high)
+    return np.asarray(values * (high - low) + low)
