@@ -45,10 +45,10 @@ from quadzoo.data.equations import read
 from quadzoo.data.geometry import fit
 from quadzoo.data.sources import open_source
 from quadzoo.executors.local import Executor
-from quadzoo.grid.baselines import scores_of
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.plan import RunPlan
 from quadzoo.grid.runner import plan_bench
+from quadzoo.metrics import scores_of
 from quadzoo.targets import unscale
 from quadzoo.training.run import build_module
 

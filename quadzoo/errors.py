@@ -12,6 +12,7 @@
     ├── ContractBroken           a plugin's backbone or head does not keep its promises
     └── RunError                 one run failed; the others go on
         ├── NonFiniteLoss        the loss became NaN or infinite
+        ├── NonFinitePrediction  a prediction for val or test is NaN or infinite
         └── BadModule            a backbone or head broke the plugin contract
 
 A bug is not in this tree: it keeps its traceback.
@@ -58,6 +59,10 @@ class RunError(QuadzooError):
 
 class NonFiniteLoss(RunError):
     """The training loss or the validation MSE became NaN or infinite."""
+
+
+class NonFinitePrediction(RunError):
+    """A prediction for a validation or test image is NaN or infinite."""
 
 
 class BadModule(RunError):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from quadzoo.targets import TargetInfo
 
 
 class Scores(TypedDict):
@@ -40,3 +43,8 @@ def evaluate(
             for name, value, spread in zip(names, mean_square, variance, strict=True)
         },
     )
+
+
+def scores_of(prediction: np.ndarray, truth: np.ndarray, info: TargetInfo) -> Scores:
+    """Score predictions against the truth, float64 (N, T) each, in original units, as `evaluate` does."""
+    return evaluate(prediction, truth, names=info.names, low=info.low, high=info.high, integer=info.integer)

@@ -55,3 +55,12 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     with written_whole(path) as file:
         file.write(content)
+
+
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from the one that an atomic write puts in its place; None where there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns

@@ -10,6 +10,7 @@ from quadzoo import __version__
 from quadzoo.cli.bench import bench
 from quadzoo.cli.data import data
 from quadzoo.cli.list import list_
+from quadzoo.cli.options import with_flags
 from quadzoo.cli.plugin import plugin
 from quadzoo.cli.report import report, verify
 from quadzoo.errors import QuadzooError
@@ -60,5 +61,5 @@ def _status(arguments: list[str] | None) -> int:
 
 
 def _complain(text: str) -> int:
-    click.echo(f"quadzoo: error: {' '.join(text.split())}", err=True)
+    click.echo(f"quadzoo: error: {' '.join(with_flags(text).split())}", err=True)
     return 2

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from quadzoo.cli.options import names
-
-if TYPE_CHECKING:
-    from quadzoo.grid.config import BenchConfig
 
 
 def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -126,6 +123,11 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 )
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs side by side.")
 @click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="Threads that the runs side by side share.  [default: OMP_NUM_THREADS, else the CPUs that may be used]",
+)
+@click.option(
     "--timeout", type=float, metavar="SECONDS", help="End a run that takes longer; it counts as failed."
 )
 @click.option(
@@ -146,55 +148,34 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
     quadzoo bench --backbones resnet50,efficientnet_b0
     quadzoo bench --data my.csv --images photos --targets age,height --id-column file
     """
-    config = _config(flags)
-    from quadzoo.executors.local import Executor
-
-    executor = Executor()  # before the other imports: its server has more to import, and begins with it
-    from quadzoo.cli.display import Display, print_leaderboards, print_plan
-    from quadzoo.grid.runner import bench as run_bench
-    from quadzoo.grid.runner import plan_bench
+    context = click.get_current_context()
+    # `init` has its own backbone, head and size, so it matters whether these were asked for.
+    given = {
+        name: value
+        for name, value in flags.items()
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+    }
+    from quadzoo import api
+    from quadzoo.cli.display import print_leaderboards, print_plan
+    from quadzoo.cli.options import with_flags
+    from quadzoo.progress import Display
     from quadzoo.report.tables import to_json
 
-    with Display() as display:
+    with Display(with_flags) as display:
         if dry_run:
-            plan = plan_bench(config, executor, display)
+            plan = api.plan(progress=display, **given)
         else:
-            board = run_bench(config, executor, display)
+            board = api.bench(progress=display, **given)
     if dry_run:
         print_plan(plan, as_json)
         return 0
     if as_json:
-        click.echo(to_json([board] if board else []), nl=False)
-    elif board:
+        click.echo(to_json([board]), nl=False)
+    else:
         print_leaderboards([board])
-    if board:
-        click.echo(
-            f"quadzoo: {config.out / 'leaderboard.html'}, .md, .csv and .json; one folder a run in "
-            f"{config.out / 'runs'}",
-            err=True,
-        )
+    out = given.get("out", Path("results"))
+    click.echo(
+        f"quadzoo: {out / 'leaderboard.html'}, .md, .csv and .json; one folder a run in {out / 'runs'}",
+        err=True,
+    )
     return 1 if display.failed else 0
-
-
-def _config(flags: dict[str, Any]) -> BenchConfig:
-    from pydantic import ValidationError
-
-    from quadzoo.errors import ConfigError
-    from quadzoo.grid.config import BenchConfig, flag_of
-
-    recipe = {name: flags.pop(name) for name in ("epochs", "batch_size", "lr", "augment", "freeze")}
-    given = {name: value for name, value in recipe.items() if value is not None}
-    context = click.get_current_context()
-    for name in ("backbones", "heads", "image_size", "resize", "weights"):
-        # --init has its own, so it matters whether they were asked for.
-        if context.get_parameter_source(name) is click.core.ParameterSource.DEFAULT:
-            del flags[name]
-    try:
-        return BenchConfig(**flags, recipe=given)
-    except ValidationError as error:
-        faults = []
-        for fault in error.errors():
-            flags_at_fault = [flag_of(str(part)) for part in fault["loc"] if part != "recipe"]
-            where = f"{flags_at_fault[0]} {fault['input']}: " if flags_at_fault else ""
-            faults.append(where + fault["msg"].removeprefix("Value error, "))
-        raise ConfigError("; ".join(faults)) from error

@@ -1,8 +1,12 @@
-"""What several commands' options have in common."""
+"""What several commands have in common."""
 
 from __future__ import annotations
 
+import re
+
 import click
+
+_PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
 
 
 def names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -13,3 +17,8 @@ def names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str
     if not all(parts):
         raise click.BadParameter(f"{value!r} has an empty name between its commas")
     return parts
+
+
+def with_flags(text: str) -> str:
+    """Return a message with its parameters, written `group_column`, as flags: --group-column."""
+    return _PARAMETER.sub(lambda match: f"--{match[1].replace('_', '-')}", text)

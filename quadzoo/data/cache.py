@@ -159,13 +159,13 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
         partial_file.unlink(missing_ok=True)
 
 
-def computed(images: ImageSet, name: str, blocks: Callable[[], Iterable[np.ndarray]]) -> Path:
+def computed(images: Path, n: int, name: str, blocks: Callable[[], Iterable[np.ndarray]]) -> Path:
     """Return the ``.npy`` file of what ``blocks()`` computes from the images, from the cache where it is.
 
     ``blocks`` yields arrays (n, ...) of one dtype and shape, in the images' order, N rows in all; ``name``
     stands for what is computed. Processes that ask at once compute it once; it is cleared with the images.
     """
-    path = images.file.with_suffix(f".{name}.npy")
+    path = images.with_suffix(f".{name}.npy")
     if not path.exists():
         with _locked(path, fcntl.LOCK_EX):
             if not path.exists():
@@ -175,7 +175,7 @@ def computed(images: ImageSet, name: str, blocks: Callable[[], Iterable[np.ndarr
                             header = {
                                 "descr": npy.dtype_to_descr(block.dtype),
                                 "fortran_order": False,
-                                "shape": (len(images.pixels), *block.shape[1:]),
+                                "shape": (n, *block.shape[1:]),
                             }
                             npy.write_array_header_1_0(file, header)
                         file.write(np.ascontiguousarray(block).data)

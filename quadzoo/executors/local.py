@@ -1,4 +1,4 @@
-"""One process for each run: its memory comes back, and its death is its own."""
+"""Jobs as processes of this machine: the memory of each comes back, and a crash ends one job alone."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ import os
 import pkgutil
 import signal
 import sys
-import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, spawn
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
-
-Tell = Callable[[Any], None]
-"""Sends a message to the parent process; it must pickle."""
+from unittest import mock
 
 # glibc gives large blocks back to the kernel at once and then pays a page fault for each page of the next
 # one; keeping them makes a training step on the CPU up to 1.5 times faster.
@@ -29,14 +26,20 @@ _ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
     "MALLOC_TOP_PAD_": str(256 << 20),
 }
+# Of what a new process is told by default: the parent's main module, which it would run again, and the parent's
+# module path, which may begin with the current folder, where anybody's files lie.
+_NOT_PASSED_ON = ("init_main_from_name", "init_main_from_path", "main_path", "sys_path")
+
+_starting = threading.RLock()
 
 
 @dataclass(frozen=True)
-class Child:
-    """A process at work."""
+class LocalJob:
+    """A process at work; see `quadzoo.executors.base.Job`."""
 
     process: BaseProcess
     connection: Connection
+    log: Path
 
     def messages(self, timeout: float | None = None) -> Iterator[Any]:
         """Yield what has come in, waiting at most ``timeout`` seconds for the first; None waits for ever."""
@@ -50,12 +53,16 @@ class Child:
         """Whether the process is over."""
         return not self.process.is_alive()
 
-    def kill(self) -> None:
+    def wait(self, timeout: float) -> None:
+        """Return when the process is over, or after ``timeout`` seconds."""
+        self.process.join(timeout)
+
+    def cancel(self) -> None:
         """End the process now."""
         self.process.kill()
         self.process.join()
 
-    def fate(self) -> str:
+    def exit_reason(self) -> str:
         """Say in words how the process ended."""
         self.process.join()
         code = self.process.exitcode or 0
@@ -65,12 +72,21 @@ class Child:
         hint = " (out of memory?)" if name == "SIGKILL" else ""
         return f"its process was ended by {name}{hint}"
 
+    def log_tail(self, characters: int = 4000) -> str:
+        """Return the end of what the process printed; nothing where its log cannot be read."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, self.log.stat().st_size - 4 * characters))
+                return file.read().decode(errors="replace")[-characters:]
+        except OSError:
+            return ""
 
-class Executor:
-    """Starts children from one server process, which imports the heavy libraries once.
+
+class LocalExecutor:
+    """Starts processes from one server, which imports the heavy libraries once.
 
     It begins to at once, while this process reads data. The server never touches a GPU, and neither does this
-    process.
+    process. Neither the server nor its children import anything from the current folder.
     """
 
     def __init__(self) -> None:
@@ -80,47 +96,59 @@ class Executor:
         self._context.set_forkserver_preload(["quadzoo.training.run"])
         _start_server()
 
-    def start(self, work: str, argument: Any, log: Path) -> Child:
-        """Call ``work(argument, tell)`` in a new process; what it prints is appended to ``log``.
-
-        ``work`` is written ``module:function``, so that this process need not import it.
-        """
+    def submit(self, work: str, argument: Any, log: Path) -> LocalJob:
+        """Call ``work(argument, send)`` in a new process; see `quadzoo.executors.base.Executor`."""
         _start_server()
         ours, theirs = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_enter, args=(work, argument, theirs, log), daemon=True)
-        process.start()
+        with _safe_start():
+            process.start()
         theirs.close()
-        return Child(process, ours)
+        return LocalJob(process, ours, log)
 
-    @contextmanager
-    def asked(self, work: str, argument: Any) -> Iterator[Child]:
-        """Do as `start` with a question; the process is ended afterwards, what it printed is dropped."""
-        with tempfile.TemporaryDirectory() as folder:
-            child = self.start(work, argument, Path(folder) / "log")
-            try:
-                yield child
-            finally:
-                child.kill()
+    def wait_for_any(self, jobs: Sequence[LocalJob], timeout: float) -> None:
+        """Return when a job has sent a message or has ended, or after ``timeout`` seconds."""
+        wait([item for job in jobs for item in (job.connection, job.process.sentinel)], timeout)
 
 
 def _start_server() -> None:
-    """Start the server, unless it runs, deaf to interrupts, so that its children are too while they start."""
+    """Start the server, unless it runs. It ignores SIGINT, and so do its children while they start."""
     if threading.current_thread() is not threading.main_thread():
         return  # only the main thread may set handlers, and it is the one that starts the first child
-    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        forkserver.ensure_running()
+        with _safe_start():
+            forkserver.ensure_running()
     finally:
-        signal.signal(signal.SIGINT, heard)
+        signal.signal(signal.SIGINT, handler)
 
 
-def wait_for_any(children: list[Child], timeout: float) -> None:
-    """Return when a child has a message or has ended, or after ``timeout`` seconds."""
-    wait([item for child in children for item in (child.connection, child.process.sentinel)], timeout)
+@contextmanager
+def _safe_start() -> Iterator[None]:
+    """While processes start: keep the current folder off their module path, and the main module out of them.
+
+    So neither a ``torchmetrics.py`` beside somebody's data is run, nor, a second time, the script that called us.
+    """
+    preparation_data = spawn.get_preparation_data
+
+    def safe(name: str) -> dict[str, Any]:
+        return {key: value for key, value in preparation_data(name).items() if key not in _NOT_PASSED_ON}
+
+    with _starting:
+        before = os.environ.get("PYTHONSAFEPATH")
+        os.environ["PYTHONSAFEPATH"] = "1"  # read by each interpreter that starts
+        try:
+            with mock.patch.object(spawn, "get_preparation_data", safe):
+                yield
+        finally:
+            if before is None:
+                del os.environ["PYTHONSAFEPATH"]
+            else:
+                os.environ["PYTHONSAFEPATH"] = before
 
 
 def _enter(work: str, argument: Any, connection: Connection, log: Path) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends us
     with log.open("ab", buffering=0) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -1,4 +1,4 @@
-"""What was asked for: the flags of `quadzoo bench`, checked."""
+"""What was asked for: the parameters of a bench, checked."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class BenchConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     out: Path = Path("results")
     jobs: int = Field(default=1, ge=1)
+    threads: int | None = Field(default=None, ge=1)
     compile: bool = False
     timeout: float | None = Field(default=None, gt=0)
     force: bool = False
@@ -70,19 +71,19 @@ class BenchConfig(BaseModel):
             values = getattr(self, field) or ()
             twice = sorted({str(value) for value in values if values.count(value) > 1})
             if twice:
-                raise ValueError(f"--{field} names {', '.join(twice)} twice")
+                raise ValueError(f"`{field}` names {', '.join(twice)} twice")
         if self.init and "weights" in self.model_fields_set:
-            raise ValueError(f"--weights {self.weights}: --init brings the weights; leave --weights out")
+            raise ValueError(f"`weights` {self.weights}: `init` brings the weights; leave `weights` out")
         if self.recipe.epochs == 0 and not self.init:
-            raise ValueError("--epochs 0 tests what --init loads; say which model, or train for an epoch")
+            raise ValueError("`epochs` 0 tests what `init` loads; say which model, or train for an epoch")
         if self.recipe.epochs == 0 and self.recipe.freeze:
-            raise ValueError("--freeze: --epochs 0 trains nothing anyway; leave one of the two out")
+            raise ValueError("`freeze`: `epochs` 0 trains nothing anyway; leave one of the two out")
         if self.recipe.freeze and self.compile:
-            raise ValueError("--compile: with --freeze no backbone is trained; leave one of the two out")
+            raise ValueError("`compile`: with `freeze` no backbone is trained; leave one of the two out")
         if self.recipe.epochs == 0 and len(self.seeds) > 1:
-            raise ValueError("--epochs 0 draws nothing at random, so one of --seeds says all")
+            raise ValueError("`epochs` 0 draws nothing at random, so one of `seeds` is enough")
         if any(not 0 <= seed < 2**32 for seed in self.seeds):
-            raise ValueError(f"--seeds are 0 to {2**32 - 1}")
+            raise ValueError(f"`seeds` are 0 to {2**32 - 1}")
         return self
 
 

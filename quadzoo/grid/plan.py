@@ -3,56 +3,27 @@
 from __future__ import annotations
 
 import itertools
-import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 
-import numpy as np
-
-import quadzoo
 from quadzoo.data.cache import ImageSet
-from quadzoo.data.parallel import cpus
+from quadzoo.data.fold import Fold
 from quadzoo.data.sources import Source
 from quadzoo.data.splits import Split, grouping
+from quadzoo.errors import DataError
 from quadzoo.grid.baselines import baselines
 from quadzoo.grid.config import BenchConfig
-from quadzoo.model.recipe import Recipe
-from quadzoo.records.record import (
-    Compiled,
-    Cost,
-    DataFacts,
-    Environment,
-    Failure,
-    Initial,
-    Metrics,
-    Ranges,
-    RunRecord,
-    SplitFacts,
-    is_done,
-    keys_of,
-)
-from quadzoo.registry.catalogue import Catalogue, Entry
-from quadzoo.registry.specs import BackboneSpec, HeadSpec
+from quadzoo.grid.models import Model
+from quadzoo.model.weights import LoadedWeights
+from quadzoo.records.keys import Identity, ImageFacts, Provenance
+from quadzoo.records.record import Compiled, DataFacts, Initial, Metrics, Precision, SplitFacts, is_done
+from quadzoo.registry.catalogue import Catalogue
 from quadzoo.targets import TargetInfo, standardised, target_info
-
-_LIBRARIES = ("torchvision", "timm", "pytorch-lightning")
+from quadzoo.threads import threads_of_a_run
+from quadzoo.training.task import Device, Placement, Task
 
 _GRAPHS_BELOW = 96  # images a batch: more keep a GPU busy while the next kernels are launched
-
-Precision = Literal["32", "bf16"]
-
-
-@dataclass(frozen=True)
-class Device:
-    """Where runs train: ``kind`` is cpu or cuda, ``bf16`` whether it multiplies bf16 natively."""
-
-    kind: Literal["cpu", "cuda"]
-    name: str
-    bf16: bool
+_OTHER: Mapping[Precision, Precision] = {"32": "bf16", "bf16": "32"}
 
 
 @dataclass(frozen=True)
@@ -61,11 +32,12 @@ class Weights:
 
     kind: str
     note: str
+    loaded: LoadedWeights | None = None
     model: Model | None = None
 
 
 @dataclass(frozen=True)
-class Arithmetic:
+class PrecisionChoice:
     """In which precision a backbone runs, and why."""
 
     kind: Precision
@@ -73,219 +45,155 @@ class Arithmetic:
 
 
 @dataclass(frozen=True)
-class Model:
-    """A trained model: the record and the weights that a run left in ``folder``; ``flag`` asks for it."""
+class FoldPlan:
+    """A fold, the ranges of its targets, and what answers without a model score on it."""
 
-    name: str
-    flag: str
-    folder: Path
-    record: RunRecord = field(repr=False)
-    initial: Initial
-
-    @property
-    def weights(self) -> Weights:
-        """What a run that starts from this model starts from."""
-        return Weights(self.name, f"SHA-256 {self.initial.sha256}", self)
-
-    @property
-    def info(self) -> TargetInfo:
-        """The targets in the network's own unit."""
-        record = self.record
-        unit = record.unit or Ranges(
-            low=record.target_low, high=record.target_high, integer=record.target_integer
-        )
-        return TargetInfo(
-            names=tuple(record.targets),
-            low=tuple(unit.low),
-            high=tuple(unit.high),
-            integer=tuple(unit.integer),
-        )
-
-
-@dataclass(frozen=True)
-class FoldData:
-    """Everything that the runs of one fold share."""
-
-    name: str
-    ids: list[str] = field(repr=False)
-    groups: np.ndarray = field(repr=False)
-    kinds: list[str] | None = field(repr=False)
-    targets: np.ndarray = field(repr=False)
-    images: ImageSet
-    split: Split
-    info: TargetInfo
+    fold: Fold
+    targets: TargetInfo
     baselines: dict[str, Metrics]
 
 
 @dataclass(frozen=True)
-class RunPlan:
-    """One run: all that its process needs to know.
+class BenchData:
+    """The data of a bench: its name, the decoded images, the folds."""
 
-    ``info`` has the scaled unit of the network: that of the data or, where the run starts from a trained
-    model, the model's. Scores are told in the data's.
-    """
-
-    key: str
-    combination: str
-    backbone: str
-    head: str
-    provenance: dict[str, dict[str, str]]
-    seed: int
-    weights: Weights
-    info: TargetInfo
-    precision: Precision
-    precision_note: str
-    device: Device
-    threads: int
-    compiled: Compiled
-    recipe: Recipe
-    flags: dict[str, str] = field(repr=False)
-    data: FoldData = field(repr=False)
-    out: Path
+    name: str
+    images: ImageSet
+    folds: list[FoldPlan]
 
     @property
-    def title(self) -> str:
-        """The run's name for people."""
-        fold = f" · fold {self.data.split.fold}" if self.data.split.folds > 1 else ""
-        return f"{self.backbone} · {self.head} · seed {self.seed}{fold}"
+    def facts(self) -> DataFacts:
+        """What a record says of the data."""
+        images = self.images
+        return DataFacts(
+            name=self.name, hash=images.hash, n=len(images.content_ids), duplicates=images.duplicates
+        )
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs of a bench, in order, and the keys of those that need not run."""
+    """All runs of a bench, in order, the keys of those that need not run, and where the others will."""
 
-    runs: list[RunPlan]
+    tasks: list[Task]
     done: frozenset[str]
+    data: BenchData = field(repr=False)
+    config: BenchConfig
+    device: Device
+    model: Model | None
 
     @property
-    def to_do(self) -> list[RunPlan]:
-        """The runs that have no record with status ok, or are forced."""
-        return [run for run in self.runs if run.key not in self.done]
+    def to_do(self) -> list[Task]:
+        """The tasks that have no record with status ok, or are forced."""
+        return [task for task in self.tasks if task.key not in self.done]
 
-
-def fold_data(source: Source, images: ImageSet, splits: list[Split]) -> list[FoldData]:
-    """Put together what the runs of each fold share. Raises DataError for a constant target."""
-    folds = []
-    groups = grouping(images.pixels, source.group_values)
-    for split in splits:
-        info = target_info(source.target_names, source.targets[split.train], source.low, source.high)
-        answers = baselines(source.targets, images.pixels, split, info)
-        folds.append(
-            FoldData(
-                source.name, source.ids, groups, source.kinds, source.targets, images, split, info, answers
-            )
+    def placement(self, task: Task) -> Placement:
+        """Return where a task runs on this machine; the fold's labels are written to a file for it."""
+        images = self.data.images.file
+        fold = next(one.fold for one in self.data.folds if one.fold.split.fold == task.split.fold)
+        labels = images.with_suffix(f".{task.split.hash[:16]}-{task.split.fold}.npz")
+        if not labels.exists():
+            fold.save(labels)
+        return Placement(
+            device=self.device,
+            threads=threads_of_a_run(self.config.jobs, self.config.threads),
+            compiled=_compiled(self.config, self.device),
+            images=images,
+            fold=labels,
+            initial=self.model.folder if self.model else None,
+            out=self.config.out.absolute(),
         )
-    return folds
+
+
+def bench_data(source: Source, images: ImageSet, splits: list[Split]) -> BenchData:
+    """Put together what the runs share. Raises DataError for a constant target, or one that cannot be scored."""
+    groups = grouping(images.content_ids, source.group_values)
+    folds = []
+    for split in splits:
+        fold = Fold(source.ids, groups, source.kinds, source.targets, images.digests, split)
+        try:
+            targets = target_info(source.target_names, source.targets[split.train], source.low, source.high)
+            answers = baselines(source.targets, images.content_ids, split, targets)
+        except DataError as error:
+            raise DataError(f"{source.table}: {error}") from error
+        folds.append(FoldPlan(fold, targets, answers))
+    return BenchData(source.name, images, folds)
 
 
 def make_plan(
     config: BenchConfig,
     catalogue: Catalogue,
-    folds: list[FoldData],
+    data: BenchData,
     device: Device,
     *,
     weights: Mapping[str, Weights],
-    precisions: Mapping[str, Arithmetic],
+    choose: Callable[[Iterable[str]], Mapping[str, PrecisionChoice]],
 ) -> Plan:
-    """List every backbone × head × seed × fold with its key; of each backbone weights and precision."""
-    runs = []
-    for backbone, head, seed, data in itertools.product(config.backbones, config.heads, config.seeds, folds):
-        parts = _Parts(catalogue.backbones[backbone], catalogue.heads[head], weights[backbone])
-        model, precision = parts.weights.model, precisions[backbone].kind
-        combination, key = keys_of(
+    """List every backbone × head × seed × fold with its key.
+
+    ``weights`` are those of each backbone; ``choose`` decides in which precision backbones run, and is asked
+    for those alone that have something to run: with `precision` auto a run that is done in either precision is done.
+    """
+    tasks = [
+        _task(config, catalogue, data, weights[backbone], backbone, head, seed, fold)
+        for backbone, head, seed, fold in itertools.product(
+            config.backbones, config.heads, config.seeds, data.folds
+        )
+    ]
+    precisions: tuple[Precision, ...] = ("32", "bf16") if config.precision == "auto" else (config.precision,)
+    finished = {
+        (task, precision)
+        for task, precision in itertools.product(range(len(tasks)), precisions)
+        if not config.force and is_done(config.out, _in(tasks[task], PrecisionChoice(precision, "")).key)
+    }
+    some_open = [
+        task.backbone
+        for number, task in enumerate(tasks)
+        if not any((number, precision) in finished for precision in precisions)
+    ]
+    choices = choose(dict.fromkeys(some_open))
+    chosen, done = [], []
+    for number, task in enumerate(tasks):
+        choice = choices.get(task.backbone, PrecisionChoice(precisions[0], "as it was run"))
+        if (number, choice.kind) not in finished and (number, _OTHER[choice.kind]) in finished:
+            choice = PrecisionChoice(_OTHER[choice.kind], "as it was run")
+        chosen.append(_in(task, choice))
+        if (number, choice.kind) in finished:
+            done.append(chosen[-1].key)
+    model = next((one.model for one in weights.values() if one.model), None)
+    return Plan(chosen, frozenset(done), data, config, device, model)
+
+
+def _task(
+    config: BenchConfig,
+    catalogue: Catalogue,
+    data: BenchData,
+    weights: Weights,
+    backbone: str,
+    head: str,
+    seed: int,
+    of_fold: FoldPlan,
+) -> Task:
+    """Return a task in float32; `_in` puts it into another precision."""
+    split, model = of_fold.fold.split, weights.model
+    initial: Initial | None = model.initial_for(of_fold.fold) if model else None
+    return Task(
+        identity=Identity(
             data=data.images.hash,
-            image=asdict(data.images.geometry),
-            split=data.split.hash,
-            provenance=parts.provenance,
-            weights=parts.weights.kind,
-            initial=model.initial if model else None,
-            precision=precision,
-            recipe=config.recipe.model_dump(),
-            seed=seed,
-            fold=data.split.fold,
-        )
-        run = RunPlan(
-            key=key,
-            combination=combination,
-            backbone=backbone,
-            head=head,
-            provenance=parts.provenance,
-            seed=seed,
-            weights=parts.weights,
-            info=model.info if model else _unit(data, config.recipe),
-            precision=precision,
-            precision_note=precisions[backbone].note,
-            device=device,
-            threads=max(1, cpus() // config.jobs),
-            compiled=_compiled(config, device),
+            image=ImageFacts(**asdict(data.images.geometry)),
+            split=split.hash,
+            fold=split.fold,
+            backbone=Provenance(**catalogue.backbones[backbone].provenance),
+            head=Provenance(**catalogue.heads[head].provenance),
+            weights=weights.kind,
+            loaded=weights.loaded,
+            initial=initial.sha256 if initial else None,
+            precision="32",
             recipe=config.recipe,
-            flags={
-                **config.flags,
-                **({"--init": model.flag} if model else {"--weights": parts.weights.kind}),
-                "--precision": precision,
-            },
-            data=data,
-            out=config.out,
-        )
-        runs.append(run)
-    done = () if config.force else (run.key for run in runs if is_done(config.out, run.key))
-    return Plan(runs, frozenset(done))
-
-
-def _compiled(config: BenchConfig, device: Device) -> Compiled:
-    if not config.compile:
-        return "no"
-    return "graphs" if device.kind == "cuda" and config.recipe.batch_size < _GRAPHS_BELOW else "kernels"
-
-
-def _unit(data: FoldData, recipe: Recipe) -> TargetInfo:
-    """Return the targets in the unit that a network without a history learns in."""
-    if recipe.unit == "range":
-        return data.info
-    return standardised(data.targets[data.split.train], data.info)
-
-
-@dataclass(frozen=True)
-class _Parts:
-    backbone: Entry[BackboneSpec]
-    head: Entry[HeadSpec]
-    weights: Weights
-
-    @property
-    def provenance(self) -> dict[str, dict[str, str]]:
-        return {"backbone": self.backbone.provenance, "head": self.head.provenance}
-
-
-def record_of(
-    run: RunPlan,
-    started: datetime,
-    *,
-    metrics: Metrics | None = None,
-    cost: Cost | None = None,
-    best_epoch: int | None = None,
-    decoding: str | None = None,
-    history: list[dict[str, float]] | None = None,
-    worst: list[str] | None = None,
-    files: dict[str, str] | None = None,
-    error: Failure | None = None,
-) -> RunRecord:
-    """Return the record of a run that ended now; failed where there is an ``error``."""
-    data, split, info = run.data, run.data.split, run.data.info
-    return RunRecord(
-        key=run.key,
-        combination=run.combination,
-        status="failed" if error else "ok",
-        backbone=run.backbone,
-        head=run.head,
-        seed=run.seed,
-        weights=run.weights.kind,
-        weights_note=run.weights.note,
-        initial=run.weights.model.initial if run.weights.model else None,
-        provenance=run.provenance,
-        data=DataFacts(
-            name=data.name, hash=data.images.hash, n=len(data.ids), duplicates=data.images.duplicates
+            seed=seed,
         ),
-        image=asdict(data.images.geometry),
+        backbone=backbone,
+        head=head,
+        data=data.facts,
         split=SplitFacts(
             name=split.name,
             hash=split.hash,
@@ -297,37 +205,38 @@ def record_of(
             leaked=split.leaked,
             leaky=split.leaky,
         ),
-        targets=list(info.names),
-        target_low=list(info.low),
-        target_high=list(info.high),
-        target_integer=list(info.integer),
-        unit=None
-        if run.info == info
-        else Ranges(low=list(run.info.low), high=list(run.info.high), integer=list(run.info.integer)),
-        metrics=metrics or Metrics(),
-        baselines=data.baselines,
-        cost=cost or Cost(),
-        recipe=run.recipe.model_dump(),
-        precision=run.precision,
-        precision_note=run.precision_note,
-        best_epoch=best_epoch,
-        decoding=decoding,
-        history=history or [],
-        worst=worst or [],
-        flags=run.flags,
-        environment=Environment(
-            quadzoo=quadzoo.__version__,
-            torch=version("torch"),
-            python=platform.python_version(),
-            device=run.device.kind,
-            device_name=run.device.name,
-            threads=run.threads,
-            compiled=run.compiled,
-            plugins={part["distribution"]: part["version"] for part in run.provenance.values()},
-            libraries={name: version(name) for name in _LIBRARIES},
-        ),
-        files=files or {},
-        error=error,
-        started=started,
-        finished=datetime.now(UTC),
+        targets=of_fold.targets,
+        unit=model.unit if model else _unit(of_fold, config),
+        weights_note=weights.note,
+        initial=initial,
+        precision_note="",
+        baselines=of_fold.baselines,
+        flags={
+            **config.flags,
+            **({"--init": model.flag} if model else {"--weights": weights.kind}),
+            "--precision": "32",
+        },
     )
+
+
+def _in(task: Task, choice: PrecisionChoice) -> Task:
+    """Return the task in a precision."""
+    return replace(
+        task,
+        identity=replace(task.identity, precision=choice.kind),
+        precision_note=choice.note,
+        flags={**task.flags, "--precision": choice.kind},
+    )
+
+
+def _compiled(config: BenchConfig, device: Device) -> Compiled:
+    if not config.compile:
+        return "no"
+    return "graphs" if device.kind == "cuda" and config.recipe.batch_size < _GRAPHS_BELOW else "kernels"
+
+
+def _unit(of_fold: FoldPlan, config: BenchConfig) -> TargetInfo:
+    """Return the targets in the unit that a network without a history learns in."""
+    if config.recipe.unit == "range":
+        return of_fold.targets
+    return standardised(of_fold.fold.targets[of_fold.fold.split.train], of_fold.targets)

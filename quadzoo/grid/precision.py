@@ -1,4 +1,4 @@
-"""Choose between float32 and bf16 by trying both, once for each backbone, size and machine."""
+"""Choose between float32 and bf16, once for each results folder and backbone."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
+from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from quadzoo.data.cache import ImageSet
 from quadzoo.data.sources import precision_folder
-from quadzoo.executors.local import Executor, Tell
-from quadzoo.grid.plan import Arithmetic, Device, Model, Precision
+from quadzoo.errors import DataError
+from quadzoo.executors.base import Executor, Send, asked
+from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.models import Model
+from quadzoo.grid.plan import PrecisionChoice
 from quadzoo.model.recipe import Recipe
-from quadzoo.records.record import hash_of
+from quadzoo.records.keys import Provenance, hash_of
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.storage import write_atomically
+from quadzoo.training.task import Device
 
+CHOICES = "precision.json"  # in the results folder
 # How much faster bf16 must be. Networks of dense convolutions gain half, others hardly anything: measured
 # between the two, the answer is the same each time.
 _GAIN = 1.25
@@ -28,7 +33,8 @@ _TOLERANCE = {"features": 0.05, "gradient": 0.05}
 _WARM_UP = 2
 _SECONDS = 1.0  # of steps, unless warming up and two in each precision take longer
 _LONG = 1800.0
-_KEPT = TypeAdapter(Arithmetic)
+_CHOICE = TypeAdapter(PrecisionChoice)
+_CHOICES = TypeAdapter(dict[str, PrecisionChoice])
 
 
 @dataclass(frozen=True)
@@ -43,89 +49,126 @@ class _Trial:
     device: str
 
 
-def find_precisions(
-    executor: Executor,
-    backbones: Iterable[str],
-    wanted: Precision | Literal["auto"],
-    names: Catalogue,
-    images: ImageSet,
-    *,
-    recipe: Recipe,
-    model: Model | None,
-    device: Device,
-    timeout: float | None = None,
-    advance: Callable[[int], None] = lambda _: None,
-) -> dict[str, Arithmetic]:
-    """Decide in which precision each backbone runs. ``wanted`` is auto, 32 or bf16.
+@dataclass(frozen=True)
+class PrecisionChooser:
+    """Decides in which precision backbones run.
 
-    With auto it is bf16 where the device multiplies it natively, a training step of the backbone on the
-    first batch is at least 1.25 times as fast, and there features and gradient are within 5 % of float32's,
-    by their norms. The answer is kept in the cache folder, and does not depend on how many runs share the
-    machine, so that it gives the same keys each time. A trained ``model`` that is only tested keeps its own.
+    With `precision` auto it is bf16 where the device multiplies it natively, a training step of the backbone on
+    the first batch is at least 1.25 times as fast, and there features and gradient are within 5 % of float32's, by
+    their norms. The choice is kept in the results folder, so that later runs of the backbone there are made alike
+    on any machine, and in the cache folder, so that new results folders on this machine begin alike. A trained
+    ``model`` that is only tested keeps its own precision. With ``keep`` false nothing is written to the results
+    folder.
     """
-    if wanted != "auto":
-        return {name: Arithmetic(wanted, "asked for") for name in backbones}
-    if not device.bf16:
-        return {name: Arithmetic("32", "bf16 is not native here") for name in backbones}
-    if model and recipe.epochs == 0:
-        return {name: Arithmetic(model.record.precision, "as it was trained") for name in backbones}
-    found = {}
-    for name in backbones:
-        geometry = images.geometry
-        trial = _Trial(name, images.file, geometry.channels, geometry.size, recipe.batch_size, device.kind)
+
+    executor: Executor
+    config: BenchConfig
+    catalogue: Catalogue
+    images: ImageSet
+    device: Device
+    model: Model | None
+    keep: bool
+    counting: Callable[[str, int], Callable[[int], None]]
+
+    def choose(self, backbones: Iterable[str]) -> dict[str, PrecisionChoice]:
+        """Return the choice for each backbone."""
+        config, wanted, backbones = self.config, self.config.precision, list(backbones)
+        if wanted != "auto":
+            return {name: PrecisionChoice(wanted, "as asked for") for name in backbones}
+        if self.model and config.recipe.epochs == 0:
+            return {
+                name: PrecisionChoice(self.model.record.precision, "as it was trained") for name in backbones
+            }
+        advance = self.counting("trying precisions", len(backbones))
+        choices = {}
+        for name in backbones:
+            choices[name] = self._auto(name, advance)
+            advance(1)
+        return choices
+
+    def _auto(self, backbone: str, advance: Callable[[int], None]) -> PrecisionChoice:
+        if not self.keep:
+            return self._kept().get(self._code(backbone)) or self._tried(backbone, advance)
+        self.config.out.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.config.out / f".{CHOICES}.lock"):  # another bench may be choosing here
+            kept = self._kept()
+            if (code := self._code(backbone)) not in kept:
+                kept[code] = self._tried(backbone, advance)
+                write_atomically(self.config.out / CHOICES, _CHOICES.dump_json(kept, indent=1))
+            return kept[code]
+
+    def _kept(self) -> dict[str, PrecisionChoice]:
+        path = self.config.out / CHOICES
+        try:
+            return _CHOICES.validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValidationError) as error:
+            raise DataError(f"{path}: cannot be read; delete it, and precisions are chosen again") from error
+
+    def _code(self, backbone: str) -> str:
+        code = Provenance(**self.catalogue.backbones[backbone].provenance).ingredients
+        return f"{code['name']} ({code['distribution']} {code['version']})"
+
+    def _tried(self, backbone: str, advance: Callable[[int], None]) -> PrecisionChoice:
+        """Try both, or return the answer of an earlier trial in the same circumstances."""
+        if not self.device.bf16:
+            return PrecisionChoice("32", "bf16 is not native here")
+        geometry, recipe = self.images.geometry, self.config.recipe
+        trial = _Trial(
+            backbone, self.images.file, geometry.channels, geometry.size, recipe.batch_size, self.device.kind
+        )
         circumstances = asdict(trial) | {
-            "backbone": None,  # it may have two names; its provenance has one
+            "backbone": self._code(backbone),  # it may answer to two names
             "images": None,
-            "device": asdict(device),
-            "provenance": names.backbones[name].provenance,
+            "device": asdict(self.device),
             "torch": version("torch"),
         }
-        key = hash_of(circumstances)
-        kept = precision_folder() / f"{key}.json"
+        path = precision_folder() / f"{hash_of(circumstances)}.json"
         try:
-            found[name] = _KEPT.validate_json(kept.read_bytes())
+            choice = _CHOICE.validate_json(path.read_bytes())
         except (OSError, ValidationError):
             advance(0)
-            measured = _ask(executor, trial, timeout or _LONG)
-            found[name] = _judged(measured)
+            measured = _measure(self.executor, trial, self.config.timeout or _LONG)
+            choice = _judge(measured)
             if measured:
-                write_atomically(kept, _KEPT.dump_json(found[name]))
-        advance(1)
-    return found
+                write_atomically(path, _CHOICE.dump_json(choice))
+        return choice
 
 
-def _judged(measured: dict[str, float] | None) -> Arithmetic:
+def _judge(measured: dict[str, float] | None) -> PrecisionChoice:
     if measured is None:
-        return Arithmetic("32", "bf16 could not be tried")
+        return PrecisionChoice("32", "bf16 could not be tried")
     off = {what: measured[what] for what, most in _TOLERANCE.items() if not measured[what] <= most}
     if off:
         faults = " and ".join(f"{what} {share:.0%}" for what, share in off.items())
-        return Arithmetic("32", f"on the first batch bf16 is off by {faults}")
+        return PrecisionChoice("32", f"on the first batch bf16 is off by {faults}")
     gain = f"bf16 is {measured['gain']:.2f} times as fast"
-    return Arithmetic("bf16" if measured["gain"] >= _GAIN else "32", gain)
+    return PrecisionChoice("bf16" if measured["gain"] >= _GAIN else "32", gain)
 
 
-def _ask(executor: Executor, trial: _Trial, timeout: float) -> dict[str, float] | None:
-    """Return gain and errors of bf16; None where the backbone cannot be tried, as its run will tell."""
-    with executor.asked(f"{__name__}:try_precisions", trial) as child:
-        answers: list[dict[str, float]] = list(child.messages(timeout))
+def _measure(executor: Executor, trial: _Trial, timeout: float) -> dict[str, float] | None:
+    """Return gain and errors of bf16; None where the backbone cannot be tried, as its run will say."""
+    with asked(executor, f"{__name__}:try_precisions", trial) as job:
+        answers: list[dict[str, float]] = list(job.messages(timeout))
     return answers[0] if answers else None
 
 
-def try_precisions(trial: _Trial, tell: Tell) -> None:
-    """Child's side: step in both precisions by turns; tell what bf16 gains, and how far it is off."""
+def try_precisions(trial: _Trial, send: Send) -> None:
+    """Child's side: step in both precisions by turns; send what bf16 gains, and how far it is off."""
     import torch
     from torch import Tensor, nn
 
     from quadzoo.data.datamodule import ArrayFile
+    from quadzoo.model.build import build_backbone, join
     from quadzoo.registry import catalogue
-    from quadzoo.training.run import joined, use_tf32
+    from quadzoo.training.run import use_tf32
 
     torch.manual_seed(0)
     use_tf32(trial.device == "cuda")
     spec = catalogue.load().backbones[trial.backbone].spec
-    backbone = spec.build(pretrained=False, in_channels=trial.channels, image_size=trial.size)
-    module = joined(spec, backbone, nn.Identity(), Recipe(), trial.channels).to(trial.device)
+    backbone = build_backbone(spec, pretrained=False, in_channels=trial.channels, image_size=trial.size)
+    module = join(spec, backbone, nn.Identity(), Recipe(), trial.channels).to(trial.device)
     file = ArrayFile(trial.images)
     rows = torch.arange(trial.batch_size) % file.shape[0]
     batch = file[rows].permute(0, 3, 1, 2).to(trial.device)
@@ -155,4 +198,4 @@ def try_precisions(trial: _Trial, tell: Tell) -> None:
             times.append(seconds(bf16))
     fastest = {bf16: min(times[_WARM_UP:]) for bf16, times in taken.items()}
 
-    tell({"gain": fastest[False] / fastest[True], **dict(zip(_TOLERANCE, errors, strict=True))})
+    send({"gain": fastest[False] / fastest[True], **dict(zip(_TOLERANCE, errors, strict=True))})

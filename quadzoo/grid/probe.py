@@ -12,34 +12,36 @@ from typing import cast
 
 from quadzoo.data.geometry import Geometry
 from quadzoo.errors import ConfigError, QuadzooError, WeightsError
-from quadzoo.executors.local import Child, Executor, Tell
-from quadzoo.grid.plan import Device, Weights
+from quadzoo.executors.base import Executor, Job, Send, asked, why_it_ended
+from quadzoo.grid.plan import Weights
+from quadzoo.training.task import Device
 
-_PATIENCE = 10.0  # seconds from asking for weights to having them, with --weights auto
-_LONG = 1800.0  # with --weights pretrained, and for a build without weights
+_PATIENCE = 10.0  # seconds from asking for weights to having them, with `weights` auto
+_LONG = 1800.0  # with `weights` pretrained, and for a build without weights
+_ASKING = "asking"  # a child says so when it begins to look for pretrained weights
 
 
 def find_device(executor: Executor, wanted: str) -> Device:
     """Return the device that runs will use. Raises ConfigError when a GPU is wanted and none is there."""
-    with executor.asked(f"{__name__}:tell_device", None) as child:
-        answers = list(child.messages(timeout=_LONG))
+    with asked(executor, f"{__name__}:tell_device", None) as job:
+        answers = list(job.messages(timeout=_LONG))
         if not answers:
-            raise QuadzooError(f"torch cannot be asked for its devices: {child.fate()}")
+            raise QuadzooError(f"querying devices failed: {why_it_ended(job)}")
     cuda, cpu = cast(tuple[Device | None, Device], answers[0])
     if wanted == "cuda" and cuda is None:
-        raise ConfigError("--device cuda: torch finds no usable GPU; --device cpu works everywhere")
+        raise ConfigError("`device` cuda: torch finds no usable GPU; `device` cpu works everywhere")
     return cpu if wanted == "cpu" or cuda is None else cuda
 
 
 def check_compiler(executor: Executor, device: Device) -> None:
     """Raise ConfigError where torch has no compiler for the device."""
-    with executor.asked(f"{__name__}:try_compiler", device.kind) as child:
-        answers = list(child.messages(timeout=_LONG)) or [child.fate()]
-        child.process.join(_PATIENCE)  # a compiler clears up behind it
+    with asked(executor, f"{__name__}:try_compiler", device.kind) as job:
+        answers = list(job.messages(timeout=_LONG)) or [why_it_ended(job)]
+        job.wait(_PATIENCE)  # a compiler clears up behind it
     if answers[0]:
         raise ConfigError(
-            f"--compile: torch cannot compile for {device.name}: {answers[0]}; install a C++ compiler, or "
-            "leave --compile out"
+            f"`compile`: torch cannot compile for {device.name}: {answers[0]}; install a C++ compiler, or "
+            "leave `compile` out"
         )
 
 
@@ -54,11 +56,11 @@ def find_weights(
 ) -> dict[str, Weights]:
     """Decide what each backbone starts from, asking for several at once.
 
-    ``wanted`` is auto, pretrained or none; a build may take ``timeout`` seconds; ``advance`` is told how
-    many more are answered. Raises WeightsError when ``pretrained`` cannot be had.
+    ``wanted`` is auto, pretrained or none; a build may take ``timeout`` seconds; ``advance`` is given the number
+    of further answers. Raises WeightsError when ``pretrained`` is wanted and not available.
     """
     if wanted == "none":
-        return {name: Weights("none", "asked for") for name in backbones}
+        return {name: Weights("none", "as asked for") for name in backbones}
     advance(0)
     longest = timeout or _LONG
     ask = partial(_ask, executor, longest, min(longest, _PATIENCE) if wanted == "auto" else longest)
@@ -72,8 +74,8 @@ def find_weights(
         for name, weights in answers.items():
             if weights.kind != "pretrained":
                 raise WeightsError(
-                    f"--weights pretrained: {name} has none to be had here ({weights.note}); "
-                    "--weights auto trains it from scratch"
+                    f"`weights` pretrained: {name} has no pretrained weights available ({weights.note}); "
+                    "`weights` auto trains it from scratch"
                 )
     return answers
 
@@ -81,30 +83,31 @@ def find_weights(
 def _ask(
     executor: Executor, longest: float, patience: float, question: tuple[str, int, tuple[int, int]]
 ) -> Weights:
-    with executor.asked(f"{__name__}:try_weights", question) as child:
-        return _listen(child, longest, patience)
+    with asked(executor, f"{__name__}:try_weights", question) as job:
+        return _answer(job, longest, patience)
 
 
-def _listen(child: Child, longest: float, patience: float) -> Weights:
+def _answer(job: Job, longest: float, patience: float) -> Weights:
     deadline = time.monotonic() + longest
-    asked = False
+    asking = False
     while (remaining := deadline - time.monotonic()) > 0:
-        answers = list(child.messages(remaining))
-        for answer in answers:
-            if answer == "asking":
-                asked = True
+        messages = list(job.messages(remaining))
+        for message in messages:
+            if message == _ASKING:
+                asking = True
                 deadline = time.monotonic() + patience
             else:
-                return Weights(*answer)
-        if not answers and child.ended:
-            return Weights("none", child.fate())
-    if not asked:
-        return Weights("none", f"not even built without weights within {longest:.0f} s")
-    return Weights("none", f"not here within {patience:.0f} s; --weights pretrained waits for them")
+                return cast(Weights, message)
+        if not messages and job.ended:
+            return Weights("none", why_it_ended(job))
+    if not asking:
+        return Weights("none", f"building it without weights timed out ({longest:.0f} s)")
+    return Weights("none", f"download timed out ({patience:.0f} s); `weights` pretrained waits longer")
 
 
-def try_weights(question: tuple[str, int, tuple[int, int]], tell: Tell) -> None:
-    """Child's side: build (backbone, in_channels, image_size) without weights, then with."""
+def try_weights(question: tuple[str, int, tuple[int, int]], send: Send) -> None:
+    """Child's side: build (backbone, in_channels, image_size) without weights, then with; send what was loaded."""
+    from quadzoo.model.weights import watched_loading
     from quadzoo.registry import catalogue
 
     name, in_channels, image_size = question
@@ -112,30 +115,32 @@ def try_weights(question: tuple[str, int, tuple[int, int]], tell: Tell) -> None:
     try:
         # First without: imports and the image size are not the network's fault.
         spec.build(pretrained=False, in_channels=in_channels, image_size=image_size)
-        tell("asking")
-        spec.build(pretrained=True, in_channels=in_channels, image_size=image_size)
+        send(_ASKING)
+        with watched_loading() as loading:
+            backbone = spec.build(pretrained=True, in_channels=in_channels, image_size=image_size)
+        loaded = loading.of(backbone)
     except Exception as error:
         lines = f"{type(error).__name__}: {error}".splitlines()
-        tell(("none", lines[0][:200]))
+        send(Weights("none", lines[0][:200]))
     else:
-        tell(("pretrained", "the backbone's default set"))
+        send(Weights("pretrained", str(loaded), loaded))
 
 
-def try_compiler(device: str, tell: Tell) -> None:
-    """Child's side: compile a sum; tell why that cannot be, None where it can."""
+def try_compiler(device: str, send: Send) -> None:
+    """Child's side: compile a sum; send why that fails, None where it works."""
     import torch
 
     try:
         torch.compile(lambda numbers: numbers.sin() + 1)(torch.zeros(8, device=device))
     except Exception as error:
         lines = f"{type(error).__name__}: {error}".splitlines()
-        tell(" ".join(lines[:2]).strip()[:300])
+        send(" ".join(lines[:2]).strip()[:300])
     else:
-        tell(None)
+        send(None)
 
 
-def tell_device(_: None, tell: Tell) -> None:
-    """Child's side: tell the GPU, or None, and the CPU."""
+def tell_device(_: None, send: Send) -> None:
+    """Child's side: send the GPU, or None, and the CPU."""
     import torch
 
     cuda = None
@@ -145,7 +150,7 @@ def tell_device(_: None, tell: Tell) -> None:
     # Where a CPU only emulates bf16 it is slower than float32; an older torch does not say, so no.
     units: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     native = bool(units.get("avx512_bf16") or units.get("amx_bf16"))
-    tell((cuda, Device("cpu", _cpu_name(), native)))
+    send((cuda, Device("cpu", _cpu_name(), native)))
 
 
 def _cpu_name() -> str:

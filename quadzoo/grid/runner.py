@@ -8,25 +8,26 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
 from quadzoo.data.cache import ImageSet, in_use, prepare
 from quadzoo.data.sources import N_DRAWN, open_source
 from quadzoo.data.splits import make_splits
-from quadzoo.errors import ConfigError
-from quadzoo.executors.local import Child, Executor, wait_for_any
+from quadzoo.errors import ConfigError, DataError
+from quadzoo.executors.base import Executor, Job
 from quadzoo.grid.config import BenchConfig
-from quadzoo.grid.init import check_fit, find_model, fixed_by
-from quadzoo.grid.plan import Plan, RunPlan, Weights, fold_data, make_plan, record_of
-from quadzoo.grid.precision import find_precisions
+from quadzoo.grid.models import check_targets, find_model, fixed_by
+from quadzoo.grid.observer import Observer
+from quadzoo.grid.plan import Plan, Weights, bench_data, make_plan
+from quadzoo.grid.precision import PrecisionChooser
 from quadzoo.grid.probe import check_compiler, find_device, find_weights
 from quadzoo.records.record import (
+    RECORD,
     Failure,
     RunRecord,
     is_done,
@@ -40,47 +41,35 @@ from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import Leaderboard
+from quadzoo.storage import file_identity
+from quadzoo.training.outcome import record_of
+from quadzoo.training.task import Placement, Task
 
 _LOG = "run.log"
-_LOG_TAIL = 4000
-
-
-class Observer(Protocol):
-    """Whoever wants to know how a bench goes; the command line shows it."""
-
-    def note(self, text: str) -> None:
-        """Hear one line worth knowing."""
-
-    def counting(self, what: str, total: int) -> Callable[[int], None]:
-        """Return a function that is told how many more of ``total`` things are done."""
-
-    def planned(self, plan: Plan) -> None:
-        """Hear what will run."""
-
-    def progressed(self, run: RunPlan, share: float, val_mse: float | None) -> None:
-        """Hear the share of a run's training that is done."""
-
-    def ended(self, run: RunPlan, record: RunRecord) -> None:
-        """Hear how a run ended."""
 
 
 @dataclass
 class _Running:
-    run: RunPlan
-    child: Child
+    """A task under way. ``record_before`` tells the record file that was there from one that the run writes."""
+
+    task: Task
+    placement: Placement
+    job: Job
     lock: FileLock
     started: datetime
     deadline: float
+    record_before: tuple[int, int] | None
 
     @property
     def overdue(self) -> bool:
         return time.monotonic() > self.deadline
 
 
-def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> Plan:
-    """Check names, data, split, device and weights, and return the plan; nothing is written to ``out``.
+def plan_bench(config: BenchConfig, executor: Executor, observer: Observer, *, dry: bool = False) -> Plan:
+    """Check names, data, split, device and weights, and return the plan.
 
-    Raises a QuadzooError for the first thing that does not fit.
+    A ``dry`` plan writes nothing to the results folder; else that keeps the precisions that were chosen. Raises a
+    QuadzooError for the first thing that does not fit.
     """
     names = catalogue.load()
     for plugin in names.plugins:
@@ -98,56 +87,54 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
     _check_out(config.out)
     source = open_source(config.request, observer.counting("drawing equations", N_DRAWN))
     decoding = observer.counting("decoding images", 2 * len(source))
-    channels = model.record.image["channels"] if model else None
+    channels = model.record.image.channels if model else None
     images = prepare(source, config.image_size, config.resize, decoding, channels=channels)
     splits = make_splits(
-        config.split, source.ids, images.pixels, folds=config.folds, group_values=source.group_values
+        config.split, source.ids, images.content_ids, folds=config.folds, group_values=source.group_values
     )
-    folds = fold_data(source, images, splits)
+    data = bench_data(source, images, splits)
+    if model:
+        check_targets(model, data.folds[0].targets)
     device = find_device(executor, config.device)
     if config.compile:
         check_compiler(executor, device)
-    if model:
-        check_fit(model, folds)
-        weights = {model.record.backbone: model.weights}
-    else:
-        weights = _weights(config, executor, observer, images)
-    precisions = find_precisions(
-        executor,
-        config.backbones,
-        config.precision,
-        names,
-        images,
-        recipe=config.recipe,
-        model=model,
-        device=device,
-        timeout=config.timeout,
-        advance=observer.counting("trying precisions", len(config.backbones)),
+    weights = (
+        {model.record.backbone: Weights(model.name, f"SHA-256 {model.sha256[:12]}", model=model)}
+        if model
+        else _weights(config, executor, observer, images)
     )
-    return make_plan(config, names, folds, device, weights=weights, precisions=precisions)
+    chooser = PrecisionChooser(
+        executor, config, names, images, device, model, keep=not dry, counting=observer.counting
+    )
+    return make_plan(config, names, data, device, weights=weights, choose=chooser.choose)
 
 
 def _weights(
     config: BenchConfig, executor: Executor, observer: Observer, images: ImageSet
 ) -> dict[str, Weights]:
-    asked = observer.counting("looking for pretrained weights", len(config.backbones))
     weights = find_weights(
-        executor, config.backbones, config.weights, images.geometry, timeout=config.timeout, advance=asked
+        executor,
+        config.backbones,
+        config.weights,
+        images.geometry,
+        timeout=config.timeout,
+        advance=observer.counting("looking for pretrained weights", len(config.backbones)),
     )
-    if config.recipe.freeze:
-        for backbone, start in weights.items():
-            if start.kind == "none":
-                observer.note(f"warning: --freeze: {backbone} has learnt nothing yet (weights: {start.note})")
+    for backbone, start in weights.items():
+        if config.recipe.freeze and start.kind == "none":
+            observer.note(f"warning: `freeze`: {backbone} is randomly initialised (weights: {start.note})")
+        if start.loaded and start.loaded.missing:
+            observer.note(f"warning: pretrained weights of {backbone} are incomplete: {start.note}")
     return weights
 
 
 def _check_out(out: Path) -> None:
-    """Raise now what would otherwise cost finished runs their table."""
+    """Raise ConfigError now where finished runs could not be written later."""
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not existing.is_dir():
-        raise ConfigError(f"--out {out}: {existing} is a file, not a folder")
+        raise ConfigError(f"`out` {out}: {existing} is a file, not a folder")
     if not os.access(existing, os.W_OK):
-        raise ConfigError(f"--out {out}: {existing} is not writable; choose another folder")
+        raise ConfigError(f"`out` {out}: {existing} is not writable; choose another folder")
     read_records(out)
 
 
@@ -159,12 +146,12 @@ def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leader
     """
     plan = plan_bench(config, executor, observer)
     observer.planned(plan)
-    data = plan.runs[0].data
+    data = plan.data
     try:
         with in_use(data.images), _Interrupts() as interrupts:
-            _run_all(plan, config, executor, observer, interrupts)
+            _run_all(plan, executor, observer, interrupts)
     finally:
-        board = _report(config.out, data.images.hash, data.split.hash)
+        board = _report(config.out, data.images.hash, data.folds[0].fold.split.hash)
     return board
 
 
@@ -183,31 +170,30 @@ class _Interrupts:
     """Remembers an interrupt, since Python drops the exception where it falls into a destructor."""
 
     def __init__(self) -> None:
-        self._heard = False
+        self._interrupted = False
         self._previous: Any = None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._hear)
+            self._previous = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
 
-    def _hear(self, *_: object) -> None:
-        self._heard = True
+    def _interrupt(self, *_: object) -> None:
+        self._interrupted = True
         raise KeyboardInterrupt
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if there was one."""
-        if self._heard:
+        if self._interrupted:
             raise KeyboardInterrupt
 
 
-def _run_all(
-    plan: Plan, config: BenchConfig, executor: Executor, observer: Observer, interrupts: _Interrupts
-) -> None:
+def _run_all(plan: Plan, executor: Executor, observer: Observer, interrupts: _Interrupts) -> None:
+    config = plan.config
     waiting = deque(plan.to_do)
     running: list[_Running] = []
     elsewhere: set[str] = set()
@@ -216,41 +202,41 @@ def _run_all(
             for _ in range(len(waiting)):
                 if len(running) == config.jobs:
                     break
-                run = waiting.popleft()
-                lock = _lock(run)
+                task = waiting.popleft()
+                lock = _lock(config.out, task)
                 if lock is None:
-                    if run.key not in elsewhere:
-                        observer.note(f"another bench is at {run.title}; waiting for it")
-                    elsewhere.add(run.key)
-                    waiting.append(run)
-                elif not config.force and is_done(run.out, run.key):
-                    observer.note(f"{run.title}: another bench has finished it")
+                    if task.key not in elsewhere:
+                        observer.note(f"{task.title} is being run by another bench; waiting for it")
+                    elsewhere.add(task.key)
+                    waiting.append(task)
+                elif not config.force and is_done(config.out, task.key):
+                    observer.note(f"{task.title}: another bench has finished it")
                     lock.release()
                 else:
-                    running.append(_start(run, lock, executor, config.timeout))
-            wait_for_any([one.child for one in running], timeout=1.0)
+                    running.append(_start(plan, task, lock, executor))
+            executor.wait_for_any([one.job for one in running], timeout=1.0)
             interrupts.check()
             for one in list(running):
-                _hear(one, observer)
-                if one.child.ended:
+                _receive(one, observer)
+                if one.job.ended:
                     running.remove(one)
-                    observer.ended(one.run, _finish(one, config.timeout))
+                    observer.ended(one.task, _finish(one, config.timeout))
     finally:
         for one in running:
-            one.child.kill()
+            one.job.cancel()
             one.lock.release()
 
 
-def _hear(one: _Running, observer: Observer) -> None:
-    for share, val_mse in one.child.messages(timeout=0):
-        observer.progressed(one.run, share, val_mse)
+def _receive(one: _Running, observer: Observer) -> None:
+    for share, val_mse in one.job.messages(timeout=0):
+        observer.progressed(one.task, share, val_mse)
     if one.overdue:
-        one.child.kill()
+        one.job.cancel()
 
 
-def _lock(run: RunPlan) -> FileLock | None:
+def _lock(out: Path, task: Task) -> FileLock | None:
     """Take the run for this bench; None while another bench has it."""
-    folder = run_folder(run.out, run.key)
+    folder = run_folder(out, task.key)
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
@@ -260,22 +246,42 @@ def _lock(run: RunPlan) -> FileLock | None:
     return lock
 
 
-def _start(run: RunPlan, lock: FileLock, executor: Executor, timeout: float | None) -> _Running:
-    started, deadline = datetime.now(UTC), time.monotonic() + (timeout or math.inf)
-    child = executor.start("quadzoo.training.run:run", run, run_folder(run.out, run.key) / _LOG)
-    return _Running(run, child, lock, started, deadline)
+def _start(plan: Plan, task: Task, lock: FileLock, executor: Executor) -> _Running:
+    placement, folder = plan.placement(task), run_folder(plan.config.out, task.key)
+    started, deadline = datetime.now(UTC), time.monotonic() + (plan.config.timeout or math.inf)
+    before = file_identity(folder / RECORD)
+    job = executor.submit("quadzoo.training.run:run", (task, placement), folder / _LOG)
+    return _Running(task, placement, job, lock, started, deadline, before)
 
 
 def _finish(one: _Running, timeout: float | None) -> RunRecord:
-    """Return the record of a run whose process has ended; write one where the process could not."""
-    record = read_record(one.run.out, one.run.key)
-    if record is None or record.started < one.started:
-        tail = (run_folder(one.run.out, one.run.key) / _LOG).read_text(errors="replace")[-_LOG_TAIL:]
+    """Return the record of a run whose process has ended; write one where the process did not."""
+    out, key = one.placement.out, one.task.key
+    record = _written_by(one)
+    if record is None:
         if one.overdue:
-            failure = Failure(type="TimedOut", message=f"no end within {timeout:g} seconds", traceback=tail)
+            failure = Failure(
+                type="TimedOut",
+                message=f"not finished within {timeout:g} seconds",
+                traceback=one.job.log_tail(),
+            )
         else:
-            failure = Failure(type="ProcessDied", message=one.child.fate(), traceback=tail)
-        record = record_of(one.run, one.started, error=failure)
-        write_record(one.run.out, record)
+            failure = Failure(type="ProcessDied", message=one.job.exit_reason(), traceback=one.job.log_tail())
+        record = record_of(one.task, one.placement, one.started, error=failure)
+        write_record(out, record)
     one.lock.release()
     return record
+
+
+def _written_by(one: _Running) -> RunRecord | None:
+    """Return the record that the run has written; None where it has not, and that before it is still there.
+
+    Told by the file, which every write replaces, not by the clock, which may be set back.
+    """
+    path = run_folder(one.placement.out, one.task.key) / RECORD
+    if file_identity(path) == one.record_before:
+        return None
+    try:
+        return read_record(one.placement.out, one.task.key)
+    except DataError:
+        return None

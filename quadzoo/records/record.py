@@ -6,21 +6,30 @@ import hashlib
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from quadzoo.errors import DataError
 from quadzoo.metrics import Scores
+from quadzoo.model.recipe import Recipe
+from quadzoo.model.weights import LoadedWeights
+from quadzoo.records.keys import NEUTRAL_RECIPE, Identity, ImageFacts, Provenance
 from quadzoo.storage import write_atomically
 
-SCHEMA = 1
-Compiled = Literal["no", "kernels", "graphs"]
+SCHEMA = 2
 RECORD = "record.json"
 WEIGHTS = "model.safetensors"
 PREDICTIONS = "predictions.csv"
 WORST = "worst.webp"
-N_WORST = 24  # images in it, at most
+SEEN = "seen_images.npy"
+N_WORST = 24  # images in worst.webp, at most
+
+Compiled = Literal["no", "kernels", "graphs"]
+Precision = Literal["32", "bf16"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
 
 
 class _Part(BaseModel):
@@ -30,15 +39,18 @@ class _Part(BaseModel):
 class Metrics(_Part):
     """Scores of the weights with the best val MSE; every field is null in a failed run."""
 
-    val_mse: float | None = None
-    test_mse: float | None = None
-    test_exact: float | None = None
-    test_rmse: dict[str, float] | None = None
-    test_r2: dict[str, float | None] | None = None
+    val_mse: NotNegative | None = None
+    test_mse: NotNegative | None = None
+    test_exact: Annotated[float, Field(ge=0, le=1)] | None = None
+    test_rmse: dict[str, NotNegative] | None = None
+    test_r2: dict[str, Finite | None] | None = None
 
     @classmethod
     def of(cls, val: Scores, test: Scores) -> Metrics:
-        """Return the metrics of a run that scores so on its val and test images."""
+        """Return the metrics of a run that scores so on its val and test images.
+
+        Raises ValidationError, a ValueError, for a score that is not finite.
+        """
         return cls(
             val_mse=val["mse"],
             test_mse=test["mse"],
@@ -53,51 +65,67 @@ class DataFacts(_Part):
 
     name: str
     hash: str
-    n: int
-    duplicates: int
+    n: Count
+    duplicates: Count
 
 
 class SplitFacts(_Part):
-    """The sides; ``leaked`` counts test images that also stand, pixel for pixel, in train or val."""
+    """The division; ``leaked`` counts test images that are also, pixel for pixel, in train or val."""
 
     name: str
     hash: str
-    fold: int
-    folds: int
-    n_train: int
-    n_val: int
-    n_test: int
-    leaked: int
+    fold: Count
+    folds: Annotated[int, Field(ge=1)]
+    n_train: Count
+    n_val: Count
+    n_test: Count
+    leaked: Count
     leaky: bool
 
 
 class Cost(_Part):
     """What the run took; docs/metrics.md defines each figure. Null where it could not be measured."""
 
-    params: int | None = None
-    gmacs: float | None = None
-    train_images_per_second: float | None = None
-    fit_seconds: float | None = None
-    fit_energy_joules: float | None = None
-    latency_ms: float | None = None
-    latency_p95_ms: float | None = None
-    images_per_second: float | None = None
-    inference_batch: int | None = None
-    peak_memory_mb: float | None = None
+    params: Count | None = None
+    gmacs: NotNegative | None = None
+    train_images_per_second: NotNegative | None = None
+    fit_seconds: NotNegative | None = None
+    fit_energy_joules: NotNegative | None = None
+    latency_ms: NotNegative | None = None
+    latency_p95_ms: NotNegative | None = None
+    images_per_second: NotNegative | None = None
+    inference_batch: Count | None = None
+    peak_memory_mb: NotNegative | None = None
 
 
 class Initial(_Part):
-    """The trained model a run started from: the key of the run that made it, and its weights' SHA-256."""
+    """The trained model a run started from: the key of the run that made it, and the SHA-256 of its weights.
+
+    ``overlap`` counts the test images that the model had been trained or selected on, ``overlap_val`` the
+    validation images that it had been trained on; null where the model does not say which images it has seen.
+    """
 
     key: str
     sha256: str
+    overlap: Count | None = None
+    overlap_val: Count | None = None
+
+
+class Epoch(BaseModel):
+    """The errors after one epoch, in the network's scaled unit, where there were any, and further losses by name."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Finite] = Field(init=False)
+
+    train_mse: NotNegative | None = None
+    val_mse: NotNegative | None = None
 
 
 class Ranges(_Part):
     """What 0 and 1 of a scaled unit stand for, target by target, and whether it is whole numbers."""
 
-    low: list[float]
-    high: list[float]
+    low: list[Finite]
+    high: list[Finite]
     integer: list[bool]
 
 
@@ -107,6 +135,13 @@ class Failure(_Part):
     type: str
     message: str
     traceback: str
+
+
+class Code(_Part):
+    """Where the code of backbone and head comes from."""
+
+    backbone: Provenance
+    head: Provenance
 
 
 class Environment(_Part):
@@ -121,7 +156,7 @@ class Environment(_Part):
     python: str
     device: Literal["cpu", "cuda"]
     device_name: str
-    threads: int
+    threads: Annotated[int, Field(ge=1)]
     compiled: Compiled = "no"
     plugins: dict[str, str]
     libraries: dict[str, str]
@@ -130,41 +165,43 @@ class Environment(_Part):
 class RunRecord(_Part):
     """One run: a combination of backbone and head, a seed, a data set, a split and a fold.
 
-    ``weights`` names what training started from: pretrained, none, or a trained model, of which ``initial``
-    says more; ``unit`` is the network's scaled unit where that model, or the recipe, has another than that of
-    the ``target_`` fields, which scores are told in. ``decoding`` is how the head predicts, where it has
-    several ways. ``worst`` are the ids of the images in worst.webp, from top to bottom, worst first;
-    ``flags`` are those of ``quadzoo bench`` that repeat the run, paths by their last part.
+    ``weights`` names what training started from: pretrained (``loaded`` says which weights), none, or a trained
+    model, of which ``initial`` says more. ``unit`` is the network's scaled unit where that model, or the recipe,
+    has another than that of the ``target_`` fields, in which scores are given. ``prediction_mode`` is how the head
+    predicts, where it has several ways. ``worst`` are the ids of the images in worst.webp, from top to bottom,
+    largest error first; ``flags`` are those of ``quadzoo bench`` that repeat the run, paths by their last part.
     """
 
-    record_schema: int = Field(default=SCHEMA, alias="schema")
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    record_schema: Annotated[int, Field(ge=1, le=SCHEMA)] = Field(default=SCHEMA, alias="schema")
     key: str
-    combination: str
     status: Literal["ok", "failed"]
     backbone: str
     head: str
-    seed: int
+    seed: Count
     weights: str
     weights_note: str
+    loaded: LoadedWeights | None = None
     initial: Initial | None = None
-    provenance: dict[str, dict[str, str]]
+    provenance: Code
     data: DataFacts
-    image: dict[str, Any]
+    image: ImageFacts
     split: SplitFacts
-    targets: list[str]
-    target_low: list[float]
-    target_high: list[float]
+    targets: Annotated[list[str], Field(min_length=1)]
+    target_low: list[Finite]
+    target_high: list[Finite]
     target_integer: list[bool]
     unit: Ranges | None = None
     metrics: Metrics
     baselines: dict[str, Metrics]
     cost: Cost
-    recipe: dict[str, Any]
-    precision: Literal["32", "bf16"]
+    recipe: Recipe
+    precision: Precision
     precision_note: str = ""
-    best_epoch: int | None
-    decoding: str | None = None
-    history: list[dict[str, float]]
+    best_epoch: Annotated[int, Field(ge=1)] | None
+    prediction_mode: str | None = None
+    history: list[Epoch]
     worst: list[str] = []
     flags: dict[str, str] = {}
     environment: Environment
@@ -173,51 +210,51 @@ class RunRecord(_Part):
     started: datetime
     finished: datetime
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    @property
+    def identity(self) -> Identity:
+        """All that could change the score; it has the key and the combination."""
+        return Identity(
+            data=self.data.hash,
+            image=self.image,
+            split=self.split.hash,
+            fold=self.split.fold,
+            backbone=self.provenance.backbone,
+            head=self.provenance.head,
+            weights=self.weights,
+            loaded=self.loaded,
+            initial=self.initial.sha256 if self.initial else None,
+            precision=self.precision,
+            recipe=self.recipe,
+            seed=self.seed,
+        )
 
+    @property
+    def combination(self) -> str:
+        """What all seeds and folds of this combination share."""
+        return self.identity.combination
 
-def hash_of(ingredients: dict[str, Any]) -> str:
-    """Return 16 hexadecimal digits that stand for JSON-like data, whatever the order of its keys."""
-    text = json.dumps(ingredients, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    @model_validator(mode="before")
+    @classmethod
+    def _from_older_schemas(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        given = dict(given)
+        given.pop("combination", None)  # stored until schema 2, now derived
+        if "decoding" in given:
+            given["prediction_mode"] = given.pop("decoding")
+        if isinstance(given.get("recipe"), dict):
+            given["recipe"] = {**NEUTRAL_RECIPE, **given["recipe"]}
+        return given
 
-
-class Keys(NamedTuple):
-    """Of a run: ``combination`` is what all its seeds and folds share, ``run`` its own."""
-
-    combination: str
-    run: str
-
-
-def keys_of(
-    *,
-    data: str,
-    image: dict[str, Any],
-    split: str,
-    provenance: dict[str, dict[str, str]],
-    weights: str,
-    initial: Initial | None,
-    precision: str,
-    recipe: dict[str, Any],
-    seed: int,
-    fold: int,
-) -> Keys:
-    """Return the keys of a run: hashes of all that can change a score; ``data`` and ``split`` are hashes.
-
-    Where nothing is trained, neither seed nor recipe can.
-    """
-    if recipe.get("epochs") == 0:
-        recipe, seed = {"epochs": 0}, 0
-    ingredients = {
-        "data": data,
-        "image": image,
-        "split": split,
-        "plugins": provenance,
-        "weights": initial.model_dump() if initial else weights,
-        "precision": precision,
-        "recipe": recipe,
-    }
-    return Keys(hash_of(ingredients), hash_of({**ingredients, "seed": seed, "fold": fold}))
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if {len(self.target_low), len(self.target_high), len(self.target_integer)} != {len(self.targets)}:
+            raise ValueError("targets, target_low, target_high and target_integer differ in length")
+        if self.status == "ok" and (self.metrics.val_mse is None or self.metrics.test_mse is None):
+            raise ValueError("status is ok, but there is no val_mse or no test_mse")
+        if (self.status == "failed") != (self.error is not None):
+            raise ValueError(f"status is {self.status}, but error is {'set' if self.error else 'null'}")
+        return self
 
 
 def run_folder(out: Path, key: str) -> Path:
@@ -226,8 +263,9 @@ def run_folder(out: Path, key: str) -> Path:
 
 
 def write_record(out: Path, record: RunRecord) -> None:
-    """Write OUT/runs/<key>/record.json."""
-    text = json.dumps(record.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False)
+    """Write OUT/runs/<key>/record.json. Raises OSError where that cannot be written."""
+    fields = record.model_dump(mode="json", by_alias=True)
+    text = json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(run_folder(out, record.key) / RECORD, text.encode() + b"\n")
 
 
@@ -242,24 +280,34 @@ def read_record_file(path: Path) -> RunRecord:
     try:
         return RunRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise DataError(f"{path}: not a record of schema {SCHEMA} ({error.error_count()} faults)") from error
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        found = f"{where}: {first['msg']}" if where else first["msg"]
+        raise DataError(f"{path}: not a record of schema 1 to {SCHEMA} ({found})"[:300]) from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def read_records(out: Path) -> list[RunRecord]:
-    """Return all records of a results folder, in the order of their keys."""
-    keys = sorted(path.parent.name for path in (out / "runs").glob(f"*/{RECORD}"))
-    return [record for key in keys if (record := read_record(out, key))]
+    """Return all records of a results folder, in the order of their keys. Raises DataError for a bad one."""
+    return [record for key in keys_in(out) if (record := read_record(out, key))]
+
+
+def keys_in(out: Path) -> list[str]:
+    """Return the names of the run folders that have a record, sorted."""
+    return sorted(path.parent.name for path in (out / "runs").glob(f"*/{RECORD}"))
 
 
 def is_done(out: Path, key: str) -> bool:
-    """Say whether a key has a record with status ok."""
-    record = read_record(out, key)
+    """Say whether a key has a record with status ok; one that cannot be read is run again."""
+    try:
+        record = read_record(out, key)
+    except DataError:
+        return False
     return record is not None and record.status == "ok"
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal. Raises OSError where it cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

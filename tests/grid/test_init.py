@@ -83,7 +83,7 @@ def test_no_other_decoding_has_a_lower_val_mse(trained: Path, discs: Path) -> No
     import numpy as np
     import torch
 
-    from quadzoo.grid.baselines import scores_of
+    from quadzoo.metrics import scores_of
     from quadzoo.targets import unscale
 
     run, module = loaded(discs, trained)

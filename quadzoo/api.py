@@ -1,0 +1,113 @@
+"""What the command line calls, and what a notebook calls. Nothing here is printed unless it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quadzoo.grid.config import BenchConfig
+    from quadzoo.grid.observer import Observer
+    from quadzoo.grid.plan import Plan
+    from quadzoo.report.rows import Leaderboard
+
+_RECIPE = ("epochs", "batch_size", "lr", "augment", "freeze")
+
+
+def bench(
+    backbones: Sequence[str] = ("resnet50",),
+    heads: Sequence[str] = ("mlp",),
+    seeds: Sequence[int] = (0,),
+    *,
+    progress: bool | Observer = False,
+    **parameters: Any,
+) -> Leaderboard:
+    """Train every backbone × head × seed on one data set, and return the leaderboard.
+
+    ``parameters`` are the flags of ``quadzoo bench`` with underscores: ``data``, ``images``, ``targets``, ``split``,
+    ``epochs``, ``out`` and so on; ``quadzoo bench --help`` says what each does. Finished runs are kept in ``out`` and
+    not run again; a run that fails is counted in the leaderboard and costs no other. ``progress=True`` shows bars on
+    stderr. Raises QuadzooError for what cannot be run, before anything is trained; its text names the parameter.
+    """
+    from quadzoo.executors.local import LocalExecutor
+
+    config = config_of(backbones=tuple(backbones), heads=tuple(heads), seeds=tuple(seeds), **parameters)
+    executor = LocalExecutor()  # before the other imports: its server has more to import, and begins with it
+    from quadzoo.grid.runner import bench as run_bench
+
+    with _observed(progress) as observer:
+        return run_bench(config, executor, observer)
+
+
+def plan(*, progress: bool | Observer = False, **parameters: Any) -> Plan:
+    """Check everything that `bench` with these parameters would, and return its plan; nothing is trained.
+
+    Raises QuadzooError for what cannot be run.
+    """
+    from quadzoo.executors.local import LocalExecutor
+
+    config = config_of(**parameters)
+    executor = LocalExecutor()
+    from quadzoo.grid.runner import plan_bench
+
+    with _observed(progress) as observer:
+        return plan_bench(config, executor, observer, dry=True)
+
+
+def leaderboard(*folders: str | PathLike[str]) -> Leaderboard:
+    """Return the leaderboard of one or more results folders; nothing is trained or written.
+
+    Where they hold several data sets or splits it is that with most runs, and its ``more`` are the others. Raises
+    DataError where there is no results folder or no run.
+    """
+    from quadzoo.errors import DataError
+    from quadzoo.report.leaderboard import leaderboards
+    from quadzoo.report.results import read_runs
+
+    paths = [Path(folder) for folder in folders]
+    for path in paths:
+        if not (path / "runs").is_dir():
+            raise DataError(f"{path}: no results folder (it has no runs/); give what `out` named")
+    boards = leaderboards(read_runs(paths).runs)
+    if not boards:
+        raise DataError(f"{', '.join(map(str, paths))}: no run yet")
+    return boards[0].model_copy(update={"more": boards[1:]})
+
+
+def config_of(**parameters: Any) -> BenchConfig:
+    """Return the checked parameters of a bench; of None, and of what is left out, the default.
+
+    Raises ConfigError, naming all parameters that make no sense.
+    """
+    from pydantic import ValidationError
+
+    from quadzoo.errors import ConfigError
+    from quadzoo.grid.config import BenchConfig
+
+    given = {name: value for name, value in parameters.items() if value is not None}
+    recipe = {name: given.pop(name) for name in _RECIPE if name in given}
+    try:
+        return BenchConfig(**given, recipe=recipe)
+    except ValidationError as error:
+        faults = []
+        for fault in error.errors():
+            names = [str(part) for part in fault["loc"] if part != "recipe"]
+            where = f"`{names[0]}` {fault['input']}: " if names else ""
+            faults.append(where + fault["msg"].removeprefix("Value error, "))
+        raise ConfigError("; ".join(faults)) from error
+
+
+def _observed(progress: bool | Observer) -> Any:
+    """Return a context whose value is the observer that was asked for."""
+    if progress is True:
+        from quadzoo.progress import Display
+
+        return Display()
+    if progress is False:
+        from quadzoo.grid.observer import Silent
+
+        return nullcontext(Silent())
+    return nullcontext(progress)

@@ -1,0 +1,71 @@
+"""What the runs of one fold share, but for the pixels: labels, groups, the division. It travels as one file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from quadzoo.data.splits import Split
+from quadzoo.errors import DataError
+from quadzoo.storage import written_whole
+
+
+@dataclass(frozen=True)
+class Fold:
+    """N labelled images and their division.
+
+    ``groups`` int64 (N,) gives images that must stay together one number; ``kinds`` says what sort each image is,
+    where that is known; ``targets`` float64 (N, T) are in original units; ``digests`` uint8 (N, 32) are SHA-256 of
+    the decoded images.
+    """
+
+    ids: list[str] = field(repr=False)
+    groups: np.ndarray = field(repr=False)
+    kinds: list[str] | None = field(repr=False)
+    targets: np.ndarray = field(repr=False)
+    digests: np.ndarray = field(repr=False)
+    split: Split
+
+    def save(self, path: Path) -> None:
+        """Write everything to an ``.npz`` file. Raises OSError where that cannot be written."""
+        split = self.split
+        texts = {
+            "ids": self.ids,
+            "kinds": self.kinds,
+            "split": [split.name, split.fold, split.folds, split.leaked, split.hash],
+        }
+        with written_whole(path) as file:
+            np.savez(
+                file,
+                texts=np.frombuffer(json.dumps(texts).encode(), np.uint8),
+                groups=self.groups,
+                targets=self.targets,
+                digests=self.digests,
+                train=split.train,
+                val=split.val,
+                test=split.test,
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> Fold:
+        """Read what `save` wrote. Raises DataError for a file that is not there or no such file."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                texts = json.loads(arrays["texts"].tobytes())
+                name, fold, folds, leaked, digest = texts["split"]
+                split = Split(
+                    name, fold, folds, arrays["train"], arrays["val"], arrays["test"], leaked, digest
+                )
+                return cls(
+                    texts["ids"],
+                    arrays["groups"],
+                    texts["kinds"],
+                    arrays["targets"],
+                    arrays["digests"],
+                    split,
+                )
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{path}: labels cannot be read ({error}); run the same command again") from error

@@ -1,0 +1,106 @@
+"""Start from a trained model: find it, see that it fits what was asked for. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from quadzoo.data.fold import Fold
+from quadzoo.errors import ConfigError, NameNotFound
+from quadzoo.grid.config import BenchConfig, written
+from quadzoo.records import seen
+from quadzoo.records.record import RECORD, WEIGHTS, Initial, RunRecord, read_record_file, sha256_of
+from quadzoo.registry.catalogue import Catalogue
+from quadzoo.targets import TargetInfo
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model: the record and the weights that a run left in ``folder``; ``flag`` asks for it."""
+
+    name: str
+    flag: str
+    folder: Path
+    record: RunRecord = field(repr=False)
+    sha256: str
+
+    @property
+    def unit(self) -> TargetInfo:
+        """The targets in the network's own unit."""
+        record = self.record
+        if (unit := record.unit) is None:
+            low, high, integer = record.target_low, record.target_high, record.target_integer
+        else:
+            low, high, integer = unit.low, unit.high, unit.integer
+        return TargetInfo(
+            names=tuple(record.targets), low=tuple(low), high=tuple(high), integer=tuple(integer)
+        )
+
+    def initial_for(self, fold: Fold) -> Initial:
+        """Return what a run on this fold starts from, and how many of its images the model has seen."""
+        table = seen.read(self.folder)
+        known = None if table is None else seen.overlap(table, fold.digests, fold.split.val, fold.split.test)
+        return Initial(
+            key=self.record.key,
+            sha256=self.sha256,
+            overlap=known.test if known else None,
+            overlap_val=known.val if known else None,
+        )
+
+
+def find_model(name: str, names: Catalogue) -> Model:
+    """Return the registered model of that name, or the run in that folder.
+
+    Raises NameNotFound where there is neither, DataError or ConfigError for one that cannot be used.
+    """
+    folder, registered = Path(name), True
+    try:
+        folder = names.models[name].spec.folder
+    except NameNotFound as error:
+        registered = False
+        if not (folder / RECORD).exists():
+            raise NameNotFound(f"`init` {name}: {error}; nor is it the folder of a run") from None
+    record = read_record_file(folder / RECORD)
+    if record.status != "ok":
+        raise ConfigError(f"`init` {name}: that run has status {record.status}; start from one that is ok")
+    try:
+        sha256 = sha256_of(folder / WEIGHTS)
+    except OSError as error:
+        raise ConfigError(f"`init` {name}: its weights cannot be read ({error})") from error
+    if sha256 != record.files.get(WEIGHTS):
+        raise ConfigError(
+            f"`init` {name}: {WEIGHTS} has SHA-256 {sha256}, its record says {record.files.get(WEIGHTS)}; "
+            "the file was changed or cut off"
+        )
+    if registered:
+        return Model(name, name, folder, record, sha256)
+    return Model(f"run {record.key}", f"./{folder.name}", folder, record, sha256)
+
+
+def fixed_by(model: Model, config: BenchConfig) -> BenchConfig:
+    """Return the config with the model's backbone, head and image size. Raises ConfigError for others."""
+    record = model.record
+    height, width = record.image.size
+    fixed = {
+        "backbones": (record.backbone,),
+        "heads": (record.head,),
+        "image_size": f"{height}x{width}",
+        "resize": record.image.resize,
+    }
+    for name, value in fixed.items():
+        asked = getattr(config, name)
+        if name in config.model_fields_set and asked != value:
+            raise ConfigError(
+                f"`{name}` {written(name, asked)}: `init` {config.init} fixes it to {written(name, value)}; "
+                f"leave `{name}` out"
+            )
+    return config.model_copy(update=fixed)
+
+
+def check_targets(model: Model, targets: TargetInfo) -> None:
+    """Raise ConfigError where the model predicts other targets."""
+    if list(targets.names) != model.record.targets:
+        raise ConfigError(
+            f"`init` {model.name}: it predicts {', '.join(model.record.targets)}, the targets are "
+            f"{', '.join(targets.names)}; choose a model for these"
+        )

@@ -1,0 +1,148 @@
+"""What a person sees on stderr while a bench runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from quadzoo.grid.plan import Plan
+from quadzoo.records.record import RunRecord
+from quadzoo.training.task import Task
+
+_SECONDS_A_LINE = 60  # where no bar can move, in a log
+
+
+class Display:
+    """Shows on stderr how a bench goes: bars on a terminal, now and then a line elsewhere.
+
+    ``wording`` is applied to every line; the command line has it write parameters as flags.
+    """
+
+    def __init__(self, wording: Callable[[str], str] = str) -> None:
+        self._wording = wording
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[score]}"),
+            console=self._console,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._shares: dict[str, float] = {}
+        self._total: TaskID | None = None
+        self._count = 0
+        self._ended = 0
+        self._last_line = time.monotonic()
+        self.failed = 0
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._progress.stop()
+
+    def note(self, text: str) -> None:
+        """Print one line."""
+        self._last_line = time.monotonic()
+        line = " ".join(self._wording(text).split())
+        self._console.print(Text(f"quadzoo: {line}"), soft_wrap=True)
+
+    def counting(self, what: str, total: int) -> Callable[[int], None]:
+        """Return a function that moves a bar, which is only seen while it moves; elsewhere it is a line."""
+        task = self._progress.add_task(what, total=total, score="", visible=False)
+        done = 0
+
+        def advance(n: int) -> None:
+            nonlocal done
+            done += n
+            self._progress.update(task, completed=done, visible=done < total)
+            if not self._console.is_terminal and time.monotonic() - self._last_line > _SECONDS_A_LINE:
+                self.note(f"{what}: {done / total:.0%}")
+
+        return advance
+
+    def planned(self, plan: Plan) -> None:
+        """Say what will run, on what, and with which weights."""
+        self._count = len(plan.to_do)
+        done = f", {len(plan.done)} done already" if plan.done else ""
+        self.note(
+            f"{len(plan.tasks)} run{'s' * (len(plan.tasks) > 1)}{done}; "
+            f"{plan.device.name} ({plan.device.kind})"
+        )
+        for task in {task.backbone: task for task in plan.tasks}.values():
+            kind = task.identity.weights
+            start = {"pretrained": "pretrained weights", "none": "random weights"}.get(kind, kind)
+            self.note(
+                f"{task.backbone} starts from {start} ({task.weights_note}); precision {task.precision} "
+                f"({task.precision_note})"
+            )
+        split, initial = plan.tasks[0].split, plan.tasks[0].initial
+        if split.leaky:
+            self.note(
+                f"warning: split {split.name} leaks: {split.leaked} of {split.n_test} test images are also in "
+                "train or val"
+            )
+        if initial and initial.overlap is None:
+            self.note(
+                f"warning: {plan.tasks[0].identity.weights} does not say which images it was trained on; "
+                "it may have seen test images"
+            )
+        elif initial and (initial.overlap or initial.overlap_val):
+            self.note(
+                f"warning: {plan.tasks[0].identity.weights} was trained or selected on {initial.overlap} of "
+                f"{split.n_test} test images and trained on {initial.overlap_val} of {split.n_val} val images"
+            )
+        if self._count > 1:
+            self._total = self._progress.add_task("all runs", total=self._count, score="")
+
+    def progressed(self, run: Task, share: float, val_mse: float | None) -> None:
+        """Move a run's bar."""
+        if run.key not in self._tasks:
+            self._tasks[run.key] = self._progress.add_task(run.title, total=1.0, score="")
+        score = "" if val_mse is None else f"val MSE {val_mse:.3g}"
+        self._progress.update(self._tasks[run.key], completed=share, score=score)
+        self._shares[run.key] = share
+        self._move_total()
+        if not self._console.is_terminal and time.monotonic() - self._last_line > _SECONDS_A_LINE:
+            (task,) = (task for task in self._progress.tasks if task.id == self._tasks[run.key])
+            left = "" if task.time_remaining is None else f", {timedelta(seconds=task.time_remaining)} left"
+            self.note(f"{run.title}: {share:.0%}{left} {score}")
+
+    def ended(self, run: Task, record: RunRecord) -> None:
+        """Print how a run ended."""
+        if run.key in self._tasks:
+            self._progress.remove_task(self._tasks.pop(run.key))
+        self._shares.pop(run.key, None)
+        self._ended += 1
+        self._move_total()
+        counter = f"[{self._ended}/{self._count}] {run.title}"
+        if record.error:
+            self.failed += 1
+            strangers = {n: v for n, v in record.environment.plugins.items() if n != "quadzoo"}
+            plugins = "".join(f" (plugin {name} {version})" for name, version in strangers.items())
+            self.note(f"{counter}{plugins}: FAILED: {record.error.type}: {record.error.message}")
+        else:
+            self.note(
+                f"{counter}: val MSE {record.metrics.val_mse:.3g}, test MSE {record.metrics.test_mse:.3g}, "
+                f"{record.cost.fit_seconds:.0f} s"
+            )
+
+    def _move_total(self) -> None:
+        if self._total is not None:
+            self._progress.update(self._total, completed=self._ended + sum(self._shares.values()))

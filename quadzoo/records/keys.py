@@ -1,0 +1,124 @@
+"""The key of a run: a hash of all that can change a score, and of nothing else.
+
+A field that is added later is left out of the hash at its neutral value, the value that does what was done before
+the field existed. So old keys stay. The neutral values are frozen for ever, whatever a default becomes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from quadzoo.model.recipe import Recipe
+from quadzoo.model.weights import LoadedWeights
+
+# The fields that came after the first release, each with the value that changes nothing.
+NEUTRAL_RECIPE: Mapping[str, Any] = {"average": None, "unit": "range", "freeze": False}
+NEUTRAL_IMAGE: Mapping[str, Any] = {}
+
+
+class ImageFacts(BaseModel):
+    """What was done to every image; `quadzoo.data.geometry.Geometry` says what each field means."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: tuple[int, int]
+    channels: int
+    crop: tuple[int, int, int, int] | None
+    max_scale: float | None
+    fill: tuple[int, int, int]
+    resize: str
+
+
+class Provenance(BaseModel):
+    """The code of a backbone or head: its name, and the distribution that registered it.
+
+    ``revision`` is what a spec says of itself, and is raised when scores may change; ``source`` is a SHA-256 of the
+    source files of an editable installation that says no revision.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    distribution: str
+    version: str
+    revision: str = ""
+    source: str = ""
+
+    @property
+    def ingredients(self) -> dict[str, str]:
+        """What stands for the code in a key: the revision, else the source, else the version."""
+        return {
+            "name": self.name,
+            "distribution": self.distribution,
+            "version": self.revision or self.source or self.version,
+        }
+
+
+@dataclass(frozen=True)
+class Identity:
+    """All that can change the score of a run.
+
+    ``data`` and ``split`` are hashes; ``weights`` says what training started from: none, pretrained (``loaded``
+    then says which, where it is known), or a trained model, whose weights have the SHA-256 ``initial``.
+    """
+
+    data: str
+    image: ImageFacts
+    split: str
+    fold: int
+    backbone: Provenance
+    head: Provenance
+    weights: str
+    loaded: LoadedWeights | None
+    initial: str | None
+    precision: Literal["32", "bf16"]
+    recipe: Recipe
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """The key: 16 hexadecimal digits."""
+        seed = self.seed if self.recipe.epochs else 0  # where nothing is trained, nothing is drawn
+        return hash_of({**self._shared, "precision": self.precision, "seed": seed, "fold": self.fold})
+
+    @property
+    def combination(self) -> str:
+        """What all seeds and folds of a combination share, in whatever precision they ran."""
+        return hash_of(self._shared)
+
+    @property
+    def _shared(self) -> dict[str, Any]:
+        return {
+            "data": self.data,
+            "image": _without(NEUTRAL_IMAGE, self.image),
+            "split": self.split,
+            "plugins": {"backbone": self.backbone.ingredients, "head": self.head.ingredients},
+            "weights": self._weights,
+            "recipe": _without(NEUTRAL_RECIPE, self.recipe) if self.recipe.epochs else {"epochs": 0},
+        }
+
+    @property
+    def _weights(self) -> Any:
+        if self.initial:
+            return {"sha256": self.initial}
+        if self.loaded:
+            return {"tag": self.loaded.tag, "sha256": self.loaded.sha256}
+        return self.weights
+
+
+def hash_of(ingredients: Mapping[str, Any]) -> str:
+    """Return 16 hexadecimal digits that stand for JSON-like data, whatever the order of its names."""
+    text = json.dumps(ingredients, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _without(neutral: Mapping[str, Any], fields: BaseModel) -> dict[str, Any]:
+    """Return the fields as JSON-like data, without those that are at their neutral values."""
+    given = fields.model_dump(mode="json")
+    return {name: value for name, value in given.items() if name not in neutral or value != neutral[name]}

@@ -1,0 +1,67 @@
+"""predictions.csv: what a run predicted for its val and test images. Written and read here alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from quadzoo.errors import DataError
+
+_OLDER_NAMES = {"picture_group": "image_group", "picture_kind": "image_kind"}
+RESERVED = ("id", "split", "image_group", "image_kind", *_OLDER_NAMES)
+
+
+def to_csv(
+    sides: Sequence[str],
+    ids: Sequence[str],
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    *,
+    targets: Sequence[str],
+    groups: Sequence[str],
+    kinds: Sequence[str] | None = None,
+) -> bytes:
+    """Return the table of M predictions as UTF-8 CSV.
+
+    ``sides`` are val or test, image by image; ``truth`` and ``prediction`` are float64 (M, T), in original units;
+    ``groups`` names the first image of each image's group; ``kinds`` says what sort each image is.
+    """
+    columns: dict[str, object] = {"id": list(ids), "split": list(sides)}
+    for index, name in enumerate(targets):
+        values = truth[:, index]
+        whole = bool((values == np.rint(values)).all()) and bool((np.abs(values) < 2**53).all())
+        columns[name] = values.astype(np.int64) if whole else values
+        columns[f"{name}_pred"] = prediction[:, index]
+    columns["image_group"] = list(groups)
+    if kinds is not None:
+        columns["image_kind"] = list(kinds)
+    return pd.DataFrame(columns).to_csv(index=False).encode()
+
+
+def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
+    """Return predictions.csv: id, split, image_group and image_kind as text, the targets as float64.
+
+    The group of an image is its own where the file says none. Raises DataError for another table.
+    """
+    numbers = [name for target in targets for name in (target, f"{target}_pred")]
+    try:
+        # As text first: not every pandas reads a number to its last digit.
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        missing = [name for name in ("id", "split", *numbers) if name not in table]
+        if missing:
+            raise DataError(f"{path}: no column {missing[0]!r}")
+        # In one block, however many targets there are.
+        values = pd.DataFrame(table[numbers].to_numpy().astype(float), columns=numbers)
+        table = pd.concat([table.drop(columns=numbers), values], axis=1)
+    except (OSError, ValueError) as error:  # pandas' own are among them
+        raise DataError(f"{path}: not a table of predictions ({error})") from error
+    table = table.rename(columns={old: new for old, new in _OLDER_NAMES.items() if new not in table})
+    return table if "image_group" in table else table.assign(image_group=table["id"])
+
+
+def of_targets(table: pd.DataFrame, targets: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return truth and prediction, float64 (M, T) each, in original units."""
+    return table[list(targets)].to_numpy(), table[[f"{target}_pred" for target in targets]].to_numpy()

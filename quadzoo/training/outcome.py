@@ -1,0 +1,90 @@
+"""From a task and what came of it to its record. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import quadzoo
+from quadzoo.records.record import Code, Cost, Environment, Epoch, Failure, Metrics, Ranges, RunRecord
+from quadzoo.targets import TargetInfo
+from quadzoo.training.task import Placement, Task
+
+_LIBRARIES = ("torchvision", "timm", "pytorch-lightning")
+
+
+def record_of(
+    task: Task,
+    placement: Placement,
+    started: datetime,
+    *,
+    metrics: Metrics | None = None,
+    cost: Cost | None = None,
+    best_epoch: int | None = None,
+    prediction_mode: str | None = None,
+    history: Sequence[Epoch] = (),
+    worst: Sequence[str] = (),
+    files: Mapping[str, str] | None = None,
+    error: Failure | None = None,
+) -> RunRecord:
+    """Return the record of a run that ended now; failed where there is an ``error``.
+
+    Raises ValidationError, a ValueError, for figures that no run can have.
+    """
+    identity, targets = task.identity, task.targets
+    return RunRecord(
+        key=task.key,
+        status="failed" if error else "ok",
+        backbone=task.backbone,
+        head=task.head,
+        seed=task.seed,
+        weights=identity.weights,
+        weights_note=task.weights_note,
+        loaded=identity.loaded,
+        initial=task.initial,
+        provenance=Code(backbone=identity.backbone, head=identity.head),
+        data=task.data,
+        image=identity.image,
+        split=task.split,
+        targets=list(targets.names),
+        target_low=list(targets.low),
+        target_high=list(targets.high),
+        target_integer=list(targets.integer),
+        unit=None if task.unit == targets else _ranges(task.unit),
+        metrics=metrics or Metrics(),
+        baselines=task.baselines,
+        cost=cost or Cost(),
+        recipe=task.recipe,
+        precision=task.precision,
+        precision_note=task.precision_note,
+        best_epoch=best_epoch,
+        prediction_mode=prediction_mode,
+        history=list(history),
+        worst=list(worst),
+        flags=task.flags,
+        environment=_environment(task, placement),
+        files=dict(files or {}),
+        error=error,
+        started=started,
+        finished=datetime.now(UTC),
+    )
+
+
+def _ranges(unit: TargetInfo) -> Ranges:
+    return Ranges(low=list(unit.low), high=list(unit.high), integer=list(unit.integer))
+
+
+def _environment(task: Task, placement: Placement) -> Environment:
+    return Environment(
+        quadzoo=quadzoo.__version__,
+        torch=version("torch"),
+        python=platform.python_version(),
+        device=placement.device.kind,
+        device_name=placement.device.name,
+        threads=placement.threads,
+        compiled=placement.compiled,
+        plugins={code.distribution: code.version for code in (task.identity.backbone, task.identity.head)},
+        libraries={name: version(name) for name in _LIBRARIES},
+    )

@@ -1,0 +1,87 @@
+"""A run, before it runs: what is computed (the task) and where (the placement). Nothing here imports torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from quadzoo.model.recipe import Recipe
+from quadzoo.records.keys import Identity
+from quadzoo.records.record import Compiled, DataFacts, Initial, Metrics, Precision, SplitFacts
+from quadzoo.targets import TargetInfo
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where runs train: ``kind`` is cpu or cuda, ``bf16`` whether it multiplies bf16 natively."""
+
+    kind: Literal["cpu", "cuda"]
+    name: str
+    bf16: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is computed. It can be sent to another machine: it holds no path, thread count or array.
+
+    ``identity`` has all that can change a score, and so the key. ``targets`` are those of the data, whose unit the
+    scores are given in; ``unit`` is that of the network, which differs where the run starts from a trained model.
+    The notes say why weights and precision are what they are; ``flags`` repeat the run.
+    """
+
+    identity: Identity
+    backbone: str
+    head: str
+    data: DataFacts
+    split: SplitFacts
+    targets: TargetInfo
+    unit: TargetInfo
+    weights_note: str
+    initial: Initial | None
+    precision_note: str
+    baselines: dict[str, Metrics] = field(repr=False)
+    flags: dict[str, str] = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        """The name of the run's folder."""
+        return self.identity.key
+
+    @property
+    def recipe(self) -> Recipe:
+        """The hyper-parameters."""
+        return self.identity.recipe
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
+        return self.identity.seed
+
+    @property
+    def precision(self) -> Precision:
+        """The precision of the backbone's arithmetic."""
+        return self.identity.precision
+
+    @property
+    def title(self) -> str:
+        """The run's name for people."""
+        fold = f" · fold {self.split.fold}" if self.split.folds > 1 else ""
+        return f"{self.backbone} · {self.head} · seed {self.seed}{fold}"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a task is computed; made on the machine that computes it.
+
+    ``images`` is the ``.npy`` of decoded images and ``fold`` the file of `quadzoo.data.fold.Fold`; ``initial`` is the
+    folder of the trained model that the run starts from; ``out`` the results folder.
+    """
+
+    device: Device
+    threads: int
+    compiled: Compiled
+    images: Path
+    fold: Path
+    initial: Path | None
+    out: Path

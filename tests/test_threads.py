@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from quadzoo.threads import available_cpus, threads_of_a_run
+
+
+@pytest.fixture(autouse=True)
+def eight_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
+def write(folder: Path, files: dict[str, str]) -> tuple[Path, Path]:
+    """Write files below a folder; return what stands for /sys/fs/cgroup and for /proc/self/cgroup."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder / "sys", folder / "own"
+
+
+CGROUPS = {
+    "version 2": ({"own": "0::/\n", "sys/cpu.max": "200000 100000\n"}, 2),
+    "version 2, a share of a CPU": ({"own": "0::/\n", "sys/cpu.max": "50000 100000\n"}, 1),
+    "version 2, rounded up": ({"own": "0::/\n", "sys/cpu.max": "250000 100000\n"}, 3),
+    "version 2, no quota": ({"own": "0::/\n", "sys/cpu.max": "max 100000\n"}, 8),
+    "version 2, quota of the cgroup above": (
+        {"own": "0::/a/b\n", "sys/a/b/cpu.max": "max 100000\n", "sys/a/cpu.max": "400000 100000\n"}, 4),
+    "version 2, more than there are": ({"own": "0::/\n", "sys/cpu.max": "6400000 100000\n"}, 8),
+    "version 1": (
+        {"own": "3:cpu,cpuacct:/pod\n2:memory:/pod\n", "sys/cpu/pod/cpu.cfs_quota_us": "300000\n",
+         "sys/cpu/pod/cpu.cfs_period_us": "100000\n"}, 3),
+    "version 1, no quota": (
+        {"own": "3:cpu:/\n", "sys/cpu/cpu.cfs_quota_us": "-1\n", "sys/cpu/cpu.cfs_period_us": "100000\n"}, 8),
+    "no cgroups": ({}, 8),
+    "nonsense": ({"own": "0::/\n", "sys/cpu.max": "many\n"}, 8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CGROUPS)
+def test_quota(case: str, tmp_path: Path) -> None:
+    files, expected = CGROUPS[case]
+    assert available_cpus(*write(tmp_path, files)) == expected
+
+
+def test_what_is_asked_for_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert threads_of_a_run(jobs=1, threads=3) == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "4,2")
+    assert threads_of_a_run(jobs=1) == 4
+    assert threads_of_a_run(jobs=2) == 2
+    assert threads_of_a_run(jobs=2, threads=6) == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    assert threads_of_a_run(jobs=4) <= 2
+    assert threads_of_a_run(jobs=100) == 1
