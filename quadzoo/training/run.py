@@ -30,8 +30,9 @@ from quadzoo.executors.local import Tell
 from quadzoo.grid.baselines import score, scores_of
 from quadzoo.grid.plan import FoldData, RunPlan, record_of
 from quadzoo.model.callbacks import AveragedWeights, BestWeights, Predictions, Progress, Throughput
+from quadzoo.model.depthwise import keep_depthwise_in_float32
 from quadzoo.model.recipe import Recipe
-from quadzoo.model.regressor import RegressionModule, keep_depthwise_in_float32
+from quadzoo.model.regressor import RegressionModule
 from quadzoo.records.record import (
     N_WORST,
     PREDICTIONS,
