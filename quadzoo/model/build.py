@@ -1,32 +1,70 @@
-"""From a spec to a module: whatever a plugin hands over is checked here."""
+"""From a spec to a checked backbone or head, and from the two to the module that is trained."""
 
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 
 from torch import nn
 
 from quadzoo.errors import BadModule
+from quadzoo.model.contract import backbone_width, check_head
+from quadzoo.model.depthwise import keep_depthwise_in_float32
 from quadzoo.model.recipe import Recipe
-from quadzoo.model.regressor import RegressionModule, keep_depthwise_in_float32
-from quadzoo.registry.specs import BackboneSpec
+from quadzoo.model.regressor import RegressionModule
+from quadzoo.registry.specs import BackboneSpec, HeadSpec
+from quadzoo.targets import TargetInfo
 
 
 def build_backbone(
     spec: BackboneSpec, *, pretrained: bool, in_channels: int, image_size: tuple[int, int]
 ) -> nn.Module:
-    """Build a backbone and return it. Raises BadModule for one that is no module or has no width."""
+    """Build a backbone for images (B, in_channels, H, W); ``image_size`` is (H, W).
+
+    The module has an int attribute ``num_features``. Raises BadModule where ``build`` returns anything else;
+    what ``build`` itself raises, such as for weights that cannot be had, comes through.
+    """
     backbone = spec.build(pretrained=pretrained, in_channels=in_channels, image_size=image_size)
-    width = getattr(backbone, "num_features", None)
-    if not isinstance(width, int):
-        raise BadModule(f"backbone {spec.name!r} must have an int attribute num_features, has {width!r}")
+    _check(backbone_width, backbone, f"backbone {spec.name!r}")
     return backbone
 
 
+def build_head(spec: HeadSpec, *, num_features: int, targets: TargetInfo) -> nn.Module:
+    """Build a head for features (B, num_features, h, w).
+
+    The module has methods ``loss`` and ``predict``. Raises BadModule where ``build`` returns anything else;
+    what ``build`` itself raises comes through.
+    """
+    head = spec.build(num_features=num_features, targets=targets)
+    _check(check_head, head, f"head {spec.name!r}")
+    return head
+
+
 def join(
-    spec: BackboneSpec, backbone: nn.Module, head: nn.Module, recipe: Recipe, in_channels: int
+    spec: BackboneSpec,
+    backbone: nn.Module,
+    head: nn.Module,
+    recipe: Recipe,
+    in_channels: int,
+    *,
+    targets: TargetInfo | None = None,
 ) -> RegressionModule:
-    """Join a backbone, as built from its spec for images with so many channels, and a head."""
+    """Join a backbone, as built from its spec for images of ``in_channels`` channels, and a head.
+
+    Images of three channels are normalised with the spec's mean and std, all others with their averages.
+    ``targets`` names the targets in what the module logs. Raises BadModule for a backbone without a width.
+    """
+    _check(backbone_width, backbone, f"backbone {spec.name!r}")
     keep_depthwise_in_float32(backbone)
-    mean, std = ([statistics.fmean(c)] if in_channels == 1 else list(c) for c in (spec.mean, spec.std))
-    return RegressionModule(backbone, head, recipe, mean, std)
+    mean, std = (
+        list(values) if in_channels == 3 else [statistics.fmean(values)] * in_channels
+        for values in (spec.mean, spec.std)
+    )
+    return RegressionModule(backbone, head, recipe, mean, std, targets=targets)
+
+
+def _check(check: Callable[[object], object], module: object, who: str) -> None:
+    try:
+        check(module)
+    except BadModule as error:
+        raise BadModule(f"{who}: {error}") from None

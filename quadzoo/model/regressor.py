@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -15,7 +14,9 @@ from torchmetrics import MeanSquaredError
 from quadzoo.data.datamodule import Batch
 from quadzoo.errors import BadModule, NonFiniteLoss
 from quadzoo.model.augment import augment
+from quadzoo.model.contract import backbone_width, feature_map
 from quadzoo.model.recipe import Recipe
+from quadzoo.targets import TargetInfo
 
 
 class RegressionModule(pl.LightningModule):
@@ -40,6 +41,8 @@ class RegressionModule(pl.LightningModule):
         recipe: Recipe,
         mean: Sequence[float],
         std: Sequence[float],
+        *,
+        targets: TargetInfo | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone.to(memory_format=torch.channels_last)
@@ -73,15 +76,7 @@ class RegressionModule(pl.LightningModule):
     def features(self, images: Tensor) -> Tensor:
         """Map uint8 images (B, C, H, W) to the backbone's features (B, F, h, w)."""
         features = self._in_training(images) if self.training else self._seen(images)
-        if features.ndim == 2:
-            features = features[:, :, None, None]
-        expected = getattr(self.backbone, "num_features", None)
-        if features.ndim != 4 or features.shape[1] != expected:
-            raise BadModule(
-                f"the backbone says num_features = {expected!r} but gives features of shape "
-                f"{tuple(features.shape)}; the contract asks for (B, F, h, w) or (B, F)"
-            )
-        return features
+        return feature_map(features, backbone_width(self.backbone))
 
     def _read(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
@@ -188,20 +183,3 @@ class RegressionModule(pl.LightningModule):
             pct_start=recipe.warmup,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
-
-
-def keep_depthwise_in_float32(module: nn.Module) -> None:
-    """Exempt depthwise convolutions from a CPU's bf16 autocast, where their backward pass collapses.
-
-    Measured on a Zen 4: the gradient of a stride-2 depthwise convolution is 16 to 43 times slower in bf16.
-    """
-
-    def in_float32(convolution: nn.Conv2d, forward: Any, images: Tensor) -> Tensor:
-        if images.device.type != "cpu":
-            return cast(Tensor, forward(convolution, images))
-        with torch.autocast("cpu", enabled=False):
-            return cast(Tensor, forward(convolution, images.float()))
-
-    for child in module.modules():
-        if isinstance(child, nn.Conv2d) and child.groups > 1 and child.groups == child.in_channels:
-            child.forward = partial(in_float32, child, type(child).forward)  # type: ignore[method-assign]

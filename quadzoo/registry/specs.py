@@ -5,10 +5,12 @@ Nothing here imports torch, so that listing a thousand models costs nothing.
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,6 +24,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # Names end up in paths, tables and comma-separated flags.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)?")
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
 
 
 class BackboneBuilder(Protocol):
@@ -50,8 +53,9 @@ class HeadBuilder(Protocol):
 class BackboneSpec:
     """A backbone that can be asked for by name.
 
-    ``mean`` and ``std`` are per channel, for images in [0, 1]; a grey image uses their average.
-    Raises ValueError when a field makes no sense.
+    ``mean`` and ``std`` are per channel, for images in 0 to 1; images of another number of channels than
+    three use their averages. ``revision`` stands for the code in a run's identity: raise it when scores may
+    change. Without one the distribution's version counts. Raises ValueError when a field makes no sense.
     """
 
     name: str
@@ -60,26 +64,48 @@ class BackboneSpec:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     license: str = ""
+    revision: str = ""
 
     def __post_init__(self) -> None:
-        _check(self.name, self.build)
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        _check_name(self.name)
+        who = f"backbone {self.name!r}"
+        _check_build(who, self.build)
+        _check_texts(who, description=self.description, license=self.license)
+        _check_revision(who, self.revision)
+        mean, std = _three(who, "mean", self.mean), _three(who, "std", self.std)
+        largest = max(*mean, *std)
+        if largest > 1:
+            most = 255 if largest <= 255 else 65535
             raise ValueError(
-                f"backbone {self.name!r}: mean and std take three numbers each, std above 0; "
-                f"got {self.mean} and {self.std}"
+                f"{who}: images come in 0 to 1, so `mean` and `std` must lie there, too, got {self.mean} and "
+                f"{self.std}; if they are meant for 0 to {most}, divide both by {most}"
             )
+        if min(mean) < 0 or min(std) <= 0:
+            raise ValueError(
+                f"{who}: `mean` must be 0 or more and `std` above 0; got {self.mean} and {self.std}"
+            )
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "std", std)
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadSpec:
-    """A head that can be asked for by name. Raises ValueError when a field makes no sense."""
+    """A head that can be asked for by name.
+
+    ``revision`` is as in `BackboneSpec`. Raises ValueError when a field makes no sense.
+    """
 
     name: str
     build: HeadBuilder
     description: str = ""
+    revision: str = ""
 
     def __post_init__(self) -> None:
-        _check(self.name, self.build)
+        _check_name(self.name)
+        who = f"head {self.name!r}"
+        _check_build(who, self.build)
+        _check_texts(who, description=self.description)
+        _check_revision(who, self.revision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,19 +123,47 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
+        who = f"model {self.name!r}"
         if not isinstance(self.folder, str | os.PathLike):
-            raise ValueError(f"model {self.name!r}: folder must be a path, got {self.folder!r}")
+            raise ValueError(f"{who}: `folder` must be a path, got {self.folder!r}")
+        _check_texts(who, description=self.description, license=self.license)
         object.__setattr__(self, "folder", Path(self.folder))
-
-
-def _check(name: object, build: Callable[..., object]) -> None:
-    _check_name(name)
-    if not callable(build):
-        raise ValueError(f"{name!r}: build must be callable, got {build!r}")
 
 
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
-            f"name {name!r} must be letters, digits and . _ + -, with at most one / after a namespace"
+            f"`name` {name!r} must be letters, digits and . _ + -, with at most one / after a namespace"
         )
+
+
+def _check_build(who: str, build: Callable[..., object]) -> None:
+    if not callable(build):
+        raise ValueError(f"{who}: `build` must be callable, got {build!r}")
+
+
+def _check_texts(who: str, **texts: object) -> None:
+    for parameter, text in texts.items():
+        if not isinstance(text, str):
+            raise ValueError(f"{who}: `{parameter}` must be a string, got {text!r}")
+
+
+def _check_revision(who: str, revision: object) -> None:
+    if revision != "" and not (isinstance(revision, str) and _REVISION.fullmatch(revision)):
+        raise ValueError(
+            f"{who}: `revision` must be at most 40 letters, digits and . _ + -, such as '2'; got {revision!r}"
+        )
+
+
+def _three(who: str, parameter: str, values: Sequence[float]) -> tuple[float, float, float]:
+    """Return three finite numbers, one per channel, as floats."""
+    numbers = tuple(values) if isinstance(values, Sequence) else ()
+    if len(numbers) != 3 or not all(map(_is_finite, numbers)):
+        raise ValueError(
+            f"{who}: `{parameter}` must be three finite numbers, one per channel; got {values!r}"
+        )
+    return (float(numbers[0]), float(numbers[1]), float(numbers[2]))
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -23,7 +23,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from quadzoo.errors import ContractBroken
+from quadzoo.errors import BadModule, ContractBroken
 from quadzoo.registry import catalogue
 from quadzoo.registry.specs import BackboneSpec, HeadSpec
 from quadzoo.testing import backbones, heads
@@ -55,7 +55,7 @@ class Rule(Generic[Spec]):
         torch.manual_seed(0)
         try:
             self.check(spec)
-        except Broken as error:
+        except (Broken, BadModule) as error:
             told = str(error)
         except Exception as error:  # whatever a stranger's code raises
             told = f"expected it to work, got {type(error).__name__}: {error}"

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from quadzoo.model.contract import backbone_width, check_module, feature_tensor
 from quadzoo.registry.specs import BackboneSpec
 from quadzoo.testing.tools import (
     Broken,
@@ -34,9 +35,14 @@ def _build(
     spec: BackboneSpec, in_channels: int = 3, image_size: tuple[int, int] = _SIZE, pretrained: bool = False
 ) -> nn.Module:
     module = spec.build(pretrained=pretrained, in_channels=in_channels, image_size=image_size)
-    if not isinstance(module, nn.Module):
-        raise Broken("build to return a torch.nn.Module", type(module).__name__)
+    check_module(module)
+    # So that every rule says what is wrong with a list of features, instead of stumbling over it.
+    module.register_forward_hook(_check_features)
     return module
+
+
+def _check_features(module: nn.Module, inputs: object, features: object) -> None:
+    feature_tensor(features)
 
 
 def shapes(spec: BackboneSpec) -> None:
@@ -44,9 +50,7 @@ def shapes(spec: BackboneSpec) -> None:
     for size in _SIZES:
         for channels in (1, 3):
             module = _build(spec, channels, size)
-            width = getattr(module, "num_features", None)
-            if not isinstance(width, int):
-                raise Broken("an int attribute num_features", repr(width))
+            width = backbone_width(module)
             for batch, training in ((1, False), (3, True)):
                 features = module.train(training)(torch.rand(batch, channels, *size))
                 fits = features.ndim in (2, 4) and features.shape[:2] == (batch, width)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from quadzoo.model.contract import check_head
 from quadzoo.registry.specs import HeadSpec
 from quadzoo.targets import TargetInfo
 from quadzoo.testing.tools import (
@@ -28,11 +29,7 @@ _TARGETS = {
 
 def _build(spec: HeadSpec, n_targets: int = 3) -> Any:
     head = spec.build(num_features=_NUM_FEATURES, targets=_TARGETS[n_targets])
-    if not isinstance(head, nn.Module):
-        raise Broken("build to return a torch.nn.Module", type(head).__name__)
-    for method in ("loss", "predict"):
-        if not callable(getattr(head, method, None)):
-            raise Broken(f"a method {method}", "none")
+    check_head(head)
     return head
 
 

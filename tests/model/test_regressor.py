@@ -15,8 +15,9 @@ from quadzoo.data.datamodule import DataModule
 from quadzoo.data.splits import Split
 from quadzoo.errors import BadModule, NonFiniteLoss
 from quadzoo.model.callbacks import AveragedWeights, BestWeights, Predictions, Throughput
+from quadzoo.model.depthwise import keep_depthwise_in_float32
 from quadzoo.model.recipe import Recipe
-from quadzoo.model.regressor import RegressionModule, keep_depthwise_in_float32
+from quadzoo.model.regressor import RegressionModule
 from quadzoo.registry import catalogue
 from quadzoo.targets import TargetInfo
 
@@ -168,10 +169,23 @@ class Liar(Mean):
 
 
 def test_contract_breaches_are_named(data: DataModule) -> None:
-    with pytest.raises(BadModule, match=r"num_features = 7 but gives features of shape \(8, 1, 1, 1\)"):
+    with pytest.raises(BadModule, match=r"num_features = 7 but gives features of shape \(8, 1\)"):
         trainer().fit(module(backbone=Liar()), datamodule=data)
     with pytest.raises(BadModule, match=r"predicts \(8, 2\) for targets of shape \(8, 1\)"):
         trainer().fit(module(head=Line(targets=2)), datamodule=data)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, dict])
+def test_features_that_are_no_tensor_are_named(kind: type) -> None:
+    class Pyramid(Mean):
+        def forward(self, images: Tensor) -> Any:
+            return kind([("features", super().forward(images))])
+
+    with pytest.raises(BadModule) as error:
+        module(backbone=Pyramid()).features(torch.zeros(1, 1, 2, 2, dtype=torch.uint8))
+    assert str(error.value) == (
+        f"expected features as one tensor (B, F, h, w) or (B, F), got {kind.__name__}"
+    )
 
 
 def test_normalisation() -> None:

@@ -149,8 +149,3 @@ def test_builtins_arrive_through_entry_points() -> None:
 def test_bad_names_are_refused(name: Any) -> None:
     with pytest.raises(ValueError, match="name"):
         HeadSpec(name=name, build=build)
-
-
-def test_bad_normalisation_is_refused() -> None:
-    with pytest.raises(ValueError, match="std above 0"):
-        BackboneSpec(name="x", build=build, std=(1.0, 0.0, 1.0))

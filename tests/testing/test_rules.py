@@ -56,6 +56,12 @@ class OneSizeOnly(Net):
         return super().forward(images)
 
 
+class Pyramid(Net):
+    def forward(self, images: Tensor) -> Any:
+        features = super().forward(images)
+        return [features, features]
+
+
 class NaN(Net):
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images) / 0 * 0
@@ -187,6 +193,15 @@ def broken(subject: Any, rules: tuple[Rule[Any], ...]) -> dict[str, str]:
 
 def test_a_good_backbone_keeps_every_rule() -> None:
     check_backbone(net(Net))
+
+
+@pytest.mark.parametrize("rule", ["shapes", "gradients", "evaluation", "weights", "low-precision"])
+def test_a_list_of_features_is_named_by_every_rule_that_needs_features(rule: str) -> None:
+    told = broken(net(Pyramid), tuple(one for one in BACKBONE_RULES if str(one) == rule))[rule]
+    assert told == (
+        f"Pyramid: {rule}: expected features as one tensor (B, F, h, w) or (B, F), got list; "
+        "see docs/plugin-api.md#rules"
+    )
 
 
 @pytest.mark.parametrize(

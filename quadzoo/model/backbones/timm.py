@@ -59,4 +59,5 @@ def register_backbones() -> Iterator[BackboneSpec]:
             description=CURATED.get(name, ""),
             mean=(0.0, 0.0, 0.0),
             std=(1.0, 1.0, 1.0),
+            revision="0.1.0",
         )

@@ -43,5 +43,6 @@ def register_backbones() -> list[BackboneSpec]:
             build=build_tiny_cnn,
             description="four convolutions, 98 thousand weights: for smoke runs and tests",
             license="Apache-2.0",
+            revision="0.1.0",
         )
     ]

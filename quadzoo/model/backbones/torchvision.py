@@ -48,4 +48,5 @@ def register_backbones() -> Iterator[BackboneSpec]:
             build=partial(build_resnet, name),
             description=f"ResNet with {layers} layers, torchvision's",
             license="BSD-3-Clause",
+            revision="0.1.0",
         )

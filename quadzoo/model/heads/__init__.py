@@ -56,21 +56,30 @@ def register_heads() -> list[HeadSpec]:
             name="mlp",
             build=build_mlp,
             description="the tutorial's six linear layers on the mean feature, MSE",
+            revision="0.1.0",
         ),
-        HeadSpec(name="linear", build=build_linear, description="one linear layer on the mean feature, MSE"),
+        HeadSpec(
+            name="linear",
+            build=build_linear,
+            description="one linear layer on the mean feature, MSE",
+            revision="0.1.0",
+        ),
         HeadSpec(
             name="gaussian",
             build=build_gaussian,
             description="mean and variance, β-NLL (Seitzer et al. 2022), on the mean feature",
+            revision="0.1.0",
         ),
         HeadSpec(
             name="integer",
             build=build_integer,
             description="a class for each whole number from low to high, cross-entropy, on the mean feature",
+            revision="0.1.0",
         ),
         HeadSpec(
             name="spatial",
             build=build_spatial,
             description="eight columns of the feature map side by side, in their order, MSE",
+            revision="0.1.0",
         ),
     ]

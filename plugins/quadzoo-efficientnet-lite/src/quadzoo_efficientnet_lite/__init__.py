@@ -31,5 +31,6 @@ def register_backbones() -> list[BackboneSpec]:
             mean=(_MEAN, _MEAN, _MEAN),
             std=(_STD, _STD, _STD),
             license="Apache-2.0",
+            revision="0.1.0",
         )
     ]

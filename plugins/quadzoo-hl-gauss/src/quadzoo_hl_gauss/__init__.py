@@ -25,5 +25,6 @@ def register_heads() -> list[HeadSpec]:
             name="hl_gauss",
             build=build,
             description="histogram loss with Gaussian targets (Imani & White 2018), on the mean feature",
+            revision="0.1.0",
         )
     ]

@@ -17,7 +17,7 @@ def build(*, pretrained: bool, in_channels: int, image_size: tuple[int, int]) ->
     Raises ValueError for ``pretrained``: what is trained is the model reader-equations, with its head.
     """
     if pretrained:
-        raise ValueError("reader has no weights of its own; --init reader-equations loads a trained reader")
+        raise ValueError("reader has no pretrained weights; for trained ones set `init` to reader-equations")
     from quadzoo_reader.network import Reader
 
     return Reader(in_channels)
@@ -34,6 +34,7 @@ def register_backbones() -> list[BackboneSpec]:
             mean=(0.5, 0.5, 0.5),
             std=(0.5, 0.5, 0.5),
             license="Apache-2.0",
+            revision="0.1.0",
         )
     ]
 

@@ -1,0 +1,59 @@
+"""What a plugin's modules must be: checked here, for training and for the conformance kit alike.
+
+Each text says what the contract asks for and what came, without the plugin's name: the caller knows it.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from quadzoo.errors import BadModule
+
+
+def check_module(built: object) -> None:
+    """Raise BadModule unless what ``build`` returned is an nn.Module."""
+    if not isinstance(built, nn.Module):
+        raise BadModule(f"expected build to return a torch.nn.Module, got {type(built).__name__}")
+
+
+def backbone_width(backbone: object) -> int:
+    """Return F, the ``num_features`` of what a backbone's ``build`` returned.
+
+    Raises BadModule for what is no nn.Module, or has no positive int of that name.
+    """
+    check_module(backbone)
+    width = getattr(backbone, "num_features", None)
+    if not isinstance(width, int) or isinstance(width, bool) or width < 1:
+        raise BadModule(f"expected an int attribute num_features, got {width!r}")
+    return width
+
+
+def feature_tensor(features: object) -> Tensor:
+    """Return the features that a backbone gave. Raises BadModule for a list, a tuple, a dict and the like."""
+    if not isinstance(features, Tensor):
+        raise BadModule(
+            f"expected features as one tensor (B, F, h, w) or (B, F), got {type(features).__name__}"
+        )
+    return features
+
+
+def feature_map(features: object, num_features: int) -> Tensor:
+    """Return what a backbone gave as features (B, F, h, w), of the same dtype; (B, F) becomes (B, F, 1, 1).
+
+    Raises BadModule for what is no tensor, or has another shape.
+    """
+    tensor = feature_tensor(features)
+    if tensor.ndim not in (2, 4) or tensor.shape[1] != num_features:
+        raise BadModule(
+            f"the backbone says num_features = {num_features} but gives features of shape "
+            f"{tuple(tensor.shape)}; the contract asks for (B, F, h, w) or (B, F)"
+        )
+    return tensor[:, :, None, None] if tensor.ndim == 2 else tensor
+
+
+def check_head(head: object) -> None:
+    """Raise BadModule unless what a head's ``build`` returned is an nn.Module with loss and predict."""
+    check_module(head)
+    for method in ("loss", "predict"):
+        if not callable(getattr(head, method, None)):
+            raise BadModule(f"expected a method {method}, got none")
