@@ -7,14 +7,15 @@ from collections.abc import Sequence
 
 import click
 from rich.console import Console
+from rich.table import Table
 
 from quadzoo.cli.options import with_flags
 from quadzoo.cli.tables import print_table, text_table, width_of
 from quadzoo.grid.plan import Plan
+from quadzoo.report.captions import captions
+from quadzoo.report.columns import Column, shown_columns
 from quadzoo.report.rows import Leaderboard
-from quadzoo.report.tables import captions, cells, headings
 
-_ESSENTIAL = 7  # columns that even a narrow terminal shows
 
 
 def print_plan(plan: Plan, as_json: bool) -> None:
@@ -51,14 +52,24 @@ def print_plan(plan: Plan, as_json: bool) -> None:
 
 def print_leaderboards(boards: Sequence[Leaderboard]) -> None:
     """Print leaderboards on stdout, as wide as the terminal allows."""
+    console = Console()
     for board in boards:
-        for text in captions(board):
-            click.echo(text)
-        shown, rows = list(headings()), [cells(row) for row in board.rows]
-        right = set(shown) - {"backbone", "head", "weights", "plugins"}
-        table = text_table(shown, rows, right)
-        console = Console()
-        while console.is_terminal and len(shown) > _ESSENTIAL and width_of(table) > console.width:
-            shown, rows = shown[:-1], [row[:-1] for row in rows]
-            table = text_table(shown, rows, right)
+        for caption in captions(board):
+            click.echo(caption.text)
+        columns = shown_columns(board)
+        table = _table(columns, board)
+        while console.is_terminal and width_of(table) > console.width:
+            last = max(reversed(columns), key=lambda column: column.priority)
+            if not last.priority:
+                break
+            columns.remove(last)
+            table = _table(columns, board)
         print_table(table)
+
+
+def _table(columns: Sequence[Column], board: Leaderboard) -> Table:
+    return text_table(
+        [column.heading for column in columns],
+        [[column.text(row) for column in columns] for row in board.rows],
+        right=[column.heading for column in columns if column.number],
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from quadzoo.report.captions import evidence
+from quadzoo.report.columns import interval_text
 from quadzoo.report.rows import Leaderboard, Row
-from quadzoo.report.tables import ends, listed, milliseconds, percent, short
+from quadzoo.report.text import listed, millions, milliseconds, percent, seconds, short
 
-_ROUNDING = 1e6
+_ROUNDING = 1e6  # ratios of errors beyond this measure the rounding of float32
 
 
 def answers(board: Leaderboard) -> dict[str, str]:
@@ -23,40 +25,38 @@ def answers(board: Leaderboard) -> dict[str, str]:
 
 def _which(board: Leaderboard, best: Row) -> str:
     mean = next((row for row in board.rows if row.backbone == "mean-of-train"), None)
-    text = f"{best.name} has the lowest val MSE; on the test images its MSE is {short(best.test_mse)}"
+    text = f"{best.name} has the lowest val MSE. Its test MSE is {short(best.test_mse)}"
     if mean and mean.test_mse and best.test_mse:
         ratio = mean.test_mse / best.test_mse
-        text += f", always answering the mean gives {short(mean.test_mse)}"
-        # Beyond that it is the rounding of float32 that is measured.
+        text += f"; always predicting the mean gives {short(mean.test_mse)}"
         text += f" ({short(ratio)} times as much)" if ratio < _ROUNDING else ""
     if board.split.leaky:
-        text += ". The split leaks, so no figure here tells how well new images are read"
+        text += ". The split leaks, so these scores do not show how well new images are read"
     return f"{text}."
 
 
 def _how_sure(board: Leaderboard, best: Row) -> str:
     seeds = f"{best.seeds} seed{'s' * (best.seeds > 1)}"
-    text = "" if best.test_mse_low is None else f"95 % interval {ends(best)} from {seeds}. "
+    parts = [] if best.test_mse_low is None else [f"95 % interval {interval_text(best)} from {seeds}."]
     tied = [row.name for row in board.rows if row.tied and row is not best]
     if tied:
-        text += f"At 5 % it cannot be told from {listed(tied)}. "
+        parts.append(f"Not significantly different from it (α = 0.05): {listed(tied)}.")
     others = [row for row in board.rows if row.head != "-" and row.val_mse is not None and row is not best]
     if others and all(row.p_value is not None and not row.tied for row in others):
-        text += "At 5 % every other row is worse. "
+        parts.append("Every other row is significantly worse (α = 0.05).")
     if board.evidence != "publish":
-        test = "smoke test" if board.evidence == "smoke" else "screening"
-        text += f"With so few seeds this is only a {test}, not a ranking to publish."
-    return text.strip()
+        parts.append(evidence(board))
+    return " ".join(parts)
 
 
 def _cost(board: Leaderboard, best: Row) -> str:
     text = f"{best.name}: {_price(best)}."
     same = [row for row in board.rows if row.tied and row.cost.device == best.cost.device]
-    quick = min(same, key=lambda row: row.cost.latency_ms or float("inf"), default=best)
-    if quick is not best:
+    fastest = min(same, key=lambda row: row.cost.latency_ms or float("inf"), default=best)
+    if fastest is not best:
         text += (
-            f" The quickest that cannot be told from it is {quick.name}: {_price(quick)}, "
-            f"test MSE {short(quick.test_mse)}."
+            f" The fastest row that is not significantly different is {fastest.name}: {_price(fastest)}, "
+            f"test MSE {short(fastest.test_mse)}."
         )
     return text
 
@@ -64,9 +64,9 @@ def _cost(board: Leaderboard, best: Row) -> str:
 def _price(row: Row) -> str:
     cost = row.cost
     parts = [
-        cost.latency_ms is not None and f"{milliseconds(cost.latency_ms)} an image",
-        cost.fit_seconds is not None and f"{cost.fit_seconds:,.0f} s of training",
-        cost.params is not None and f"{cost.params / 1e6:.1f} M parameters",
+        cost.latency_ms is not None and f"{milliseconds(cost.latency_ms)} per image",
+        cost.fit_seconds is not None and f"{seconds(cost.fit_seconds)} of training",
+        cost.params is not None and f"{millions(cost.params)} parameters",
     ]
     return ", ".join(part for part in parts if part) + f" ({cost.device})"
 
@@ -81,6 +81,6 @@ def _wrong(best: Row) -> str:
     kinds = sorted(best.details.kinds, key=lambda one: -one.test_mse)
     if len(kinds) > 1:
         worst = kinds[0]
-        text += f" It is worst at {worst.kind} ({worst.n} images): MSE {short(worst.test_mse)}, "
-        text += f"against {short(kinds[-1].test_mse)} at {kinds[-1].kind}."
+        text += f" The kind of image with the largest error is {worst.kind} ({worst.n} images): "
+        text += f"MSE {short(worst.test_mse)}, against {short(kinds[-1].test_mse)} for {kinds[-1].kind}."
     return text

@@ -1,141 +1,339 @@
-"""The columns of the page's table."""
+"""The one table of a leaderboard's columns: leaderboard.csv, terminal, Markdown and page are made from it.
+
+A new figure is one more entry of `COLUMNS`; docs/metrics.md takes its list from here, too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from quadzoo.report.rows import Leaderboard, Row
-from quadzoo.report.tables import ends, milliseconds, percent, place, short, whole
+from quadzoo.report.text import millions, milliseconds, percent, seconds, short, whole
 
-_SCORES = 7  # columns that are always there
+Value = str | float | None
+
+# How leaderboard.csv begins. Programs of others rely on it; what is not named here follows.
+CSV_FIRST = (
+    "rank", "backbone", "head", "weights", "seeds", "failed", "val_mse", "test_mse", "test_mse_low",
+    "test_mse_high", "test_exact", "params", "gmacs", "train_images_per_second", "latency_ms",
+    "fit_seconds", "leaky",
+)  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Column:
-    """How a cell reads, by what it sorts, and what the heading means."""
+    """One column.
+
+    ``value`` is what leaderboard.csv holds under ``name`` and what the page sorts by; ``text`` is what
+    people read under ``heading``. ``shown`` says when terminal, Markdown and page have the column: always,
+    where any row has a text, where the texts of rows differ, or never. A terminal that is too narrow drops
+    the columns with the highest ``priority`` first, and those with 0 never.
+    """
+
+    name: str
+    heading: str
+    meaning: str
+    value: Callable[[Row], Value]
+    text: Callable[[Row], str]
+    number: bool = True
+    shown: Literal["always", "any", "differs", "never"] = "any"
+    priority: int = 0
+
+    def says_something(self, rows: Iterable[Row]) -> bool:
+        """Whether people are shown this column of a leaderboard with these rows."""
+        texts = {self.text(row) for row in rows} - {""}
+        fewest = {"always": 0, "any": 1, "differs": 2}
+        return self.shown != "never" and len(texts) >= fewest[self.shown]
+
+
+class TaskColumn(NamedTuple):
+    """A column of leaderboard.csv that has one value for all rows of a leaderboard."""
 
     name: str
     meaning: str
-    text: Callable[[Row], str]
-    value: Callable[[Row], Any]
-    number: bool = True
+    value: Callable[[Leaderboard], str]
 
 
-def columns(board: Leaderboard) -> list[Column]:
-    """Return those that have something to say; the device only where there are several."""
-    devices = {row.cost.device for row in board.rows if row.cost.device}
+def shown_columns(board: Leaderboard) -> list[Column]:
+    """Return the columns that people see of a leaderboard, from left to right."""
+    return [column for column in COLUMNS if column.says_something(board.rows)]
+
+
+def csv_columns() -> list[Column]:
+    """Return the columns of leaderboard.csv in its order, without those of `TASK`."""
+    place = {name: position for position, name in enumerate(CSV_FIRST)}
+    return sorted(COLUMNS, key=lambda column: place.get(column.name, len(place)))
+
+
+def rmse_columns(board: Leaderboard) -> list[Column]:
+    """Return a column for the RMSE of each target, for tables without details of a row."""
+    targets = next((row.test_rmse for row in board.rows if row.test_rmse), {})
     return [
-        column
-        for position, column in enumerate(_COLUMNS)
-        if (position < _SCORES or any(column.value(row) not in (None, "") for row in board.rows))
-        and (column.name != "device" or len(devices) > 1)
+        _figure(
+            f"test_rmse.{target}",
+            f"RMSE {target}",
+            f"root mean squared error of {target} on the test images, in its own unit",
+            lambda row, target=target: (row.test_rmse or {}).get(target),  # type: ignore[misc]
+        )
+        for target in targets
     ]
 
 
-def _words(name: str, meaning: str, text: Callable[[Row], str]) -> Column:
-    return Column(name, meaning, text, lambda row: text(row).lower(), number=False)
+def reference() -> str:
+    """Return the Markdown table of all columns, as docs/metrics.md holds it."""
+    lines = ["| column | in tables | what it is |", "| --- | --- | --- |"]
+    for column in csv_columns():
+        heading = "" if column.shown == "never" else column.heading
+        lines.append(f"| `{column.name}` | {heading} | {column.meaning} |")
+    lines += [f"| `{one.name}` |  | {one.meaning} |" for one in TASK]
+    return "\n".join(lines)
+
+
+def interval_text(row: Row) -> str:
+    """Return the 95 % interval of a row's test MSE."""
+    return "" if row.test_mse_low is None else f"{short(row.test_mse_low)} – {short(row.test_mse_high)}"
+
+
+def _figure(
+    name: str,
+    heading: str,
+    meaning: str,
+    value: Callable[[Row], float | None],
+    form: Callable[[float | None], str] = short,
+    **options: Any,
+) -> Column:
+    """Return a column of numbers, each shown by ``form``."""
+    return Column(
+        name=name,
+        heading=heading,
+        meaning=meaning,
+        value=value,
+        text=lambda row: form(value(row)),
+        **options,
+    )
+
+
+def _words(name: str, heading: str, meaning: str, value: Callable[[Row], str], **options: Any) -> Column:
+    """Return a column of texts."""
+    return Column(
+        name=name, heading=heading, meaning=meaning, value=value, text=value, number=False, **options
+    )
+
+
+def _csv_only(name: str, meaning: str, value: Callable[[Row], Value]) -> Column:
+    """Return a column that people do not see as one."""
+    return Column(
+        name=name,
+        heading="",
+        meaning=meaning,
+        value=value,
+        text=lambda row: "" if value(row) is None else str(value(row)),
+        shown="never",
+    )
+
+
+def _rank(row: Row) -> str:
+    return f"{row.rank or ''}{'=' * row.tied}"
 
 
 def _seeds(row: Row) -> str:
     return f"{row.seeds} ({row.failed} failed)" if row.failed else str(row.seeds or "")
 
 
-def _p(row: Row) -> str:
-    if row.p_value is None:
-        return ""
-    return "< 0.001" if row.p_value < 0.001 else f"{row.p_value:.2g}"
+def _start(row: Row) -> str:
+    return f"{row.weights}, frozen" if row.frozen else row.weights
 
 
-def _millions(row: Row) -> str:
-    return "" if row.cost.params is None else f"{row.cost.params / 1e6:.1f}"
-
-
-def _latency(row: Row) -> str:
-    cost = row.cost
-    slow = "" if cost.latency_p95_ms is None else f" ({cost.latency_p95_ms:.1f})"
-    return f"{milliseconds(cost.latency_ms)}{slow}"
+def _p_value(value: float | None) -> str:
+    return "< 0.001" if value is not None and value < 0.001 else "" if value is None else f"{value:.2g}"
 
 
 def _throughput(row: Row) -> str:
-    cost = row.cost
-    batch = "" if cost.inference_batch is None else f" (batch {cost.inference_batch:.0f})"
-    return f"{whole(cost.images_per_second)}{batch}"
+    batch = row.cost.inference_batch
+    return whole(row.cost.images_per_second) + ("" if batch is None else f" (batch {batch})")
 
 
-def _energy(row: Row) -> str:
-    joules = row.cost.fit_energy_joules
-    return "" if joules is None else f"{joules / 1e3:.1f}"
+def _count(value: float | None) -> str:
+    return "" if value is None else str(value)
 
 
-_COLUMNS = (
-    Column("rank", "by val MSE; = cannot be told from the best at 5 %", place, lambda row: row.rank),
-    _words("backbone", "what turns an image into features", lambda row: row.backbone),
-    _words("head", "what turns features into numbers", lambda row: row.head),
-    _words("weights", "what training started from; none: from scratch", lambda row: row.start),
-    Column("seeds", "runs that differ in the seed alone", _seeds, lambda row: row.seeds),
+COLUMNS: tuple[Column, ...] = (
     Column(
+        name="rank",
+        heading="rank",
+        meaning="place by val MSE; = where a row is not significantly different from the best (α = 0.05)",
+        value=lambda row: row.rank,
+        text=_rank,
+        shown="always",
+    ),
+    _words(
+        "backbone",
+        "backbone",
+        "the network from image to features",
+        lambda row: row.backbone,
+        shown="always",
+    ),
+    _words(
+        "head",
+        "head",
+        "the layers from features to prediction, with their loss; - in rows without a model",
+        lambda row: row.head,
+        shown="always",
+    ),
+    Column(
+        name="weights",
+        heading="weights",
+        meaning="what training started from: pretrained, none (random weights), or a trained model's name",
+        value=lambda row: row.weights,
+        text=_start,
+        number=False,
+        shown="always",
+    ),
+    Column(
+        name="seeds",
+        heading="seeds",
+        meaning="seeds with a finished run",
+        value=lambda row: row.seeds,
+        text=_seeds,
+        shown="always",
+    ),
+    _csv_only("failed", "runs that failed", lambda row: row.failed),
+    _figure(
+        "val_mse",
         "val MSE",
-        "mean squared error of the scaled targets on the validation images; ranks go by it",
-        lambda row: short(row.val_mse),
+        "mean squared error of the scaled targets on the validation images; rows are ranked by it",
         lambda row: row.val_mse,
+        shown="always",
     ),
+    _figure("test_mse", "test MSE", "the same on the test images", lambda row: row.test_mse, shown="always"),
+    _csv_only("test_mse_low", "lower end of the 95 % interval of the test MSE", lambda row: row.test_mse_low),
     Column(
-        "test MSE", "the same on the test images", lambda row: short(row.test_mse), lambda row: row.test_mse
+        name="test_mse_high",
+        heading="95 % interval",
+        meaning="upper end of the 95 % interval of the test MSE; tables show both ends",
+        value=lambda row: row.test_mse_high,
+        text=interval_text,
+        priority=1,
     ),
-    Column("95 % interval", "of test MSE", ends, lambda row: row.test_mse_high),
-    Column(
+    _figure(
+        "p_value",
         "p",
-        "of test MSE being that of the best row, corrected for all pairs of rows",
-        _p,
+        "p-value of the test MSE being equal to that of the best row, corrected for all pairs of rows",
         lambda row: row.p_value,
+        _p_value,
+        priority=8,
     ),
-    Column(
+    _figure(
+        "test_exact",
         "exact",
-        "images whose every target is right after rounding",
-        lambda row: percent(row.test_exact),
+        "share of test images whose every target is right after rounding; empty unless all targets are "
+        "integers",
         lambda row: row.test_exact,
+        percent,
+        priority=2,
     ),
-    Column("params, M", "numbers in backbone and head, in millions", _millions, lambda row: row.cost.params),
-    Column(
-        "GMACs",
-        "multiply-adds for one image, in 10⁹",
-        lambda row: short(row.cost.gmacs),
-        lambda row: row.cost.gmacs,
-    ),
-    Column(
+    _figure("params", "params", "parameters", lambda row: row.cost.params, millions, priority=3),
+    _figure("gmacs", "GMACs", "multiply-adds for one image, in 10⁹", lambda row: row.cost.gmacs, priority=4),
+    _figure(
+        "train_images_per_second",
         "train img/s",
-        "training images a second",
-        lambda row: whole(row.cost.train_images_per_second),
+        "training images per second",
         lambda row: row.cost.train_images_per_second,
+        whole,
+        priority=5,
     ),
-    Column(
-        "fit, s",
-        "seconds that training took, validation included",
-        lambda row: whole(row.cost.fit_seconds),
-        lambda row: row.cost.fit_seconds,
-    ),
-    Column(
+    _figure(
+        "latency_ms",
         "latency",
-        "one image: median, and in brackets the 95th percentile",
-        _latency,
+        "time for one image: median, in ms",
         lambda row: row.cost.latency_ms,
+        milliseconds,
+        priority=6,
     ),
-    Column("img/s", "images read a second in batches", _throughput, lambda row: row.cost.images_per_second),
+    _figure(
+        "latency_p95_ms",
+        "p95 latency",
+        "time for one image: 95th percentile, in ms",
+        lambda row: row.cost.latency_p95_ms,
+        milliseconds,
+        priority=15,
+    ),
     Column(
-        "memory, MiB",
-        "the most that the run took",
-        lambda row: whole(row.cost.peak_memory_mb),
+        name="images_per_second",
+        heading="img/s",
+        meaning="images per second in batches, from image to prediction",
+        value=lambda row: row.cost.images_per_second,
+        text=_throughput,
+        priority=14,
+    ),
+    _csv_only("inference_batch", "batch size of `images_per_second`", lambda row: row.cost.inference_batch),
+    _figure(
+        "fit_seconds",
+        "fit",
+        "duration of training in seconds, validation included",
+        lambda row: row.cost.fit_seconds,
+        seconds,
+        priority=7,
+    ),
+    _figure(
+        "peak_memory_mb",
+        "memory",
+        "peak memory of the run, in MiB",
         lambda row: row.cost.peak_memory_mb,
+        lambda value: "" if value is None else f"{value:,.0f} MiB",
+        priority=13,
+    ),
+    _figure(
+        "fit_energy_joules",
+        "energy",
+        "energy used by training in joules, where the device measures it",
+        lambda row: row.cost.fit_energy_joules,
+        lambda value: "" if value is None else f"{value / 1e3:.1f} kJ",
+        priority=12,
     ),
     Column(
-        "energy, kJ",
-        "of training, where the device counts it",
-        _energy,
-        lambda row: row.cost.fit_energy_joules,
+        name="leaky",
+        heading="leaks",
+        meaning="whether test images were seen before: in train or val, or by the model that training started from",
+        value=lambda row: row.leaky,
+        text=lambda row: "yes" if row.leaky else "",
+        number=False,
+        priority=1,
     ),
-    _words("precision", "of the arithmetic", lambda row: row.precision),
-    _words("device", "where the costs were measured", lambda row: row.cost.device),
-    _words("plugins", "the distributions that backbone and head came from", lambda row: row.plugins),
+    _figure("epochs", "epochs", "epochs of training", lambda row: row.epochs, _count, priority=9),
+    _words(
+        "image_size",
+        "size",
+        "height × width of the images that the network gets",
+        lambda row: row.image_size,
+        priority=10,
+    ),
+    _words("precision", "precision", "arithmetic of the runs", lambda row: row.precision, priority=11),
+    _csv_only("frozen", "whether the backbone was not trained", lambda row: row.frozen),
+    _words(
+        "device",
+        "device",
+        "where the costs were measured",
+        lambda row: row.cost.device,
+        shown="differs",
+        priority=3,
+    ),
+    _words(
+        "plugins",
+        "plugins",
+        "distributions that backbone and head come from",
+        lambda row: row.plugins,
+        priority=16,
+    ),
+    _csv_only("combination", "hash that all runs of the row share", lambda row: row.combination),
+    _csv_only("tied", "whether the row shares the rank of the best", lambda row: row.tied),
+)
+
+TASK = (
+    TaskColumn("data", "name of the data set", lambda board: board.data.name),
+    TaskColumn("data_hash", "hash of images and targets", lambda board: board.data.hash),
+    TaskColumn("split", "name of the split", lambda board: board.split.name),
+    TaskColumn("split_hash", "hash of the split", lambda board: board.split.hash),
 )

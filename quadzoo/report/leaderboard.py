@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from statistics import fmean
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from quadzoo.records.record import Cost, Metrics, RunRecord
+from quadzoo.records.record import Cost, Metrics, RunRecord, SplitFacts
 from quadzoo.report.details import details_of
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Evidence, FailedRun, Leaderboard, Row, RowCost
@@ -21,7 +21,6 @@ from quadzoo.report.statistics import compare, holm, interval
 
 _SCREEN, _PUBLISH = 3, 6  # seeds
 _ALPHA = 0.05
-_COUNTS = ("params", "inference_batch")  # of a cost; the same in all runs
 
 
 def leaderboards(runs: Iterable[Run]) -> list[Leaderboard]:
@@ -76,7 +75,7 @@ def _combination(members: list[Run], device: str) -> _Combination:
     errors = _errors(tests) if tests else None
     ends = interval(errors.table.to_numpy().T, errors.groups.to_numpy()) if errors else None
     first = members[0].record
-    scored = [(run.record.metrics, run.record.split.n_val, run.record.split.n_test) for run in ok]
+    scored = [(run.record.metrics, run.record.split) for run in ok]
     row = Row(
         backbone=first.backbone,
         head=first.head,
@@ -152,8 +151,7 @@ def _costs(records: list[RunRecord], device: str) -> list[RowCost]:
 
 
 def _mean_cost(costs: list[Cost]) -> dict[str, Any]:
-    means = {field: _mean(getattr(cost, field) for cost in costs) for field in Cost.model_fields}
-    return means | {field: getattr(costs[0], field) for field in _COUNTS}
+    return {field: _mean([getattr(cost, field) for cost in costs]) for field in Cost.model_fields}
 
 
 def _baseline_rows(records: list[RunRecord]) -> list[Row]:
@@ -167,42 +165,43 @@ def _baseline_rows(records: list[RunRecord]) -> list[Row]:
             weights="-",
             seeds=0,
             failed=0,
-            **_pooled([(r.baselines[name], r.split.n_val, r.split.n_test) for r in by_fold.values()]),
+            **_pooled([(record.baselines[name], record.split) for record in by_fold.values()]),
             leaky=first.split.leaky,
         )
         for name in first.baselines
     ]
 
 
-def _pooled(sides: list[tuple[Metrics, int, int]]) -> dict[str, Any]:
-    """Average scores over runs, each weighted by its images: folds may differ by one or two."""
-    if not sides:
+def _pooled(scored: list[tuple[Metrics, SplitFacts]]) -> dict[str, Any]:
+    """Average every score over runs, each weighted by its images: folds may differ by one or two."""
+    if not scored:
         return {}
-    metrics = [m for m, _, _ in sides]
-    n_val, n_test = [n for _, n, _ in sides], [n for _, _, n in sides]
-
-    def over_test(values: Iterable[float | None]) -> float | None:
-        listed = list(values)
-        known = [value for value in listed if value is not None]
-        return float(np.average(known, weights=n_test)) if len(known) == len(listed) else None
-
-    rmse = [m.test_rmse or {} for m in metrics]
-    r2 = [m.test_r2 or {} for m in metrics]
+    n_val, n_test = [split.n_val for _, split in scored], [split.n_test for _, split in scored]
     return {
-        "val_mse": float(np.average([m.val_mse or 0.0 for m in metrics], weights=n_val)),
-        "test_mse": over_test(m.test_mse for m in metrics),
-        "test_exact": over_test(m.test_exact for m in metrics),
-        # RMSEs average as the squares they are roots of.
-        "test_rmse": {
-            t: float(np.sqrt(np.average([one[t] ** 2 for one in rmse], weights=n_test))) for t in rmse[0]
-        },
-        "test_r2": {t: over_test(one[t] for one in r2) for t in r2[0]},
+        name: _average(
+            name, [getattr(one, name) for one, _ in scored], n_val if name.startswith("val_") else n_test
+        )
+        for name in Metrics.model_fields
     }
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
+def _average(name: str, values: Sequence[Any], weights: Sequence[int]) -> Any:
+    """Return the weighted mean of a score, or of each target's; None where a run has none."""
+    if any(value is None for value in values):
+        return None
+    if isinstance(values[0], dict):
+        return {key: _average(name, [one.get(key) for one in values], weights) for key in values[0]}
+    if name.endswith("rmse"):  # the mean of the squares, of which it is the root
+        return float(np.sqrt(np.average(np.square(values), weights=weights)))
+    return float(np.average(values, weights=weights))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean of what is known; of counts, which are the same in all runs, the first."""
     known = [value for value in values if value is not None]
-    return fmean(known) if known else None
+    if not known:
+        return None
+    return known[0] if isinstance(known[0], int) else fmean(known)
 
 
 def _by_val(row: Row) -> tuple[bool, float, str, str]:

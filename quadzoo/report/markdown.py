@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quadzoo.report.answer import answers
+from quadzoo.report.captions import captions
+from quadzoo.report.columns import rmse_columns, shown_columns
 from quadzoo.report.rows import Leaderboard
-from quadzoo.report.tables import captions, cells, headings, leak, short
 
 
 def to_markdown(boards: Sequence[Leaderboard]) -> str:
@@ -22,16 +23,15 @@ def to_markdown(boards: Sequence[Leaderboard]) -> str:
 
 
 def _section(board: Leaderboard) -> list[str]:
-    targets = list(next((row.test_rmse for row in board.rows if row.test_rmse), {}))
     lines = []
-    for text in captions(board):
-        lines += ["", f"**{_escaped(text)}**" if text == leak(board) else _escaped(text)]
+    for caption in captions(board):
+        text = _escaped(caption.text)
+        lines += ["", f"**{text}**" if caption.warning else text]
     for question, answer in answers(board).items():
         lines += ["", f"**{question}** {_escaped(answer)}"]
-    columns = (*headings(), *(f"RMSE {target}" for target in targets))
-    lines += ["", _line(columns), _line(["---"] * len(columns))]
-    for row in board.rows:
-        lines.append(_line([*cells(row), *(short((row.test_rmse or {}).get(target)) for target in targets)]))
+    columns = [*shown_columns(board), *rmse_columns(board)]
+    lines += ["", _line([column.heading for column in columns]), _line(["---"] * len(columns))]
+    lines += [_line([column.text(row) for column in columns]) for row in board.rows]
     lines += ["", "RMSE in the targets' own units. docs/metrics.md defines every column."]
     failures = [(row, failure) for row in board.rows for failure in row.failures]
     if failures:

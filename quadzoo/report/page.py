@@ -18,10 +18,11 @@ from quadzoo import __version__
 from quadzoo.records.record import WORST
 from quadzoo.report import plots
 from quadzoo.report.answer import answers
-from quadzoo.report.columns import columns
+from quadzoo.report.captions import captions, leak
+from quadzoo.report.columns import Value, shown_columns
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Leaderboard, Row
-from quadzoo.report.tables import leak, machines, percent, short, task, trust
+from quadzoo.report.text import percent, short
 
 _DETAILS_BYTES = 2_500_000  # of what unfolds under rows
 _IMAGES_BYTES = 2_000_000
@@ -68,14 +69,17 @@ class _Page:
         return self.room <= 0
 
     def section(self, identity: str, board: Leaderboard) -> dict[str, Any]:
+        first, *others = captions(board)
         return {
             "id": identity,
             "board": board,
             "rows": [(row, self.details(row)) for row in board.rows],
-            "texts": {"task": task(board), "leak": leak(board), "trust": trust(board)},
-            "machines": machines(board),
+            "task": first.text,
+            "warnings": [caption.text for caption in others if caption.warning],
+            "notes": [caption.text for caption in others if not caption.warning],
+            "leak": leak(board),
             "answers": answers(board),
-            "columns": columns(board),
+            "columns": shown_columns(board),
             "plots": _plots(board),
             "whisker": _whiskers(board),
             "plugins": sorted({one for row in board.rows for one in row.plugins.split(", ")} - {"-"}),
@@ -160,6 +164,13 @@ def _whiskers(board: Leaderboard) -> Callable[[Row], Markup]:
     return draw
 
 
+def _sort_key(value: Value) -> str:
+    """Return what the page sorts a cell by: digits of a number, or a text in lower case."""
+    if isinstance(value, float):
+        return f"{value:.6g}"  # the last digits of a float differ from one kind of CPU to the next
+    return "" if value is None else str(value).lower()
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -169,5 +180,5 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(short=short, percent=percent)
+    environment.filters.update(short=short, percent=percent, sort_key=_sort_key)
     return environment

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from quadzoo.records.record import DataFacts, SplitFacts
+from quadzoo.records.record import Cost, DataFacts, Metrics, SplitFacts
 
 Evidence = Literal["smoke", "screen", "publish"]
 
@@ -20,21 +20,11 @@ class FailedRun(BaseModel):
     error: str
 
 
-class RowCost(BaseModel):
-    """What a combination took on one device: means over the runs made there."""
+class RowCost(Cost):
+    """The cost of a combination on one device: means over the runs made there."""
 
     device: str
     runs: int
-    params: int | None = None
-    gmacs: float | None = None
-    train_images_per_second: float | None = None
-    latency_ms: float | None = None
-    latency_p95_ms: float | None = None
-    images_per_second: float | None = None
-    inference_batch: int | None = None
-    peak_memory_mb: float | None = None
-    fit_seconds: float | None = None
-    fit_energy_joules: float | None = None
 
 
 class Curve(BaseModel):
@@ -89,8 +79,8 @@ class Details(BaseModel):
     worst_seed: int | None = None
 
 
-class Row(BaseModel):
-    """One combination, or one answer without a model (head ``-``)."""
+class Row(Metrics):
+    """One combination, or one answer without a model (head ``-``); scores are means over its runs."""
 
     rank: int | None = None
     tied: bool = False
@@ -100,13 +90,8 @@ class Row(BaseModel):
     weights: str
     seeds: int
     failed: int
-    val_mse: float | None = None
-    test_mse: float | None = None
     test_mse_low: float | None = None
     test_mse_high: float | None = None
-    test_exact: float | None = None
-    test_rmse: dict[str, float] | None = None
-    test_r2: dict[str, float | None] | None = None
     leaky: bool
     image_size: str = ""
     precision: str = ""
@@ -116,19 +101,14 @@ class Row(BaseModel):
     combination: str = "-"
     recipe: dict[str, Any] | None = None
     command: str | None = None
-    costs: list[RowCost] = []
-    failures: list[FailedRun] = []
+    costs: list[RowCost] = Field(default_factory=list)
+    failures: list[FailedRun] = Field(default_factory=list)
     details: Details = Details()
 
     @property
     def name(self) -> str:
         """Backbone and head, as people say it."""
         return self.backbone if self.head == "-" else f"{self.backbone} + {self.head}"
-
-    @property
-    def start(self) -> str:
-        """What training started from, and whether the backbone stayed so."""
-        return f"{self.weights}, frozen" if self.frozen else self.weights
 
     @property
     def cost(self) -> RowCost:

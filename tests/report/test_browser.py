@@ -190,8 +190,8 @@ def test_few_runs(backbones: list[str | None], told: str, tmp_path: Path, open_p
 
 def test_a_leak_cannot_be_overlooked(tmp_path: Path, open_page: Open) -> None:
     page = open_page(write(tmp_path, ["good"], leaky=True))
-    warning = page.locator(".leak")
-    assert "too good to be true" in warning.inner_text()
+    warning = page.locator(".warning")
+    assert "too optimistic" in warning.inner_text()
     red, green, blue = map(
         int, warning.evaluate("e => getComputedStyle(e).color").removeprefix("rgb(").rstrip(")").split(",")
     )

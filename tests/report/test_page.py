@@ -130,13 +130,16 @@ def test_answers(tmp_path: Path) -> None:
         predict(tmp_path, key, base * factor + rng.normal(0, 0.1, 300), image_kind=["u"] * 299 + ["v"])
     told = answers(board_of(tmp_path))
     assert told["Which backbone?"].startswith("exact + mlp has the lowest val MSE")
-    assert "always answering the mean gives 0.08 (8 times as much)" in told["Which backbone?"]
-    assert "cannot be told from quick + mlp" in told["How sure is that?"]
-    assert "only a smoke test" in told["How sure is that?"]
-    assert "The quickest that cannot be told from it is quick + mlp: 1.0 ms" in told["What does it cost?"]
-    assert "It is worst at" in told["What does it get wrong?"]
+    assert "always predicting the mean gives 0.08 (8 times as much)" in told["Which backbone?"]
+    assert "Not significantly different from it (α = 0.05): quick + mlp." in told["How sure is that?"]
+    assert "One seed per row: differences between rows may be chance." in told["How sure is that?"]
+    assert (
+        "The fastest row that is not significantly different is quick + mlp: 1.0 ms"
+        in told["What does it cost?"]
+    )
+    assert "The kind of image with the largest error is" in told["What does it get wrong?"]
     shutil.rmtree(tmp_path / "runs" / "2")
-    assert "every other row is worse" in answers(board_of(tmp_path))["How sure is that?"]
+    assert "Every other row is significantly worse" in answers(board_of(tmp_path))["How sure is that?"]
     (tmp_path / "runs" / "3" / "predictions.csv").unlink()  # nothing to compare
     assert "worse" not in answers(board_of(tmp_path))["How sure is that?"]
     assert answers(board_of(tmp_path / "none", record("1", None))) == {}
@@ -148,7 +151,7 @@ def test_answers_where_nothing_is_wrong(tmp_path: Path) -> None:
         val_mse=1e-16, test_mse=2e-16, test_exact=1.0, test_rmse={"y": 1e-7}, test_r2={"y": 1.0}
     )
     told = answers(board_of(tmp_path, record("1", 1e-16, metrics=metrics)))
-    assert told["Which backbone?"].endswith("always answering the mean gives 0.08.")
+    assert told["Which backbone?"].endswith("always predicting the mean gives 0.08.")
     assert told["What does it get wrong?"].startswith("Nothing: every target is exactly right")
     almost = metrics.model_copy(update={"test_exact": 0.9999})
     told = answers(board_of(tmp_path / "almost", record("1", 1e-16, metrics=almost)))

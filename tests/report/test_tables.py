@@ -8,10 +8,12 @@ import json
 from pathlib import Path
 
 from quadzoo.records.record import write_record
+from quadzoo.report.captions import captions
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.markdown import to_markdown
 from quadzoo.report.results import read_runs
-from quadzoo.report.tables import captions, to_csv, to_json
+from quadzoo.report.rows import Leaderboard
+from quadzoo.report.tables import to_csv, to_json
 from tests.report.records import board_of, predict, record
 
 CONTRACT = (
@@ -63,27 +65,41 @@ def test_nothing_to_tell() -> None:
     assert json.loads(to_json([]))["rows"] == []
 
 
+def texts(board: Leaderboard) -> list[str]:
+    return [caption.text for caption in captions(board)]
+
+
 def test_captions_say_what_to_trust(tmp_path: Path) -> None:
     leaky = record("1", 0.01)
     leaky.split.leaky, leaky.split.leaked = True, 3
-    task, leak, trust, machines = captions(board_of(tmp_path / "leaky", leaky))
+    task, leak, trust, machines = texts(board_of(tmp_path / "leaky", leaky))
     assert task == "d: 10 images, 1 of them duplicates; split grouped (4 train, 2 val, 4 test)."
     assert leak.startswith("This split leaks: 3 of 4 test images")
-    assert "Evidence: smoke (1 seed a row)" in trust
-    assert "the test images alone, not the seeds" in trust
-    assert machines == "Costs measured on c, 1 thread."
+    assert trust.startswith(
+        "One seed per row: differences between rows may be chance. Rows are sorted by val"
+    )
+    assert trust.endswith("accounts for the choice of test images, but not that of seeds.")
+    assert machines == "Costs were measured on c, 1 thread."
     out = tmp_path / "tied"
     for key, seed, backbone in (("1", 0, "a"), ("2", 1, "a"), ("3", 0, "b"), ("4", 1, "b")):
         write_record(out, record(key, 0.01, seed=seed, backbone=backbone))
         predict(out, key, [1.0, -2.0, 0.5, 1.0 + seed])
-    _, trust, _ = captions(board_of(out))
-    assert "the test images and the seeds" in trust
-    assert "1 other row cannot be told from the best at 5 % and shares its rank (=)." in trust
+    _, trust, _ = texts(board_of(out))
+    assert trust.startswith("2 seeds per row: differences")
+    assert "the choice of test images and of seeds." in trust
+    assert (
+        "1 other row is not significantly different from the best (α = 0.05) and shares its rank (=)."
+        in trust
+    )
+    write_record(out, record("5", 0.01, seed=2, backbone="a"))
+    assert texts(board_of(out))[1].startswith("At least 2 seeds per row")
     assert "| 1= |" in to_markdown([board_of(out)])
 
 
 def test_another_machine_is_named(tmp_path: Path) -> None:
     strange = record("2", 0.02, backbone="elsewhere")
     strange.environment.device_name = "other"
-    *_, machines = captions(board_of(tmp_path, record("1", 0.01), record("3", 0.02, seed=1), strange))
-    assert machines.endswith("Those of elsewhere + mlp were measured on another machine and do not compare.")
+    *_, machines = texts(board_of(tmp_path, record("1", 0.01), record("3", 0.02, seed=1), strange))
+    assert machines.endswith(
+        "Those of elsewhere + mlp were measured on another machine and cannot be compared."
+    )

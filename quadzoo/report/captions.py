@@ -1,0 +1,95 @@
+"""What a reader must know before the figures, in sentences."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from quadzoo.report.rows import Leaderboard
+from quadzoo.report.text import listed
+
+
+class Caption(NamedTuple):
+    """A paragraph; a ``warning`` is set off from the others."""
+
+    text: str
+    warning: bool = False
+
+
+def captions(board: Leaderboard) -> list[Caption]:
+    """Return the paragraphs above a table: what was measured, then what limits its figures."""
+    made = [
+        Caption(task(board)),
+        Caption(leak(board), warning=True),
+        Caption(trust(board)),
+        Caption(machines(board)),
+    ]
+    return [caption for caption in made if caption.text]
+
+
+def task(board: Leaderboard) -> str:
+    """Return what was measured."""
+    data, split = board.data, board.split
+    sides = f"{split.n_train:,} train, {split.n_val:,} val, {split.n_test:,} test"
+    folds = f", {split.folds} folds, about {sides} each" if split.folds > 1 else f" ({sides})"
+    images = f"{data.n:,} images, {data.duplicates:,} of them duplicates"
+    return f"{data.name}: {images}; split {split.name}{folds}."
+
+
+def leak(board: Leaderboard) -> str:
+    """Return the warning that a split leaks; nothing where it does not."""
+    split = board.split
+    if not split.leaky:
+        return ""
+    return (
+        f"This split leaks: {split.leaked:,} of {split.n_test:,} test images are also in train or val, "
+        "so the test scores are too optimistic."
+    )
+
+
+def evidence(board: Leaderboard) -> str:
+    """Return what the number of seeds allows to conclude; nothing where no run has finished."""
+    seeds = [row.seeds for row in board.rows if row.seeds]
+    if board.evidence is None or not seeds:
+        return ""
+    fewest = min(seeds)
+    count = "one seed" if fewest == 1 else f"{fewest} seeds"
+    count = f"{count[0].upper()}{count[1:]}" if fewest == max(seeds) else f"At least {count}"
+    return {
+        "smoke": f"{count} per row: differences between rows may be chance.",
+        "screen": f"{count} per row: enough to drop the worst rows, too few to rank the others.",
+        "publish": f"{count} per row.",
+    }[board.evidence]
+
+
+def trust(board: Leaderboard) -> str:
+    """Return how far the order can be trusted."""
+    if board.evidence is None:
+        return "No run has finished."
+    several = min(row.seeds for row in board.rows if row.seeds) > 1
+    covered = "test images and of seeds" if several else "test images, but not that of seeds"
+    ties = sum(row.tied for row in board.rows) - 1
+    others = "1 other row is" if ties == 1 else f"{ties} other rows are"
+    share = "shares" if ties == 1 else "share"
+    tied = (
+        f" {others} not significantly different from the best (α = 0.05) and {share} its rank (=)."
+        if ties > 0
+        else ""
+    )
+    return (
+        f"{evidence(board)} Rows are sorted by val MSE. The 95 % interval of the test MSE accounts for the "
+        f"choice of {covered}.{tied}"
+    )
+
+
+def machines(board: Leaderboard) -> str:
+    """Return where the costs were measured."""
+    if not board.devices:
+        return ""
+    first, *others = board.devices
+    text = f"Costs were measured on {first}."
+    elsewhere = [row.name for row in board.rows if row.cost.device not in ("", first)]
+    if elsewhere:
+        text += f" Those of {listed(elsewhere)} were measured on another machine and cannot be compared."
+    elif others:
+        text += " Runs on other machines are left out of the costs."
+    return text
