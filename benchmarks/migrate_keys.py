@@ -2,10 +2,10 @@
 
     python benchmarks/migrate_keys.py
 
-Until then every field that was added to the recipe changed all keys, and pretrained weights were named, not hashed.
-Run folders are renamed, record.json is written in today's schema; scores, predictions and files stay as they are.
-Needs the plugin quadzoo-efficientnet-lite, whose weights the pretrained records were made with: its wheel has had one
-version. The result is committed; run again, it changes nothing.
+Until then every field that was added to the recipe changed all keys, and pretrained weights were named, not
+hashed. Run folders are renamed, record.json is written in today's schema; scores, predictions and files stay
+as they are. Needs the plugin quadzoo-efficientnet-lite, whose weights the pretrained records were made with:
+its wheel has had one version. The result is committed; run again, it changes nothing.
 """
 
 from __future__ import annotations

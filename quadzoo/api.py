@@ -27,15 +27,16 @@ def bench(
 ) -> Leaderboard:
     """Train every backbone × head × seed on one data set, and return the leaderboard.
 
-    ``parameters`` are the flags of ``quadzoo bench`` with underscores: ``data``, ``images``, ``targets``, ``split``,
-    ``epochs``, ``out`` and so on; ``quadzoo bench --help`` says what each does. Finished runs are kept in ``out`` and
-    not run again; a run that fails is counted in the leaderboard and costs no other. ``progress=True`` shows bars on
-    stderr. Raises QuadzooError for what cannot be run, before anything is trained; its text names the parameter.
+    ``parameters`` are the flags of ``quadzoo bench`` with underscores: ``data``, ``images``, ``targets``,
+    ``split``, ``epochs``, ``out`` and so on; ``quadzoo bench --help`` says what each does. Finished runs are
+    kept in ``out`` and not run again; a run that fails is counted in the leaderboard and costs no other.
+    ``progress=True`` shows bars on stderr. Raises QuadzooError for what cannot be run, before anything is
+    trained; its text names the parameter.
     """
     from quadzoo.executors.local import LocalExecutor
 
-    config = config_of(backbones=tuple(backbones), heads=tuple(heads), seeds=tuple(seeds), **parameters)
     executor = LocalExecutor()  # before the other imports: its server has more to import, and begins with it
+    config = config_of(backbones=backbones, heads=heads, seeds=seeds, **parameters)
     from quadzoo.grid.runner import bench as run_bench
 
     with _observed(progress) as observer:
@@ -49,8 +50,8 @@ def plan(*, progress: bool | Observer = False, **parameters: Any) -> Plan:
     """
     from quadzoo.executors.local import LocalExecutor
 
-    config = config_of(**parameters)
     executor = LocalExecutor()
+    config = config_of(**parameters)
     from quadzoo.grid.runner import plan_bench
 
     with _observed(progress) as observer:
@@ -60,8 +61,8 @@ def plan(*, progress: bool | Observer = False, **parameters: Any) -> Plan:
 def leaderboard(*folders: str | PathLike[str]) -> Leaderboard:
     """Return the leaderboard of one or more results folders; nothing is trained or written.
 
-    Where they hold several data sets or splits it is that with most runs, and its ``more`` are the others. Raises
-    DataError where there is no results folder or no run.
+    Where they hold several data sets or splits it is that with most runs, and its ``more`` are the others.
+    Raises DataError where there is no results folder or no run.
     """
     from quadzoo.errors import DataError
     from quadzoo.report.leaderboard import leaderboards
@@ -71,10 +72,17 @@ def leaderboard(*folders: str | PathLike[str]) -> Leaderboard:
     for path in paths:
         if not (path / "runs").is_dir():
             raise DataError(f"{path}: no results folder (it has no runs/); give what `out` named")
-    boards = leaderboards(read_runs(paths).runs)
+    boards = leaderboards(read_runs(paths)[0])
     if not boards:
         raise DataError(f"{', '.join(map(str, paths))}: no run yet")
     return boards[0].model_copy(update={"more": boards[1:]})
+
+
+def start() -> None:
+    """Begin to start what runs will need, in the background; without it `bench` begins when it is called."""
+    from quadzoo.executors.local import LocalExecutor
+
+    LocalExecutor()
 
 
 def config_of(**parameters: Any) -> BenchConfig:

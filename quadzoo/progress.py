@@ -95,8 +95,8 @@ class Display:
         split, initial = plan.tasks[0].split, plan.tasks[0].initial
         if split.leaky:
             self.note(
-                f"warning: split {split.name} leaks: {split.leaked} of {split.n_test} test images are also in "
-                "train or val"
+                f"warning: split {split.name} leaks: {split.leaked} of {split.n_test} test images are also "
+                "in train or val"
             )
         if initial and initial.overlap is None:
             self.note(

@@ -58,7 +58,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from the one that an atomic write puts in its place; None where there is none."""
+    """Return what tells a file from one that takes its place; None where there is no file."""
     try:
         facts = path.stat()
     except OSError:

@@ -22,7 +22,8 @@ def threads_of_a_run(jobs: int, threads: int | None = None) -> int:
 def available_cpus(cgroups: Path = _CGROUPS, own: Path = _OWN_CGROUPS) -> int:
     """Return how many CPUs this process may use, at least 1: by its affinity and the quota of its cgroups.
 
-    A container with a quota of 2 of 64 CPUs still sees all 64; with more threads than its quota it would wait.
+    A container with a quota of 2 of 64 CPUs still sees all 64; with more threads than its quota it would
+    wait.
     """
     try:
         allowed = len(os.sched_getaffinity(0))

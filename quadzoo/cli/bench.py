@@ -125,7 +125,7 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 @click.option(
     "--threads",
     type=click.IntRange(1),
-    help="Threads that the runs side by side share.  [default: OMP_NUM_THREADS, else the CPUs that may be used]",
+    help="Threads that runs side by side share.  [default: OMP_NUM_THREADS, else all usable CPUs]",
 )
 @click.option(
     "--timeout", type=float, metavar="SECONDS", help="End a run that takes longer; it counts as failed."
@@ -156,6 +156,8 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
     }
     from quadzoo import api
+
+    api.start()  # before the other imports
     from quadzoo.cli.display import print_leaderboards, print_plan
     from quadzoo.cli.options import with_flags
     from quadzoo.progress import Display

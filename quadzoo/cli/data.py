@@ -43,9 +43,9 @@ def make(folder: Path, n: int, seed: int, **options: Any) -> None:
 
     The layout is that of the published data set; `quadzoo bench --data FOLDER` reads it.
     """
-    from quadzoo.cli.display import Display
     from quadzoo.data.equations import write_folder
     from quadzoo.errors import ConfigError
+    from quadzoo.progress import Display
 
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ConfigError(f"{folder}: exists already; name a new folder, or delete it first")
@@ -80,9 +80,9 @@ def check(path: str, split: str, as_json: bool, **flags: Any) -> int:
     look alike, targets that are missing, constant or far out, and test images that stand in train. For
     equations, labels and roots are compared with what is written.
     """
-    from quadzoo.cli.display import Display
     from quadzoo.data.audit import audit
     from quadzoo.data.sources import DataRequest
+    from quadzoo.progress import Display
 
     with Display() as display:
         found = audit(DataRequest(path, **flags), split, display.counting)

@@ -17,7 +17,6 @@ from quadzoo.report.columns import Column, shown_columns
 from quadzoo.report.rows import Leaderboard
 
 
-
 def print_plan(plan: Plan, as_json: bool) -> None:
     """Print the plan on stdout."""
     rows = [

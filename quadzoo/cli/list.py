@@ -86,7 +86,7 @@ def _model(name: str, entry: Entry[ModelSpec]) -> dict[str, Any]:
     except DataError as error:
         description = f"CANNOT BE USED: {error}"
     else:
-        size = "x".join(map(str, record.image["size"]))
+        size = "x".join(map(str, record.image.size))
         facts = {
             "backbone": record.backbone,
             "head": record.head,

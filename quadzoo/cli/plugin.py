@@ -49,8 +49,8 @@ def check(name: str, timeout: float, everything: bool, as_json: bool) -> int:
 
     Each backbone and head runs in a process of its own, so that none of them can harm the others.
     """
-    from quadzoo.cli.display import Display
-    from quadzoo.executors.local import Executor
+    from quadzoo.executors.local import LocalExecutor
+    from quadzoo.progress import Display
     from quadzoo.registry.catalogue import load
     from quadzoo.testing.checking import subjects_of, verdicts
 
@@ -60,7 +60,7 @@ def check(name: str, timeout: float, everything: bool, as_json: bool) -> int:
     if len(subjects) > _MANY and not everything:
         described = {name for name, entry in catalogue.backbones if entry.spec.description}
         subjects = [one for one in subjects if one.kind == "head" or one.name in described]
-    executor, found = Executor(), []
+    executor, found = LocalExecutor(), []
     with Display() as display:
         advance = display.counting("checking", len(subjects))
         for subject in subjects:

@@ -1,4 +1,7 @@
-"""What the runs of one fold share, but for the pixels: labels, groups, the division. It travels as one file."""
+"""What the runs of one fold share, but for the pixels:
+
+labels, groups, the division. It travels as one file.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,9 @@ from quadzoo.storage import written_whole
 class Fold:
     """N labelled images and their division.
 
-    ``groups`` int64 (N,) gives images that must stay together one number; ``kinds`` says what sort each image is,
-    where that is known; ``targets`` float64 (N, T) are in original units; ``digests`` uint8 (N, 32) are SHA-256 of
-    the decoded images.
+    ``groups`` int64 (N,) gives images that must stay together one number; ``kinds`` says what sort each image
+    is, where that is known; ``targets`` float64 (N, T) are in original units; ``digests`` uint8 (N, 32) are
+    SHA-256 of the decoded images.
     """
 
     ids: list[str] = field(repr=False)

@@ -26,8 +26,8 @@ _ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
     "MALLOC_TOP_PAD_": str(256 << 20),
 }
-# Of what a new process is told by default: the parent's main module, which it would run again, and the parent's
-# module path, which may begin with the current folder, where anybody's files lie.
+# Of what a new process is told by default: the parent's main module, which it would run again, and the
+# parent's module path, which may begin with the current folder, where anybody's files lie.
 _NOT_PASSED_ON = ("init_main_from_name", "init_main_from_path", "main_path", "sys_path")
 
 _starting = threading.RLock()
@@ -127,7 +127,8 @@ def _start_server() -> None:
 def _safe_start() -> Iterator[None]:
     """While processes start: keep the current folder off their module path, and the main module out of them.
 
-    So neither a ``torchmetrics.py`` beside somebody's data is run, nor, a second time, the script that called us.
+    So neither a ``torchmetrics.py`` beside somebody's data is run, nor, a second time, the script that called
+    us.
     """
     preparation_data = spawn.get_preparation_data
 

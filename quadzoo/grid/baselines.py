@@ -17,9 +17,9 @@ def baselines(
 ) -> dict[str, Metrics]:
     """Score ``mean-of-train`` and ``pixel-lookup`` on ``targets``, float64 (N, T) in original units.
 
-    ``content_ids`` int64 (N,) numbers identical images alike. ``pixel-lookup`` answers with the mean label of the
-    identical training images, else with the mean of all: where it beats ``mean-of-train``, the split leaks.
-    Raises DataError for targets so large that their errors cannot be computed.
+    ``content_ids`` int64 (N,) numbers identical images alike. ``pixel-lookup`` answers with the mean label of
+    the identical training images, else with the mean of all: where it beats ``mean-of-train``, the split
+    leaks. Raises DataError for targets so large that their errors cannot be computed.
     """
     mean = targets[split.train].mean(axis=0)
     known = content_ids[split.train]

@@ -105,7 +105,10 @@ class Plan:
 
 
 def bench_data(source: Source, images: ImageSet, splits: list[Split]) -> BenchData:
-    """Put together what the runs share. Raises DataError for a constant target, or one that cannot be scored."""
+    """Put together what the runs share.
+
+    Raises DataError for a constant target, or one that cannot be scored.
+    """
     groups = grouping(images.content_ids, source.group_values)
     folds = []
     for split in splits:
@@ -131,10 +134,11 @@ def make_plan(
     """List every backbone × head × seed × fold with its key.
 
     ``weights`` are those of each backbone; ``choose`` decides in which precision backbones run, and is asked
-    for those alone that have something to run: with `precision` auto a run that is done in either precision is done.
+    for those alone that have something to run: with `precision` auto a run that is done in either precision
+    is done.
     """
     tasks = [
-        _task(config, catalogue, data, weights[backbone], backbone, head, seed, fold)
+        _task(config, catalogue, data, weights[backbone], names=(backbone, head), seed=seed, of_fold=fold)
         for backbone, head, seed, fold in itertools.product(
             config.backbones, config.heads, config.seeds, data.folds
         )
@@ -168,12 +172,13 @@ def _task(
     catalogue: Catalogue,
     data: BenchData,
     weights: Weights,
-    backbone: str,
-    head: str,
+    *,
+    names: tuple[str, str],
     seed: int,
     of_fold: FoldPlan,
 ) -> Task:
-    """Return a task in float32; `_in` puts it into another precision."""
+    """Return a task in float32; `_in` puts it into another precision. ``names`` are of backbone and head."""
+    backbone, head = names
     split, model = of_fold.fold.split, weights.model
     initial: Initial | None = model.initial_for(of_fold.fold) if model else None
     return Task(

@@ -53,12 +53,12 @@ class _Trial:
 class PrecisionChooser:
     """Decides in which precision backbones run.
 
-    With `precision` auto it is bf16 where the device multiplies it natively, a training step of the backbone on
-    the first batch is at least 1.25 times as fast, and there features and gradient are within 5 % of float32's, by
-    their norms. The choice is kept in the results folder, so that later runs of the backbone there are made alike
-    on any machine, and in the cache folder, so that new results folders on this machine begin alike. A trained
-    ``model`` that is only tested keeps its own precision. With ``keep`` false nothing is written to the results
-    folder.
+    With `precision` auto it is bf16 where the device multiplies it natively, a training step of the backbone
+    on the first batch is at least 1.25 times as fast, and there features and gradient are within 5 % of
+    float32's, by their norms. The choice is kept in the results folder, so that later runs of the backbone
+    there are made alike on any machine, and in the cache folder, so that new results folders on this machine
+    begin alike. A trained ``model`` that is only tested keeps its own precision. With ``keep`` false nothing
+    is written to the results folder.
     """
 
     executor: Executor

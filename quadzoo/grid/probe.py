@@ -56,8 +56,8 @@ def find_weights(
 ) -> dict[str, Weights]:
     """Decide what each backbone starts from, asking for several at once.
 
-    ``wanted`` is auto, pretrained or none; a build may take ``timeout`` seconds; ``advance`` is given the number
-    of further answers. Raises WeightsError when ``pretrained`` is wanted and not available.
+    ``wanted`` is auto, pretrained or none; a build may take ``timeout`` seconds; ``advance`` is given the
+    number of further answers. Raises WeightsError when ``pretrained`` is wanted and not available.
     """
     if wanted == "none":
         return {name: Weights("none", "as asked for") for name in backbones}
@@ -106,7 +106,10 @@ def _answer(job: Job, longest: float, patience: float) -> Weights:
 
 
 def try_weights(question: tuple[str, int, tuple[int, int]], send: Send) -> None:
-    """Child's side: build (backbone, in_channels, image_size) without weights, then with; send what was loaded."""
+    """Child's side:
+
+    build (backbone, in_channels, image_size) without weights, then with; send what was loaded.
+    """
     from quadzoo.model.weights import watched_loading
     from quadzoo.registry import catalogue
 

@@ -50,7 +50,10 @@ _LOG = "run.log"
 
 @dataclass
 class _Running:
-    """A task under way. ``record_before`` tells the record file that was there from one that the run writes."""
+    """A task under way.
+
+    ``record_before`` tells the record file that was there from one that the run writes.
+    """
 
     task: Task
     placement: Placement
@@ -68,8 +71,8 @@ class _Running:
 def plan_bench(config: BenchConfig, executor: Executor, observer: Observer, *, dry: bool = False) -> Plan:
     """Check names, data, split, device and weights, and return the plan.
 
-    A ``dry`` plan writes nothing to the results folder; else that keeps the precisions that were chosen. Raises a
-    QuadzooError for the first thing that does not fit.
+    A ``dry`` plan writes nothing to the results folder; else that keeps the precisions that were chosen.
+    Raises a QuadzooError for the first thing that does not fit.
     """
     names = catalogue.load()
     for plugin in names.plugins:
@@ -256,7 +259,6 @@ def _start(plan: Plan, task: Task, lock: FileLock, executor: Executor) -> _Runni
 
 def _finish(one: _Running, timeout: float | None) -> RunRecord:
     """Return the record of a run whose process has ended; write one where the process did not."""
-    out, key = one.placement.out, one.task.key
     record = _written_by(one)
     if record is None:
         if one.overdue:
@@ -268,7 +270,7 @@ def _finish(one: _Running, timeout: float | None) -> RunRecord:
         else:
             failure = Failure(type="ProcessDied", message=one.job.exit_reason(), traceback=one.job.log_tail())
         record = record_of(one.task, one.placement, one.started, error=failure)
-        write_record(out, record)
+        write_record(one.placement.out, record)
     one.lock.release()
     return record
 

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 class LoadedWeights:
     """Pretrained weights as they were loaded.
 
-    ``sha256`` stands for names, types, shapes and values of the tensors that were read; ``source`` and ``tag`` are
-    where they come from and which set it is, where the backbone says so. ``missing`` are the tensors of the network
-    that the weights lack, and which were left as initialised; ``unexpected`` those that it has no place for.
+    ``sha256`` stands for names, types, shapes and values of the tensors that were read; ``source`` and
+    ``tag`` are where they come from and which set it is, where the backbone says so. ``missing`` are the
+    tensors of the network that the weights lack, and which were left as initialised; ``unexpected`` those
+    that it has no place for.
     """
 
     sha256: str
@@ -48,9 +49,9 @@ class Loading:
     def of(self, backbone: nn.Module) -> LoadedWeights:
         """Return what was loaded into ``backbone``.
 
-        The SHA-256 is that of the files' tensors, before a network fits them to its size, since resampling gives
-        other last digits on other processors. Where no file was seen to be read it is that of the tensors that
-        were loaded, and where none were, of the network's own.
+        The SHA-256 is that of the files' tensors, before a network fits them to its size, since resampling
+        gives other last digits on other processors. Where no file was seen to be read it is that of the
+        tensors that were loaded, and where none were, of the network's own.
         """
         kept = {id(tensor) for tensor in (*backbone.parameters(), *backbone.buffers())}
         loads = [load for load in self.loads if load.tensors & kept]
@@ -141,7 +142,10 @@ def _tensors(content: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def _names_of(backbone: nn.Module) -> tuple[str, str]:
-    """Return source and tag: a backbone's own ``weights_source`` and ``weights_tag``, else timm's configuration."""
+    """Return source and tag:
+
+    a backbone's own ``weights_source`` and ``weights_tag``, else timm's configuration.
+    """
     source, tag = (getattr(backbone, name, "") for name in ("weights_source", "weights_tag"))
     if source or tag:
         return str(source), str(tag)

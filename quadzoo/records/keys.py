@@ -1,7 +1,8 @@
 """The key of a run: a hash of all that can change a score, and of nothing else.
 
-A field that is added later is left out of the hash at its neutral value, the value that does what was done before
-the field existed. So old keys stay. The neutral values are frozen for ever, whatever a default becomes.
+A field that is added later is left out of the hash at its neutral value, the value that does what was done
+before the field existed. So old keys stay. The neutral values are frozen for ever, whatever a default
+becomes.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class ImageFacts(BaseModel):
 class Provenance(BaseModel):
     """The code of a backbone or head: its name, and the distribution that registered it.
 
-    ``revision`` is what a spec says of itself, and is raised when scores may change; ``source`` is a SHA-256 of the
-    source files of an editable installation that says no revision.
+    ``revision`` is what a spec says of itself, and is raised when scores may change; ``source`` is a SHA-256
+    of the source files of an editable installation that says no revision.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,8 +65,9 @@ class Provenance(BaseModel):
 class Identity:
     """All that can change the score of a run.
 
-    ``data`` and ``split`` are hashes; ``weights`` says what training started from: none, pretrained (``loaded``
-    then says which, where it is known), or a trained model, whose weights have the SHA-256 ``initial``.
+    ``data`` and ``split`` are hashes; ``weights`` says what training started from: none, pretrained
+    (``loaded`` then says which, where it is known), or a trained model, whose weights have the SHA-256
+    ``initial``.
     """
 
     data: str

@@ -26,8 +26,8 @@ def to_csv(
 ) -> bytes:
     """Return the table of M predictions as UTF-8 CSV.
 
-    ``sides`` are val or test, image by image; ``truth`` and ``prediction`` are float64 (M, T), in original units;
-    ``groups`` names the first image of each image's group; ``kinds`` says what sort each image is.
+    ``sides`` are val or test, image by image; ``truth`` and ``prediction`` are float64 (M, T), in original
+    units; ``groups`` names the first image of each image's group; ``kinds`` says what sort each image is.
     """
     columns: dict[str, object] = {"id": list(ids), "split": list(sides)}
     for index, name in enumerate(targets):

@@ -112,7 +112,7 @@ class Initial(_Part):
 
 
 class Epoch(BaseModel):
-    """The errors after one epoch, in the network's scaled unit, where there were any, and further losses by name."""
+    """The errors after one epoch, in the network's scaled unit, and further losses by name."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Finite] = Field(init=False)
@@ -165,11 +165,12 @@ class Environment(_Part):
 class RunRecord(_Part):
     """One run: a combination of backbone and head, a seed, a data set, a split and a fold.
 
-    ``weights`` names what training started from: pretrained (``loaded`` says which weights), none, or a trained
-    model, of which ``initial`` says more. ``unit`` is the network's scaled unit where that model, or the recipe,
-    has another than that of the ``target_`` fields, in which scores are given. ``prediction_mode`` is how the head
-    predicts, where it has several ways. ``worst`` are the ids of the images in worst.webp, from top to bottom,
-    largest error first; ``flags`` are those of ``quadzoo bench`` that repeat the run, paths by their last part.
+    ``weights`` names what training started from: pretrained (``loaded`` says which weights), none, or a
+    trained model, of which ``initial`` says more. ``unit`` is the network's scaled unit where that model, or
+    the recipe, has another than that of the ``target_`` fields, in which scores are given.
+    ``prediction_mode`` is how the head predicts, where it has several ways. ``worst`` are the ids of the
+    images in worst.webp, from top to bottom, largest error first; ``flags`` are those of ``quadzoo bench``
+    that repeat the run, paths by their last part.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)

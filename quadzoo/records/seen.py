@@ -71,8 +71,8 @@ def read(folder: Path) -> np.ndarray | None:
 def overlap(table: np.ndarray, digests: np.ndarray, val: np.ndarray, test: np.ndarray) -> Overlap:
     """Count the images that a model has seen.
 
-    ``table`` is what `read` returns, ``digests`` uint8 (N, 32) are of the images it is evaluated on, ``val`` and
-    ``test`` int64 rows of them.
+    ``table`` is what `read` returns, ``digests`` uint8 (N, 32) are of the images it is evaluated on, ``val``
+    and ``test`` int64 rows of them.
     """
     trained = {row.tobytes() for row in table[table[:, 0] == _TRAIN, 1:]}
     known = {row.tobytes() for row in table[:, 1:]}

@@ -7,8 +7,9 @@ from collections import defaultdict
 import numpy as np
 import pandas as pd
 
+from quadzoo.records.predictions import of_targets
 from quadzoo.records.record import N_WORST, RunRecord
-from quadzoo.report.results import Run, of_targets
+from quadzoo.report.results import Run
 from quadzoo.report.rows import Curve, Details, Kind, Stretch, Worst
 
 _STRETCHES = 10
@@ -35,8 +36,8 @@ def _curve(record: RunRecord) -> Curve:
         seed=record.seed,
         fold=record.split.fold,
         best_epoch=record.best_epoch,
-        train_mse=[epoch["train_mse"] for epoch in record.history],
-        val_mse=[epoch["val_mse"] for epoch in record.history],
+        train_mse=[e.train_mse for e in record.history if e.train_mse is not None],
+        val_mse=[e.val_mse for e in record.history if e.val_mse is not None],
     )
 
 

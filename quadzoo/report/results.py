@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from quadzoo.errors import DataError
+from quadzoo.records.predictions import of_targets, read_predictions
 from quadzoo.records.record import PREDICTIONS, RunRecord, read_records, run_folder
 from quadzoo.report.rows import Conflict
 
@@ -34,32 +34,6 @@ class Run:
         spread = np.array(self.record.target_high) - np.array(self.record.target_low)
         truth, prediction = of_targets(table, self.record.targets)
         return table.assign(error=(((prediction - truth) / spread) ** 2).mean(axis=1))
-
-
-def read_predictions(path: Path, targets: list[str]) -> pd.DataFrame:
-    """Return predictions.csv: id, split, image_group and image_kind as text, the targets as float64.
-
-    The group of an image is its own where the file says none. Raises DataError for another table.
-    """
-    numbers = [name for target in targets for name in (target, f"{target}_pred")]
-    try:
-        # As text first: not every pandas reads a number to its last digit.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        missing = [name for name in ("id", "split", *numbers) if name not in table]
-        if missing:
-            raise DataError(f"{path}: no column {missing[0]!r}")
-        # In one block, however many targets there are.
-        values = pd.DataFrame(table[numbers].to_numpy().astype(float), columns=numbers)
-        table = pd.concat([table.drop(columns=numbers), values], axis=1)
-    except ValueError as error:  # pandas' own are among them
-        raise DataError(f"{path}: not a table of predictions ({error})") from error
-    table = table.rename(columns={"picture_group": "image_group", "picture_kind": "image_kind"})
-    return table if "image_group" in table else table.assign(image_group=table["id"])
-
-
-def of_targets(table: pd.DataFrame, targets: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return truth and prediction, float64 (N, T)."""
-    return table[targets].to_numpy(), table[[f"{target}_pred" for target in targets]].to_numpy()
 
 
 def read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[Conflict]]:

@@ -13,19 +13,19 @@ from pydantic import BaseModel
 
 from quadzoo.errors import DataError
 from quadzoo.metrics import evaluate
+from quadzoo.records.predictions import of_targets, read_predictions
 from quadzoo.records.record import (
     PREDICTIONS,
     RECORD,
     WEIGHTS,
     Metrics,
     RunRecord,
-    keys_of,
     read_record,
     run_folder,
     sha256_of,
 )
 from quadzoo.report.leaderboard import leaderboards
-from quadzoo.report.results import of_targets, read_predictions, read_runs
+from quadzoo.report.results import read_runs
 from quadzoo.report.tables import to_csv
 
 _TOLERANCE = 1e-9  # relative: rounding in another order
@@ -79,24 +79,10 @@ def _run(out: Path, key: str, record: RunRecord, weights: bool) -> Iterator[str]
     folder = run_folder(out, key)
     if record.key != key:
         yield f"the record says key {record.key}, its folder {key}"
-    run = keys_of(
-        data=record.data.hash,
-        image=record.image,
-        split=record.split.hash,
-        provenance=record.provenance,
-        weights=record.weights,
-        initial=record.initial,
-        precision=record.precision,
-        recipe=record.recipe,
-        seed=record.seed,
-        fold=record.split.fold,
-    )
-    if record.key != run.run:
-        yield f"key {record.key} is not that of what the record says was run: {run.run}"
+    if record.key != record.identity.key:
+        yield f"key {record.key} is not that of what the record says was run: {record.identity.key}"
     if (record.initial is None) != (record.weights in ("pretrained", "none")):
         yield f"weights are {record.weights!r}, but initial is {record.initial}"
-    if record.combination != run.combination:
-        yield f"combination {record.combination} is not that of what the record says: {run.combination}"
     for name, expected in record.files.items():
         path = folder / name
         if not path.exists():

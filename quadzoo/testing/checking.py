@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from quadzoo.errors import NameNotFound
-from quadzoo.executors.local import Child, Executor, Tell
+from quadzoo.executors.base import Executor, Job, Send, why_it_ended
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.registry.plugins import Plugin
 
@@ -67,44 +67,44 @@ def verdicts(subject: Subject, executor: Executor, timeout: float) -> Iterator[V
     position = 0
     while True:
         with tempfile.TemporaryDirectory() as folder:
-            child = executor.start(f"{__name__}:hold", (subject, position), Path(folder) / "log")
+            job = executor.submit(f"{__name__}:hold", (subject, position), Path(folder) / "log")
             under_way = "build"
-            for rule, broken in _listen(child, timeout):
+            for rule, broken in _messages(job, timeout):
                 if broken is None:
                     under_way = rule
                 else:
                     position += 1
                     yield Verdict(subject, rule, broken)
                     under_way = ""
-            child.process.join(_DYING)
-            hangs = not child.ended
-            fate = f"no end within {timeout:g} seconds" if hangs else child.fate()
-            child.kill()
+            job.wait(_DYING)
+            hangs = not job.ended
+            reason = f"no end within {timeout:g} seconds" if hangs else why_it_ended(job)
+            job.cancel()
         if not under_way:
             return
         position += 1
-        yield Verdict(subject, under_way, f"{subject.name}: {under_way}: expected it to end, got {fate}")
+        yield Verdict(subject, under_way, f"{subject.name}: {under_way}: expected it to end, got {reason}")
         if hangs:
             return
 
 
-def _listen(child: Child, timeout: float) -> Iterator[tuple[str, str | None]]:
+def _messages(job: Job, timeout: float) -> Iterator[tuple[str, str | None]]:
     """Yield messages until the child has ended, or has said nothing for ``timeout`` seconds."""
     heard = True
     while heard:
         heard = False
-        for message in child.messages(timeout):
+        for message in job.messages(timeout):
             heard = True
             yield message
 
 
-def hold(task: tuple[Subject, int], tell: Tell) -> None:
-    """Child's side: tell each rule from a position on, before it is tried and with what was found."""
+def hold(task: tuple[Subject, int], send: Send) -> None:
+    """Child's side: send each rule from a position on, before it is tried and with what was found."""
     from quadzoo.testing import BACKBONE_RULES, HEAD_RULES, broken_rules
 
     subject, position = task
     rules: tuple[Any, ...] = BACKBONE_RULES if subject.kind == "backbone" else HEAD_RULES
     for rule in rules[position:]:
-        tell((str(rule), None))
-        tell((str(rule), "".join(broken_rules(subject.name, (rule,)))))
-    tell(("", None))
+        send((str(rule), None))
+        send((str(rule), "".join(broken_rules(subject.name, (rule,)))))
+    send(("", None))

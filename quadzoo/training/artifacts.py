@@ -23,7 +23,13 @@ _THUMBNAIL = 224  # pixels of the longer side: what `image_size` auto makes at m
 
 
 def save(
-    task: Task, placement: Placement, fold: Fold, module: RegressionModule, val: np.ndarray, test: np.ndarray
+    task: Task,
+    placement: Placement,
+    fold: Fold,
+    module: RegressionModule,
+    *,
+    val: np.ndarray,
+    test: np.ndarray,
 ) -> tuple[dict[str, str], list[str]]:
     """Write all files of a run but its record; return the SHA-256 of each, and the ids of the worst images.
 

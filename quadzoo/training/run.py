@@ -19,8 +19,9 @@ from quadzoo.data.fold import Fold
 from quadzoo.errors import BadModule, NonFinitePrediction
 from quadzoo.executors.base import Send
 from quadzoo.metrics import scores_of
-from quadzoo.model.build import build_backbone, join
+from quadzoo.model.build import build_backbone, build_head, join
 from quadzoo.model.callbacks import AveragedWeights, BestWeights, Predictions, Progress, Throughput
+from quadzoo.model.contract import backbone_width
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.model.weights import watched_loading
 from quadzoo.records.record import (
@@ -112,7 +113,9 @@ def tested(
     """
     predictions = Predictions()
     trainer = make_trainer(task, placement, [predictions])
-    val, prediction_mode = _validated(task, fold, module, trainer, datamodule, predictions)
+    val, prediction_mode = _validated(
+        task, fold, module, datamodule, trainer=trainer, predictions=predictions
+    )
     trainer.test(module, datamodule=datamodule, verbose=False)
     test = unscale(predictions.take(), task.unit)
     for side, values in (("val", val), ("test", test)):
@@ -122,7 +125,7 @@ def tested(
         scores_of(test, fold.targets[fold.split.test], task.targets),
     )
     cost = measure(module, trainer, placement.images).model_copy(update=fitted.model_dump(exclude_unset=True))
-    files, worst = save(task, placement, fold, module, val, test)
+    files, worst = save(task, placement, fold, module, val=val, test=test)
     return record_of(
         task,
         placement,
@@ -149,14 +152,15 @@ def _validated(
     task: Task,
     fold: Fold,
     module: RegressionModule,
-    trainer: pl.Trainer,
     datamodule: DataModule,
+    *,
+    trainer: pl.Trainer,
     predictions: Predictions,
 ) -> tuple[np.ndarray, str | None]:
-    """Return the predictions float64 (n_val, T), in original units, and the prediction mode they were made in.
+    """Return predictions, float64 (n_val, T) in original units, and the prediction mode they were made in.
 
-    Of a head's several modes that with the lowest val MSE is taken, and stays. A head with one way to predict has
-    no names for it: None.
+    Of a head's several modes that with the lowest val MSE is taken, and stays. A head with one way to predict
+    has no names for it: None.
     """
     found: dict[str | None, tuple[float, np.ndarray]] = {}
     for mode in getattr(module.head, "prediction_modes", (None,)):
@@ -174,9 +178,9 @@ def _validated(
 def build_module(task: Task, placement: Placement) -> RegressionModule:
     """Build the task's backbone and head and join them; load the weights of the model it starts from.
 
-    A frozen backbone without pretrained weights is the same for all seeds, so that its features can be shared.
-    Raises BadModule for a backbone or head that breaks the plugin contract, and for weights that do not fit or
-    are no longer those of the task.
+    A frozen backbone without pretrained weights is the same for all seeds, so that its features can be
+    shared. Raises BadModule for a backbone or head that breaks the plugin contract, and for weights that do
+    not fit or are no longer those of the task.
     """
     names = catalogue.load()
     backbone, head = names.backbones[task.backbone].spec, names.heads[task.head].spec
@@ -192,13 +196,13 @@ def build_module(task: Task, placement: Placement) -> RegressionModule:
         )
     if loaded and loading.of(features).sha256 != loaded.sha256:
         raise BadModule(
-            f"the pretrained weights of {task.backbone} changed while the bench ran (SHA-256 {loaded.sha256[:12]} "
-            f"was planned, {loading.of(features).sha256[:12]} was loaded); start the bench again"
+            f"the pretrained weights of {task.backbone} changed while the bench ran (SHA-256 "
+            f"{loaded.sha256[:12]} was planned, {loading.of(features).sha256[:12]} was loaded); start the bench again"
         )
     if task.recipe.freeze:
         torch.manual_seed(task.seed)
-    answers = head.build(num_features=int(features.num_features), targets=task.unit)
-    module = join(backbone, features, answers, task.recipe, image.channels)
+    answers = build_head(head, num_features=backbone_width(features), targets=task.unit)
+    module = join(backbone, features, answers, task.recipe, image.channels, targets=task.unit)
     if placement.initial:
         _load(module, placement.initial / WEIGHTS, task)
     return module

@@ -1,4 +1,7 @@
-"""A run, before it runs: what is computed (the task) and where (the placement). Nothing here imports torch."""
+"""A run, before it runs:
+
+what is computed (the task) and where (the placement). Nothing here imports torch.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +28,9 @@ class Device:
 class Task:
     """What is computed. It can be sent to another machine: it holds no path, thread count or array.
 
-    ``identity`` has all that can change a score, and so the key. ``targets`` are those of the data, whose unit the
-    scores are given in; ``unit`` is that of the network, which differs where the run starts from a trained model.
-    The notes say why weights and precision are what they are; ``flags`` repeat the run.
+    ``identity`` has all that can change a score, and so the key. ``targets`` are those of the data, whose
+    unit the scores are given in; ``unit`` is that of the network, which differs where the run starts from a
+    trained model. The notes say why weights and precision are what they are; ``flags`` repeat the run.
     """
 
     identity: Identity
@@ -74,8 +77,8 @@ class Task:
 class Placement:
     """Where a task is computed; made on the machine that computes it.
 
-    ``images`` is the ``.npy`` of decoded images and ``fold`` the file of `quadzoo.data.fold.Fold`; ``initial`` is the
-    folder of the trained model that the run starts from; ``out`` the results folder.
+    ``images`` is the ``.npy`` of decoded images and ``fold`` the file of `quadzoo.data.fold.Fold`;
+    ``initial`` is the folder of the trained model that the run starts from; ``out`` the results folder.
     """
 
     device: Device
