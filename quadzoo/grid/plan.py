@@ -166,10 +166,10 @@ class Plan:
 def fold_data(source: Source, images: ImageSet, splits: list[Split]) -> list[FoldData]:
     """Put together what the runs of each fold share. Raises DataError for a constant target."""
     folds = []
-    groups = grouping(images.pixels, source.group_values)
+    groups = grouping(images.content_ids, source.group_values)
     for split in splits:
         info = target_info(source.target_names, source.targets[split.train], source.low, source.high)
-        answers = baselines(source.targets, images.pixels, split, info)
+        answers = baselines(source.targets, images.content_ids, split, info)
         folds.append(
             FoldData(
                 source.name, source.ids, groups, source.kinds, source.targets, images, split, info, answers

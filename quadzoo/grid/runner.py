@@ -101,7 +101,7 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
     channels = model.record.image["channels"] if model else None
     images = prepare(source, config.image_size, config.resize, decoding, channels=channels)
     splits = make_splits(
-        config.split, source.ids, images.pixels, folds=config.folds, group_values=source.group_values
+        config.split, source.ids, images.content_ids, folds=config.folds, group_values=source.group_values
     )
     folds = fold_data(source, images, splits)
     device = find_device(executor, config.device)
