@@ -46,7 +46,7 @@ from quadzoo import TargetInfo
 from quadzoo.data.cache import ImageSet
 from quadzoo.data.datamodule import DataModule
 from quadzoo.data.equations import HIGH, LOW, SIGNS, TARGETS, Equation, draw, factored, form, generate, terms
-from quadzoo.data.geometry import Geometry
+from quadzoo.data.geometry import Geometry, content_ids_of
 from quadzoo.data.splits import Split
 from quadzoo.errors import ConfigError
 from quadzoo.executors.local import Executor
@@ -257,7 +257,7 @@ def held_out(fonts: list[Path], n: int, seed: int, file: Path) -> FoldData:
     array, truth = np.stack(images)[..., None], np.array(targets, float)
     np.save(file, array)
     geometry = Geometry((HEIGHT, WIDTH), 1, None, None, (255, 255, 255))
-    _, pixels = np.unique(array.reshape(len(array), -1), axis=0, return_inverse=True)
+    digests = np.stack([np.frombuffer(hashlib.sha256(one.tobytes()).digest(), np.uint8) for one in array])
     content = hashlib.sha256(array.tobytes() + truth.tobytes()).hexdigest()
     rows = np.arange(len(array))
     split = Split("generated", 0, 1, rows[:0], rows[:n], rows[n:], 0, content)
@@ -265,10 +265,10 @@ def held_out(fonts: list[Path], n: int, seed: int, file: Path) -> FoldData:
     return FoldData(
         "generated equations",
         ids,
-        pixels,
+        content_ids_of(digests),
         kinds,
         truth,
-        ImageSet(file, geometry, pixels, content),
+        ImageSet(file, geometry, digests, content),
         split,
         INFO,
         {},

@@ -82,7 +82,7 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     source = open_source(DataRequest(arguments.data))
     prepared = prepare(source, "auto")
-    (split,) = make_splits(arguments.split, source.ids, prepared.pixels)
+    (split,) = make_splits(arguments.split, source.ids, prepared.content_ids)
     info = target_info(source, split.train)
     targets = scale(source.targets, info)
     train = ImageSet(source, split.train[: arguments.limit], targets)

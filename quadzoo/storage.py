@@ -1,17 +1,21 @@
-"""Where files lie and how they are written: the cache folder, the one atomic write, the one lock."""
+"""Where files are kept and how they are written: the cache folder, the one atomic write, the one lock."""
 
 from __future__ import annotations
 
+import glob
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import platformdirs
+from filelock import FileLock
 
 from quadzoo.errors import DataError
+
+_PARTIAL = ".partial"
 
 
 def cache_folder() -> Path:
@@ -27,25 +31,64 @@ def cache_folder() -> Path:
     return folder
 
 
+def lock(path: Path, *, blocking: bool = True) -> FileLock:
+    """Return the exclusive lock that a file stands for; it is taken by ``with``, or by ``acquire()``.
+
+    Without ``blocking``, taking it raises filelock.Timeout where another process, or another part of this
+    one, has it. It ends with its process, however that ends; its file stays, or two could hold it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path, blocking=blocking, thread_local=False)
+
+
+@contextmanager
+def using(path: Path) -> Iterator[None]:
+    """Be a user of a file, one of any number, until the block or the process ends; ``has_users`` tells.
+
+    Each user locks a file of its own. Start, and ask ``has_users``, under one lock where both matter.
+    """
+    mark, _ = _user_marks(path)
+    try:
+        with lock(mark):
+            yield
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def has_users(path: Path) -> bool:
+    """Say whether any process is using a file; delete the marks of those that have died."""
+    _, marks = _user_marks(path)
+    return not all([_removed(mark) for mark in marks])
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that readers see only once it is complete, even after a crash or a power cut.
 
-    Its folder is made where it is missing. Raises OSError where it cannot be written; the old content stays.
+    Its folder is made where it is missing; what killed writers of the same file have left is deleted.
+    Raises OSError where it cannot be written; the old content stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A sibling, so that the rename cannot cross file systems.
-    descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    sweep(path)
+    # Siblings, so that the rename cannot cross file systems. The mark's lock says that somebody is writing.
+    mark, _ = _writer_marks(path)
+    partial = mark.with_suffix(_PARTIAL)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+        with lock(mark):
+            with partial.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+        mark.unlink(missing_ok=True)
+
+
+def sweep(path: Path) -> None:
+    """Delete what killed writers of a file have left beside it; writers at work keep theirs."""
+    _, marks = _writer_marks(path)
+    for mark in marks:
+        _removed(mark, mark.with_suffix(_PARTIAL))
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -64,3 +107,30 @@ def file_identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return facts.st_ino, facts.st_mtime_ns
+
+
+def _user_marks(path: Path) -> tuple[Path, list[Path]]:
+    """Return a mark for a new user of a file, and the marks that there are."""
+    return _marks(path, f"{path.name}.", ".user")
+
+
+def _writer_marks(path: Path) -> tuple[Path, list[Path]]:
+    """Return a mark for a new writer of a file, and the marks that there are."""
+    return _marks(path, f".{path.name}-", ".writer")
+
+
+def _marks(path: Path, start: str, end: str) -> tuple[Path, list[Path]]:
+    there = path.parent.glob(f"{glob.escape(start)}{'[0-9a-f]' * 16}{end}")
+    return path.with_name(f"{start}{secrets.token_hex(8)}{end}"), list(there)
+
+
+def _removed(mark: Path, *others: Path) -> bool:
+    """Delete a mark, other files first, unless a process holds the mark's lock; say whether it is gone."""
+    try:
+        with lock(mark, blocking=False):
+            for one in others:
+                one.unlink(missing_ok=True)
+    except OSError:  # Timeout is one; another is a link, which whoever owns the folder may have put there
+        return False
+    mark.unlink(missing_ok=True)
+    return True

@@ -55,7 +55,7 @@ class _Looked:
 
     source: Source
     survey: Survey
-    pixels: np.ndarray
+    content_ids: np.ndarray
     pairs: list[tuple[int, int, int]]
 
     def where(self, index: int) -> str:
@@ -106,7 +106,7 @@ def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
         targets=targets,
         duplicates=duplicates,
         near_duplicates=near,
-        splits=[_split_facts(one, looked.pixels) for one in splits],
+        splits=[_split_facts(one, looked.content_ids) for one in splits],
         equations=written,
         findings=findings.sorted(),
         errors=findings.count("error"),
@@ -178,7 +178,7 @@ def _look(source: Source, counting: Counting) -> tuple[_Looked, list[tuple[str, 
     good = source.subset([index for index in range(len(source)) if index not in bad])
     if not len(good):
         return _Looked(good, survey, np.zeros(0, np.int64), []), unreadable
-    pixels = survey.pixels
+    pixels = survey.content_ids
     return _Looked(good, survey, pixels, _pairs(good, survey, pixels, counting)), unreadable
 
 
@@ -245,7 +245,7 @@ def _target(findings: _Findings, looked: _Looked, column: int) -> TargetFacts:
 
 
 def _duplicates(findings: _Findings, looked: _Looked) -> DuplicateFacts:
-    pixels, targets = looked.pixels, looked.source.targets
+    pixels, targets = looked.content_ids, looked.source.targets
     order = np.argsort(pixels, kind="stable")
     groups = [g for g in np.split(order, np.flatnonzero(np.diff(pixels[order])) + 1) if len(g) > 1]
     groups.sort(key=lambda group: int(group[0]))
@@ -285,9 +285,9 @@ def _splits(findings: _Findings, looked: _Looked, split: str, *, whole: bool) ->
     """Make the split that was asked for, if the usable rows allow, and for equations the tutorial's too."""
     source = looked.source
     try:
-        splits = make_splits(split, source.ids, looked.pixels, group_values=source.group_values)
+        splits = make_splits(split, source.ids, looked.content_ids, group_values=source.group_values)
         if is_equations(source.table) and split != "article":
-            splits += make_splits("article", source.ids, looked.pixels)
+            splits += make_splits("article", source.ids, looked.content_ids)
     except SplitError as error:
         if whole:
             raise
@@ -295,7 +295,7 @@ def _splits(findings: _Findings, looked: _Looked, split: str, *, whole: bool) ->
         return []
     for one in splits:
         asked = one is splits[0]
-        leaked = repeated(looked.pixels, one.test, one.train, one.val)
+        leaked = repeated(looked.content_ids, one.test, one.train, one.val)
         findings.add(
             "error" if asked else "note",
             "leak",
@@ -306,7 +306,7 @@ def _splits(findings: _Findings, looked: _Looked, split: str, *, whole: bool) ->
         findings.add(
             "warning" if asked else "note",
             "val-in-train",
-            [looked.where(i) for i in repeated(looked.pixels, one.val, one.train)],
+            [looked.where(i) for i in repeated(looked.content_ids, one.val, one.train)],
             f"val image (of {len(one.val):,}) of split {one.name} that also stands in train",
         )
     return splits

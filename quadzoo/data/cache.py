@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +26,7 @@ from quadzoo.data.geometry import (
     Resize,
     Survey,
     choose_geometry,
+    content_ids_of,
     fit,
     look,
     parse_image_size,
@@ -44,19 +45,24 @@ Advance = Callable[[int], None]
 class ImageSet:
     """N decoded images: a ``.npy`` file of uint8 (N, H, W, C), and what is known of them.
 
-    ``pixels`` (N,) gives images that are identical pixel for pixel, as decoded, one number. ``hash``
-    stands for all pixels and targets, wherever the files lie.
+    ``digests`` is uint8 (N, 32): the SHA-256 of each image's shape and pixels as decoded, in row order.
+    ``hash`` identifies all pixels and targets together, wherever the files are.
     """
 
     file: Path
     geometry: Geometry
-    pixels: np.ndarray = field(repr=False)
+    digests: np.ndarray = field(repr=False)
     hash: str
+
+    @cached_property
+    def content_ids(self) -> np.ndarray:
+        """Numbers, int64 (N,): the same for images that are identical pixel for pixel."""
+        return content_ids_of(self.digests)
 
     @property
     def duplicates(self) -> int:
-        """How many images have an identical one before them."""
-        return len(self.pixels) - len(np.unique(self.pixels))
+        """How many images are identical to one in an earlier row."""
+        return len(self.digests) - len(np.unique(self.content_ids))
 
 
 class _Facts(BaseModel):
@@ -95,8 +101,8 @@ def prepare(
                 _make(source, choose, array_file, advance)
     facts = _Facts.model_validate_json(_facts_file(array_file).read_bytes())
     os.utime(_facts_file(array_file))  # tells when it was last used
-    survey = Survey(digests=bytearray.fromhex(facts.digests))
-    return ImageSet(array_file, facts.geometry, survey.pixels, _data_hash(source, facts.digests))
+    digests = np.frombuffer(bytes.fromhex(facts.digests), np.uint8).reshape(-1, 32)
+    return ImageSet(array_file, facts.geometry, digests, _data_hash(source, facts.digests))
 
 
 def survey_images(

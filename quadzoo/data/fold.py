@@ -5,6 +5,7 @@ labels, groups, the division. It travels as one file.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,16 @@ class Fold:
     targets: np.ndarray = field(repr=False)
     digests: np.ndarray = field(repr=False)
     split: Split
+
+    @property
+    def digest(self) -> str:
+        """Return 24 hexadecimal digits that stand for everything in it."""
+        split = self.split
+        texts = [self.ids, self.kinds, split.name, split.fold, split.folds, split.hash]
+        content = hashlib.sha256(json.dumps(texts).encode())
+        for array in (self.groups, self.targets, self.digests, split.train, split.val, split.test):
+            content.update(np.ascontiguousarray(array).data)
+        return content.hexdigest()[:24]
 
     def save(self, path: Path) -> None:
         """Write everything to an ``.npz`` file. Raises OSError where that cannot be written."""

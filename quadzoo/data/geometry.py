@@ -103,10 +103,18 @@ class Survey:
         self.kinds[seen.kind] += 1
 
     @property
-    def pixels(self) -> np.ndarray:
-        """Numbers (N,): the same for images that are identical pixel for pixel."""
-        _, numbers = np.unique(np.frombuffer(self.digests, "S32"), return_inverse=True)
-        return np.asarray(numbers)
+    def content_ids(self) -> np.ndarray:
+        """Numbers, int64 (N,): the same for images that are identical pixel for pixel."""
+        return content_ids_of(np.frombuffer(self.digests, np.uint8).reshape(-1, 32))
+
+
+def content_ids_of(digests: np.ndarray) -> np.ndarray:
+    """Number the different rows of uint8 (N, 32), in ascending order of their bytes; int64 (N,).
+
+    The numbers depend on which digests there are, not on their order.
+    """
+    _, numbers = np.unique(np.ascontiguousarray(digests).view("S32")[:, 0], return_inverse=True)
+    return np.asarray(numbers)
 
 
 def parse_image_size(text: str) -> tuple[int, int] | None:

@@ -77,7 +77,7 @@ class Source:
         groups, kinds = self.group_values, self.kinds
         return replace(
             self,
-            rows=[self.rows[i] for i in indices],
+            rows=array("q", (self.rows[i] for i in indices)),
             ids=[self.ids[i] for i in indices],
             files=[self.files[i] for i in indices],
             targets=self.targets[list(indices)],
@@ -181,10 +181,10 @@ def _scan(
     kinds: list[str] = []
     lines, values = array("q"), array("d")
     with open_table(table) as (header, rows):
-        id_index = column(table, header, request.id_column or "id", "--id-column")
-        targets_at = {target: column(table, header, target, "--targets") for target in targets}
+        id_index = column(table, header, request.id_column or "id", "id_column")
+        targets_at = {target: column(table, header, target, "targets") for target in targets}
         grouped = request.group_column
-        group_index = column(table, header, grouped, "--group-column") if grouped else None
+        group_index = column(table, header, grouped, "group_column") if grouped else None
         text_index = header.index("equation") if is_equations(table) and "equation" in header else None
         for line, cells in rows:
             file = None
@@ -212,11 +212,12 @@ def _scan(
     if not seen and not faults:
         raise DataError(f"{table}: no rows under the header")
     name = table.parent.resolve().name if is_equations(table) else table.stem
+    ids = list(seen)
     source = Source(
         name=QUADRATIC if request.data == QUADRATIC else name,
         table=table,
         rows=lines,
-        ids=list(seen),
+        ids=ids,
         folder=images,
         files=files,
         target_names=targets,
@@ -224,7 +225,8 @@ def _scan(
         group_values=groups if grouped else None,
         kinds=kinds or None,
     )
-    return source, faults
+    by_id = sorted(range(len(ids)), key=ids.__getitem__)
+    return source if by_id == list(range(len(ids))) else source.subset(by_id), faults
 
 
 class _Unusable(Exception):

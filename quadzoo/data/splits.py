@@ -1,8 +1,7 @@
-"""Who trains, who validates, who tests: and whether an image stands on two sides."""
+"""Divide images into train, val and test, and count the images that are on two sides."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit, train_test_split
 
+from quadzoo.data.tables import listed, open_table, quoted
 from quadzoo.errors import ConfigError, SplitError
 
 _SEED = 42
@@ -20,10 +20,10 @@ _SIDES = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of the images on each side, and how many test images were seen in training.
+    """One division of N images into three sides, each int64 (n,): positions of its images.
 
-    ``leaked`` counts the test images that are pixel-identical to one in train or val, or are one.
-    ``hash`` is the same for all folds of one division.
+    ``leaked`` counts the test images that are, or are pixel-identical to, an image of train or val.
+    ``hash`` identifies the division by ids; it is the same for all folds.
     """
 
     name: str
@@ -37,28 +37,31 @@ class Split:
 
     @property
     def leaky(self) -> bool:
-        """Whether any image stands on two sides."""
+        """Whether any test image is also in train or val."""
         return self.leaked > 0
 
 
 def make_splits(
     split: str,
     ids: list[str],
-    pixels: np.ndarray,
+    content_ids: np.ndarray,
     *,
     folds: int = 1,
     group_values: list[str] | None = None,
 ) -> list[Split]:
-    """Divide N images; one Split a fold.
+    """Divide N images, given in ascending order of their ids, as a ``Source`` has them; one Split a fold.
 
-    ``pixels`` (N,) gives pixel-identical images one number; ``grouped`` keeps them, and rows that
-    share a value of ``group_values``, on one side. ``article`` is the tutorial's own division, in which
-    train and val are parts of test. Anything else is a CSV with the columns id and split.
-    Raises ConfigError for flags that do not fit together and SplitError where a side would be empty.
+    ``content_ids`` is int64 (N,), one number for pixel-identical images. ``grouped`` keeps these, and rows
+    that share a value of ``group_values``, on one side. ``article`` is the tutorial's own division, whose
+    train and val are parts of its test. Any other ``split`` is the path of a CSV with the columns id and
+    split. Raises ConfigError for parameters that do not fit together, and SplitError for a file that cannot
+    be used or a side that would be empty.
     """
-    if split != "grouped" and (folds != 1 or group_values is not None):
-        raise ConfigError(f"--folds and --group-column need --split grouped, not --split {split}")
-    groups = grouping(pixels, group_values)
+    if split != "grouped" and folds != 1:
+        raise ConfigError(f"`folds` {folds} needs `split` grouped, not {split}")
+    if split != "grouped" and group_values is not None:
+        raise ConfigError(f"`group_column` needs `split` grouped, not {split}")
+    groups = grouping(content_ids, group_values)
     if split == "grouped":
         divisions = _grouped(groups, folds)
     elif split == "article":
@@ -70,7 +73,10 @@ def make_splits(
     for sides in divisions:
         for side, members in zip(_SIDES, sides, strict=True):
             if not len(members):
-                raise SplitError(f"--split {split}: no image left for {side}; {len(ids)} are too few")
+                raise SplitError(
+                    f"`split` {split}: no image is left for {side}; {len(ids):,} images are too few, "
+                    "or its file names none"
+                )
             digest.update(side.encode() + b"".join(ids[i].encode() + b"\0" for i in members))
     return [
         Split(
@@ -80,7 +86,7 @@ def make_splits(
             train,
             val,
             test,
-            len(repeated(pixels, test, train, val)),
+            len(repeated(content_ids, test, train, val)),
             digest.hexdigest(),
         )
         for fold, (train, val, test) in enumerate(divisions)
@@ -88,13 +94,16 @@ def make_splits(
 
 
 Division = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Train, val and test: positions, int64, ascending but for the article's, whose shuffled order is its own."""
 
 
 def _grouped(groups: np.ndarray, folds: int) -> list[Division]:
     everyone = np.arange(len(groups))
     enough = max(3, folds)
-    if len(np.unique(groups)) < enough:
-        raise SplitError(f"--split grouped needs at least {enough} different images or groups")
+    if (n_groups := len(np.unique(groups))) < enough:
+        raise SplitError(
+            f"`split` grouped needs at least {enough} different images or groups; there are {n_groups}"
+        )
     if folds == 1:
         outer = GroupShuffleSplit(n_splits=1, test_size=0.2, random_state=_SEED)
     else:
@@ -113,43 +122,53 @@ def _article(n: int) -> Division:
         _, test = train_test_split(np.arange(n), test_size=0.2, random_state=_SEED)
         train, val = train_test_split(test, test_size=0.33, random_state=_SEED)
     except ValueError as error:
-        raise SplitError(f"--split article: {n} images are too few") from error
+        raise SplitError(f"`split` article: {n} images are too few") from error
     return train, val, test
 
 
 def _from_file(path: Path, ids: list[str]) -> Division:
     if not path.is_file():
-        raise SplitError(f"--split {path}: neither grouped nor article nor a file")
+        raise SplitError(f"`split` {path}: neither grouped nor article nor a file")
     position = {identity: index for index, identity in enumerate(ids)}
-    sides: dict[str, list[int]] = {side: [] for side in _SIDES}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if not {"id", "split"} <= set(reader.fieldnames or ()):
-            raise SplitError(f"{path}: needs the columns id and split, has {reader.fieldnames}")
-        for row in reader:
-            identity, side = row["id"], row["split"]
+    sides: dict[str, set[int]] = {side: set() for side in _SIDES}
+    with open_table(path) as (header, rows):
+        if header.count("id") != 1 or header.count("split") != 1:
+            raise SplitError(f"{path}: needs one column id and one column split, has {listed(header)}")
+        id_at, split_at = header.index("id"), header.index("split")
+        for line, cells in rows:
+            if len(cells) != len(header):
+                raise SplitError(f"{path}: row {line}: {len(cells)} cells where the header has {len(header)}")
+            identity, side = cells[id_at].strip(), cells[split_at].strip()
             if identity not in position:
-                raise SplitError(f"{path}: row {reader.line_num}: id {identity!r} is not in the data")
+                raise SplitError(f"{path}: row {line}: id {quoted(identity)} is not in the data")
             if side not in sides:
-                raise SplitError(f"{path}: row {reader.line_num}: split {side!r} is not train, val or test")
+                raise SplitError(f"{path}: row {line}: split {quoted(side)} is not train, val or test")
             if position[identity] in sides[side]:
-                raise SplitError(f"{path}: row {reader.line_num}: id {identity!r} is in {side} twice")
-            sides[side].append(position[identity])
-    train, val, test = (np.array(sides[side], dtype=np.int64) for side in _SIDES)
+                raise SplitError(f"{path}: row {line}: id {quoted(identity)} is in {side} twice")
+            sides[side].add(position[identity])
+    train, val, test = (np.array(sorted(sides[side]), dtype=np.int64) for side in _SIDES)
     return train, val, test
 
 
-def repeated(pixels: np.ndarray, rows: np.ndarray, *others: np.ndarray) -> np.ndarray:
-    """Return those of the rows that also stand, pixel for pixel, among the others."""
-    return rows[np.isin(pixels[rows], pixels[np.concatenate(others)])]
+def repeated(content_ids: np.ndarray, rows: np.ndarray, *others: np.ndarray) -> np.ndarray:
+    """Return those of ``rows`` that are also, pixel for pixel, in one of ``others``.
+
+    ``content_ids`` is int64 (N,); ``rows``, each of ``others`` and the result are positions, int64 (n,).
+    """
+    return rows[np.isin(content_ids[rows], content_ids[np.concatenate(others)])]
 
 
-def grouping(pixels: np.ndarray, values: list[str] | None) -> np.ndarray:
-    """Number the groups (N,): whoever shares an image or a value, however indirectly, is in one group."""
+def grouping(content_ids: np.ndarray, values: list[str] | None) -> np.ndarray:
+    """Number the groups, int64 (N,): rows that share an image or a value, even through other rows.
+
+    ``content_ids`` is int64 (N,); ``values`` are N texts, or None where there is no such column.
+    """
     if values is None:
-        return pixels
+        return content_ids
     _, columns = np.unique(np.array(values), return_inverse=True)
-    n_pixels, n_columns = int(pixels.max()) + 1, int(columns.max()) + 1
-    edges = coo_array((np.ones(len(pixels)), (pixels, n_pixels + columns)), shape=(n_pixels + n_columns,) * 2)
+    n_contents, n_columns = int(content_ids.max()) + 1, int(columns.max()) + 1
+    edges = coo_array(
+        (np.ones(len(content_ids)), (content_ids, n_contents + columns)), shape=(n_contents + n_columns,) * 2
+    )
     _, component = connected_components(edges, directed=False)
-    return np.asarray(component[pixels])
+    return np.asarray(component[content_ids], dtype=np.int64)

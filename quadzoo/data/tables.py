@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -12,16 +12,18 @@ from pathlib import Path
 from quadzoo.errors import DataError
 
 _DELIMITERS = (",", ";", "\t")
+_LONGEST_QUOTE = 40  # characters of a cell in a message
+_MOST = 8  # names of columns in a message
 
 
 @contextmanager
 def open_table(table: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
-    """Open a CSV and give its header and its rows, each with the number of its (last) line.
+    """Open a CSV; yield its header and its rows, each with the number of its (last) line.
 
     Cells stay text: pandas would read the id 001 as 1, 1e5 as 100000.0 and NA as missing, and would shift
     the columns of a row that has a cell too many. Cells are separated by commas, semicolons or tabs,
-    whichever suits the header; empty lines are skipped. The text is UTF-8, or UTF-16 with a
-    byte-order mark. Raises DataError for a file that cannot be read so or has no header.
+    whichever splits the header into most cells; empty lines are skipped. The text is UTF-8, or UTF-16 with
+    a byte-order mark. Raises DataError for a file that cannot be read in this way or has no header.
     """
     try:
         with table.open("rb") as binary:
@@ -42,7 +44,7 @@ def open_table(table: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, lis
 
 
 def _delimiter(lines: list[str]) -> str:
-    """Return what splits the header into most cells, and of equals what splits the next line like it."""
+    """Return what splits the header into most cells; of equals, what splits the next line into as many."""
 
     def cells(delimiter: str) -> tuple[int, bool]:
         header, *others = (len(row) for row in csv.reader(lines, delimiter=delimiter))
@@ -51,16 +53,31 @@ def _delimiter(lines: list[str]) -> str:
     return max(_DELIMITERS, key=cells) if lines else ","
 
 
-def column(table: Path, header: list[str], name: str, flag: str) -> int:
-    """Return the position of a column. Raises DataError, naming the flag, unless there is exactly one."""
+def column(table: Path, header: list[str], name: str, parameter: str) -> int:
+    """Return the position of the column that a parameter names.
+
+    Raises DataError, naming the parameter, unless there is exactly one.
+    """
     if header.count(name) != 1:
         problem = "no" if name not in header else "more than one"
-        raise DataError(f"{table}: {problem} column {name!r} ({flag}); it has {', '.join(header)}")
+        raise DataError(f"{table}: {problem} column {quoted(name)} (`{parameter}`); it has {listed(header)}")
     return header.index(name)
 
 
+def quoted(text: str) -> str:
+    """Return a text in quotes, on one line, cut off where it would make a message too long."""
+    return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names with commas between them; of many only the first, and how many others there are."""
+    shown = [name if len(name) <= _LONGEST_QUOTE else f"{name[:_LONGEST_QUOTE]}…" for name in names[:_MOST]]
+    others = f" and {len(names) - _MOST:,} others" if len(names) > _MOST else ""
+    return f"{', '.join(shown)}{others}"
+
+
 def number(text: str) -> float:
-    """Return the finite number that a text says; NaN where it says none."""
+    """Return the finite number that a text stands for; NaN where it is none."""
     try:
         value = float(text)
     except ValueError:

@@ -90,7 +90,7 @@ class Plan:
         """Return where a task runs on this machine; the fold's labels are written to a file for it."""
         images = self.data.images.file
         fold = next(one.fold for one in self.data.folds if one.fold.split.fold == task.split.fold)
-        labels = images.with_suffix(f".{task.split.hash[:16]}-{task.split.fold}.npz")
+        labels = images.with_suffix(f".{fold.digest}.npz")
         if not labels.exists():
             fold.save(labels)
         return Placement(

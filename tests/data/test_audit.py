@@ -208,7 +208,7 @@ def test_a_split_that_leaks(good: Path, sides: tuple[str, str]) -> None:
 def test_splits_that_cannot_be(good: Path) -> None:
     with pytest.raises(SplitError, match="neither grouped nor article nor a file"):
         audited(good, "nonsense")
-    with pytest.raises(ConfigError, match="--group-column need --split grouped"):
+    with pytest.raises(ConfigError, match="`group_column` needs `split` grouped"):
         audited(good, "article", group_column="height")
     good.write_text("\n".join(good.read_text().splitlines()[:3]) + "\n")
     with pytest.raises(SplitError, match="at least 3 different images"):

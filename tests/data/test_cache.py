@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -76,7 +77,11 @@ def test_identical_pixels_are_counted_whatever_the_file(folder: Path) -> None:
     save(folder, "d.png", 255 - image)
     result = prepared(folder)
     assert result.duplicates == 2
-    assert result.pixels[0] == result.pixels[1] == result.pixels[2] != result.pixels[3]
+    first, second, third, fourth = result.content_ids
+    assert first == second == third != fourth
+    assert (result.digests.dtype, result.digests.shape) == (np.uint8, (4, 32))
+    expected = hashlib.sha256(b"(32, 32)" + image.tobytes()).digest()
+    assert [row.tobytes() == expected for row in result.digests] == [True, True, True, False]
     assert result.geometry.channels == 1
     array = np.load(result.file)
     assert (array.dtype, array.shape) == (np.uint8, (4, 32, 32, 1))

@@ -109,13 +109,13 @@ def test_survey_counts() -> None:
     survey = surveyed([grey, np.zeros((32, 32), np.uint8), grey.copy(), grey[:16]])
     assert survey.blank == [1]
     assert survey.shapes == {(32, 32): 3, (16, 32): 1}
-    assert survey.pixels[0] == survey.pixels[2]
-    assert len(set(survey.pixels.tolist())) == 3
+    assert survey.content_ids[0] == survey.content_ids[2]
+    assert len(set(survey.content_ids.tolist())) == 3
 
 
 def test_the_same_bytes_in_another_shape_are_another_image() -> None:
     row = np.arange(64, dtype=np.uint8)
-    assert len(set(surveyed([row.reshape(8, 8), row.reshape(4, 16)]).pixels.tolist())) == 2
+    assert len(set(surveyed([row.reshape(8, 8), row.reshape(4, 16)]).content_ids.tolist())) == 2
 
 
 @pytest.mark.parametrize(

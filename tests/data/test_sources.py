@@ -36,6 +36,13 @@ def test_ids_stay_text(photos: Path) -> None:
     assert source.low is None
 
 
+def test_rows_are_in_the_order_of_their_ids(photos: Path) -> None:
+    source = read(photos, "id,y,g\nNA,1,u\n1e5,2,v\n001,3,w\n", group_column="g")
+    assert (source.ids, source.files) == (["001", "1e5", "NA"], ["001.png", "1e5.jpg", "NA.bmp"])
+    assert (source.targets[:, 0].tolist(), source.group_values) == ([3, 2, 1], ["w", "v", "u"])
+    assert list(source.rows) == [4, 3, 2]  # as the file has them
+
+
 def test_several_targets_and_id_column(photos: Path) -> None:
     source = read(photos, "file,u,v\n001,1,2\nNA,3,4\n", targets="v,u", id_column="file")
     assert source.target_names == ("v", "u")
@@ -45,8 +52,8 @@ def test_several_targets_and_id_column(photos: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("id,z\n001,1\n", r"table.csv: no column 'y' \(--targets\); it has id, z"),
-        ("name,y\n001,1\n", r"no column 'id' \(--id-column\)"),
+        ("id,z\n001,1\n", r"table.csv: no column 'y' \(`targets`\); it has id, z"),
+        ("name,y\n001,1\n", r"no column 'id' \(`id_column`\)"),
         ("id,y,y\n001,1,2\n", "more than one column 'y'"),
         ("id,y\n001,1\nNA,red\n", "row 3: target 'y' is 'red', not a finite number"),
         ("id,y\n001,\n", "row 2: target 'y' is ''"),
@@ -83,7 +90,15 @@ def test_names_of_images(photos: Path) -> None:
     (folder / "link.png").symlink_to(photos / "outside.png")  # the owner's doing, not the table's
     text = f"id,y\nLOUD,1\na.b,1\nsub/../NA,1\n./001.png,1\nü.png,1\nlink,1\n{folder / '1e5.jpg'},1\n"
     source = read(photos, text)
-    assert source.files == ["LOUD.JPG", "a.b.png", "NA.bmp", "001.png", "u\u0308.png", "link.png", "1e5.jpg"]
+    assert dict(zip(source.ids, source.files, strict=True)) == {
+        "LOUD": "LOUD.JPG",
+        "a.b": "a.b.png",
+        "sub/../NA": "NA.bmp",
+        "./001.png": "001.png",
+        "ü.png": "u\u0308.png",
+        "link": "link.png",
+        str(folder / "1e5.jpg"): "1e5.jpg",
+    }
     with pytest.raises(DataError, match="no image for id 'notes'"):
         read(photos, "id,y\nnotes,1\n")
 
@@ -91,7 +106,7 @@ def test_names_of_images(photos: Path) -> None:
 def test_a_relative_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos)
     source = read(Path(), f"id,y\n001,1\n{photos / 'photos' / 'NA.bmp'},2\n")
-    assert source.files == ["001.png", "NA.bmp"]
+    assert sorted(source.files) == ["001.png", "NA.bmp"]
 
 
 def test_faults_are_told_row_by_row(photos: Path) -> None:

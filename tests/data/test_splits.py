@@ -14,7 +14,7 @@ from quadzoo.errors import ConfigError, SplitError
 
 N = 500
 IDS = [f"p{i}" for i in range(N)]
-PIXELS = np.random.default_rng(0).integers(0, 400, N)  # many images occur twice or more
+CONTENT_IDS = np.random.default_rng(0).integers(0, 400, N)  # many images occur twice or more
 
 
 def sides(split: Split) -> list[set[int]]:
@@ -22,22 +22,22 @@ def sides(split: Split) -> list[set[int]]:
 
 
 def test_grouped_holds_groups_together() -> None:
-    (split,) = make_splits("grouped", IDS, PIXELS)
+    (split,) = make_splits("grouped", IDS, CONTENT_IDS)
     train, val, test = sides(split)
     assert train | val | test == set(range(N))
     assert len(train) + len(val) + len(test) == N
-    groups = [{int(PIXELS[i]) for i in side} for side in (train, val, test)]
+    groups = [{int(CONTENT_IDS[i]) for i in side} for side in (train, val, test)]
     assert sum(map(len, groups)) == len(set.union(*groups))
     assert abs(len(train) / N - 0.64) < 0.03
     assert abs(len(val) / N - 0.16) < 0.03
     assert (split.leaked, split.leaky) == (0, False)
-    (again,) = make_splits("grouped", IDS, PIXELS)
+    (again,) = make_splits("grouped", IDS, CONTENT_IDS)
     assert sides(again) == sides(split)
     assert again.hash == split.hash
 
 
 def test_folds_test_each_image_once() -> None:
-    splits = make_splits("grouped", IDS, PIXELS, folds=4)
+    splits = make_splits("grouped", IDS, CONTENT_IDS, folds=4)
     assert sorted(np.concatenate([split.test for split in splits]).tolist()) == list(range(N))
     assert [split.fold for split in splits] == [0, 1, 2, 3]
     assert len({split.hash for split in splits}) == 1
@@ -46,9 +46,9 @@ def test_folds_test_each_image_once() -> None:
 
 def test_group_column_joins_what_shares_anything() -> None:
     # a-b share an image, b-c a person: all three belong together, though a and c share nothing
-    pixels = np.array([0, 0, 1, *range(2, 30)])
+    content_ids = np.array([0, 0, 1, *range(2, 30)])
     people = ["ann", "bob", "bob", *(f"p{i}" for i in range(28))]
-    for split in make_splits("grouped", IDS[:31], pixels, folds=5, group_values=people):
+    for split in make_splits("grouped", IDS[:31], content_ids, folds=5, group_values=people):
         assert any({0, 1, 2} <= side for side in sides(split))
 
 
@@ -74,39 +74,97 @@ def test_file(tmp_path: Path) -> None:
     assert (split.leaked, split.leaky) == (1, True)  # p3 is p0, pixel for pixel
 
 
+def test_the_order_of_a_split_files_rows_does_not_matter(tmp_path: Path) -> None:
+    lines = [f"p{i},{('train', 'val', 'test')[i % 3]}" for i in range(N)]
+    splits = []
+    for name, rows in (("sorted", lines), ("shuffled", np.random.default_rng(0).permutation(lines).tolist())):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["id,split", *rows]) + "\n")
+        splits += make_splits(str(tmp_path / f"{name}.csv"), IDS, CONTENT_IDS)
+    assert splits[0].hash == splits[1].hash
+    for side in ("train", "val", "test"):
+        assert getattr(splits[0], side).tolist() == getattr(splits[1], side).tolist()
+
+
+def test_the_order_of_a_tables_rows_does_not_matter(discs: Path, tmp_path: Path) -> None:
+    header, *lines = (discs / "discs.csv").read_text().splitlines()
+    rows = {"sorted": lines, "shuffled": np.random.default_rng(0).permutation(lines).tolist()}
+    division = [f"disc {i:02d},{('train', 'val', 'test')[i % 3]}" for i in range(60)]
+    (tmp_path / "split.csv").write_text("\n".join(["id,split", *division]) + "\n")
+    found = {}
+    for name, table in rows.items():
+        (tmp_path / f"{name}.csv").write_text("\n".join([header, *table]) + "\n")
+        request = DataRequest(
+            str(tmp_path / f"{name}.csv"), discs / "photos", ("x",), id_column="file", group_column="who"
+        )
+        source = open_source(request)
+        images = prepare(source, "auto")
+        arguments = (source.ids, images.content_ids)
+        splits = [
+            *make_splits("grouped", *arguments, group_values=source.group_values),
+            *make_splits("grouped", *arguments, folds=3, group_values=source.group_values),
+            *make_splits("article", *arguments),
+            *make_splits(str(tmp_path / "split.csv"), *arguments),
+        ]
+        sides_of = [(one.train.tolist(), one.val.tolist(), one.test.tolist()) for one in splits]
+        hashes = [one.hash for one in splits]
+        found[name] = source.ids, source.targets.tolist(), images.hash, sides_of, hashes
+        # Messages still name the rows of the file.
+        lines_of_file = (tmp_path / f"{name}.csv").read_text().splitlines()
+        assert all(
+            lines_of_file[row - 1].startswith(one) for row, one in zip(source.rows, source.ids, strict=True)
+        )
+    assert found["sorted"] == found["shuffled"]
+
+
+def test_hashes_of_the_published_images(published: Path) -> None:
+    """As the committed records have them; that of the article is written down once."""
+    source = open_source(DataRequest(str(published)))
+    images = prepare(source, "auto")
+    assert images.hash.startswith("289dad1828a4")
+    for split, folds, expected in (
+        ("grouped", 1, "2eb544b70c5d"),
+        ("grouped", 5, "1739b3005250"),
+        ("article", 1, "50451482100f"),
+    ):
+        assert make_splits(split, source.ids, images.content_ids, folds=folds)[0].hash.startswith(expected)
+
+
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("id,split\nzzz,train\n", "row 2: id 'zzz' is not in the data"),
         ("id,split\np0,training\n", "row 2: split 'training' is not train, val or test"),
         ("id,split\np0,train\np0,train\n", "row 3: id 'p0' is in train twice"),
-        ("id,side\np0,train\n", "needs the columns id and split"),
-        ("id,split\np0,train\np1,val\n", "no image left for test"),
+        ("id,side\np0,train\n", "needs one column id and one column split, has id, side"),
+        ("id,split\np0,train,1\n", "row 2: 3 cells where the header has 2"),
+        ("id,split\np0,train\np1,val\n", "no image is left for test"),
     ],
 )
-def test_bad_file(tmp_path: Path, text: str, told: str) -> None:
+def test_bad_file(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mine.csv"
     path.write_text(text)
-    with pytest.raises(SplitError, match=told):
-        make_splits(str(path), IDS, PIXELS)
+    with pytest.raises(SplitError, match=message):
+        make_splits(str(path), IDS, CONTENT_IDS)
 
 
 def test_refusals() -> None:
     with pytest.raises(SplitError, match="neither grouped nor article nor a file"):
-        make_splits("random", IDS, PIXELS)
-    with pytest.raises(ConfigError, match="need --split grouped"):
-        make_splits("article", IDS, PIXELS, folds=3)
+        make_splits("random", IDS, CONTENT_IDS)
+    with pytest.raises(ConfigError, match="`folds` 3 needs `split` grouped, not article"):
+        make_splits("article", IDS, CONTENT_IDS, folds=3)
+    with pytest.raises(ConfigError, match="`group_column` needs `split` grouped, not article"):
+        make_splits("article", IDS, CONTENT_IDS, group_values=IDS)
     with pytest.raises(SplitError, match="at least 3 different"):
         make_splits("grouped", IDS, np.zeros(N, dtype=int))
     with pytest.raises(SplitError, match="too few"):
-        make_splits("article", IDS[:2], PIXELS[:2])
+        make_splits("article", IDS[:2], CONTENT_IDS[:2])
 
 
 def test_published_images_never_on_two_sides(published: Path) -> None:
     source = open_source(DataRequest(str(published)))
     images = prepare(source, "auto")
-    (split,) = make_splits("grouped", source.ids, images.pixels)
+    (split,) = make_splits("grouped", source.ids, images.content_ids)
     assert [len(side) for side in sides(split)] == [1277, 328, 395]
     assert split.leaked == 0
-    (article,) = make_splits("article", source.ids, images.pixels)
+    (article,) = make_splits("article", source.ids, images.content_ids)
     assert article.leaked == 400

@@ -30,7 +30,7 @@ def plain_curve(folder: Path) -> list[float]:
     recipe, spec = Recipe(lr=LR), catalogue.load().backbones["tiny_cnn"].spec
     source = open_source(DataRequest(str(folder)))
     decoded = prepare(source, "24x64")
-    (split,) = make_splits("grouped", source.ids, decoded.pixels)
+    (split,) = make_splits("grouped", source.ids, decoded.content_ids)
     info = target_info(source, split.train)
     mean, std = np.mean(spec.mean), np.mean(spec.std)
     pixels = np.load(decoded.file)[split.train].transpose(0, 3, 1, 2)

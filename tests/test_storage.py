@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from filelock import Timeout
+
+from quadzoo.storage import has_users, lock, sweep, using, write_atomically, written_whole
+
+# What a process of its own does with a path: these lines, then it waits to be killed.
+SCRIPT = """
+import sys
+from pathlib import Path
+from quadzoo import storage
+path = Path(sys.argv[1])
+with {entered} as file:
+    print("entered", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def start(path: Path, entered: str) -> subprocess.Popen[str]:
+    """Start a process that enters ``storage.{entered}(path)`` and stays there."""
+    script = SCRIPT.format(entered=f"storage.{entered}(path)")
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", script, str(path)], stdin=pipe, stdout=pipe, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "entered\n"
+    return process
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_lock_is_exclusive_and_ends_with_its_process(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "x.lock"
+    holder = start(path, "lock")
+    with pytest.raises(Timeout), lock(path, blocking=False):
+        pass
+    kill(holder)
+    with lock(path), pytest.raises(Timeout), lock(path, blocking=False):
+        pass  # not twice in one process either
+    with lock(path):
+        pass
+
+
+def test_any_number_can_use_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "x[1].npy"
+    assert not has_users(path)
+    first, second = start(path, "using"), start(path, "using")
+    with using(path):
+        assert has_users(path)
+    kill(first)
+    assert has_users(path)
+    assert len(names(tmp_path)) == 1  # the mark of the first, which died, is gone
+    kill(second)
+    assert not has_users(path)
+    assert names(tmp_path) == set()
+
+
+def test_users_of_another_file_do_not_count(tmp_path: Path) -> None:
+    with using(tmp_path / "x.npy.more"):
+        assert not has_users(tmp_path / "x")
+        assert not has_users(tmp_path / "y")
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "x.json"
+    write_atomically(path, b"old")
+    with suppress(ZeroDivisionError), written_whole(path) as file:
+        file.write(b"new, but")
+        raise ZeroDivisionError
+    assert path.read_bytes() == b"old"
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert names(path.parent) == {"x.json"}
+
+
+def test_a_mark_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("precious")
+    path = tmp_path / "out" / "x.json"
+    path.parent.mkdir()
+    for name in (f".x.json-{16 * 'a'}.writer", f".x.json-{16 * 'a'}.partial"):
+        (path.parent / name).symlink_to(tmp_path / "precious")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_what_a_killed_writer_left_is_swept_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    kill(start(path, "written_whole"))
+    at_work = start(path, "written_whole")
+    assert len(names(tmp_path)) == 2  # the second has swept what the first had left
+    write_atomically(path, b"mine")
+    sweep(path)
+    assert len(names(tmp_path)) == 3  # x.json, and what the second is writing
+    assert at_work.stdin
+    at_work.stdin.write("\n")
+    at_work.communicate()
+    assert at_work.returncode == 0
+    assert names(tmp_path) == {"x.json"}
+    assert path.read_bytes() == b""  # as the second wrote it, the last to finish
