@@ -141,7 +141,7 @@ def _check_out(out: Path) -> None:
     read_records(out)
 
 
-def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leaderboard | None:
+def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leaderboard:
     """Run what is not done yet, each run in a process of its own, and write OUT's leaderboard.
 
     A run that fails leaves a record that says so; the others go on. An interrupt ends the runs under
@@ -155,6 +155,7 @@ def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leader
             _run_all(plan, executor, observer, interrupts)
     finally:
         board = _report(config.out, data.images.hash, data.folds[0].fold.split.hash)
+    assert board, "every run of a bench that was not interrupted has a record"
     return board
 
 

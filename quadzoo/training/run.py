@@ -197,7 +197,7 @@ def build_module(task: Task, placement: Placement) -> RegressionModule:
     if loaded and loading.of(features).sha256 != loaded.sha256:
         raise BadModule(
             f"the pretrained weights of {task.backbone} changed while the bench ran (SHA-256 "
-            f"{loaded.sha256[:12]} was planned, {loading.of(features).sha256[:12]} was loaded); start the bench again"
+            f"{loaded.sha256[:12]} was planned, {loading.of(features).sha256[:12]} loaded); start again"
         )
     if task.recipe.freeze:
         torch.manual_seed(task.seed)
