@@ -18,9 +18,9 @@ _RECIPE = ("epochs", "batch_size", "lr", "augment", "freeze")
 
 
 def bench(
-    backbones: Sequence[str] = ("resnet50",),
-    heads: Sequence[str] = ("mlp",),
-    seeds: Sequence[int] = (0,),
+    backbones: Sequence[str] | None = None,
+    heads: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
     *,
     progress: bool | Observer = False,
     **parameters: Any,
