@@ -106,7 +106,7 @@ def prepare(
             reader.hash_files(advance)
         else:
             survey = reader.survey(advance)
-        content = hashlib.sha256(settings.encode() + reader.file_digests.tobytes())
+        content = hashlib.sha256(settings.encode() + reader.file_digests)
         array_file = folder / f"{content.hexdigest()[:24]}.npy"
         facts = _read_facts(array_file)
         if facts is None:

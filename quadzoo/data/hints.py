@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from array import array
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,19 +21,20 @@ class CacheHint:
     """
 
     def __init__(self, source: Source, settings: str, folder: Path) -> None:
-        listing, modified = hashlib.sha256(settings.encode()), hashlib.sha256()
+        sizes, times = array("q"), array("q")
+        place = os.path.abspath(source.folder)
         for file in source.files:
-            size = time = -1
-            with suppress(OSError):  # the reader of the file will say what is wrong
-                facts = os.stat(os.path.join(source.folder, file))
-                size, time = facts.st_size, facts.st_mtime_ns
-            listing.update(f"{file}\0{size}\0".encode(errors="surrogateescape"))
-            modified.update(f"{time}\0".encode())
-        place = hashlib.sha256(os.path.abspath(source.folder).encode(errors="surrogateescape"))
-        self.key = listing.hexdigest()[:24]
+            try:
+                facts = os.stat(f"{place}{os.sep}{file}")
+            except OSError:  # the reader will say what is wrong with the file
+                sizes.append(-1)
+                continue
+            sizes.append(facts.st_size)
+            times.append(facts.st_mtime_ns)
+        self.key = _hash("\0".join([settings, *source.files]), sizes)[:24]
         self._folder = folder
-        self._place = place.hexdigest()
-        self._content = f"{self._place} {modified.hexdigest()}"
+        self._place = _hash(place)
+        self._content = f"{self._place} {_hash(place, times)}"
 
     def is_cached(self) -> bool:
         """Say whether the decoded images are probably in the cache."""
@@ -49,3 +51,9 @@ class CacheHint:
         with suppress(OSError):
             if not hint.exists() or hint.read_text() != self._content:
                 write_atomically(hint, self._content.encode())
+
+
+def _hash(text: str, numbers: array[int] | None = None) -> str:
+    content = hashlib.sha256(text.encode(errors="surrogateescape"))
+    content.update(numbers or b"")
+    return content.hexdigest()

@@ -26,6 +26,9 @@ Advance = Callable[[int], None]
 """Is given the number of images done since its last call."""
 
 _SPOOL_BYTES = 4 * 2**30  # and no more than half of the free disk space
+_DIGEST = 32  # bytes
+_AT_A_TIME = 16  # files to hash: a small one takes as long as handing it to a thread
+_UNREAD = bytes(_DIGEST)
 _SHAPE = struct.Struct("<III")  # of an image in the spool; 0 channels for grey
 _NOT_KEPT = -1
 
@@ -40,7 +43,7 @@ class ImageReader:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._digests = np.zeros((len(source), hashlib.sha256().digest_size), np.uint8)
+        self._digests = bytearray(len(source) * _DIGEST)
         self._positions = array("q", [_NOT_KEPT]) * len(source)
         self._spool = _Spool(cache_folder())
 
@@ -54,14 +57,21 @@ class ImageReader:
         self._spool.close()
 
     @property
-    def file_digests(self) -> np.ndarray:
-        """The SHA-256 of each file, uint8 (N, 32); zeros for a file that has not been read."""
-        return self._digests
+    def file_digests(self) -> bytes:
+        """The SHA-256 of all files, 32 bytes each, in row order; zeros for a file that has not been read."""
+        return bytes(self._digests)
 
     def hash_files(self, advance: Advance) -> None:
         """Read and hash every file; decode none. Raises DataError for one that cannot be read."""
-        for _ in parallel(self._read, range(len(self._source))):
-            advance(1)
+
+        def hashed(some: range) -> int:
+            for index in some:
+                self._read(index)
+            return len(some)
+
+        everything = range(len(self))
+        for n in parallel(hashed, (everything[i : i + _AT_A_TIME] for i in everything[::_AT_A_TIME])):
+            advance(n)
 
     def survey(self, advance: Advance, on_unreadable: Callable[[int, str], None] | None = None) -> Survey:
         """Read, hash and decode every image, and return what they have in common.
@@ -99,16 +109,16 @@ class ImageReader:
         return self._decode(index)[0] if position == _NOT_KEPT else self._spool.get(position)
 
     def _read(self, index: int) -> bytes:
-        path, known = self._source.path(index), self._digests[index]
+        path, own = self._source.path(index), slice(index * _DIGEST, (index + 1) * _DIGEST)
         try:
             content = path.read_bytes()
         except OSError as error:
             raise DataError(self._source.unreadable(index, str(error))) from error
-        digest = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
-        if known.any() and not np.array_equal(known, digest):
+        digest = hashlib.sha256(content).digest()
+        if self._digests[own] not in (digest, _UNREAD):
             where = f"{self._source.table}: row {self._source.rows[index]}"
             raise DataError(f"{where}: image {path} changed while the data was being read; run this again")
-        self._digests[index] = digest
+        self._digests[own] = digest
         return content
 
     def _decode(self, index: int) -> tuple[np.ndarray, ImageFacts]:
