@@ -23,12 +23,25 @@ def cache_folder() -> Path:
 
     Raises DataError when it cannot be made.
     """
-    folder = Path(os.environ.get("QUADZOO_CACHE_DIR") or platformdirs.user_cache_dir("quadzoo"))
-    try:
+    folder = _cache_folder()
+    with cache_errors():
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cache folder {folder}: {error}; set QUADZOO_CACHE_DIR to another one") from error
     return folder
+
+
+@contextmanager
+def cache_errors() -> Iterator[None]:
+    """Raise DataError, which says how to move the cache, for an OSError of writing to it."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"cache folder {_cache_folder()}: {error}; set QUADZOO_CACHE_DIR to another one"
+        ) from error
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("QUADZOO_CACHE_DIR") or platformdirs.user_cache_dir("quadzoo"))
 
 
 def lock(path: Path, *, blocking: bool = True) -> FileLock:

@@ -1,4 +1,4 @@
-"""What is wrong with a data set, before anything is trained on it."""
+"""Find what is wrong with a data set before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from quadzoo.data import equations
-from quadzoo.data.cache import survey_images
-from quadzoo.data.decoding import decode
 from quadzoo.data.findings import (
     Audit,
     DuplicateFacts,
@@ -26,6 +24,7 @@ from quadzoo.data.findings import (
 from quadzoo.data.geometry import Survey, choose_geometry, cut
 from quadzoo.data.near import BITS, MOST_DIFFERENT_BITS, near_pairs, perceptual_hash
 from quadzoo.data.parallel import parallel
+from quadzoo.data.reading import Advance, ImageReader
 from quadzoo.data.sources import (
     N_DRAWN,
     DataRequest,
@@ -37,21 +36,22 @@ from quadzoo.data.sources import (
     scan,
 )
 from quadzoo.data.splits import Split, make_splits, repeated
-from quadzoo.data.tables import number, open_table
+from quadzoo.data.tables import listed, number, open_table, quoted
 from quadzoo.errors import DataError, SplitError
 
-_SHOWN = 20  # examples of a finding; its count is exact
+_SHOWN = 20  # examples that are kept of a finding; its count is exact
 # Times the interquartile range beyond the quartiles: Tukey 1977, Exploratory Data Analysis, p. 44.
 _FENCE = 3.0
 _TAIL = 0.01  # where more than this share lies beyond the fences, it is a long tail
-_MOSTLY = 0.5  # a column with this share of numbers is meant to hold numbers
+_MOSTLY = 0.5  # a column with more than this share of numbers is meant to hold numbers
 
-Counting = Callable[[str, int], Callable[[int], None]]
+Counting = Callable[[str, int], Advance]
+"""Is given what is done and how many times; returns a function to be given how many more are done."""
 
 
 @dataclass(frozen=True)
-class _Looked:
-    """The usable rows, after all images were looked at."""
+class _Usable:
+    """The usable rows, once all images have been decoded; ``pairs`` are (row, row, different bits)."""
 
     source: Source
     survey: Survey
@@ -63,33 +63,33 @@ class _Looked:
 
 
 def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
-    """Look at every row and every image; nothing is trained, nothing is written.
+    """Check every row and every image; nothing is trained, and nothing is kept.
 
-    What the request leaves out of a CSV is guessed: images lie beside it, its column ``id`` or else its
-    first names them, and the columns that mostly hold numbers are targets. ``counting`` returns a function
-    that is told the progress of something. Raises ConfigError, DataError or SplitError for what cannot be
-    looked at at all.
+    What the request leaves out of a CSV is guessed: images are beside it, its column ``id`` or else its
+    first names them, and the columns that mostly hold numbers are targets. ``counting`` is called for each
+    stage, to show its progress. Raises ConfigError, DataError or SplitError for data that cannot be checked
+    at all.
     """
     table, request = resolve(request, counting("drawing equations", N_DRAWN))
     request = _completed(table, request)
     source, faults = scan(request)
     findings = _Findings()
-    looked, unreadable = _look(source, counting)
+    usable, unreadable = _decode_all(source, counting)
     _add_faults(findings, faults, unreadable)
-    source = looked.source
+    source = usable.source
     named = {*source.files, *(file for _, file in unreadable), *(fault.file for fault in faults)}
     orphans = sorted(set(images_under(source.folder)) - named)
     findings.add("warning", "image-without-row", orphans, "image without a row in the table")
     if not len(source):
         raise DataError(f"{table}: no row can be used; the first fault: {findings.first()}")
-    survey = looked.survey
-    blank = [looked.where(index) for index in survey.blank]
+    survey = usable.survey
+    blank = [usable.where(index) for index in survey.blank]
     findings.add("warning", "blank-image", blank, "image of one colour alone")
-    targets = [_target(findings, looked, column) for column in range(len(source.target_names))]
-    duplicates = _duplicates(findings, looked)
-    splits = _splits(findings, looked, split, whole=not (faults or unreadable))
-    near = _near(findings, looked, splits[0] if splits else None)
-    written = _equations(findings, table) if is_equations(table) else None
+    targets = [_target(findings, usable, column) for column in range(len(source.target_names))]
+    duplicates = _duplicates(findings, usable)
+    splits = _splits(findings, usable, split, whole=not (faults or unreadable))
+    near = _near(findings, usable, splits[0] if splits else None)
+    equation_facts = _equations(findings, table) if is_equations(table) else None
     geometry = choose_geometry(survey, None, "letterbox")
     return Audit(
         name=source.name,
@@ -106,8 +106,8 @@ def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
         targets=targets,
         duplicates=duplicates,
         near_duplicates=near,
-        splits=[_split_facts(one, looked.content_ids) for one in splits],
-        equations=written,
+        splits=[_split_facts(one, usable.content_ids) for one in splits],
+        equations=equation_facts,
         findings=findings.sorted(),
         errors=findings.count("error"),
         warnings=findings.count("warning"),
@@ -115,13 +115,13 @@ def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
 
 
 class _Findings:
-    """Collects what is worth telling."""
+    """Collects the findings."""
 
     def __init__(self) -> None:
         self._all: list[Finding] = []
 
     def add(self, severity: Severity, code: str, examples: Sequence[str], text: str) -> None:
-        """Add a finding with all its examples; none for none. The text is about one of them."""
+        """Add a finding, with a text about one of its examples; without examples there is none."""
         if examples:
             shown = list(examples[:_SHOWN])
             self._all.append(
@@ -157,7 +157,9 @@ def _completed(table: Path, request: DataRequest) -> DataRequest:
         if numbers[name] > _MOSTLY * n_rows and name not in (id_column, request.group_column, "split")
     )
     if not request.targets and not guessed:
-        raise DataError(f"{table}: no column holds numbers; say which are meant with --targets NAME,NAME")
+        raise DataError(
+            f"{table}: no column mostly holds numbers; name the targets with `targets`, of {listed(header)}"
+        )
     return replace(
         request,
         images=request.images or table.parent,
@@ -166,57 +168,51 @@ def _completed(table: Path, request: DataRequest) -> DataRequest:
     )
 
 
-def _look(source: Source, counting: Counting) -> tuple[_Looked, list[tuple[str, str]]]:
-    unreadable: list[tuple[str, str]] = []
-    bad: set[int] = set()
-
-    def on_unreadable(index: int, text: str) -> None:
-        bad.add(index)
-        unreadable.append((text, source.files[index]))
-
-    survey = survey_images(source, counting("looking at images", len(source)), on_unreadable)
-    good = source.subset([index for index in range(len(source)) if index not in bad])
-    if not len(good):
-        return _Looked(good, survey, np.zeros(0, np.int64), []), unreadable
-    pixels = survey.content_ids
-    return _Looked(good, survey, pixels, _pairs(good, survey, pixels, counting)), unreadable
+def _decode_all(source: Source, counting: Counting) -> tuple[_Usable, list[tuple[str, str]]]:
+    """Return the rows whose image can be decoded; of the others, what is wrong and the image's file."""
+    unreadable: dict[int, str] = {}
+    with ImageReader(source) as reader:
+        survey = reader.survey(counting("decoding images", len(source)), unreadable.__setitem__)
+        good = [index for index in range(len(source)) if index not in unreadable]
+        content_ids = survey.content_ids
+        pairs = _pairs(lambda row: reader.pixels(good[row]), survey, content_ids, counting)
+    bad = [(text, source.files[index]) for index, text in unreadable.items()]
+    return _Usable(source.subset(good), survey, content_ids, pairs), bad
 
 
 def _pairs(
-    source: Source, survey: Survey, pixels: np.ndarray, counting: Counting
+    pixels: Callable[[int], np.ndarray], survey: Survey, content_ids: np.ndarray, counting: Counting
 ) -> list[tuple[int, int, int]]:
-    """Return pairs of look-alikes among the images that differ, without the border common to all."""
-    geometry = choose_geometry(survey, None, "letterbox")
+    """Return pairs of images that differ but look alike, without the border that all images share."""
     blank = set(survey.blank)
-    _, firsts = np.unique(pixels, return_index=True)
+    _, firsts = np.unique(content_ids, return_index=True)
     different = [int(index) for index in sorted(firsts) if index not in blank]
-
-    def perceived(index: int) -> np.ndarray:
-        return perceptual_hash(cut(decode(source.path(index).read_bytes()).pixels, geometry))
-
+    if not different:
+        return []
+    geometry = choose_geometry(survey, None, "letterbox")
     advance = counting("comparing images", len(different))
     hashes = np.zeros((len(different), BITS // 8), np.uint8)
-    for row, one in enumerate(parallel(perceived, different)):
+    for row, one in enumerate(parallel(lambda i: perceptual_hash(cut(pixels(i), geometry)), different)):
         hashes[row] = one
         advance(1)
     return [(different[i], different[j], bits) for i, j, bits in near_pairs(hashes)]
 
 
 def _add_faults(findings: _Findings, faults: list[Fault], unreadable: list[tuple[str, str]]) -> None:
-    said = {
+    codes = {
         "row": ("bad-row", "row with too few or too many cells"),
         "id": ("bad-id", "id that is empty, repeated or leads out of the folder"),
         "missing target": ("missing-target", "row that lacks a target"),
         "target": ("bad-target", "target that is not a finite number"),
         "image": ("missing-image", "row with no image, or with more than one"),
     }
-    for kind, (code, text) in said.items():
+    for kind, (code, text) in codes.items():
         findings.add("error", code, [fault.text for fault in faults if fault.kind == kind], text)
     findings.add("error", "unreadable-image", [text for text, _ in unreadable], "image that cannot be read")
 
 
-def _target(findings: _Findings, looked: _Looked, column: int) -> TargetFacts:
-    name, values = looked.source.target_names[column], looked.source.targets[:, column]
+def _target(findings: _Findings, usable: _Usable, column: int) -> TargetFacts:
+    name, values = usable.source.target_names[column], usable.source.targets[:, column]
     low, high = np.quantile(values, [0.25, 0.75])
     margin = _FENCE * (high - low)
     outliers = np.flatnonzero((values < low - margin) | (values > high + margin)) if margin else np.array([])
@@ -229,7 +225,7 @@ def _target(findings: _Findings, looked: _Looked, column: int) -> TargetFacts:
         findings.add(
             "note" if tail else "warning",
             "long-tail" if tail else "outlier",
-            [f"{looked.where(int(i))}: {name} = {values[i]:g}" for i in outliers],
+            [f"{usable.where(int(i))}: {name} = {values[i]:g}" for i in outliers],
             f"{name} beyond {low - margin:g} … {high + margin:g}, 3 interquartile ranges from the quartiles",
         )
     return TargetFacts(
@@ -244,20 +240,21 @@ def _target(findings: _Findings, looked: _Looked, column: int) -> TargetFacts:
     )
 
 
-def _duplicates(findings: _Findings, looked: _Looked) -> DuplicateFacts:
-    pixels, targets = looked.content_ids, looked.source.targets
-    order = np.argsort(pixels, kind="stable")
-    groups = [g for g in np.split(order, np.flatnonzero(np.diff(pixels[order])) + 1) if len(g) > 1]
+def _duplicates(findings: _Findings, usable: _Usable) -> DuplicateFacts:
+    content_ids, targets = usable.content_ids, usable.source.targets
+    order = np.argsort(content_ids, kind="stable")
+    starts = np.flatnonzero(np.diff(content_ids[order])) + 1
+    groups = [group for group in np.split(order, starts) if len(group) > 1]
     groups.sort(key=lambda group: int(group[0]))
     disagreeing = [group for group in groups if (targets[group] != targets[group[0]]).any()]
     findings.add(
         "error",
         "disagreeing-duplicates",
-        [_together(looked, group) for group in disagreeing],
+        [_together(usable, group) for group in disagreeing],
         "group of identical images with different targets",
     )
     repeats = [
-        f"{looked.where(int(later))} repeats {looked.where(int(group[0]))}"
+        f"{usable.where(int(later))} is identical to {usable.where(int(group[0]))}"
         for group in groups
         for later in group[1:]
     ]
@@ -265,7 +262,7 @@ def _duplicates(findings: _Findings, looked: _Looked) -> DuplicateFacts:
         "warning",
         "duplicate-image",
         repeats,
-        "image that repeats an earlier one, pixel for pixel; --split grouped keeps both on one side",
+        "image that is identical to an earlier one, pixel for pixel; split grouped keeps both on one side",
     )
     return DuplicateFacts(
         images=len(repeats),
@@ -275,72 +272,72 @@ def _duplicates(findings: _Findings, looked: _Looked) -> DuplicateFacts:
     )
 
 
-def _together(looked: _Looked, indices: Iterable[int]) -> str:
+def _together(usable: _Usable, indices: Iterable[int]) -> str:
     """Name rows with their targets."""
-    targets = looked.source.targets
-    return ", ".join(f"{looked.where(i)} with {','.join(f'{y:g}' for y in targets[i])}" for i in indices)
+    targets = usable.source.targets
+    return ", ".join(f"{usable.where(i)} with {','.join(f'{y:g}' for y in targets[i])}" for i in indices)
 
 
-def _splits(findings: _Findings, looked: _Looked, split: str, *, whole: bool) -> list[Split]:
-    """Make the split that was asked for, if the usable rows allow, and for equations the tutorial's too."""
-    source = looked.source
+def _splits(findings: _Findings, usable: _Usable, split: str, *, whole: bool) -> list[Split]:
+    """Make the requested split, where the usable rows allow it, and for equations the tutorial's too."""
+    source = usable.source
     try:
-        splits = make_splits(split, source.ids, looked.content_ids, group_values=source.group_values)
+        splits = make_splits(split, source.ids, usable.content_ids, group_values=source.group_values)
         if is_equations(source.table) and split != "article":
-            splits += make_splits("article", source.ids, looked.content_ids)
+            splits += make_splits("article", source.ids, usable.content_ids)
     except SplitError as error:
         if whole:
             raise
-        findings.add("error", "split", [str(error)], "split that the usable rows do not give")
+        findings.add("error", "split", [str(error)], "split that cannot be made of the usable rows")
         return []
     for one in splits:
-        asked = one is splits[0]
-        leaked = repeated(looked.content_ids, one.test, one.train, one.val)
+        requested = one is splits[0]
+        leaked = repeated(usable.content_ids, one.test, one.train, one.val)
         findings.add(
-            "error" if asked else "note",
+            "error" if requested else "note",
             "leak",
-            [looked.where(i) for i in leaked],
-            f"test image (of {len(one.test):,}) of split {one.name} that also stands in train or val"
-            + ("" if asked else "; the tutorial's own split"),
+            [usable.where(i) for i in leaked],
+            f"test image (of {len(one.test):,}) of split {one.name} that is also in train or val"
+            + ("" if requested else "; the tutorial's own split"),
         )
         findings.add(
-            "warning" if asked else "note",
+            "warning" if requested else "note",
             "val-in-train",
-            [looked.where(i) for i in repeated(looked.content_ids, one.val, one.train)],
-            f"val image (of {len(one.val):,}) of split {one.name} that also stands in train",
+            [usable.where(i) for i in repeated(usable.content_ids, one.val, one.train)],
+            f"val image (of {len(one.val):,}) of split {one.name} that is also in train",
         )
     return splits
 
 
-def _split_facts(split: Split, pixels: np.ndarray) -> SplitFacts:
+def _split_facts(split: Split, content_ids: np.ndarray) -> SplitFacts:
     return SplitFacts(
         name=split.name,
         train=len(split.train),
         val=len(split.val),
         test=len(split.test),
         leaked=split.leaked,
-        val_in_train=len(repeated(pixels, split.val, split.train)),
+        val_in_train=len(repeated(content_ids, split.val, split.train)),
     )
 
 
-def _near(findings: _Findings, looked: _Looked, split: Split | None) -> NearFacts:
+def _near(findings: _Findings, usable: _Usable, split: Split | None) -> NearFacts:
     across = None
-    told = [f"{_together(looked, pair)}: {bits} bits apart" for *pair, bits in looked.pairs]
+    examples = [f"{_together(usable, pair)}: {bits} bits apart" for *pair, bits in usable.pairs]
     if split:
         sides = [set(rows.tolist()) for rows in (split.train, split.val, split.test)]
-        across = sum(not any({i, j} <= side for side in sides) for i, j, _ in looked.pairs)
+        across = sum(not any({i, j} <= side for side in sides) for i, j, _ in usable.pairs)
     findings.add(
         "warning",
         "near-duplicates",
-        told,
+        examples,
         f"pair of images that look nearly alike ({MOST_DIFFERENT_BITS} of {BITS} bits of the "
         "perceptual hash differ, or fewer)" + (f"; {across} on two sides of the split" if across else ""),
     )
-    return NearFacts(pairs=len(told), threshold=MOST_DIFFERENT_BITS, bits=BITS, across_sides=across)
+    return NearFacts(pairs=len(examples), threshold=MOST_DIFFERENT_BITS, bits=BITS, across_sides=across)
 
 
 def _equations(findings: _Findings, table: Path) -> EquationFacts | None:
-    """Compare labels and roots with the equation that each row says is written."""
+    """Compare each row's labels and roots with the text of its equation."""
     wanted = (*equations.TARGETS, "root_1", "root_2", "equation")
     wrong: dict[str, list[str]] = {name: [] for name in (*equations.TARGETS, "roots", "text")}
     opposite = read = 0
@@ -354,7 +351,7 @@ def _equations(findings: _Findings, table: Path) -> EquationFacts | None:
             *labels, first, second, text = (cells[index] for index in at)
             equation = equations.read(text)
             if equation is None:
-                wrong["text"].append(f"row {line}: {text!r}")
+                wrong["text"].append(f"row {line}: {quoted(text)}")
                 continue
             read += 1
             for name, label, truth in zip(equations.TARGETS, labels, equation.labels("true"), strict=True):
@@ -362,7 +359,7 @@ def _equations(findings: _Findings, table: Path) -> EquationFacts | None:
                     wrong[name].append(f"row {line}: {text} is labelled {name} = {label}, not {truth}")
                     opposite += name == "b" and number(label) == -truth
             if not equations.same_roots((number(first), number(second)), equation.roots):
-                wrong["roots"].append(f"row {line}: {text} is given the roots {first} and {second}")
+                wrong["roots"].append(f"row {line}: {text} has the roots {first} and {second} in the table")
     for name in equations.TARGETS:
         sign = f" ({opposite:,} times the opposite)" if name == "b" and opposite else ""
         findings.add(
@@ -373,7 +370,7 @@ def _equations(findings: _Findings, table: Path) -> EquationFacts | None:
         "warning",
         "unread-equation",
         wrong["text"],
-        "equation in none of the four forms, or without two roots",
+        "equation in none of the four forms, or without two real roots",
     )
     return EquationFacts(
         read=read,

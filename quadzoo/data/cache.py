@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
+from filelock import Timeout
 from numpy.lib import format as npy
 from pydantic import BaseModel, ValidationError
 
-from quadzoo.data.decoding import Decoded, Undecodable, decode
 from quadzoo.data.geometry import (
     Geometry,
-    Look,
     Resize,
-    Survey,
     choose_geometry,
     content_ids_of,
     fit,
-    look,
     parse_image_size,
 )
+from quadzoo.data.hints import CacheHint
 from quadzoo.data.parallel import parallel
+from quadzoo.data.reading import Advance, ImageReader
 from quadzoo.data.sources import Source, drawn_folder, precision_folder
 from quadzoo.errors import DataError
-from quadzoo.storage import cache_folder
+from quadzoo.storage import (
+    cache_errors,
+    cache_folder,
+    has_users,
+    lock,
+    using,
+    write_atomically,
+    written_whole,
+)
 
-_VERSION = 2  # of what is made of an image; a change makes every cached file anew
-
-Advance = Callable[[int], None]
+_VERSION = 2  # of what is made of an image: where it changes, every cached file is made anew
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class ImageSet:
 
 
 class _Facts(BaseModel):
-    """What stands beside a cached file."""
+    """What is known of a cached file, in a JSON file beside it."""
 
     name: str
     geometry: Geometry
@@ -84,122 +87,84 @@ def prepare(
     """Return the source's images at one size, from the cache where their bytes are known.
 
     ``image_size`` is ``auto``, ``HxW`` or ``N``; ``channels`` 1, 3, or None for what the images have.
-    ``advance`` is told the number of images as they are decoded, each twice: to find the size, and to fit
-    it. Raises DataError, naming table and row, for an image that cannot be read.
+    ``advance`` is given the number of images as they are read, and again as they are ready: 2N in all.
+    Raises ConfigError for an ``image_size`` that is none, and DataError, naming table and row, for an image
+    that cannot be read or changes meanwhile, or where the cache cannot be written.
     """
     wanted = parse_image_size(image_size)
     choose = partial(choose_geometry, wanted=wanted, resize=resize, channels=channels)
-    content = hashlib.sha256(f"{_VERSION} {wanted} {resize} {channels or ''}".strip().encode())
-    for digest in parallel(partial(_file_digest, source), range(len(source))):
-        content.update(digest)
-    folder = cache_folder() / "images"
-    folder.mkdir(parents=True, exist_ok=True)
-    array_file = folder / f"{content.hexdigest()[:24]}.npy"
-    if not _facts_file(array_file).exists():
-        with _locked(array_file, fcntl.LOCK_EX):
-            if not _facts_file(array_file).exists():  # another process may have been at it
-                _make(source, choose, array_file, advance)
-    facts = _Facts.model_validate_json(_facts_file(array_file).read_bytes())
-    os.utime(_facts_file(array_file))  # tells when it was last used
+    settings = f"{_VERSION} {wanted} {resize} {channels or ''}".strip()
+    folder = _images_folder()
+    hint = CacheHint(source, settings, folder)
+    with ExitStack() as stack:
+        if not hint.is_cached():
+            # Of processes that ask at once, one decodes; the others find its hint when they have the lock.
+            stack.enter_context(_locked(folder / hint.key))
+        reader = stack.enter_context(ImageReader(source))
+        survey = None
+        if hint.is_cached():
+            reader.hash_files(advance)
+        else:
+            survey = reader.survey(advance)
+        content = hashlib.sha256(settings.encode() + reader.file_digests)
+        array_file = folder / f"{content.hexdigest()[:24]}.npy"
+        facts = _read_facts(array_file)
+        if facts is None:
+            stack.enter_context(_locked(array_file))
+            facts = _read_facts(array_file)  # another process may have made it
+        if facts is None:
+            survey = survey or reader.survey(lambda _: None)
+            facts = _Facts(name=source.name, geometry=choose(survey), digests=survey.digests.hex())
+            _make(reader, facts, array_file, advance)
+        else:
+            advance(len(source))
+        hint.remember(array_file)
+    with suppress(FileNotFoundError):  # cleared meanwhile: `in_use` says so
+        os.utime(_facts_file(array_file))  # tells when it was last used
     digests = np.frombuffer(bytes.fromhex(facts.digests), np.uint8).reshape(-1, 32)
     return ImageSet(array_file, facts.geometry, digests, _data_hash(source, facts.digests))
 
 
-def survey_images(
-    source: Source, advance: Advance, on_unreadable: Callable[[int, str], None] | None = None
-) -> Survey:
-    """Look at every image.
-
-    An unreadable one is told to ``on_unreadable`` by its position and left out; without that function it
-    raises DataError.
-    """
-
-    def one(index: int) -> Look | str:
-        try:
-            return look(_decode(source, index))
-        except DataError as error:
-            if on_unreadable is None:
-                raise
-            return str(error)
-
-    survey = Survey()
-    for index, seen in enumerate(parallel(one, range(len(source)))):
-        if isinstance(seen, Look):
-            survey.add(seen)
-        elif on_unreadable:
-            on_unreadable(index, seen)
-        advance(1)
-    return survey
-
-
-def _make(source: Source, choose: Callable[[Survey], Geometry], array_file: Path, advance: Advance) -> None:
-    survey = survey_images(source, advance)
-    geometry = choose(survey)
+def _make(reader: ImageReader, facts: _Facts, array_file: Path, advance: Advance) -> None:
+    geometry = facts.geometry
+    shape = (len(reader), *geometry.size, geometry.channels)
 
     def fitted(index: int) -> bytes:
-        return fit(_decode(source, index).pixels, geometry).tobytes()
+        return fit(reader.pixels(index), geometry).tobytes()
 
-    # Written, not mapped: the pages of a map count as this process's memory.
-    with _whole(array_file) as file:
-        shape = (len(source), *geometry.size, geometry.channels)
-        npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        for content in parallel(fitted, range(len(source))):
-            file.write(content)
-            advance(1)
-    facts = _Facts(name=source.name, geometry=geometry, digests=survey.digests.hex())
-    with _whole(_facts_file(array_file)) as file:
-        file.write(facts.model_dump_json().encode())
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
-    """Write a file that is there whole or not at all. Raises DataError where it cannot be written."""
-    partial_file = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        with partial_file.open("wb") as file:
-            yield file
-        os.replace(partial_file, path)
-    except OSError as error:
-        raise DataError(f"cache folder {path.parent}: {error}; QUADZOO_CACHE_DIR moves it") from error
-    finally:
-        partial_file.unlink(missing_ok=True)
+    with cache_errors():
+        # Written, not mapped: the pages of a map count as this process's memory.
+        with written_whole(array_file) as file:
+            npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            for content in parallel(fitted, range(len(reader))):
+                file.write(content)
+                advance(1)
+        write_atomically(_facts_file(array_file), facts.model_dump_json().encode())
 
 
 def computed(images: Path, n: int, name: str, blocks: Callable[[], Iterable[np.ndarray]]) -> Path:
     """Return the ``.npy`` file of what ``blocks()`` computes from the images, from the cache where it is.
 
     ``blocks`` yields arrays (n, ...) of one dtype and shape, in the images' order, N rows in all; ``name``
-    stands for what is computed. Processes that ask at once compute it once; it is cleared with the images.
+    identifies what is computed. Processes that ask at once compute it once; it is cleared with the images.
+    Raises DataError where the cache cannot be written.
     """
     path = images.with_suffix(f".{name}.npy")
-    if not path.exists():
-        with _locked(path, fcntl.LOCK_EX):
-            if not path.exists():
-                with _whole(path) as file:
-                    for position, block in enumerate(blocks()):
-                        if position == 0:
-                            header = {
-                                "descr": npy.dtype_to_descr(block.dtype),
-                                "fortran_order": False,
-                                "shape": (n, *block.shape[1:]),
-                            }
-                            npy.write_array_header_1_0(file, header)
-                        file.write(np.ascontiguousarray(block).data)
+    if path.exists():
+        return path
+    with _locked(path):
+        if not path.exists():
+            with cache_errors(), written_whole(path) as file:
+                for position, block in enumerate(blocks()):
+                    if position == 0:
+                        header = {
+                            "descr": npy.dtype_to_descr(block.dtype),
+                            "fortran_order": False,
+                            "shape": (n, *block.shape[1:]),
+                        }
+                        npy.write_array_header_1_0(file, header)
+                    file.write(np.ascontiguousarray(block).data)
     return path
-
-
-def _file_digest(source: Source, index: int) -> bytes:
-    try:
-        return hashlib.sha256(source.path(index).read_bytes()).digest()
-    except OSError as error:
-        raise DataError(source.unreadable(index, str(error))) from error
-
-
-def _decode(source: Source, index: int) -> Decoded:
-    try:
-        return decode(source.path(index).read_bytes())
-    except (OSError, Undecodable) as error:
-        raise DataError(source.unreadable(index, str(error))) from error
 
 
 def _data_hash(source: Source, digests: str) -> str:
@@ -209,32 +174,52 @@ def _data_hash(source: Source, digests: str) -> str:
     return content.hexdigest()
 
 
+def _images_folder() -> Path:
+    folder = cache_folder() / "images"
+    with cache_errors():
+        folder.mkdir(exist_ok=True)
+    return folder
+
+
 def _facts_file(array_file: Path) -> Path:
     return array_file.with_suffix(".json")
 
 
+def _read_facts(array_file: Path) -> _Facts | None:
+    """Return what is known of a cached file; None where it is not there, or written by another version."""
+    with suppress(FileNotFoundError, ValidationError):
+        return _Facts.model_validate_json(_facts_file(array_file).read_bytes())
+    return None
+
+
 @contextmanager
-def _locked(array_file: Path, kind: int) -> Iterator[None]:
-    """Hold a lock beside a cached file. It ends with the process; its file stays, or two could hold it."""
-    with array_file.with_suffix(".lock").open("w") as file:
-        fcntl.flock(file, kind)
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a cached file. Raises DataError where the cache cannot be written."""
+    with ExitStack() as stack:
+        with cache_errors():
+            stack.enter_context(lock(path.with_suffix(".lock")))
         yield
 
 
 @contextmanager
 def in_use(images: ImageSet) -> Iterator[None]:
-    """Keep ``clear`` away, in any number of processes at once. Raises DataError if it was first."""
-    with _locked(images.file, fcntl.LOCK_SH):
-        if not images.file.exists():
-            raise DataError(
-                f"{images.file}: the cache was cleared meanwhile; the same command makes it again"
-            )
+    """Keep ``clear`` from deleting the images, in any number of processes at once.
+
+    Raises DataError where they have been deleted already.
+    """
+    with ExitStack() as stack:
+        with _locked(images.file):
+            if not images.file.exists():
+                raise DataError(
+                    f"{images.file}: the cache was cleared meanwhile; the same command makes it again"
+                )
+            stack.enter_context(using(images.file))
         yield
 
 
 @dataclass(frozen=True)
 class Cached:
-    """One thing in the cache; ``size`` is the (H, W, C) of its images, empty for what is not decoded."""
+    """An entry of the cache; ``size`` is the (H, W, C) of its images, empty where they are not decoded."""
 
     path: Path
     name: str
@@ -248,14 +233,13 @@ def contents() -> list[Cached]:
     """Return what the cache holds, the latest used first."""
     found = []
     for facts_file in (cache_folder() / "images").glob("*.json"):
-        # Another process may clear, another version may have written it.
+        # Another process may clear the cache meanwhile; another version may have written the file.
         with suppress(FileNotFoundError, ValidationError):
             facts = _Facts.model_validate_json(facts_file.read_bytes())
             array_file = facts_file.with_suffix(".npy")
             size = (*facts.geometry.size, facts.geometry.channels)
-            files = [
-                path for path in array_file.parent.glob(f"{array_file.stem}.*") if path.suffix != ".lock"
-            ]
+            beside = array_file.parent.glob(f"{array_file.stem}.*")
+            files = [path for path in beside if path.suffix not in (".lock", ".user")]
             found.append(_cached(array_file, facts.name, len(facts.digests) // 64, size, files))
     drawn = drawn_folder()
     if drawn.exists():
@@ -272,18 +256,30 @@ def _cached(path: Path, name: str, n: int, size: tuple[int, ...], files: list[Pa
 
 
 def clear() -> int:
-    """Delete all that no bench is using; return how many sets of images are in use and stay."""
-    folder = cache_folder() / "images"
-    kept = 0
-    for key in sorted({path.name.split(".")[0] for path in folder.glob("*") if path.suffix != ".lock"}):
-        try:
-            with _locked(folder / f"{key}.npy", fcntl.LOCK_EX | fcntl.LOCK_NB):
-                # Also what a killed process left half made; facts first, since they vouch for the rest.
-                for path in sorted(folder.glob(f"{key}.*"), key=lambda one: one.suffix != ".json"):
-                    if path.suffix != ".lock":
-                        path.unlink()
-        except BlockingIOError:
-            kept += 1
+    """Delete what no bench is using; return how many sets of images are in use and stay.
+
+    Raises DataError where the cache cannot be written.
+    """
+    folder = _images_folder()
+    names = [path.name.lstrip(".") for path in folder.iterdir() if path.suffix != ".lock"]
+    with cache_errors():
+        kept = sum(not _cleared(folder / f"{key}.npy") for key in {name.split(".")[0] for name in names})
     for made_again in (drawn_folder(), precision_folder()):
         shutil.rmtree(made_again, ignore_errors=True)
     return kept
+
+
+def _cleared(array_file: Path) -> bool:
+    """Delete a cached file and what belongs to it, even of killed processes, unless it is in use."""
+    folder, key = array_file.parent, array_file.stem
+    try:
+        with lock(array_file.with_suffix(".lock"), blocking=False):
+            if has_users(array_file):
+                return False
+            _facts_file(array_file).unlink(missing_ok=True)  # first, since it vouches for the others
+            for path in [*folder.glob(f"{key}.*"), *folder.glob(f".{key}.*")]:
+                if path.suffix != ".lock":  # another process may be waiting for it
+                    path.unlink(missing_ok=True)
+    except Timeout:
+        return False
+    return True

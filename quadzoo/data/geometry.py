@@ -1,4 +1,4 @@
-"""The size at which models see the images: found by looking at all of them, without labels."""
+"""Choose the size at which models see the images, from all images and without labels; bring them to it."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ import cv2
 import numpy as np
 
 from quadzoo.data.decoding import Decoded
+from quadzoo.data.tables import quoted
 from quadzoo.errors import ConfigError
 
 Resize = Literal["letterbox", "stretch"]
 Box = tuple[int, int, int, int]
-"""Top, left, bottom, right; the last two just outside."""
+"""Top, left, bottom, right; the last two are exclusive."""
 
 _LONGEST_SIDE = 224  # of `auto`
 _MULTIPLE = 8
 _SMALLEST_SIDE = 32
-_LEAST_ENLARGEMENT = 1.25  # below it resampling blurs more than it shows
+_LEAST_ENLARGEMENT = 1.25  # below it resampling costs more sharpness than it gains size
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What was done to every image; all numbers in pixels.
+    """What is done to every image; all numbers in pixels.
 
-    ``crop`` was cut out, where every image has the size and a constant border. ``letterbox`` then scaled
-    it by one factor for both sides, by at most ``max_scale``, and centred it on a canvas of ``size`` (H, W)
-    filled with ``fill``; ``stretch`` scaled each side by itself. ``channels`` is 1 where all images are
-    grey, else 3 (RGB).
+    ``crop`` is cut out first, where all images have one size and a constant border. ``letterbox`` then
+    scales it by one factor for both sides, by at most ``max_scale``, and centres it on a canvas of ``size``
+    (H, W) filled with ``fill``; ``stretch`` scales each side by its own factor. ``channels`` is 1 where all
+    images are grey, else 3 (RGB).
     """
 
     size: tuple[int, int]
@@ -43,36 +44,47 @@ class Geometry:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one look at a decoded image tells; ``ink`` holds all that differs from the first pixel."""
+class ImageFacts:
+    """What the survey needs to know of one decoded image.
+
+    ``digest`` is the SHA-256 of shape and pixels, ``corner`` the RGB of the top left pixel, ``foreground``
+    the smallest box around all pixels that differ from it (None where none does), ``kind`` the file's
+    format and mode.
+    """
 
     shape: tuple[int, int]
     grey: bool
     digest: bytes
     corner: tuple[int, int, int]
-    ink: Box | None
+    foreground: Box | None
     kind: str
 
 
-def look(decoded: Decoded) -> Look:
-    """Look at an image. The digest stands for its pixels, whatever the file."""
+def describe(decoded: Decoded) -> ImageFacts:
+    """Return what the survey needs to know of a decoded image."""
     pixels = decoded.pixels
     grey, corner = pixels.ndim == 2, pixels[0, 0]
     differs = pixels != corner if grey else (pixels != corner).any(axis=2)
     rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
-    return Look(
+    return ImageFacts(
         shape=(pixels.shape[0], pixels.shape[1]),
         grey=grey,
         digest=hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest(),
         corner=(int(corner),) * 3 if grey else (int(corner[0]), int(corner[1]), int(corner[2])),
-        ink=(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1) if len(rows) else None,
+        foreground=(
+            (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1) if len(rows) else None
+        ),
         kind=f"{decoded.format} {decoded.mode}",
     )
 
 
 @dataclass
 class Survey:
-    """What all images have in common; it grows by 32 bytes an image."""
+    """What the images have in common. Of each image it keeps 32 bytes, the digest.
+
+    ``foreground`` is the smallest box around those of all images, ``blank`` the positions of images of one
+    colour, ``corner`` the first image's; ``one_corner`` says whether all have that.
+    """
 
     digests: bytearray = field(default_factory=bytearray)
     shapes: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -80,27 +92,28 @@ class Survey:
     corner: tuple[int, int, int] | None = None
     one_corner: bool = True
     all_grey: bool = True
-    ink: Box | None = None
+    foreground: Box | None = None
     blank: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
         return self.shapes.total()
 
-    def add(self, seen: Look) -> None:
+    def add(self, image: ImageFacts) -> None:
         """Take in one more image."""
-        if seen.ink is None:
+        box = image.foreground
+        if box is None:
             self.blank.append(len(self))
         else:
-            old = self.ink or seen.ink
-            top, left = (min(old[side], seen.ink[side]) for side in (0, 1))
-            bottom, right = (max(old[side], seen.ink[side]) for side in (2, 3))
-            self.ink = (top, left, bottom, right)
-        self.corner = self.corner or seen.corner
-        self.one_corner &= seen.corner == self.corner
-        self.all_grey &= seen.grey
-        self.digests += seen.digest
-        self.shapes[seen.shape] += 1
-        self.kinds[seen.kind] += 1
+            old = self.foreground or box
+            top, left = (min(old[side], box[side]) for side in (0, 1))
+            bottom, right = (max(old[side], box[side]) for side in (2, 3))
+            self.foreground = (top, left, bottom, right)
+        self.corner = self.corner or image.corner
+        self.one_corner &= image.corner == self.corner
+        self.all_grey &= image.grey
+        self.digests += image.digest
+        self.shapes[image.shape] += 1
+        self.kinds[image.kind] += 1
 
     @property
     def content_ids(self) -> np.ndarray:
@@ -124,7 +137,8 @@ def parse_image_size(text: str) -> tuple[int, int] | None:
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.isdecimal() and 8 <= int(side) <= 4096 for side in sides):
         raise ConfigError(
-            f"--image-size {text!r}: say auto, one side (224) or height x width (32x200), 8 to 4096 pixels"
+            f"`image_size` {quoted(text)}: say auto, one side (224) or height x width (32x200), "
+            "8 to 4096 pixels"
         )
     return int(sides[0]), int(sides[-1])
 
@@ -139,7 +153,7 @@ def choose_geometry(
     """
     one_shape = len(survey.shapes) == 1
     height, width = (max(shape[axis] for shape in survey.shapes) for axis in (0, 1))
-    crop = survey.ink if survey.one_corner and one_shape else None
+    crop = survey.foreground if survey.one_corner and one_shape else None
     box_height, box_width = (crop[2] - crop[0], crop[3] - crop[1]) if crop else (height, width)
     max_scale: float | None
     if wanted:
@@ -153,7 +167,7 @@ def choose_geometry(
     if resize == "stretch":
         max_scale = None
     elif crop and max_scale == 1.0 and size[0] >= box_height and size[1] >= box_width:
-        # Room to spare shows more of the image rather than fill.
+        # The canvas has room to spare: show more of the image there, not the fill colour.
         top, bottom = _widen(crop[0], crop[2], size[0], height)
         left, right = _widen(crop[1], crop[3], size[1], width)
         crop = (top, left, bottom, right)
@@ -176,7 +190,7 @@ def _widen(low: int, high: int, length: int, limit: int) -> tuple[int, int]:
 
 
 def cut(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Return the image without the border that all images share."""
+    """Return an image, uint8 (H, W) or (H, W, 3), without the border that all images share."""
     if not geometry.crop:
         return pixels
     top, left, bottom, right = geometry.crop
@@ -184,7 +198,7 @@ def cut(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
 
 
 def fit(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Return uint8 (H, W, C): cut, scaled, and centred on the canvas."""
+    """Return an image, uint8 (H, W) or (H, W, 3), cut, scaled and centred on the canvas, uint8 (H, W, C)."""
     if geometry.channels == 3 and pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
     elif geometry.channels == 1 and pixels.ndim == 3:

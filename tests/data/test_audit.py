@@ -71,7 +71,7 @@ def test_columns_are_guessed_or_named(good: Path) -> None:
     with pytest.raises(DataError, match="no column 'size'"):
         audited(good, targets=("size",))
     edit(good, "weight", "split")
-    with pytest.raises(DataError, match="no column holds numbers; say which are meant with --targets"):
+    with pytest.raises(DataError, match="no column mostly holds numbers; name the targets with `targets`"):
         audited(good)
 
 
@@ -286,10 +286,14 @@ def test_a_folder_of_equations_without_their_text(equations: Path, tmp_path: Pat
     assert audited(tmp_path / "e").equations is None
 
 
-def test_nothing_is_written(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("QUADZOO_CACHE_DIR", str(tmp_path / "cache"))
+def test_nothing_is_kept(
+    good: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path_factory.mktemp("own")
+    monkeypatch.setenv("QUADZOO_CACHE_DIR", str(cache))
     before = sorted(path.name for path in good.parent.iterdir())
     audited(good)
+    assert not list(cache.iterdir())
     assert sorted(path.name for path in good.parent.iterdir()) == before
 
 

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from quadzoo.data.decoding import Decoded
-from quadzoo.data.geometry import Geometry, Resize, Survey, choose_geometry, fit, look, parse_image_size
+from quadzoo.data.geometry import Geometry, Resize, Survey, choose_geometry, describe, fit, parse_image_size
 from quadzoo.errors import ConfigError
 
 
 def surveyed(images: list[np.ndarray]) -> Survey:
     survey = Survey()
     for image in images:
-        survey.add(look(Decoded(image, "PNG", "L")))
+        survey.add(describe(Decoded(image, "PNG", "L")))
     return survey
 
 
@@ -127,5 +127,5 @@ def test_image_size(text: str, size: tuple[int, int] | None) -> None:
 
 @pytest.mark.parametrize("text", ["", "3", "x", "32x", "1x2x3", "-8", "99999", "8.5", "3²"])
 def test_bad_image_size(text: str) -> None:
-    with pytest.raises(ConfigError, match="--image-size"):
+    with pytest.raises(ConfigError, match="`image_size`"):
         parse_image_size(text)

@@ -1,0 +1,183 @@
+"""Read each image file of a source once, and decode it once."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import struct
+import tempfile
+import threading
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from quadzoo.data.decoding import Undecodable, decode
+from quadzoo.data.geometry import ImageFacts, Survey, describe
+from quadzoo.data.parallel import parallel
+from quadzoo.data.sources import Source
+from quadzoo.errors import DataError
+from quadzoo.storage import cache_errors, cache_folder
+
+Advance = Callable[[int], None]
+"""Is given the number of images done since its last call."""
+
+_SPOOL_BYTES = 4 * 2**30  # and no more than half of the free disk space
+_DIGEST = 32  # bytes
+_AT_A_TIME = 16  # files to hash: a small one takes as long as handing it to a thread
+_UNREAD = bytes(_DIGEST)
+_SHAPE = struct.Struct("<III")  # of an image in the spool; 0 channels for grey
+_NOT_KEPT = -1
+
+
+class ImageReader:
+    """The images of a source. Each file is read once and decoded once, as long as the disk has room.
+
+    The bytes that are hashed are the bytes that are decoded. Decoded pixels are kept in a temporary file in
+    the cache folder, so that memory does not grow with them. An image that has no room there is read and
+    decoded again when its pixels are asked for; a file that has changed by then is refused.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._digests = bytearray(len(source) * _DIGEST)
+        self._positions = array("q", [_NOT_KEPT]) * len(source)
+        self._spool = _Spool(cache_folder())
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._spool.close()
+
+    @property
+    def file_digests(self) -> bytes:
+        """The SHA-256 of all files, 32 bytes each, in row order; zeros for a file that has not been read."""
+        return bytes(self._digests)
+
+    def hash_files(self, advance: Advance) -> None:
+        """Read and hash every file; decode none. Raises DataError for one that cannot be read."""
+
+        def hashed(some: range) -> int:
+            for index in some:
+                self._read(index)
+            return len(some)
+
+        everything = range(len(self))
+        for n in parallel(hashed, (everything[i : i + _AT_A_TIME] for i in everything[::_AT_A_TIME])):
+            advance(n)
+
+    def survey(self, advance: Advance, on_unreadable: Callable[[int, str], None] | None = None) -> Survey:
+        """Read, hash and decode every image, and return what they have in common.
+
+        ``on_unreadable`` is given the position of an image that cannot be decoded, and why; the survey
+        leaves that image out. Without it such an image raises DataError, naming table and row.
+        """
+
+        def facts(index: int) -> ImageFacts | str:
+            try:
+                pixels, facts = self._decode(index)
+            except DataError as error:
+                if on_unreadable is None:
+                    raise
+                return str(error)
+            self._positions[index] = self._spool.add(pixels)
+            return facts
+
+        survey = Survey()
+        for index, found in enumerate(parallel(facts, range(len(self._source)))):
+            if isinstance(found, ImageFacts):
+                survey.add(found)
+            elif on_unreadable:
+                on_unreadable(index, found)
+            advance(1)
+        return survey
+
+    def pixels(self, index: int) -> np.ndarray:
+        """Return a decoded image, uint8 (H, W) or (H, W, 3).
+
+        Raises DataError, naming table and row, where it has to be read again and that fails, or its file has
+        changed since it was read first.
+        """
+        position = self._positions[index]
+        return self._decode(index)[0] if position == _NOT_KEPT else self._spool.get(position)
+
+    def _read(self, index: int) -> bytes:
+        path, own = self._source.path(index), slice(index * _DIGEST, (index + 1) * _DIGEST)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(self._source.unreadable(index, str(error))) from error
+        digest = hashlib.sha256(content).digest()
+        if self._digests[own] not in (digest, _UNREAD):
+            where = f"{self._source.table}: row {self._source.rows[index]}"
+            raise DataError(f"{where}: image {path} changed while the data was being read; run this again")
+        self._digests[own] = digest
+        return content
+
+    def _decode(self, index: int) -> tuple[np.ndarray, ImageFacts]:
+        content = self._read(index)
+        try:
+            decoded = decode(content)
+        except Undecodable as error:
+            raise DataError(self._source.unreadable(index, str(error))) from error
+        return decoded.pixels, describe(decoded)
+
+
+class _Spool:
+    """A temporary file of decoded images, of bounded size. Any thread may add and get them.
+
+    The file has no name where the system allows that, so that nothing is left of it when the process ends.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = threading.Lock()
+        self._end = 0
+        self._room = min(_SPOOL_BYTES, shutil.disk_usage(folder).free // 2)
+        with cache_errors():
+            self._file: io.FileIO = tempfile.TemporaryFile(  # noqa: SIM115  # see close()
+                dir=folder, buffering=0
+            )
+
+    def add(self, pixels: np.ndarray) -> int:
+        """Keep uint8 (H, W) or (H, W, 3); return its position, or _NOT_KEPT where there is no room."""
+        height, width, channels = (*pixels.shape, 0)[:3]
+        with self._lock:
+            start = self._end
+            if _SHAPE.size + pixels.nbytes > self._room - start:
+                return _NOT_KEPT
+            self._file.seek(start)
+            try:
+                self._write(_SHAPE.pack(height, width, channels))
+                self._write(np.ascontiguousarray(pixels).data.cast("B"))
+            except OSError:  # the disk is full, or a quota is reached: nothing more is kept
+                self._room = 0
+                return _NOT_KEPT
+            self._end = self._file.tell()
+            return start
+
+    def get(self, position: int) -> np.ndarray:
+        """Return the image at a position."""
+        with self._lock:
+            self._file.seek(position)
+            height, width, channels = _SHAPE.unpack(self._file.read(_SHAPE.size))
+            pixels = np.empty((height, width, channels) if channels else (height, width), np.uint8)
+            rest = pixels.data.cast("B")
+            while rest:
+                rest = rest[self._file.readinto(rest) :]
+        return pixels
+
+    def close(self) -> None:
+        """Delete the file."""
+        self._file.close()
+
+    def _write(self, content: bytes | memoryview) -> None:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[self._file.write(rest) :]
