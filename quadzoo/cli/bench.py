@@ -173,7 +173,7 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
             f"{config.out / 'runs'}",
             err=True,
         )
-    return 1 if display.failed else 0
+    return 1 if display.failed or (board and board.unreadable) else 0
 
 
 def _config(flags: dict[str, Any]) -> BenchConfig:

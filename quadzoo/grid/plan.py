@@ -18,6 +18,7 @@ from quadzoo.data.cache import ImageSet
 from quadzoo.data.parallel import cpus
 from quadzoo.data.sources import Source
 from quadzoo.data.splits import Split, grouping
+from quadzoo.errors import DataError
 from quadzoo.grid.baselines import baselines
 from quadzoo.grid.config import BenchConfig
 from quadzoo.model.recipe import Recipe
@@ -228,8 +229,16 @@ def make_plan(
             out=config.out,
         )
         runs.append(run)
-    done = () if config.force else (run.key for run in runs if is_done(config.out, run.key))
+    done = () if config.force else (run.key for run in runs if has_finished(config.out, run.key))
     return Plan(runs, frozenset(done))
+
+
+def has_finished(out: Path, key: str) -> bool:
+    """Whether a key has a record with status ok; a run whose record cannot be read is done again."""
+    try:
+        return is_done(out, key)
+    except DataError:
+        return False
 
 
 def _compiled(config: BenchConfig, device: Device) -> Compiled:

@@ -19,26 +19,24 @@ from filelock import FileLock, Timeout
 from quadzoo.data.cache import ImageSet, in_use, prepare
 from quadzoo.data.sources import N_DRAWN, open_source
 from quadzoo.data.splits import make_splits
-from quadzoo.errors import ConfigError
+from quadzoo.errors import ConfigError, DataError
 from quadzoo.executors.local import Child, Executor, wait_for_any
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.init import check_fit, find_model, fixed_by
-from quadzoo.grid.plan import Plan, RunPlan, Weights, fold_data, make_plan, record_of
+from quadzoo.grid.plan import Plan, RunPlan, Weights, fold_data, has_finished, make_plan, record_of
 from quadzoo.grid.precision import find_precisions
 from quadzoo.grid.probe import check_compiler, find_device, find_weights
 from quadzoo.records.record import (
     Failure,
     RunRecord,
-    is_done,
     read_record,
-    read_records,
     run_folder,
     write_record,
 )
 from quadzoo.registry import catalogue
 from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
-from quadzoo.report.results import read_runs
+from quadzoo.report.results import Results, read_runs, unreadable_records
 from quadzoo.report.rows import Leaderboard
 
 _LOG = "run.log"
@@ -96,6 +94,8 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer) -> P
         }
     )
     _check_out(config.out)
+    for one in unreadable_records(config.out):
+        observer.note(f"warning: run {one.key} cannot be read: {one.reason}")
     source = open_source(config.request, observer.counting("drawing equations", N_DRAWN))
     decoding = observer.counting("decoding images", 2 * len(source))
     channels = model.record.image["channels"] if model else None
@@ -142,13 +142,12 @@ def _weights(
 
 
 def _check_out(out: Path) -> None:
-    """Raise now what would otherwise cost finished runs their table."""
+    """Raise ConfigError for a folder that cannot be written to."""
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not existing.is_dir():
         raise ConfigError(f"--out {out}: {existing} is a file, not a folder")
     if not os.access(existing, os.W_OK):
         raise ConfigError(f"--out {out}: {existing} is not writable; choose another folder")
-    read_records(out)
 
 
 def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leaderboard | None:
@@ -164,18 +163,20 @@ def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leader
         with in_use(data.images), _Interrupts() as interrupts:
             _run_all(plan, config, executor, observer, interrupts)
     finally:
-        board = _report(config.out, data.images.hash, data.split.hash)
+        board = _report(config.out, data.images.hash, data.split.hash, observer)
     return board
 
 
-def _report(out: Path, data_hash: str, split_hash: str) -> Leaderboard | None:
+def _report(out: Path, data_hash: str, split_hash: str, observer: Observer) -> Leaderboard | None:
     """Write the leaderboard of the records for one data set and split; None where there are none."""
-    runs, _ = read_runs([out])
-    chosen = [r for r in runs if (r.record.data.hash, r.record.split.hash) == (data_hash, split_hash)]
+    results = read_runs([out])
+    for one in results.unreadable:
+        observer.note(f"warning: run {one.key} left out: {one.reason}")
+    chosen = [r for r in results.runs if (r.record.data.hash, r.record.split.hash) == (data_hash, split_hash)]
     if not chosen:
         return None
-    boards = leaderboards(chosen)
-    write_report(out, boards, chosen)
+    boards = leaderboards(chosen, results.unreadable)
+    write_report(out, boards, Results(chosen, [], results.unreadable))
     return boards[0]
 
 
@@ -223,7 +224,7 @@ def _run_all(
                         observer.note(f"another bench is at {run.title}; waiting for it")
                     elsewhere.add(run.key)
                     waiting.append(run)
-                elif not config.force and is_done(run.out, run.key):
+                elif not config.force and has_finished(run.out, run.key):
                     observer.note(f"{run.title}: another bench has finished it")
                     lock.release()
                 else:
@@ -268,7 +269,10 @@ def _start(run: RunPlan, lock: FileLock, executor: Executor, timeout: float | No
 
 def _finish(one: _Running, timeout: float | None) -> RunRecord:
     """Return the record of a run whose process has ended; write one where the process could not."""
-    record = read_record(one.run.out, one.run.key)
+    try:
+        record = read_record(one.run.out, one.run.key)
+    except DataError:  # left by an earlier bench, and not replaced
+        record = None
     if record is None or record.started < one.started:
         tail = (run_folder(one.run.out, one.run.key) / _LOG).read_text(errors="replace")[-_LOG_TAIL:]
         if one.overdue:
