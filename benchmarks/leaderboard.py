@@ -75,8 +75,8 @@ def keep(out: Path, records: Path) -> None:
 
 def pages(records: Path) -> dict[str, str]:
     """Return what the records give, by the name of the file."""
-    runs, _ = read_runs([records])
-    boards = leaderboards(runs)
+    runs, _, unreadable = read_runs([records])
+    boards = leaderboards(runs, unreadable)
     return {"LEADERBOARD.md": to_markdown(boards), "leaderboard.html": to_html(boards, runs)}
 
 

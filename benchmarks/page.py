@@ -30,6 +30,7 @@ from quadzoo.report.results import read_runs
 
 HERE = Path(__file__).parent
 SEEDS = 5
+N_TEST = 400
 
 
 def main() -> None:
@@ -68,8 +69,8 @@ def measure(rows: int, repeats: int, model: RunRecord, browser: Browser) -> dict
             for seed in range(SEEDS):
                 write(out, model, row, seed)
         clock = time.perf_counter()
-        runs, _ = read_runs([out])
-        write_report(out, leaderboards(runs), runs)
+        results = read_runs([out])
+        write_report(out, leaderboards(results.runs), results)
         report_seconds = time.perf_counter() - clock
         page = out / "leaderboard.html"
         taken = [first_sort(page, browser) for _ in range(repeats)]
@@ -91,15 +92,21 @@ def write(out: Path, model: RunRecord, row: int, seed: int) -> None:
     write_record(
         out,
         model.model_copy(
-            update={"key": key, "combination": f"{row:08x}", "backbone": f"net_{row:03d}", "seed": seed}
+            update={
+                "key": key,
+                "combination": f"{row:08x}",
+                "backbone": f"net_{row:03d}",
+                "seed": seed,
+                "split": model.split.model_copy(update={"n_test": N_TEST}),
+            }
         ),
     )
-    ids = [f"eqn_{number:04d}" for number in range(400)]
+    ids = [f"eqn_{number:04d}" for number in range(N_TEST)]
     columns: dict[str, object] = {"id": ids, "split": "test"}
     for target in model.targets:
-        columns[target] = rng.integers(1, 20, 400)
-        columns[f"{target}_pred"] = columns[target] + rng.normal(0, 1 + row / 100, 400)
-    kinds = ["ax² + bx + c = 0", "ax² + bx = c"] * 200
+        columns[target] = rng.integers(1, 20, N_TEST)
+        columns[f"{target}_pred"] = columns[target] + rng.normal(0, 1 + row / 100, N_TEST)
+    kinds = ["ax² + bx + c = 0", "ax² + bx = c"] * (N_TEST // 2)
     table = pd.DataFrame({**columns, "image_group": ids, "image_kind": kinds})
     table.to_csv(run_folder(out, key) / PREDICTIONS, index=False)
 

@@ -180,4 +180,4 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
         f"quadzoo: {out / 'leaderboard.html'}, .md, .csv and .json; one folder a run in {out / 'runs'}",
         err=True,
     )
-    return 1 if display.failed else 0
+    return 1 if display.failed or board.unreadable else 0

@@ -26,11 +26,12 @@ from quadzoo.errors import ConfigError, DataError
     "--to", type=click.Path(path_type=Path), help="The folder to write them to.  [default: the first OUT]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the leaderboards as JSON.")
-def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None, as_json: bool) -> None:
+def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None, as_json: bool) -> int:
     """Make the leaderboard of one or more results folders, as a page and as tables.
 
     Nothing is trained. Of runs that are in several folders the newest that is ok counts; runs on different
-    data or splits get tables of their own.
+    data or splits get tables of their own. Runs that cannot be read are named and left out; the exit status
+    is then 1.
 
     \b
     quadzoo report results
@@ -48,9 +49,11 @@ def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None,
     for folder in folders:
         if not (folder / "runs").is_dir():
             raise DataError(f"{folder}: no results folder (it has no runs/); give what --out named")
-    runs, conflicts = read_runs(folders)
-    boards = leaderboards(runs)
-    for one in conflicts:
+    results = read_runs(folders)
+    boards = leaderboards(results.runs, results.unreadable)
+    for bad in results.unreadable:
+        click.echo(f"quadzoo: warning: run {bad.key} left out: {bad.reason}", err=True)
+    for one in results.conflicts:
         click.echo(
             f"quadzoo: warning: run {one.key} ({one.backbone} · {one.head} · seed {one.seed}) was done twice "
             f"with different scores, test MSE {one.taken_test_mse} and {one.other_test_mse}: the first, "
@@ -58,14 +61,15 @@ def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None,
             err=True,
         )
     try:
-        paths = write_report(to or folders[0], boards, runs, conflicts, formats)
+        paths = write_report(to or folders[0], boards, results, formats)
     except OSError as error:
         raise ConfigError(f"--to {to or folders[0]}: {error.strerror}; name a folder to write to") from error
     if as_json:
-        click.echo(to_json(boards, conflicts), nl=False)
+        click.echo(to_json(boards, results.conflicts, results.unreadable), nl=False)
     else:
         print_leaderboards(boards)
     click.echo(f"quadzoo: {', '.join(map(str, paths))}", err=True)
+    return 1 if results.unreadable else 0
 
 
 @click.command(short_help="Check a results folder.")

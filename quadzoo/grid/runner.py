@@ -32,14 +32,13 @@ from quadzoo.records.record import (
     RunRecord,
     is_done,
     read_record,
-    read_records,
     run_folder,
     write_record,
 )
 from quadzoo.registry import catalogue
 from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
-from quadzoo.report.results import read_runs
+from quadzoo.report.results import Results, read_runs, unreadable_records
 from quadzoo.report.rows import Leaderboard
 from quadzoo.storage import file_identity
 from quadzoo.training.outcome import record_of
@@ -88,6 +87,8 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer, *, d
         }
     )
     _check_out(config.out)
+    for one in unreadable_records(config.out):
+        observer.note(f"warning: run {one.key} cannot be read: {one.reason}")
     source = open_source(config.request, observer.counting("drawing equations", N_DRAWN))
     decoding = observer.counting("decoding images", 2 * len(source))
     channels = model.record.image.channels if model else None
@@ -132,13 +133,12 @@ def _weights(
 
 
 def _check_out(out: Path) -> None:
-    """Raise ConfigError now where finished runs could not be written later."""
+    """Raise ConfigError for a folder that cannot be written to."""
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not existing.is_dir():
         raise ConfigError(f"`out` {out}: {existing} is a file, not a folder")
     if not os.access(existing, os.W_OK):
         raise ConfigError(f"`out` {out}: {existing} is not writable; choose another folder")
-    read_records(out)
 
 
 def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leaderboard:
@@ -154,19 +154,21 @@ def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leader
         with in_use(data.images), _Interrupts() as interrupts:
             _run_all(plan, executor, observer, interrupts)
     finally:
-        board = _report(config.out, data.images.hash, data.folds[0].fold.split.hash)
+        board = _report(config.out, data.images.hash, data.folds[0].fold.split.hash, observer)
     assert board, "every run of a bench that was not interrupted has a record"
     return board
 
 
-def _report(out: Path, data_hash: str, split_hash: str) -> Leaderboard | None:
+def _report(out: Path, data_hash: str, split_hash: str, observer: Observer) -> Leaderboard | None:
     """Write the leaderboard of the records for one data set and split; None where there are none."""
-    runs, _ = read_runs([out])
-    chosen = [r for r in runs if (r.record.data.hash, r.record.split.hash) == (data_hash, split_hash)]
+    results = read_runs([out])
+    for one in results.unreadable:
+        observer.note(f"warning: run {one.key} left out: {one.reason}")
+    chosen = [r for r in results.runs if (r.record.data.hash, r.record.split.hash) == (data_hash, split_hash)]
     if not chosen:
         return None
-    boards = leaderboards(chosen)
-    write_report(out, boards, chosen)
+    boards = leaderboards(chosen, results.unreadable)
+    write_report(out, boards, Results(chosen, [], results.unreadable))
     return boards[0]
 
 

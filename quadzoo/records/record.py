@@ -175,7 +175,7 @@ class RunRecord(_Part):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    record_schema: Annotated[int, Field(ge=1, le=SCHEMA)] = Field(default=SCHEMA, alias="schema")
+    record_schema: Annotated[int, Field(ge=1)] = Field(default=SCHEMA, alias="schema")
     key: str
     status: Literal["ok", "failed"]
     backbone: str
@@ -239,6 +239,9 @@ class RunRecord(_Part):
     def _from_older_schemas(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
+        schema = given.get("schema", SCHEMA)
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise ValueError(f"has schema {schema}, this version of quadzoo reads up to {SCHEMA}")
         given = dict(given)
         given.pop("combination", None)  # stored until schema 2, now derived
         if "decoding" in given:
@@ -251,8 +254,14 @@ class RunRecord(_Part):
     def _consistent(self) -> Self:
         if {len(self.target_low), len(self.target_high), len(self.target_integer)} != {len(self.targets)}:
             raise ValueError("targets, target_low, target_high and target_integer differ in length")
-        if self.status == "ok" and (self.metrics.val_mse is None or self.metrics.test_mse is None):
-            raise ValueError("status is ok, but there is no val_mse or no test_mse")
+        if self.status == "ok":
+            metrics = self.metrics
+            if metrics.val_mse is None or metrics.test_mse is None:
+                raise ValueError("status is ok, but val_mse or test_mse is missing")
+            if {*(metrics.test_rmse or {})} ^ {*self.targets} or {*(metrics.test_r2 or {})} ^ {*self.targets}:
+                raise ValueError("test_rmse or test_r2 has other targets than the record")
+            if not (self.split.n_val and self.split.n_test):
+                raise ValueError("status is ok, but the split has no val or no test images")
         if (self.status == "failed") != (self.error is not None):
             raise ValueError(f"status is {self.status}, but error is {'set' if self.error else 'null'}")
         return self
@@ -283,8 +292,9 @@ def read_record_file(path: Path) -> RunRecord:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        found = f"{where}: {first['msg']}" if where else first["msg"]
-        raise DataError(f"{path}: not a record of schema 1 to {SCHEMA} ({found})"[:300]) from error
+        message = first["msg"].removeprefix("Value error, ")
+        found = f"{where}: {message}" if where else message
+        raise DataError(f"{path}: not a record that this version reads ({found})") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from quadzoo.report.rows import Leaderboard
+from quadzoo.report.rows import Leaderboard, Unreadable
 from quadzoo.report.text import listed
 
 
@@ -19,6 +20,7 @@ def captions(board: Leaderboard) -> list[Caption]:
     """Return the paragraphs above a table: what was measured, then what limits its figures."""
     made = [
         Caption(task(board)),
+        Caption(left_out(board.unreadable), warning=True),
         Caption(leak(board), warning=True),
         Caption(trust(board)),
         Caption(machines(board)),
@@ -33,6 +35,15 @@ def task(board: Leaderboard) -> str:
     folds = f", {split.folds} folds, about {sides} each" if split.folds > 1 else f" ({sides})"
     images = f"{data.n:,} images, {data.duplicates:,} of them duplicates"
     return f"{data.name}: {images}; split {split.name}{folds}."
+
+
+def left_out(unreadable: Sequence[Unreadable]) -> str:
+    """Return the warning that runs are in no row; nothing where there are none."""
+    if not unreadable:
+        return ""
+    were = "1 run was" if len(unreadable) == 1 else f"{len(unreadable)} runs were"
+    named = listed([f"{one.key} ({one.reason})" for one in unreadable])
+    return f"{were} left out of this table: {named}."
 
 
 def leak(board: Leaderboard) -> str:

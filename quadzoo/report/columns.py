@@ -296,7 +296,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         name="leaky",
         heading="leaks",
-        meaning="whether test images were seen before: in train or val, or by the model it started from",
+        meaning="whether test images were seen before: in train or val, or by the model a row started from",
         value=lambda row: row.leaky,
         text=lambda row: "yes" if row.leaky else "",
         number=False,

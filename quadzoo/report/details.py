@@ -1,4 +1,4 @@
-"""What lies behind a row: how it learnt, its errors over each target's range and by kind, the worst ones."""
+"""The details of a row: learning curves, errors over each target's range and by kind, the worst images."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import pandas as pd
 from quadzoo.records.predictions import of_targets
 from quadzoo.records.record import N_WORST, RunRecord
 from quadzoo.report.results import Run
-from quadzoo.report.rows import Curve, Details, Kind, Stretch, Worst
+from quadzoo.report.rows import Bin, Curve, Details, Kind, Worst
 
-_STRETCHES = 10
+_BINS = 10  # of each target
 
 
-def details_of(tests: list[tuple[Run, pd.DataFrame]]) -> Details:
-    """Return the details of a combination's finished runs, each with its test table (see `Run.test`)."""
-    if not tests:
+def details_of(runs: list[Run]) -> Details:
+    """Return the details of a combination's runs with predictions."""
+    if not runs:
         return Details()
-    everything = pd.concat([table for _, table in tests])
-    record = tests[0][0].record
-    seed, worst = _worst(tests)
+    everything = pd.concat([run.test for run in runs])
+    record = runs[0].record
+    seed, worst = _worst(runs)
     return Details(
-        curves=[_curve(run.record) for run, _ in tests],
+        curves=[_curve(run.record) for run in runs],
         kinds=_kinds(everything, record),
-        stretches={target: _stretches(everything, record, target) for target in record.targets},
+        bins={target: _bins(everything, target) for target in record.targets},
         worst=worst,
         worst_seed=seed,
     )
@@ -59,43 +59,43 @@ def _kinds(tests: pd.DataFrame, record: RunRecord) -> list[Kind]:
     ]
 
 
-def _stretches(tests: pd.DataFrame, record: RunRecord, target: str) -> list[Stretch]:
-    """Cut the range of the truth into equal stretches and return those that have images."""
+def _bins(tests: pd.DataFrame, target: str) -> list[Bin]:
+    """Cut the range of the truth into equal bins and return those that have images."""
     truth = tests[target].to_numpy(dtype=float)
     squared = (tests[f"{target}_pred"].to_numpy(dtype=float) - truth) ** 2
-    edges = np.linspace(truth.min(), truth.max(), _STRETCHES + 1)
-    place = np.clip(np.digitize(truth, edges) - 1, 0, _STRETCHES - 1)
+    edges = np.linspace(truth.min(), truth.max(), _BINS + 1)
+    place = np.clip(np.digitize(truth, edges) - 1, 0, _BINS - 1)
     return [
-        Stretch(
+        Bin(
             low=float(edges[index]),
             high=float(edges[index + 1]),
             n=tests.index[place == index].nunique(),
             rmse=float(np.sqrt(squared[place == index].mean())),
         )
-        for index in range(_STRETCHES)
+        for index in range(_BINS)
         if (place == index).any()
     ]
 
 
-def _worst(tests: list[tuple[Run, pd.DataFrame]]) -> tuple[int, list[Worst]]:
+def _worst(runs: list[Run]) -> tuple[int, list[Worst]]:
     """Return the seed with the best mean val MSE, and its worst images over all of its folds."""
-    by_seed: dict[int, list[tuple[Run, pd.DataFrame]]] = defaultdict(list)
-    for run, table in tests:
-        by_seed[run.record.seed].append((run, table))
+    by_seed: dict[int, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_seed[run.record.seed].append(run)
     seed = min(
-        by_seed, key=lambda seed: (np.mean([run.record.metrics.val_mse for run, _ in by_seed[seed]]), seed)
+        by_seed, key=lambda seed: (np.mean([run.record.metrics.val_mse for run in by_seed[seed]]), seed)
     )
     worst = [
         Worst(
             id=identity,
-            error=table["error"][identity],
-            truth={target: table[target][identity] for target in run.record.targets},
-            prediction={target: table[f"{target}_pred"][identity] for target in run.record.targets},
+            error=run.test["error"][identity],
+            truth={target: run.test[target][identity] for target in run.record.targets},
+            prediction={target: run.test[f"{target}_pred"][identity] for target in run.record.targets},
             run=run.record.key,
             position=position,
         )
-        for run, table in by_seed[seed]
+        for run in by_seed[seed]
         for position, identity in enumerate(run.record.worst)
-        if identity in table.index
+        if identity in run.test.index
     ]
     return seed, sorted(worst, key=lambda one: -one.error)[:N_WORST]

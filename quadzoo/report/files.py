@@ -7,8 +7,8 @@ from pathlib import Path
 
 from quadzoo.report.markdown import to_markdown
 from quadzoo.report.page import to_html
-from quadzoo.report.results import Run
-from quadzoo.report.rows import Conflict, Leaderboard
+from quadzoo.report.results import Results
+from quadzoo.report.rows import Leaderboard
 from quadzoo.report.tables import to_csv, to_json
 from quadzoo.storage import write_atomically
 
@@ -18,16 +18,19 @@ FORMATS = ("html", "md", "csv", "json")
 def write_report(
     out: Path,
     boards: Sequence[Leaderboard],
-    runs: Sequence[Run],
-    conflicts: Sequence[Conflict] = (),
+    results: Results,
     formats: Collection[str] = FORMATS,
 ) -> list[Path]:
-    """Write OUT/leaderboard.html, .md, .csv and .json, each whole, and return their paths."""
+    """Write OUT/leaderboard.html, .md, .csv and .json, each whole, and return their paths.
+
+    ``results`` are those that the leaderboards were made from. Raises OSError where nothing can be written.
+    """
+    runs, conflicts, unreadable = results
     writers = {
-        "html": lambda: to_html(boards, runs),
-        "md": lambda: to_markdown(boards),
+        "html": lambda: to_html(boards, runs, unreadable),
+        "md": lambda: to_markdown(boards, unreadable),
         "csv": lambda: to_csv(boards),
-        "json": lambda: to_json(boards, conflicts),
+        "json": lambda: to_json(boards, conflicts, unreadable),
     }
     paths = []
     for name in FORMATS:

@@ -16,20 +16,23 @@ import pandas as pd
 from quadzoo.records.record import Cost, Metrics, RunRecord, SplitFacts
 from quadzoo.report.details import details_of
 from quadzoo.report.results import Run
-from quadzoo.report.rows import Evidence, FailedRun, Leaderboard, Row, RowCost
+from quadzoo.report.rows import Evidence, FailedRun, Leaderboard, Row, RowCost, Unreadable
 from quadzoo.report.statistics import compare, holm, interval
 
 _SCREEN, _PUBLISH = 3, 6  # seeds
 _ALPHA = 0.05
 
 
-def leaderboards(runs: Iterable[Run]) -> list[Leaderboard]:
-    """Return one leaderboard for each data set and split, that with most runs first."""
+def leaderboards(runs: Iterable[Run], unreadable: Sequence[Unreadable] = ()) -> list[Leaderboard]:
+    """Return one leaderboard for each data set and split, that with most runs first.
+
+    Each names the ``unreadable`` runs: nobody can tell which of them they belong to.
+    """
     by_task: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for run in runs:
         by_task[run.record.data.hash, run.record.split.hash].append(run)
     ordered = sorted(by_task.items(), key=lambda item: (-len(item[1]), item[1][0].record.data.name, item[0]))
-    return [_leaderboard(members) for _, members in ordered]
+    return [_leaderboard(members, unreadable) for _, members in ordered]
 
 
 class _Errors(NamedTuple):
@@ -47,7 +50,7 @@ class _Combination:
     errors: _Errors | None
 
 
-def _leaderboard(runs: list[Run]) -> Leaderboard:
+def _leaderboard(runs: list[Run], unreadable: Sequence[Unreadable]) -> Leaderboard:
     records = [run.record for run in runs]
     devices = [name for name, _ in Counter(sorted(map(_device, records))).most_common()]
     by_combination: dict[str, list[Run]] = defaultdict(list)
@@ -65,13 +68,14 @@ def _leaderboard(runs: list[Run]) -> Leaderboard:
         devices=devices,
         versions=_versions(records),
         rows=rows,
+        unreadable=list(unreadable),
     )
 
 
 def _combination(members: list[Run], device: str) -> _Combination:
     members = sorted(members, key=lambda run: (run.record.seed, run.record.split.fold))
     ok = [run for run in members if run.record.status == "ok"]
-    tests = [(run, table) for run in ok if (table := run.test()) is not None]
+    tests = [run for run in ok if not run.test.empty]
     errors = _errors(tests) if tests else None
     ends = interval(errors.table.to_numpy().T, errors.groups.to_numpy()) if errors else None
     first = members[0].record
@@ -118,13 +122,13 @@ def _command(record: RunRecord, seeds: list[int]) -> str:
     return " ".join(["quadzoo bench", *words])
 
 
-def _errors(tests: list[tuple[Run, pd.DataFrame]]) -> _Errors:
+def _errors(tests: list[Run]) -> _Errors:
     """Return the errors of the images that every seed has been tested on."""
     by_seed: dict[int, list[pd.Series]] = defaultdict(list)
-    for run, table in tests:
-        by_seed[run.record.seed].append(table["error"])
+    for run in tests:
+        by_seed[run.record.seed].append(run.test["error"])
     errors = pd.DataFrame({seed: pd.concat(parts) for seed, parts in by_seed.items()}).dropna()
-    groups = pd.concat([table["image_group"] for _, table in tests])
+    groups = pd.concat([run.test["image_group"] for run in tests])
     return _Errors(errors, groups[~groups.index.duplicated()].loc[errors.index])
 
 
@@ -169,6 +173,7 @@ def _baseline_rows(records: list[RunRecord]) -> list[Row]:
             leaky=first.split.leaky,
         )
         for name in first.baselines
+        if all(name in record.baselines for record in by_fold.values())
     ]
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quadzoo.report.answer import answers
-from quadzoo.report.captions import captions
+from quadzoo.report.captions import captions, left_out
 from quadzoo.report.columns import rmse_columns, shown_columns
-from quadzoo.report.rows import Leaderboard
+from quadzoo.report.rows import Leaderboard, Unreadable
 
 
-def to_markdown(boards: Sequence[Leaderboard]) -> str:
-    """Return the leaderboards as one Markdown page: of each its captions, table, costs and failures."""
+def to_markdown(boards: Sequence[Leaderboard], unreadable: Sequence[Unreadable] = ()) -> str:
+    """Return the leaderboards as one Markdown page: of each its captions, table, costs and failures.
+
+    ``unreadable`` is for folders without any leaderboard, since each leaderboard has its own.
+    """
     lines = ["# Leaderboard"] if len(boards) == 1 else ["# Leaderboards"]
     if not boards:
-        lines += ["", "No run yet."]
+        told = left_out(unreadable)
+        lines += ["", f"**{_escaped(told)}**" if told else "No run yet."]
     for board in boards:
         if len(boards) > 1:
             lines += ["", f"## {_escaped(board.data.name)}, split {_escaped(board.split.name)}"]

@@ -18,10 +18,10 @@ from quadzoo import __version__
 from quadzoo.records.record import WORST
 from quadzoo.report import plots
 from quadzoo.report.answer import answers
-from quadzoo.report.captions import captions, leak
+from quadzoo.report.captions import captions, leak, left_out
 from quadzoo.report.columns import Value, shown_columns
 from quadzoo.report.results import Run
-from quadzoo.report.rows import Leaderboard, Row
+from quadzoo.report.rows import Leaderboard, Row, Unreadable
 from quadzoo.report.text import percent, short
 
 _DETAILS_BYTES = 2_500_000  # of what unfolds under rows
@@ -34,15 +34,22 @@ _COSTS: dict[str, Callable[[Row], float | None]] = {
 }
 
 
-def to_html(boards: Sequence[Leaderboard], runs: Sequence[Run]) -> str:
-    """Return the page. ``runs`` are those behind the boards: their folders hold the thumbnails.
+def to_html(boards: Sequence[Leaderboard], runs: Sequence[Run], unreadable: Sequence[Unreadable] = ()) -> str:
+    """Return the page. ``runs`` are those of the leaderboards: their folders hold the thumbnails.
 
-    The same records give the same bytes. A page of many rows leaves out what lies behind the last ones.
+    The same records give the same bytes. A page of many rows leaves out the details of the last ones.
+    ``unreadable`` is for folders without any leaderboard, since each leaderboard has its own.
     """
     page = _Page({run.record.key: run for run in runs}, _DETAILS_BYTES, _IMAGES_BYTES)
     sections = [page.section(f"board-{number}", board) for number, board in enumerate(boards)]
     template = _environment().get_template("page.html")
-    return template.render(sections=sections, strips=page.strips, version=__version__, cut=page.is_full)
+    return template.render(
+        sections=sections,
+        left_out=left_out(unreadable),
+        strips=page.strips,
+        version=__version__,
+        cut=page.is_full,
+    )
 
 
 @dataclass(frozen=True)
@@ -126,8 +133,8 @@ def _row_plots(row: Row) -> list[tuple[str, Markup]]:
     ]
     learning = plots.curves(runs, f"Learning curves of {row.name}")
     figures = [("Learning curves, a line a run: val solid, train dashed.", learning)] if learning else []
-    for target, stretches in list(row.details.stretches.items())[:_MOST_TARGETS]:
-        parts = [(one.low, one.high, one.rmse) for one in stretches]
+    for target, bins in list(row.details.bins.items())[:_MOST_TARGETS]:
+        parts = [(one.low, one.high, one.rmse) for one in bins]
         figures.append(
             (f"Error over the range of {target}.", plots.bars(parts, target, f"RMSE over {target}"))
         )

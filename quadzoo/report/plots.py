@@ -137,15 +137,15 @@ def curves(runs: Sequence[tuple[str, Sequence[float], Sequence[float]]], title: 
     return _svg(420, 250, title, parts)
 
 
-def bars(stretches: Sequence[tuple[float, float, float]], x_name: str, title: str) -> Markup:
-    """Draw a bar (from, to, height) for each stretch of a range."""
-    x = _Axis.linear([end for low, high, _ in stretches for end in (low, high)], 62, 408)
-    y = _Axis.linear([0, max(tall for *_, tall in stretches)], 210, 12)
+def bars(bins: Sequence[tuple[float, float, float]], x_name: str, title: str) -> Markup:
+    """Draw a bar (from, to, height) for each bin of a range."""
+    x = _Axis.linear([end for low, high, _ in bins for end in (low, high)], 62, 408)
+    y = _Axis.linear([0, max(tall for *_, tall in bins)], 210, 12)
     parts = _frame(x, y, x_name, "RMSE")
     bar = Markup(
         '<rect class="fill" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>'
     )
-    for low, high, tall in stretches:
+    for low, high, tall in bins:
         left, top, wide = x.at(low) + 1, y.at(tall), max(1.0, x.at(high) - x.at(low) - 2)
         told = f"{x_name} {low:.3g} to {high:.3g}: RMSE {tall:.3g}"
         parts.append(bar.format(left, top, wide, y.start - top, told))

@@ -1,51 +1,64 @@
-"""Results folders, one or many, read and put together."""
+"""Results folders, one or many, read and put together. What cannot be read is named, and the rest is used."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from quadzoo.errors import DataError
 from quadzoo.records.predictions import of_targets, read_predictions
-from quadzoo.records.record import PREDICTIONS, RunRecord, read_records, run_folder
-from quadzoo.report.rows import Conflict
+from quadzoo.records.record import PREDICTIONS, RECORD, RunRecord, read_record_file
+from quadzoo.report.rows import Conflict, Unreadable
+from quadzoo.report.text import one_line
+
+_REASON = 300  # characters
 
 
 @dataclass(frozen=True)
 class Run:
-    """A record, and the folder it lies in."""
+    """A record, the folder it lies in, and its predictions for the test images.
+
+    ``test`` is their table by image id, with the columns of `read_predictions` and ``error``: the squared
+    error in the scaled unit, averaged over targets, float64. It is empty in a failed run, and in one whose
+    record names no predictions.
+    """
 
     record: RunRecord
     folder: Path
-
-    def test(self) -> pd.DataFrame | None:
-        """Read the predictions for test, by id; None where there is no file.
-
-        The column ``error`` is the squared error in the scaled unit, averaged over targets.
-        """
-        path = self.folder / PREDICTIONS
-        if not path.exists():
-            return None
-        table = read_predictions(path, self.record.targets)
-        table = table[table["split"] == "test"].set_index("id")
-        spread = np.array(self.record.target_high) - np.array(self.record.target_low)
-        truth, prediction = of_targets(table, self.record.targets)
-        return table.assign(error=(((prediction - truth) / spread) ** 2).mean(axis=1))
+    test: pd.DataFrame
 
 
-def read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[Conflict]]:
-    """Return the runs of all results folders, one a key, in the order of keys, and what contradicts itself.
+class Results(NamedTuple):
+    """What results folders hold: runs, keys with two different scores, and runs that cannot be read."""
+
+    runs: list[Run]
+    conflicts: list[Conflict]
+    unreadable: list[Unreadable]
+
+
+def read_runs(folders: Iterable[Path]) -> Results:
+    """Return the runs of all results folders, one a key, in the order of keys.
 
     Of several records with one key the newest that is ok counts, or the newest where none is. Two that are
-    ok and differ in a score are a conflict.
+    ok and differ in a score are a conflict. A run is unreadable, and takes no part, where its record is
+    none, holds a number that is not finite, or says ok where its predictions cannot be scored.
     """
     found: dict[str, list[Run]] = {}
+    unreadable = []
     for folder in folders:
-        for record in read_records(folder):
-            found.setdefault(record.key, []).append(Run(record, run_folder(folder, record.key)))
+        for path in sorted((folder / "runs").glob(f"*/{RECORD}")):
+            try:
+                run = _run(path)
+            except DataError as error:
+                unreadable.append(_unreadable(folder, path.parent, error))
+            else:
+                found.setdefault(run.record.key, []).append(run)
     runs, conflicts = [], []
     for key in sorted(found):
         taken, *others = sorted(
@@ -64,4 +77,47 @@ def read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[Conflict]]:
             for other in others
             if other.record.status == "ok" and other.record.metrics != taken.record.metrics
         ]
-    return runs, conflicts
+    return Results(runs, conflicts, unreadable)
+
+
+def unreadable_records(out: Path) -> list[Unreadable]:
+    """Return the records of a results folder that cannot be read, without a look at predictions."""
+    found = []
+    for path in sorted((out / "runs").glob(f"*/{RECORD}")):
+        try:
+            read_record_file(path)
+        except DataError as error:
+            found.append(_unreadable(out, path.parent, error))
+    return found
+
+
+def _run(path: Path) -> Run:
+    """Return the run of a record's file. Raises DataError for one that cannot be read or scored."""
+    record = read_record_file(path)
+    return Run(record, path.parent, _scored(path.parent / PREDICTIONS, record))
+
+
+def _scored(path: Path, record: RunRecord) -> pd.DataFrame:
+    """Return `Run.test`. Raises DataError for predictions that are not those of the record's test images."""
+    if record.status != "ok" or (not path.exists() and path.name not in record.files):
+        return pd.DataFrame()
+    table = read_predictions(path, record.targets)
+    table = table[table["split"] == "test"].set_index("id")
+    if len(table) != record.split.n_test:
+        raise DataError(f"{path}: {len(table)} test images, the record says {record.split.n_test}")
+    if table.index.has_duplicates:
+        raise DataError(f"{path}: a test image is there twice")
+    spread = np.array(record.target_high) - np.array(record.target_low)
+    truth, prediction = of_targets(table, record.targets)
+    if spread.shape != truth.shape[1:] or not (spread > 0).all():
+        raise DataError(f"{path.parent / RECORD}: target_low and target_high are no ranges of the targets")
+    error = (((prediction - truth) / spread) ** 2).mean(axis=1)
+    if not np.isfinite(error).all():
+        raise DataError(f"{path}: a target or prediction is not a finite number")
+    return table.assign(error=error)
+
+
+def _unreadable(out: Path, folder: Path, error: DataError) -> Unreadable:
+    # The run's folder is named already.
+    reason = str(error).replace(f"{folder}{os.sep}", "")
+    return Unreadable(folder=str(out), key=one_line(folder.name, _REASON), reason=one_line(reason, _REASON))

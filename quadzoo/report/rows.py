@@ -46,8 +46,8 @@ class Kind(BaseModel):
     test_exact: float | None
 
 
-class Stretch(BaseModel):
-    """A stretch of a target's range, with the error of the test images in it, in the target's unit."""
+class Bin(BaseModel):
+    """A part of a target's range, with the error of the test images in it, in the target's unit."""
 
     low: float
     high: float
@@ -74,7 +74,7 @@ class Details(BaseModel):
 
     curves: list[Curve] = []
     kinds: list[Kind] = []
-    stretches: dict[str, list[Stretch]] = {}
+    bins: dict[str, list[Bin]] = {}
     worst: list[Worst] = []
     worst_seed: int | None = None
 
@@ -116,8 +116,19 @@ class Row(Metrics):
         return self.costs[0] if self.costs else RowCost(device="", runs=0)
 
 
+class Unreadable(BaseModel):
+    """A run that could not be read, and why, in one line; it is in no row."""
+
+    folder: str
+    key: str
+    reason: str
+
+
 class Leaderboard(BaseModel):
-    """The rows for one data set and one split, best mean val MSE first."""
+    """The rows for one data set and one split, best mean val MSE first.
+
+    ``unreadable`` are the runs of the same results folders that could not be read, of whatever data.
+    """
 
     data: DataFacts
     split: SplitFacts
@@ -125,6 +136,7 @@ class Leaderboard(BaseModel):
     devices: list[str]
     versions: dict[str, str]
     rows: list[Row]
+    unreadable: list[Unreadable] = []
 
     @property
     def failed(self) -> int:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 
 from quadzoo.report.columns import TASK, csv_columns
-from quadzoo.report.rows import Conflict, Leaderboard
+from quadzoo.report.rows import Conflict, Leaderboard, Unreadable
 
 _NOTHING: dict[str, object] = {
     "data": None, "split": None, "evidence": None, "devices": [], "versions": {}, "rows": [],
@@ -27,8 +27,17 @@ def to_csv(boards: Sequence[Leaderboard]) -> str:
     return buffer.getvalue()
 
 
-def to_json(boards: Sequence[Leaderboard], conflicts: Sequence[Conflict] = ()) -> str:
-    """Return everything as JSON: the first leaderboard, and the ``more`` there are in the same shape."""
-    first, *more = (board.model_dump(mode="json") for board in boards) if boards else (_NOTHING,)
+def to_json(
+    boards: Sequence[Leaderboard], conflicts: Sequence[Conflict] = (), unreadable: Sequence[Unreadable] = ()
+) -> str:
+    """Return everything as JSON: the first leaderboard, and the ``more`` there are in the same shape.
+
+    ``unreadable`` is for folders without any leaderboard, since each leaderboard has its own.
+    """
+    first, *more = (
+        (board.model_dump(mode="json") for board in boards)
+        if boards
+        else (_NOTHING | {"unreadable": [one.model_dump(mode="json") for one in unreadable]},)
+    )
     document = {**first, "more": more, "conflicts": [one.model_dump(mode="json") for one in conflicts]}
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

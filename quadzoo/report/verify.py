@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from quadzoo.records.record import (
     sha256_of,
 )
 from quadzoo.report.leaderboard import leaderboards
-from quadzoo.report.results import read_runs
+from quadzoo.report.results import Results, read_runs
 from quadzoo.report.tables import to_csv
 
 _TOLERANCE = 1e-9  # relative: rounding in another order
@@ -55,7 +54,7 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
     """
     keys = sorted(path.parent.name for path in (out / "runs").glob(f"*/{RECORD}"))
     if not keys:
-        raise DataError(f"{out}: no records under {out / 'runs'}; give the folder that --out named")
+        raise DataError(f"{out}: no records under {out / 'runs'}; give the folder that `out` named")
     faults: list[Fault] = []
     ok = files = 0
     for key in keys:
@@ -68,10 +67,11 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
         ok += record.status == "ok"
         files += len(record.files)
         faults += [Fault(where=key, text=text) for text in _run(out, key, record, weights)]
+    results = read_runs([out])
+    named = {fault.where for fault in faults}
+    faults += [Fault(where=one.key, text=one.reason) for one in results.unreadable if one.key not in named]
     if (out / "leaderboard.csv").exists():
-        # What cannot be read has been named above.
-        with suppress(DataError):
-            faults += [Fault(where="leaderboard.csv", text=text) for text in _table(out)]
+        faults += [Fault(where="leaderboard.csv", text=text) for text in _table(out, results)]
     return Verdict(runs=len(keys), ok=ok, files=files, faults=faults)
 
 
@@ -85,7 +85,9 @@ def _run(out: Path, key: str, record: RunRecord, weights: bool) -> Iterator[str]
         yield f"weights are {record.weights!r}, but initial is {record.initial}"
     for name, expected in record.files.items():
         path = folder / name
-        if not path.exists():
+        if Path(name).name != name:
+            yield f"{name} is outside of the run's folder"
+        elif not path.is_file():
             if weights or name != WEIGHTS:
                 yield f"{name} is missing"
         elif (found := sha256_of(path)) != expected:
@@ -146,9 +148,9 @@ def _same(said: float | None, found: float | None) -> bool:
     return bool(np.isclose(said, found, rtol=_TOLERANCE, atol=1e-15))
 
 
-def _table(out: Path) -> Iterator[str]:
+def _table(out: Path, results: Results) -> Iterator[str]:
     """Compare leaderboard.csv with what the records give."""
-    boards = leaderboards(read_runs([out])[0])
+    boards = leaderboards(results.runs)
     with (out / "leaderboard.csv").open(newline="", encoding="utf-8") as file:
         said = list(csv.DictReader(file))
     given = list(csv.DictReader(io.StringIO(to_csv(boards))))

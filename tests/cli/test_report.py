@@ -81,11 +81,19 @@ def test_nowhere_to_write(two: tuple[Path, Path], quadzoo: Call, tmp_path: Path)
     assert "Not a directory; name a folder to write to" in result.error
 
 
-def test_a_record_that_is_none_is_named(two: tuple[Path, Path], quadzoo: Call) -> None:
+def test_a_record_that_is_none_costs_its_own_row(two: tuple[Path, Path], quadzoo: Call) -> None:
     (two[0] / "runs" / "1" / "record.json").write_text("{}")
     result = quadzoo("report", two[0])
-    assert result.status == 2
-    assert "record.json: not a record" in result.error
+    assert result.status == 1
+    assert "quadzoo: warning: run 1 left out: record.json: not a record of schema 1" in result.err
+    assert "1 run was left out of this table: 1 (record.json: not a record" in result.out
+    assert "mine" in result.out
+    assert {path.name for path in two[0].glob("leaderboard.*")} == {
+        "leaderboard.html", "leaderboard.md", "leaderboard.csv", "leaderboard.json",
+    }  # fmt: skip
+    document = json.loads(quadzoo("report", two[0], "--json").out)
+    assert [one["key"] for one in document["unreadable"]] == ["1"]
+    assert document["rows"][0]["backbone"] == "mine"
 
 
 def test_verify_names_what_does_not_match(two: tuple[Path, Path], quadzoo: Call) -> None:

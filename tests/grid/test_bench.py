@@ -258,6 +258,27 @@ def test_failed_run_is_shown_and_run_again(
     assert records(tmp_path)[0]["started"] > record["started"]
 
 
+def test_a_damaged_record_ends_no_bench(equations: Path, quadzoo: Callable[..., Any], tmp_path: Path) -> None:
+    """Another's is left out and named; the bench's own is made again."""
+    command = (*TINY, "--data", equations, "--out", tmp_path)
+    assert quadzoo(*command).status == 0
+    (own,) = tmp_path.glob("runs/*/record.json")
+    whole = own.read_bytes()
+    own.write_bytes(whole[:300])
+    other = tmp_path / "runs" / "other" / "record.json"
+    other.parent.mkdir()
+    other.write_text("{}")
+    result = quadzoo(*command)
+    assert result.status == 1
+    assert f"warning: run {own.parent.name} cannot be read" in result.err
+    assert f"run {own.parent.name} left out" not in result.err
+    assert "warning: run other left out: record.json: not a record" in result.err
+    assert "1 run was left out of this table: other" in result.out
+    assert "1 run was left out of this table: other" in (tmp_path / "leaderboard.md").read_text()
+    assert json.loads(own.read_text())["metrics"] == json.loads(whole)["metrics"]
+    assert [row["backbone"] for row in table(tmp_path) if row["head"] != "-"] == ["tiny_cnn"]
+
+
 def test_article_split_is_marked_and_lookup_exposes_it(
     equations: Path, quadzoo: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from quadzoo.records.record import Cost, Failure, Metrics, RunRecord, run_folder, write_record
+from quadzoo.records.record import (
+    Cost,
+    Failure,
+    Metrics,
+    RunRecord,
+    read_record,
+    run_folder,
+    write_record,
+)
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import Leaderboard
@@ -61,12 +69,17 @@ def board_of(out: Path, *records: RunRecord) -> Leaderboard:
     """The only leaderboard of a folder, after the records were written there."""
     for one in records:
         write_record(out, one)
-    (board,) = leaderboards(read_runs([out])[0])
+    results = read_runs([out])
+    (board,) = leaderboards(results.runs, results.unreadable)
     return board
 
 
 def predict(out: Path, key: str, errors: Sequence[float] | np.ndarray, **columns: Any) -> None:
-    """Write predictions.csv: test images p0, p1, … of target y, 5, that are ``errors`` off."""
+    """Write predictions.csv: test images p0, p1, … of target y, 5, that are ``errors`` off; count them."""
+    one = read_record(out, key)
+    assert one
+    one.split.n_test = len(errors)
+    write_record(out, one)
     table = pd.DataFrame({"id": [f"p{i}" for i in range(len(errors))], "split": "test", "y": 5.0})
     table["y_pred"] = 5.0 + np.asarray(errors)
     table.assign(**columns).to_csv(run_folder(out, key) / "predictions.csv", index=False)

@@ -46,8 +46,8 @@ def write(out: Path, backbones: list[str | None], seeds: int = 1, leaky: bool = 
                 predict(out, key, rng.normal(0, 1 + index, 20), image_kind=kinds)
                 Image.new("L", (60, 40), 128).save(out / "runs" / key / "worst.webp")
     (out / "runs").mkdir(exist_ok=True)
-    runs, _ = read_runs([out])
-    write_report(out, leaderboards(runs), runs)
+    results = read_runs([out])
+    write_report(out, leaderboards(results.runs), results)
     return out / "leaderboard.html"
 
 

@@ -158,8 +158,8 @@ def test_details(tmp_path: Path) -> None:
     assert [(worst.id, worst.position) for worst in details.worst] == [("p2", 0), ("p0", 1)]
     assert (details.worst[0].truth, details.worst[0].prediction) == ({"y": 5.0}, {"y": 3.0})
     assert (details.worst_seed, details.curves[0].val_mse) == (4, [0.1])
-    (stretch,) = details.stretches["y"]
-    assert (stretch.n, stretch.rmse) == (4, pytest.approx(((1 + 0.01 + 4 + 0.04) / 4) ** 0.5))
+    (part,) = details.bins["y"]
+    assert (part.n, part.rmse) == (4, pytest.approx(((1 + 0.01 + 4 + 0.04) / 4) ** 0.5))
 
 
 def test_the_command_repeats_all_seeds(tmp_path: Path) -> None:

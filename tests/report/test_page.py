@@ -24,8 +24,8 @@ EVIL = "<script>alert(1)</script>\"'🦓" + "x" * 200
 
 
 def html_of(out: Path) -> str:
-    runs, _ = read_runs([out])
-    return to_html(leaderboards(runs), runs)
+    results = read_runs([out])
+    return to_html(leaderboards(results.runs), results.runs)
 
 
 class Balance(HTMLParser):

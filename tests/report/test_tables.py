@@ -11,6 +11,7 @@ from quadzoo.records.record import write_record
 from quadzoo.report.captions import captions
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.markdown import to_markdown
+from quadzoo.report.page import to_html
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.tables import to_csv, to_json
@@ -94,6 +95,28 @@ def test_captions_say_what_to_trust(tmp_path: Path) -> None:
     write_record(out, record("5", 0.01, seed=2, backbone="a"))
     assert texts(board_of(out))[1].startswith("At least 2 seeds per row")
     assert "| 1= |" in to_markdown([board_of(out)])
+
+
+def test_what_could_not_be_read_is_named(tmp_path: Path) -> None:
+    write_record(tmp_path, record("1", 0.01))
+    write_record(tmp_path, record("<b>", 0.01, backbone="other"))
+    (tmp_path / "runs" / "<b>" / "record.json").write_text("{")
+    board = board_of(tmp_path)
+    told = "1 run was left out of this table: <b> (record.json: not a record of schema 1"
+    assert texts(board)[1].startswith(told)
+    page = to_markdown([board])
+    assert "\n**1 run was left out of this table: &lt;b> (record.json: not a record" in page
+    assert '<p class="warning">1 run was left out of this table: &lt;b&gt; (record' in to_html([board], [])
+    assert json.loads(to_json([board]))["unreadable"][0]["key"] == "<b>"
+
+
+def test_nothing_can_be_read(tmp_path: Path) -> None:
+    write_record(tmp_path, record("1", float("nan")))
+    results = read_runs([tmp_path])
+    assert results.runs == []
+    for text in (to_markdown([], results.unreadable), to_html([], [], results.unreadable)):
+        assert "1 run was left out of this table: 1 (record.json: metrics.val_mse is nan" in text
+    assert json.loads(to_json([], [], results.unreadable))["unreadable"][0]["key"] == "1"
 
 
 def test_another_machine_is_named(tmp_path: Path) -> None:

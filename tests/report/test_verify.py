@@ -36,8 +36,8 @@ def results(tmp_path: Path) -> Path:
     (folder / "model.safetensors").write_bytes(b"weights")
     one.files = {name: sha256_of(folder / name) for name in ("predictions.csv", "model.safetensors")}
     write_record(tmp_path, one)
-    runs, _ = read_runs([tmp_path])
-    write_report(tmp_path, leaderboards(runs), runs)
+    found = read_runs([tmp_path])
+    write_report(tmp_path, leaderboards(found.runs), found)
     return tmp_path
 
 
@@ -114,6 +114,29 @@ def no_record(out: Path) -> None:
     the("record.json", out).write_text("{}")
 
 
+def half_a_record(out: Path) -> None:
+    path = the("record.json", out)
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def folder_for_record(out: Path) -> None:
+    path = the("record.json", out)
+    path.unlink()
+    path.mkdir()
+
+
+def not_finite(out: Path) -> None:
+    change(out, cost={"fit_seconds": float("nan")})
+
+
+def of_a_later_version(out: Path) -> None:
+    change(out, schema=99)
+
+
+def elsewhere(out: Path) -> None:
+    change(out, files={"../../leaderboard.csv": "0"})
+
+
 def table(out: Path) -> None:
     path = out / "leaderboard.csv"
     with path.open(newline="") as file:
@@ -145,6 +168,11 @@ def row_gone(out: Path) -> None:
         (twice, "a test image twice"),
         (no_table, "no column 'split'"),
         (no_record, "not a record"),
+        (half_a_record, "not a record"),
+        (folder_for_record, "record.json: cannot be read"),
+        (not_finite, "cost.fit_seconds is nan"),
+        (of_a_later_version, "schema 99"),
+        (elsewhere, "../../leaderboard.csv is outside of the run's folder"),
         (table, "row 1: test_mse is '0.001', the records give '0.01'"),
         (row_gone, "2 rows, the records give 3"),
     ],
