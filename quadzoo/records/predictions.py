@@ -56,8 +56,10 @@ def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
         # In one block, however many targets there are.
         values = pd.DataFrame(table[numbers].to_numpy().astype(float), columns=numbers)
         table = pd.concat([table.drop(columns=numbers), values], axis=1)
-    except (OSError, ValueError) as error:  # pandas' own are among them
+    except ValueError as error:  # pandas' own are among them
         raise DataError(f"{path}: not a table of predictions ({error})") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     table = table.rename(columns={old: new for old, new in _OLDER_NAMES.items() if new not in table})
     return table if "image_group" in table else table.assign(image_group=table["id"])
 

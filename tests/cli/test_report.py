@@ -85,7 +85,7 @@ def test_a_record_that_is_none_costs_its_own_row(two: tuple[Path, Path], quadzoo
     (two[0] / "runs" / "1" / "record.json").write_text("{}")
     result = quadzoo("report", two[0])
     assert result.status == 1
-    assert "quadzoo: warning: run 1 left out: record.json: not a record of schema 1" in result.err
+    assert "quadzoo: warning: run 1 left out: record.json: not a record that this version reads" in result.err
     assert "1 run was left out of this table: 1 (record.json: not a record" in result.out
     assert "mine" in result.out
     assert {path.name for path in two[0].glob("leaderboard.*")} == {

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from quadzoo.errors import DataError
-from quadzoo.records.record import hash_of, is_done, read_record, read_records, write_record
+from quadzoo.records.keys import hash_of
+from quadzoo.records.record import is_done, read_record, read_records, write_record
 from quadzoo.storage import write_atomically
 
 from ..report.test_leaderboard import record
@@ -18,7 +19,7 @@ def test_round_trip(tmp_path: Path) -> None:
     write_record(tmp_path, written)
     assert read_record(tmp_path, "k") == written
     assert read_records(tmp_path) == [written]
-    assert json.loads((tmp_path / "runs" / "k" / "record.json").read_text())["schema"] == 1
+    assert json.loads((tmp_path / "runs" / "k" / "record.json").read_text())["schema"] == 2
     assert is_done(tmp_path, "k")
     assert not is_done(tmp_path, "other")
     write_record(tmp_path, record("k", None))

@@ -29,16 +29,19 @@ def record(key: str, val: float | None, test: float | None = None, **changes: An
     scores = Metrics(val_mse=0.09, test_mse=0.08, test_rmse={"y": 2.8}, test_r2={"y": 0.0})
     facts: dict[str, Any] = {
         "key": key,
-        "combination": changes.get("backbone", "net"),
         "status": "failed" if val is None else "ok",
         "backbone": "net",
         "head": "mlp",
         "seed": 0,
         "weights": "none",
         "weights_note": "",
-        "provenance": {},
+        "provenance": {
+            kind: {"name": changes.get(kind, name), "distribution": "d", "version": "1"}
+            for kind, name in (("backbone", "net"), ("head", "mlp"))
+        },
         "data": {"name": "d", "hash": "D", "n": 10, "duplicates": 1},
-        "image": {"size": [32, 64]},
+        "image": {"size": [32, 64], "channels": 1, "crop": None, "max_scale": None, "fill": [255, 255, 255],
+                  "resize": "letterbox"},
         "split": {"name": "grouped", "hash": "S", "fold": 0, "folds": 1, "n_train": 4, "n_val": 2,
                   "n_test": 4, "leaked": 0, "leaky": False},
         "targets": ["y"],

@@ -102,7 +102,7 @@ def test_what_could_not_be_read_is_named(tmp_path: Path) -> None:
     write_record(tmp_path, record("<b>", 0.01, backbone="other"))
     (tmp_path / "runs" / "<b>" / "record.json").write_text("{")
     board = board_of(tmp_path)
-    told = "1 run was left out of this table: <b> (record.json: not a record of schema 1"
+    told = "1 run was left out of this table: <b> (record.json: not a record that this version reads"
     assert texts(board)[1].startswith(told)
     page = to_markdown([board])
     assert "\n**1 run was left out of this table: &lt;b> (record.json: not a record" in page
@@ -111,11 +111,13 @@ def test_what_could_not_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_nothing_can_be_read(tmp_path: Path) -> None:
-    write_record(tmp_path, record("1", float("nan")))
+    write_record(tmp_path, record("1", 0.5))
+    path = tmp_path / "runs" / "1" / "record.json"
+    path.write_text(path.read_text().replace('"val_mse": 0.5', '"val_mse": NaN'))
     results = read_runs([tmp_path])
     assert results.runs == []
     for text in (to_markdown([], results.unreadable), to_html([], [], results.unreadable)):
-        assert "1 run was left out of this table: 1 (record.json: metrics.val_mse is nan" in text
+        assert "1 run was left out of this table: 1 (record.json: not a record that this version reads (metrics.val_mse" in text
     assert json.loads(to_json([], [], results.unreadable))["unreadable"][0]["key"] == "1"
 
 
