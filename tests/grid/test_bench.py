@@ -19,7 +19,7 @@ from PIL import Image
 
 from quadzoo.metrics import evaluate
 
-from .conftest import records
+from ..runs import records
 
 COLUMNS = (
     "rank,backbone,head,weights,seeds,failed,val_mse,test_mse,test_mse_low,test_mse_high,test_exact,params,"
@@ -89,7 +89,9 @@ def test_record_keeps_the_contract(finished: Path) -> None:
 def test_files_are_what_the_record_says(finished: Path) -> None:
     for record in records(finished):
         folder = finished / "runs" / record["key"]
-        assert record["files"].keys() == {"model.safetensors", "predictions.csv", "worst.webp"}
+        assert record["files"].keys() == {
+            "model.safetensors", "predictions.csv", "worst.webp", "seen_images.npy",
+        }  # fmt: skip
         for name, digest in record["files"].items():
             assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
         weights = safetensors.torch.load_file(folder / "model.safetensors")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..conftest import command
-from .conftest import records
+from ..runs import records
 
 
 def test_bad_backbones_harm_nobody(
@@ -56,7 +56,7 @@ def test_weights_are_asked_for_before_anything_trains(
     assert time.monotonic() - clock < 60
     assert "weights of good: pretrained" in result.out
     assert "weights of tiny_cnn: none (ValueError: tiny_cnn has no pretrained weights)" in result.out
-    assert "weights of waits: none (not here within 10 s" in result.out
+    assert "weights of waits: none (download timed out (10 s)" in result.out
     assert not (tmp_path / "x").exists()
 
 
@@ -68,9 +68,10 @@ def test_a_build_that_hangs_is_ended(
         "--precision", "32", "--timeout", "12", path=stranger,
     )  # fmt: skip
     assert result.status == 1
-    assert "hangs starts from scratch: not even built without weights within 12 s" in result.err
+    assert "hangs starts from random weights (building it without weights timed out (12 s))" in result.err
     assert (
-        "hangs · mlp · seed 0 (plugin hanging 0.1): FAILED: TimedOut: no end within 12 seconds" in result.err
+        "hangs · mlp · seed 0 (plugin hanging 0.1): FAILED: TimedOut: not finished within 12 seconds"
+        in result.err
     )
     found = {record["backbone"]: record for record in records(tmp_path)}
     assert found["hangs"]["error"]["type"] == "TimedOut"

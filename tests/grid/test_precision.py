@@ -105,7 +105,7 @@ def test_bf16_is_taken_where_it_is_faster_and_right(
     assert quadzoo_process("data", "cache", "--clear").status == 0
     assert not (tmp_path / "cache" / "precision").exists()
     # What was asked for is not tried.
-    assert set(planned("--precision", "bf16").values()) == {("bf16", "asked for")}
+    assert set(planned("--precision", "bf16").values()) == {("bf16", "as asked for")}
 
 
 def test_a_cache_that_holds_nonsense_is_no_answer(

@@ -19,7 +19,7 @@ from quadzoo.registry import catalogue
 from quadzoo.targets import scale, target_info
 
 from ..conftest import Result
-from .conftest import records
+from ..runs import records
 
 Call = Callable[..., Result]
 EPOCHS, BATCH, LR = 18, 128, 2e-4  # one batch an epoch, so that order does not matter

@@ -16,7 +16,7 @@ from quadzoo.model.recipe import Recipe
 from quadzoo.targets import unscale
 
 from ..conftest import Result
-from .conftest import loaded, records
+from ..runs import loaded, records
 
 Call = Callable[..., Result]
 
@@ -52,7 +52,7 @@ def test_all_heads_and_seeds_share_one_frozen_backbone(
                 "--weights", "none", "--jobs", 2, "--out", out)
     )  # fmt: skip
     assert done.status == 0, done.err
-    assert "warning: --freeze: tiny_cnn has learnt nothing yet (weights: asked for)" in done.err
+    assert "warning: --freeze: tiny_cnn is randomly initialised (weights: as asked for)" in done.err
     (features,) = (path for path in own_cache.glob("*.npy") if path.stem.count(".") == 1)
     assert np.load(features).dtype == np.float32
     assert len(np.load(features)) == 60
@@ -85,11 +85,11 @@ def test_what_is_saved_reads_images_as_it_read_features(discs: Path, quadzoo: Ca
     assert done.status == 0, done.err
     (record,) = records(tmp_path)
     told = pd.read_csv(tmp_path / "runs" / record["key"] / "predictions.csv").set_index("id")
-    run, module = loaded(discs, tmp_path / "runs" / record["key"])
-    images = torch.from_numpy(np.load(run.data.images.file)).permute(0, 3, 1, 2)
+    model = loaded(discs, tmp_path / "runs" / record["key"])
+    images = torch.from_numpy(model.images).permute(0, 3, 1, 2)
     with torch.inference_mode():
-        prediction = unscale(module.predict(images).double().numpy(), run.info)
-    read = pd.DataFrame(prediction, index=run.data.ids, columns=["radius_pred", "x_pred"])
+        prediction = unscale(model.module.predict(images).double().numpy(), model.task.unit)
+    read = pd.DataFrame(prediction, index=model.fold.ids, columns=["radius_pred", "x_pred"])
     assert np.allclose(read.loc[told.index], told[["radius_pred", "x_pred"]], atol=1e-3)
     assert told["x_pred"].std() > 0.01
 
@@ -102,7 +102,7 @@ def test_a_trained_backbone_stays_as_it_is(discs: Path, quadzoo: Call, tmp_path:
     (before,) = records(trained)
     done = quadzoo(*frozen(discs, "--init", trained / "runs" / before["key"], "--epochs", 2, "--out", tuned))
     assert done.status == 0, done.err
-    assert "learnt nothing" not in done.err
+    assert "randomly initialised" not in done.err
     (after,) = records(tuned)
     old, new = state(trained, before["key"]), state(tuned, after["key"])
     assert same(old, new, "backbone.")

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from ..conftest import Result
-from .conftest import loaded, records
+from ..runs import loaded, records
 
 Call = Callable[..., Result]
 
@@ -59,46 +59,47 @@ def test_testing_a_run_again_gives_what_it_gave(
     assert after["key"] != before["key"]
     assert (after["backbone"], after["head"], after["image"]) == ("tiny_cnn", "integer", before["image"])
     assert after["weights"] == f"run {before['key']}"
-    assert after["initial"] == {"key": before["key"], "sha256": before["files"]["model.safetensors"]}
+    assert after["initial"] == {
+        "key": before["key"], "sha256": before["files"]["model.safetensors"], "overlap": 0, "overlap_val": 0,
+    }  # fmt: skip
     assert (after["history"], after["best_epoch"], after["unit"]) == ([], None, None)
     assert after["cost"]["fit_seconds"] == 0
-    assert after["decoding"] == before["decoding"]
-    assert before["decoding"] in ("expectation", "mode")
+    assert after["prediction_mode"] == before["prediction_mode"]
+    assert before["prediction_mode"] in ("expectation", "mode")
     assert quadzoo("verify", tmp_path).status == 0
     assert after["weights"] in (tmp_path / "leaderboard.md").read_text()
 
 
-def test_the_decoding_is_the_one_val_prefers(trained: Path, discs: Path) -> None:
+def test_the_prediction_mode_is_the_one_val_prefers(trained: Path, discs: Path) -> None:
     import safetensors.torch
 
     record = json.loads((trained / "record.json").read_text())
     mode = safetensors.torch.load_file(trained / "model.safetensors")["head.mode"]
-    assert bool(mode) == (record["decoding"] == "mode")
+    assert bool(mode) == (record["prediction_mode"] == "mode")
     # A mode is a value of the classifier: a whole number.
     radius = predictions(trained)["radius_pred"]
     assert ((radius - radius.round()).abs() < 1e-3).all() == bool(mode)
 
 
-def test_no_other_decoding_has_a_lower_val_mse(trained: Path, discs: Path) -> None:
-    import numpy as np
+def test_no_other_prediction_mode_has_a_lower_val_mse(trained: Path, discs: Path) -> None:
     import torch
 
     from quadzoo.metrics import scores_of
     from quadzoo.targets import unscale
 
-    run, module = loaded(discs, trained)
-    val = run.data.split.val
-    images = torch.from_numpy(np.load(run.data.images.file)[val]).permute(0, 3, 1, 2)
+    task, fold, pixels, module = loaded(discs, trained)
+    val = fold.split.val
+    images = torch.from_numpy(pixels[val]).permute(0, 3, 1, 2)
     found = {}
-    for name in module.head.decodings:
-        module.head.decode_by(name)
+    for name in module.head.prediction_modes:
+        module.head.use_prediction_mode(name)
         with torch.inference_mode():
-            prediction = unscale(module.predict(images).double().numpy(), run.info)
-        found[name] = scores_of(prediction, run.data.targets[val], run.data.info)["mse"]
+            prediction = unscale(module.predict(images).double().numpy(), task.unit)
+        found[name] = scores_of(prediction, fold.targets[val], task.targets)["mse"]
     record = json.loads((trained / "record.json").read_text())
     low, high = sorted(found.values())
     assert low < 0.98 * high
-    assert found[record["decoding"]] == low
+    assert found[record["prediction_mode"]] == low
     assert record["metrics"]["val_mse"] == pytest.approx(low, rel=0.01)
 
 
@@ -144,7 +145,7 @@ def test_other_data_keep_the_model_s_unit(discs: Path, quadzoo: Call, tmp_path: 
     assert done.status == 0, done.err
     record, before = only(out), json.loads((model / "record.json").read_text())
     assert record["unit"]["low"] == before["target_low"] != record["target_low"]
-    assert record["decoding"] is None
+    assert record["prediction_mode"] is None
     (folder,) = (out / "runs").iterdir()
     both = predictions(folder).add_suffix("_new").join(predictions(model).add_suffix("_old"), how="inner")
     assert len(both) == len(predictions(folder))
@@ -176,8 +177,7 @@ REFUSED = {
     "other head": (["--heads", "mlp"], "fixes it to integer; leave --heads out"),
     "other size": (["--image-size", "64"], "fixes it to 32x48; leave --image-size out"),
     "weights": (["--weights", "none"], "--init brings the weights"),
-    "several seeds of nothing": (["--epochs", "0", "--seeds", "0,1"], "one of --seeds says all"),
-    "another split": (["--folds", "3"], "may have seen what grouped fold 0 tests"),
+    "several seeds of nothing": (["--epochs", "0", "--seeds", "0,1"], "one of --seeds is enough"),
     "other targets": (["--targets", "x,radius"], "it predicts radius, x, the targets are x, radius"),
 }
 
@@ -223,12 +223,13 @@ def lose_weights(folder: Path) -> str:
 
 def spoil_record(folder: Path) -> str:
     (folder / "record.json").write_text("{}")
-    return "not a record of schema 1"
+    return "not a record that this version reads"
 
 
 def fail(folder: Path) -> str:
     record = json.loads((folder / "record.json").read_text())
-    (folder / "record.json").write_text(json.dumps(record | {"status": "failed"}))
+    error = {"type": "X", "message": "", "traceback": ""}
+    (folder / "record.json").write_text(json.dumps(record | {"status": "failed", "error": error}))
     return "has status failed"
 
 
@@ -296,4 +297,68 @@ def test_a_model_that_is_installed(trained: Path, discs: Path, quadzoo_process: 
     done = quadzoo_process(*discs_of(discs), "--init", "reads-discs", "--epochs", 0, "--out", out, path=site)
     assert done.status == 0, done.err
     assert only(out)["weights"] == "reads-discs"
-    assert "tiny_cnn starts from reads-discs: SHA-256" in done.err
+    assert "tiny_cnn starts from reads-discs (SHA-256" in done.err
+
+
+def test_images_that_the_model_has_seen_are_counted(
+    trained: Path, discs: Path, quadzoo: Call, tmp_path: Path
+) -> None:
+    """Whatever the table and the split: an image counts by its pixels."""
+    table = pd.read_csv(discs / "discs.csv")
+    seen = pd.read_csv(trained / "predictions.csv").query("split == 'test'")["id"]
+    known = table[~table["file"].isin(seen)]  # train and val of the model
+    shorter = tmp_path / "shorter.csv"
+    table.drop(index=known.index[0]).to_csv(shorter, index=False)
+    tests = table["file"].isin(known["file"].iloc[1:9])  # eight of them are tested
+    sides = pd.Series("train", index=table.index).mask(tests, "test").mask(table["file"].isin(seen), "val")
+    division = pd.DataFrame({"id": table["file"], "split": sides}).drop(index=known.index[0])
+    division.to_csv(tmp_path / "division.csv", index=False)
+    done = quadzoo(*discs_of(discs, shorter), "--init", trained, "--epochs", 0,
+                   "--split", tmp_path / "division.csv", "--out", tmp_path / "out")  # fmt: skip
+    assert done.status == 0, done.err
+    initial = only(tmp_path / "out")["initial"]
+    assert (initial["overlap"], initial["overlap_val"]) == (8, 0)
+    assert "was trained or selected on 8 of 8 test images" in done.err
+    (row,) = (r for r in json.loads((tmp_path / "out" / "leaderboard.json").read_text())["rows"]
+              if r["head"] != "-")  # fmt: skip
+    assert row["leaky"]
+    for name in ("md", "html"):
+        assert "8 of the 8 test images" in (tmp_path / "out" / f"leaderboard.{name}").read_text()
+
+    # What a model has seen goes on to the models that start from it.
+    done = quadzoo(*discs_of(discs), "--init", trained, "--epochs", 1, "--folds", 3, "--out", tmp_path / "on")
+    assert done.status == 0, done.err
+    overlaps = [one["initial"]["overlap"] for one in records(tmp_path / "on")]
+    assert sum(overlaps) == len(known)
+    last = records(tmp_path / "on")[0]
+    done = quadzoo(*discs_of(discs), "--init", tmp_path / "on" / "runs" / last["key"], "--epochs", 0,
+                   "--out", tmp_path / "third")  # fmt: skip
+    assert done.status == 0, done.err
+    third = only(tmp_path / "third")["initial"]
+    assert third["overlap"] > 0
+    assert third["overlap_val"] > 0
+
+
+def test_a_model_that_does_not_say_what_it_has_seen(
+    trained: Path, discs: Path, quadzoo: Call, tmp_path: Path
+) -> None:
+    shutil.copytree(trained, tmp_path / "model")
+    record = json.loads((trained / "record.json").read_text())
+    del record["files"]["seen_images.npy"]
+    (tmp_path / "model" / "record.json").write_text(json.dumps(record))
+    done = quadzoo(*discs_of(discs), "--init", tmp_path / "model", "--epochs", 0, "--out", tmp_path / "out")
+    assert done.status == 0, done.err
+    assert only(tmp_path / "out")["initial"]["overlap"] is None
+    assert "does not say which images it was trained on" in done.err
+    assert "unknown" in (tmp_path / "out" / "leaderboard.md").read_text()
+
+
+def test_a_changed_list_of_seen_images_is_refused(
+    trained: Path, discs: Path, quadzoo: Call, tmp_path: Path
+) -> None:
+    shutil.copytree(trained, tmp_path / "model")
+    content = (trained / "seen_images.npy").read_bytes()
+    (tmp_path / "model" / "seen_images.npy").write_bytes(content[:-1])
+    result = quadzoo(*discs_of(discs), "--init", tmp_path / "model", "--out", tmp_path / "out")
+    assert result.status == 2
+    assert "it was changed or cut off" in result.error
