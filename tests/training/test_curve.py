@@ -31,7 +31,7 @@ def plain_curve(folder: Path) -> list[float]:
     source = open_source(DataRequest(str(folder)))
     decoded = prepare(source, "24x64")
     (split,) = make_splits("grouped", source.ids, decoded.content_ids)
-    info = target_info(source, split.train)
+    info = target_info(source.target_names, source.targets[split.train], source.low, source.high)
     mean, std = np.mean(spec.mean), np.mean(spec.std)
     pixels = np.load(decoded.file)[split.train].transpose(0, 3, 1, 2)
     images = torch.tensor((pixels / 255 - mean) / std, dtype=torch.float32)
