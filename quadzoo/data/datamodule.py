@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -63,8 +64,8 @@ class ArrayFile:
 class Batches:
     """Some rows of the inputs, a batch at a time: in order or, with a generator, in a new order every time.
 
-    The order reaches a GPU once an epoch, where a DataLoader's would with every batch, and each time make the
-    GPU wait.
+    Where several processes train together, each takes every so many-th row of the same order. The order
+    reaches a GPU once an epoch; a DataLoader's would with every batch, and each time make the GPU wait.
     """
 
     def __init__(
@@ -72,27 +73,29 @@ class Batches:
         inputs: Tensor | ArrayFile,
         targets: Tensor,
         rows: np.ndarray,
-        batch_size: int,
+        sizes: list[int],
         *,
         generator: torch.Generator | None = None,
-        drop_last: bool = False,
+        process: int = 0,
+        processes: int = 1,
     ) -> None:
         self._inputs = inputs
         self._targets = targets
         self._rows = torch.from_numpy(np.ascontiguousarray(rows))
-        self._batch_size = batch_size
+        self._sizes = sizes
         self._generator = generator
-        self._drop_last = drop_last
+        self._process = process
+        self._processes = processes
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self._rows), self._batch_size)
-        return whole + (rest > 0 and not self._drop_last)
+        return len(self._sizes)
 
     def __iter__(self) -> Iterator[Batch]:
         rows = self._rows
         if self._generator:
             rows = rows[torch.randperm(len(rows), generator=self._generator)]
-        for chosen in torch.split(rows.to(self._targets.device), self._batch_size)[: len(self)]:
+        mine = rows[self._process :: self._processes][: sum(self._sizes)]
+        for chosen in torch.split(mine.to(self._targets.device), self._sizes):
             yield self._inputs[chosen].permute(0, 3, 1, 2), self._targets[chosen]
 
 
@@ -102,6 +105,10 @@ class DataModule(pl.LightningDataModule):
     ``inputs`` is a ``.npy`` of uint8 images (N, H, W, C) or of float32 features (N, h, w, F); ``targets``
     float (N, T) in the scaled unit. Only training batches are shuffled, by ``seed``, and the last short one
     is left out; predict goes over all N in order. On a GPU with room for it the whole set lies there.
+
+    A Trainer of several processes gives each its own share of every side: none sees another's images, and
+    all have equally many batches. ``batch_size`` is that of one process. Raises DataError when a side has
+    fewer images than there are processes.
     """
 
     inputs: Tensor | ArrayFile
@@ -114,6 +121,16 @@ class DataModule(pl.LightningDataModule):
         self.batch_size = batch_size
         self.generator = torch.Generator().manual_seed(seed)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A Generator does not survive torch's way of sending objects to a new process; its state does.
+        return {**self.__dict__, "generator": self.generator.get_state().numpy().tobytes()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        generator_state = np.frombuffer(state["generator"], np.uint8).copy()
+        self.generator = torch.Generator()
+        self.generator.set_state(torch.from_numpy(generator_state))
+
     def setup(self, stage: str) -> None:
         """Move the inputs to the GPU when they take less than half of what is free there."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
@@ -124,9 +141,9 @@ class DataModule(pl.LightningDataModule):
             self.inputs, self.targets = self.inputs.to(device), self.targets.to(device)
 
     def train_dataloader(self) -> Batches:
-        """Return the shuffled training batches."""
-        rows = self.split.train
-        return self._batches(rows, generator=self.generator, drop_last=len(rows) >= self.batch_size)
+        """Return the training batches, shuffled unless the Trainer has ``overfit_batches``."""
+        overfits = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
+        return self._batches(self.split.train, training=True, generator=None if overfits else self.generator)
 
     def val_dataloader(self) -> Batches:
         """Return the validation batches, in the split's order."""
@@ -137,12 +154,43 @@ class DataModule(pl.LightningDataModule):
         return self._batches(self.split.test)
 
     def predict_dataloader(self) -> Batches:
-        """Return all images, in the data's order."""
+        """Return all images, in the data's order; of several processes each predicts its own share."""
         return self._batches(np.arange(len(self.targets)))
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what a checkpoint keeps, so that training goes on in the order it would have had."""
+        return {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
+        """Go on from a checkpoint."""
+        self.generator.set_state(state_dict["generator"].cpu())
+
     def _batches(
-        self, rows: np.ndarray, *, generator: torch.Generator | None = None, drop_last: bool = False
+        self, rows: np.ndarray, *, training: bool = False, generator: torch.Generator | None = None
     ) -> Batches:
+        trainer = self.trainer
+        process, processes = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        sizes = _batch_sizes(len(rows), self.batch_size, process, processes, training=training)
         return Batches(
-            self.inputs, self.targets, rows, self.batch_size, generator=generator, drop_last=drop_last
-        )
+            self.inputs, self.targets, rows, sizes,
+            generator=generator, process=process, processes=processes,
+        )  # fmt: skip
+
+
+def _batch_sizes(n: int, batch_size: int, process: int, processes: int, *, training: bool) -> list[int]:
+    """Return the sizes of one process's batches of n images; every process gets as many batches.
+
+    In training all batches are full, unless there are too few images for one, and a few images are left out;
+    which ones changes with the order. In evaluation none is left out or taken twice: where shares differ by
+    an image, so do batches. Raises DataError for fewer images than processes.
+    """
+    least = n // processes
+    if processes > 1 and not least:
+        raise DataError(f"{n} images cannot be shared by {processes} processes; use fewer `devices`")
+    if training:
+        return [batch_size] * (least // batch_size) or [least] * bool(least)
+    mine = len(range(process, n, processes))
+    if processes == 1:
+        return [min(batch_size, n - start) for start in range(0, n, batch_size)]
+    batches = min(math.ceil(math.ceil(n / processes) / batch_size), least)
+    return [mine // batches + (index < mine % batches) for index in range(batches)]

@@ -29,6 +29,14 @@ class BestWeights(pl.Callback):
             self.score, self.epoch = score, trainer.current_epoch
             self._state = _copy(pl_module)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"score": self.score, "epoch": self.epoch, "weights": self._state}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.score, self.epoch, self._state = (state_dict[name] for name in ("score", "epoch", "weights"))
+
     def restore(self, module: pl.LightningModule) -> None:
         """Load the best weights into the module."""
         module.load_state_dict(self._state, strict=False)
@@ -46,6 +54,14 @@ class AveragedWeights(pl.Callback):
         self._steps = 0
         self._average: dict[str, Tensor] = {}
         self._own: dict[str, Tensor] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"steps": self._steps, "average": self._average}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self._steps, self._average = state_dict["steps"], state_dict["average"]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,11 +14,16 @@ from torch import Tensor, nn
 from torchmetrics import MeanSquaredError
 
 from quadzoo.data.datamodule import Batch
-from quadzoo.errors import BadModule, NonFiniteLoss
+from quadzoo.errors import BadModule, ConfigError, DataError, NonFiniteLoss
 from quadzoo.model.augment import augment
+from quadzoo.model.callbacks import AveragedWeights
 from quadzoo.model.contract import backbone_width, feature_map
 from quadzoo.model.recipe import Recipe
+from quadzoo.model.scores import TargetScores
 from quadzoo.targets import TargetInfo
+
+_STAGES = ("train", "val", "test")
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 class RegressionModule(pl.LightningModule):
@@ -25,8 +32,17 @@ class RegressionModule(pl.LightningModule):
 
     Images come as uint8 (B, C, H, W) and are normalised here, on the device, with the backbone's
     ``mean`` and ``std``. The backbone runs in the trainer's precision, the head always in float32: in
-    bf16 a prediction near 1 could only move in steps of 1/256. ``val_mse`` is logged after every epoch.
-    Raises BadModule when backbone or head break the plugin contract, NonFiniteLoss when training diverges.
+    bf16 a prediction near 1 could only move in steps of 1/256.
+
+    Any Trainer will do. Logged are ``train_mse``, ``val_mse`` and ``test_mse`` in the scaled unit, and for
+    val and test ``val_rmse/<target>``, ``val_mae/<target>`` and ``val_r2/<target>``; ``targets`` gives names
+    and original units. Of the recipe, ``epochs`` and ``batch_size`` are for whoever makes Trainer and
+    DataModule, and ``average`` needs the callback `AveragedWeights`. A Trainer's ``gradient_clip_val``
+    replaces the recipe's ``gradient_clip``. ``load_from_checkpoint(path, backbone=..., head=...)`` takes the
+    rest from the checkpoint, where recipe and targets are plain data.
+
+    Raises BadModule when backbone or head break the plugin contract, NonFiniteLoss when training diverges,
+    ConfigError for a Trainer that cannot do what the recipe says, DataError for images that are not uint8.
     """
 
     backbone: nn.Module
@@ -38,27 +54,43 @@ class RegressionModule(pl.LightningModule):
         self,
         backbone: nn.Module,
         head: nn.Module,
-        recipe: Recipe,
+        recipe: Recipe | Mapping[str, Any],
         mean: Sequence[float],
         std: Sequence[float],
         *,
-        targets: TargetInfo | None = None,
+        targets: TargetInfo | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        mean, std = [float(value) for value in mean], [float(value) for value in std]
         self.backbone = backbone.to(memory_format=torch.channels_last)
-        if recipe.freeze:
-            self.backbone.requires_grad_(False)
         self.head = head
-        self.recipe = recipe
+        self.recipe = recipe if isinstance(recipe, Recipe) else Recipe(**recipe)
+        self.targets = _target_info(targets)
+        if self.recipe.freeze:
+            self.backbone.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
-        self.mse = nn.ModuleDict({f"{stage}_mse": MeanSquaredError() for stage in ("train", "val", "test")})
+        self.mse = nn.ModuleDict({f"{stage}_mse": MeanSquaredError() for stage in _STAGES})
+        self.scores = nn.ModuleDict()  # of val and test; made when the number of targets is known
         self.history: list[dict[str, float]] = []
-        self._in_training = self._seen
+        self._val_mse: Tensor | None = None  # of this epoch, where it has been validated
+        self._compiled_backbone: Callable[[Tensor], Tensor] | None = None
+        self.save_hyperparameters(
+            {
+                "recipe": self.recipe.model_dump(),
+                "mean": mean,
+                "std": std,
+                "targets": None if self.targets is None else _plain(self.targets),
+            }
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is compiled, which cannot be copied; a copy computes the same without."""
+        return {**super().__getstate__(), "_compiled_backbone": None}
 
     def forward(self, images: Tensor) -> Tensor:
         """Map uint8 images (B, C, H, W) to the head's raw output."""
-        return self._read(self.features(images))
+        return self._apply_head(self.features(images))
 
     def compile_training(self, *, graphs: bool) -> None:
         """Have the backbone compiled at its first training batch, whose shape all others must have.
@@ -67,28 +99,32 @@ class RegressionModule(pl.LightningModule):
         sizes, stays as it is.
         """
         mode = "reduce-overhead" if graphs else "default"
-        self._in_training = torch.compile(self._seen, dynamic=False, mode=mode)
+        self._compiled_backbone = torch.compile(self._backbone_features, dynamic=False, mode=mode)
 
-    def _seen(self, images: Tensor) -> Tensor:
+    def _backbone_features(self, images: Tensor) -> Tensor:
         features: Tensor = self.backbone((images.float() / 255 - self.mean) / self.std)
         return features
 
     def features(self, images: Tensor) -> Tensor:
-        """Map uint8 images (B, C, H, W) to the backbone's features (B, F, h, w)."""
-        features = self._in_training(images) if self.training else self._seen(images)
+        """Map images (B, C, H, W), 0 to 255, uint8 or float32, to the backbone's features (B, F, h, w).
+
+        The features have the dtype that the backbone gives them. Raises BadModule for other features.
+        """
+        compute = self._compiled_backbone if self.training else None
+        features = (compute or self._backbone_features)(images)
         return feature_map(features, backbone_width(self.backbone))
 
-    def _read(self, features: Tensor) -> Tensor:
+    def _apply_head(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
             raw: Tensor = self.head(features.float())
         return raw
 
     def predict(self, images: Tensor) -> Tensor:
-        """Map uint8 images (B, C, H, W) to predictions (B, T) in the scaled unit."""
+        """Map uint8 images (B, C, H, W) to predictions, float32 (B, T) in the scaled unit."""
         return self._prediction(self(images))
 
     def _raw(self, inputs: Tensor) -> Tensor:
-        raw: Tensor = self._read(inputs) if self.recipe.freeze else self(inputs)
+        raw: Tensor = self._apply_head(inputs) if self.recipe.freeze else self(inputs)
         return raw
 
     def _prediction(self, raw: Tensor) -> Tensor:
@@ -107,79 +143,174 @@ class RegressionModule(pl.LightningModule):
                 f"the head predicts {tuple(prediction.shape)} for targets of shape {tuple(target.shape)}"
             )
         self._metric(stage).update(prediction, target)
+        if stage != "train":
+            self._scores(stage, target).update(prediction, target)
         return {"loss": loss, "prediction": prediction}
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return the loss of a training batch, augmented as the recipe says."""
+        """Return the loss of a training batch, augmented as the recipe says, and the predictions (B, T)."""
+        self._check_images(batch)
         images, target = batch
         return self._step((augment(images, self.recipe.augment), target), "train")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return loss and prediction of a validation batch."""
+        """Return loss and predictions (B, T) of a validation batch."""
+        self._check_images(batch)
         return self._step(batch, "val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return loss and prediction of a test batch."""
+        """Return loss and predictions (B, T) of a test batch."""
+        self._check_images(batch)
         return self._step(batch, "test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the prediction (B, T) for a batch, in the scaled unit."""
+        """Return the predictions of a batch, float32 (B, T) in the scaled unit."""
+        self._check_images(batch)
         return self._prediction(self._raw(batch[0]))
 
-    def on_validation_epoch_end(self) -> None:
-        """Log ``val_mse``."""
-        self.log("val_mse", self._finish("val"))
+    def _check_images(self, batch: Batch) -> None:
+        """Raise DataError for images in 0 to 1, as others' loaders give them: they would be almost black."""
+        if batch[0].is_floating_point() and not self.recipe.freeze:
+            raise DataError(f"images must be uint8, from 0 to 255, got {batch[0].dtype}")
 
-    def on_train_epoch_end(self) -> None:
-        """Keep the epoch's scores; one look per epoch, since each look makes a GPU wait."""
-        scores = {
-            "train_mse": float(self._finish("train")),
-            "val_mse": float(self.trainer.callback_metrics["val_mse"]),
-        }
-        self.history.append(scores)
-        for name, value in scores.items():
-            if not torch.isfinite(torch.tensor(value)):
-                raise NonFiniteLoss(
-                    f"{name} is {value} after epoch {len(self.history)} of {self.recipe.epochs}; "
-                    f"a lower --lr than {self.recipe.lr:g} may help"
-                )
+    def setup(self, stage: str) -> None:
+        """Raise ConfigError for a Trainer that cannot do what is asked for."""
+        if self.trainer.precision not in _PRECISIONS:
+            raise ConfigError(
+                f"Trainer(precision={self.trainer.precision!r}): the head computes in float32; "
+                f"use {', '.join(_PRECISIONS)}"
+            )
+        average, callbacks = self.recipe.average, self.trainer.callbacks  # type: ignore[attr-defined]
+        if stage == "fit" and average and not any(isinstance(one, AveragedWeights) for one in callbacks):
+            raise ConfigError(
+                f"`average` {average:g} needs the callback AveragedWeights({average:g}) in the Trainer"
+            )
+
+    # What is summed up starts anew here and not at an epoch's end, which an interrupted one does not reach.
+    def on_train_epoch_start(self) -> None:
+        """Begin the epoch's sums."""
+        self._metric("train").reset()
+        self._val_mse = None
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin the validation's sums."""
+        self._reset("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Begin the test's sums."""
+        self._reset("test")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log ``val_mse`` and the scores of each target."""
+        self._val_mse = self._log_scores("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log ``test_mse``."""
-        self.log("test_mse", self._finish("test"))
+        """Log ``test_mse`` and the scores of each target."""
+        self._log_scores("test")
+
+    def on_train_epoch_end(self) -> None:
+        """Log ``train_mse`` and keep the epoch's scores; one look per epoch: each makes a GPU wait.
+
+        Raises NonFiniteLoss when one of them is NaN or infinite.
+        """
+        train_mse = self._metric("train").compute()
+        self.log("train_mse", train_mse, sync_dist=True)
+        scores = {"train_mse": float(train_mse)}
+        if self._val_mse is not None:
+            scores["val_mse"] = float(self._val_mse)
+        self.history.append(scores)
+        for name, value in scores.items():
+            if not math.isfinite(value):
+                raise NonFiniteLoss(
+                    f"{name} is {value} after epoch {len(self.history)} of {self.trainer.max_epochs}; "
+                    f"a lower `lr` than {self.recipe.lr:g} may help"
+                )
 
     def _metric(self, stage: str) -> Any:
         return self.mse[f"{stage}_mse"]
 
-    def _finish(self, stage: str) -> Tensor:
-        metric = self._metric(stage)
-        value: Tensor = metric.compute()
-        metric.reset()
-        return value
+    def _scores(self, stage: str, target: Tensor) -> Any:
+        if stage not in self.scores:
+            self.scores[stage] = TargetScores(target.shape[1], self.targets).to(target.device)
+        return self.scores[stage]
 
-    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
-        """Clip by the recipe; Lightning's own clipping refuses fused optimizers, for scalers unused here."""
-        if self.recipe.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters(), self.recipe.gradient_clip)
+    def _reset(self, stage: str) -> None:
+        self._metric(stage).reset()
+        if stage in self.scores:
+            self.scores[stage].reset()  # type: ignore[operator]
+
+    def _log_scores(self, stage: str) -> Tensor:
+        """Log all scores of a stage and return its MSE."""
+        mse: Tensor = self._metric(stage).compute()
+        of_targets: dict[str, Tensor] = self.scores[stage].compute()  # type: ignore[operator]
+        logged = {f"{stage}_mse": mse, **{f"{stage}_{name}": score for name, score in of_targets.items()}}
+        # Every process has the scores of all; to average them changes nothing, and Lightning asks for it.
+        self.log_dict(logged, sync_dist=True)
+        return mse
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the history into a checkpoint."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the history from a checkpoint."""
+        self.history = checkpoint.get("history", [])
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as the Trainer says, where it says anything, else by the recipe.
+
+        Not by Lightning's own clipping, which refuses fused optimizers for the sake of gradient scalers; with
+        a scaler the optimizer here is not fused.
+        """
+        if gradient_clip_val is None:
+            gradient_clip_val, gradient_clip_algorithm = self.recipe.gradient_clip, "norm"
+        if not gradient_clip_val:
+            return
+        if gradient_clip_algorithm == "value":
+            nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
+        else:
+            nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Build optimizer and schedule from the recipe."""
+        """Build optimizer and schedule from the recipe.
+
+        Raises ConfigError where the schedule needs to know the last step and the Trainer has none.
+        """
         recipe = self.recipe
         parameters = [p for p in self.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [
             {"params": [p for p in parameters if p.ndim > 1]},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        # Adam without decay is AdamW's update; fused does a step in one pass over the weights.
+        # Adam without decay is AdamW's update; fused does a step in one pass over the weights. A fused
+        # optimizer would undo a scaler's scaling only after the gradient has been clipped.
         decay = recipe.weight_decay if recipe.optimizer == "adamw" else 0.0
-        optimizer = torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=decay, fused=True)
+        fused = getattr(self.trainer.precision_plugin, "scaler", None) is None
+        optimizer = torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=decay, fused=fused)
         if recipe.schedule == "step":
             halving = torch.optim.lr_scheduler.StepLR(optimizer, step_size=10, gamma=0.5)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": halving, "interval": "epoch"}}
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise ConfigError("`schedule` onecycle needs an end: give the Trainer max_epochs or max_steps")
+        # OneCycleLR divides by zero where the warm-up is the first step alone.
+        warmup = recipe.warmup * (1 + 1e-9) if recipe.warmup * steps == 1 else recipe.warmup
         cycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=recipe.lr,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=recipe.warmup,
+            optimizer, max_lr=recipe.lr, total_steps=int(steps), pct_start=warmup
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+
+def _target_info(given: TargetInfo | Mapping[str, Any] | None) -> TargetInfo | None:
+    if given is None or isinstance(given, TargetInfo):
+        return given
+    return TargetInfo(**{field: tuple(values) for field, values in given.items()})
+
+
+def _plain(info: TargetInfo) -> dict[str, list[Any]]:
+    return {field: list(values) for field, values in asdict(info).items()}

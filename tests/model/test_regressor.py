@@ -20,72 +20,9 @@ from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.registry import catalogue
 from quadzoo.targets import TargetInfo
+from tests.model.nets import Line, Mean, module, trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
-
-
-class Mean(nn.Module):
-    """A backbone that gives the mean grey level as (B, F), in bf16 where that is the precision."""
-
-    num_features = 1
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Conv2d(1, 1, 1, bias=False)
-        nn.init.ones_(self.scale.weight)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.scale(images).mean(dim=(2, 3))
-
-
-class Line(nn.Module):
-    def __init__(self, targets: int = 1) -> None:
-        super().__init__()
-        self.layer = nn.Linear(1, targets)
-
-    def forward(self, features: Tensor) -> Tensor:
-        assert features.dtype == torch.float32
-        return self.layer(features.mean(dim=(2, 3)))
-
-    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        return (raw - target).square().mean()
-
-    def predict(self, raw: Tensor) -> Tensor:
-        return raw
-
-
-def module(
-    backbone: nn.Module | None = None, head: nn.Module | None = None, **recipe: Any
-) -> RegressionModule:
-    torch.manual_seed(0)
-    return RegressionModule(backbone or Mean(), head or Line(), Recipe(**recipe), [0.0], [1.0])
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> DataModule:
-    """40 grey images, whose brightness is the target."""
-    levels = np.random.default_rng(0).integers(0, 256, 40, dtype=np.uint8)
-    np.save(tmp_path / "p.npy", np.repeat(levels, 64).reshape(40, 8, 8, 1))
-    rows = np.arange(40)
-    split = Split("x", 0, 1, rows[:24], rows[24:32], rows[32:], 0, "")
-    return DataModule(tmp_path / "p.npy", levels[:, None] / 255, split, 8, seed=0)
-
-
-def trainer(
-    *callbacks: pl.Callback, epochs: int = 20, precision: Any = "32-true", accelerator: str = "cpu"
-) -> pl.Trainer:
-    return pl.Trainer(
-        max_epochs=epochs,
-        precision=precision,
-        accelerator=accelerator,
-        devices=1,
-        callbacks=list(callbacks),
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -160,7 +97,7 @@ class NoNumber(Line):
 
 
 def test_nan_is_an_error(data: DataModule) -> None:
-    with pytest.raises(NonFiniteLoss, match=r"is nan after epoch 1 of 20; a lower --lr"):
+    with pytest.raises(NonFiniteLoss, match=r"is nan after epoch 1 of 20; a lower `lr` than"):
         trainer().fit(module(head=NoNumber()), datamodule=data)
 
 
