@@ -113,7 +113,7 @@ class ImageReader:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise DataError(self._source.unreadable(index, str(error))) from error
+            raise DataError(self._source.unreadable(index, error.strerror or str(error))) from error
         digest = hashlib.sha256(content).digest()
         if self._digests[own] not in (digest, _UNREAD):
             where = f"{self._source.table}: row {self._source.rows[index]}"
