@@ -139,8 +139,8 @@ class _Spool:
     def __init__(self, folder: Path) -> None:
         self._lock = threading.Lock()
         self._end = 0
-        self._room = min(_SPOOL_BYTES, shutil.disk_usage(folder).free // 2)
         with cache_errors():
+            self._room = min(_SPOOL_BYTES, shutil.disk_usage(folder).free // 2)
             self._file: io.FileIO = tempfile.TemporaryFile(  # noqa: SIM115  # see close()
                 dir=folder, buffering=0
             )
