@@ -1,4 +1,4 @@
-"""The targets of a run: names, ranges, and the scaled unit that models learn and scores are told in."""
+"""The targets of a run: names, ranges, and the scaled unit of what models learn and of scores."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from quadzoo.errors import DataError
 
 @dataclass(frozen=True, kw_only=True)
 class TargetInfo:
-    """The T targets of a run, as the training split shows them.
+    """The T targets of a run, with their ranges in the training split.
 
-    The scaled unit of target t is (y - low[t]) / (high[t] - low[t]); ``integer[t]`` says whether every
+    The scaled unit of target t is (y - low[t]) / (high[t] - low[t]); ``integer[t]`` is whether every
     training value is a whole number.
     """
 
@@ -33,7 +33,7 @@ def target_info(
     low: Sequence[float] | None = None,
     high: Sequence[float] | None = None,
 ) -> TargetInfo:
-    """Return the T targets as the training images show them.
+    """Return the T targets with their ranges in the training split.
 
     ``values`` is float64 (N, T), the training rows alone, in original units; ``low`` and ``high`` are ranges
     known beforehand. Raises DataError for a target that is the same in every row.

@@ -29,7 +29,7 @@ from quadzoo.data.geometry import (
 from quadzoo.data.hints import CacheHint
 from quadzoo.data.parallel import parallel
 from quadzoo.data.reading import Advance, ImageReader
-from quadzoo.data.sources import Source, drawn_folder, precision_folder
+from quadzoo.data.sources import Source, drawing_lock, drawn_folder, precision_folder, remove_drawings
 from quadzoo.errors import DataError
 from quadzoo.storage import (
     cache_errors,
@@ -119,8 +119,8 @@ def prepare(
         else:
             advance(len(source))
         hint.remember(array_file)
-    with suppress(FileNotFoundError):  # cleared meanwhile: `in_use` says so
-        os.utime(_facts_file(array_file))  # tells when it was last used
+    with suppress(FileNotFoundError):  # cleared meanwhile: in_use() will raise
+        os.utime(_facts_file(array_file))  # the time of its last use
     digests = np.frombuffer(bytes.fromhex(facts.digests), np.uint8).reshape(-1, 32)
     return ImageSet(array_file, facts.geometry, digests, _data_hash(source, facts.digests))
 
@@ -230,7 +230,7 @@ class Cached:
 
 
 def contents() -> list[Cached]:
-    """Return what the cache holds, the latest used first."""
+    """Return the entries of the cache, the latest used first."""
     found = []
     for facts_file in (cache_folder() / "images").glob("*.json"):
         # Another process may clear the cache meanwhile; another version may have written the file.
@@ -264,8 +264,11 @@ def clear() -> int:
     names = [path.name.lstrip(".") for path in folder.iterdir() if path.suffix != ".lock"]
     with cache_errors():
         kept = sum(not _cleared(folder / f"{key}.npy") for key in {name.split(".")[0] for name in names})
-    for made_again in (drawn_folder(), precision_folder()):
-        shutil.rmtree(made_again, ignore_errors=True)
+        drawn = drawn_folder()
+        if drawn.parent.exists():
+            with suppress(Timeout), drawing_lock(drawn, blocking=False):
+                remove_drawings(drawn)
+    shutil.rmtree(precision_folder(), ignore_errors=True)
     return kept
 
 

@@ -1,14 +1,15 @@
 """Draw images of quadratic equations in the four published forms, label them, and read them again.
 
-The forms, and the range each is drawn from, are those of the published data set of 2,000 images. There
-are two ways to label the factored form ``(x - r)(x - s) = 0``: ``published`` says b = r + s, as the
-published tables do, so that a model can be compared with what was published; ``true`` says b = -(r + s),
-which is what multiplying out gives. Images and all other labels are the same.
+The forms, and the range from which each is drawn, are those of the published data set of 2,000 images.
+There are two conventions for the label b of the factored form ``(x - r)(x - s) = 0``: ``published`` is
+b = r + s, as in the published tables, so that a model can be compared with published figures; ``true`` is
+b = -(r + s), which is what multiplying out gives. Images and all other labels are the same.
 """
 
 from __future__ import annotations
 
 import csv
+import glob
 import random
 import re
 import shutil
@@ -45,7 +46,7 @@ Labels = Literal["published", "true"]
 
 @dataclass(frozen=True)
 class Equation:
-    """What is written in an image: a, b, c as multiplying out gives them, the roots, the text."""
+    """The equation in an image: a, b, c as multiplying out gives them, the two roots, the text."""
 
     a: int
     b: int
@@ -55,23 +56,23 @@ class Equation:
 
     @property
     def factored(self) -> bool:
-        """Whether it is written as ``(x - r)(x - s) = 0``."""
+        """Whether its text is of the form ``(x - r)(x - s) = 0``."""
         return self.text.startswith("(")
 
     def labels(self, convention: Labels) -> tuple[int, int, int]:
-        """Return a, b, c as the tables label them."""
+        """Return the labels a, b, c by a convention."""
         return self.a, -self.b if self.factored and convention == "published" else self.b, self.c
 
 
 def generate(n: int, seed: int) -> list[Equation]:
-    """Return ``n`` equations, about a quarter in each form; the same for the same seed, on any machine."""
+    """Return ``n`` equations, about a quarter in each form; one seed gives the same on any machine."""
     rng = random.Random(seed)
     forms = (_standard, _constant_moved, _square_moved, _factored)
     return [_publishable(rng.choice(forms), rng) for _ in range(n)]
 
 
 def _publishable(form: Callable[[random.Random], Equation | None], rng: random.Random) -> Equation:
-    """Draw until there are two real roots (or it is factored) and labels of both kinds in the ranges."""
+    """Draw until there are two real roots and the labels by both conventions are in the published ranges."""
     while True:
         equation = form(rng)
         if equation and all(
@@ -83,11 +84,11 @@ def _publishable(form: Callable[[random.Random], Equation | None], rng: random.R
 
 
 def draw(text: str, font: Path | None = None) -> Image.Image:
-    """Return the equation as a grey 300x100 image, black on white, placed as the published ones are.
+    """Return the equation as a grey 300x100 image, black on white, placed as in the published images.
 
-    Where a wide font would run out of the image, the text begins further left, and in a smaller size if it
-    must. ``font`` is a TrueType or OpenType file; without one it is Pillow's own. Raises ConfigError for a
-    font that cannot be read or lacks one of the characters.
+    Where a font is too wide for the image, the text begins further left and, if that is not enough, is
+    smaller. ``font`` is a TrueType or OpenType file, None Pillow's own font. Raises ConfigError for a font
+    that cannot be read or lacks one of the characters.
     """
     image = Image.new("L", _SIZE, 255)
     pen = ImageDraw.Draw(image)
@@ -99,7 +100,7 @@ def draw(text: str, font: Path | None = None) -> Image.Image:
             size -= 1
         pen.text((min(x, _SIZE[0] - _EDGE - width), y), text, font=_font_file(font, size), fill=0)
         return image
-    # Pillow's own font lacks the raised 2: a smaller 2 stands for it.
+    # Pillow's own font lacks the raised 2: a smaller 2 is drawn instead.
     for index, part in enumerate(text.split("²")):
         if index:
             pen.text((x, y), "2", font=_font(_FONT_SIZE * 3 // 5), fill=0)
@@ -120,12 +121,12 @@ def write_folder(
 ) -> None:
     """Write ``n`` equations in the published layout: two tables and a folder of 300x100 RGBA PNG images.
 
-    The folder appears whole or not at all. ``advance`` is told the number of images as they are done.
-    Raises ConfigError for a font that cannot be used.
+    The folder appears whole or not at all. ``advance`` is given the number of images as they are written.
+    Raises ConfigError for a font that cannot be used, and OSError where the folder cannot be written.
     """
-    draw(SIGNS, font)  # complain before a folder is there
+    draw(SIGNS, font)  # raises before there is a folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    partial = Path(tempfile.mkdtemp(prefix=_unfinished_prefix(folder), dir=folder.parent))
     try:
         (partial / IMAGES).mkdir()
         equations = generate(n, seed)
@@ -146,6 +147,15 @@ def write_folder(
                 raise  # otherwise another process drew the same images first
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Return the folders that killed processes have left of writing to ``folder``, or others are writing."""
+    return list(folder.parent.glob(f"{glob.escape(_unfinished_prefix(folder))}*"))
+
+
+def _unfinished_prefix(folder: Path) -> str:
+    return f".{folder.name}-"
 
 
 def _write_tables(folder: Path, names: list[str], equations: list[Equation], labels: Labels) -> None:
@@ -175,16 +185,19 @@ def _font_file(path: Path, size: int) -> ImageFont.FreeTypeFont:
         # The published images were laid out without Raqm, which not every Pillow has.
         font = ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
     except OSError as error:
-        raise ConfigError(f"--font {path}: not a font that can be read ({error})") from error
+        raise ConfigError(f"`font` {path}: not a font that can be read ({error})") from error
     missing = np.asarray(font.getmask("\uffff"))
     lacking = [sign for sign in SIGNS if np.array_equal(np.asarray(font.getmask(sign)), missing)]
     if lacking:
-        raise ConfigError(f"--font {path}: has no {' '.join(lacking)}; choose another font")
+        raise ConfigError(f"`font` {path}: has no {' '.join(lacking)}; choose another font")
     return font
 
 
 def terms(parts: list[tuple[int, str]]) -> str:
-    """Write a sum of (coefficient, unit) as the published images do: no zeros, no 1 before a letter."""
+    """Return the text of a sum of (coefficient, unit) as in the published images.
+
+    It has no terms that are zero, and no 1 before a letter.
+    """
     return " ".join(_written(parts))
 
 
@@ -203,7 +216,7 @@ def _written(parts: list[tuple[int, str]]) -> Iterator[str]:
 
 
 def _unfactored(a: int, b: int, c: int, text: str) -> Equation | None:
-    """Return the equation with its roots, the larger first; None without two real ones."""
+    """Return the equation with its roots, that of the positive square root first; None without two."""
     discriminant = b * b - 4 * a * c
     if discriminant <= 0:
         return None
@@ -243,10 +256,10 @@ _TERM = re.compile(r"([+-]?)(\d*)(x²|x|)")
 
 
 def read(text: str) -> Equation | None:
-    """Return the equation that a text in one of the four forms says; None for others and without two roots.
+    """Return the equation of a text in one of the four forms; None for others, or without two real roots.
 
-    The roots are ordered as the published tables have them: as written in the factored form, the one with
-    the positive square root first in the others.
+    The roots are in the order of the published tables: as written in the factored form, that of the
+    positive square root first in the others.
     """
     squeezed = text.replace(" ", "")
     if match := _FACTORED.fullmatch(squeezed):
@@ -268,7 +281,7 @@ def _coefficients(side: str) -> tuple[int, int, int]:
 
 
 def form(text: str) -> str:
-    """Return in which of the four forms an equation is written; ``= 0`` wins where c is left out."""
+    """Return which of the four forms an equation has; where c is left out, the one with ``= 0``."""
     left, _, right = text.replace(" ", "").partition("=")
     if left.startswith("("):
         return "(x - r)(x - s) = 0"

@@ -1,4 +1,4 @@
-"""The words of an audit: what can be found in a data set, as plain data."""
+"""The result of an audit, as plain data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Severity = Literal["error", "warning", "note"]
 
 
 class Finding(BaseModel):
-    """One kind of thing to know: how often, and where. An error spoils scores or ends a bench."""
+    """One kind of finding: how often, and where. An error ends a bench or makes its scores wrong."""
 
     severity: Severity
     code: str
@@ -20,7 +20,7 @@ class Finding(BaseModel):
 
 
 class TargetFacts(BaseModel):
-    """One target over the usable rows; ``outliers`` lie beyond Tukey's outer fences."""
+    """One target over the usable rows; ``outliers`` are beyond Tukey's outer fences."""
 
     name: str
     min: float
@@ -33,7 +33,7 @@ class TargetFacts(BaseModel):
 
 
 class DuplicateFacts(BaseModel):
-    """Images identical pixel for pixel: those that repeat an earlier one, and the groups they form."""
+    """Images identical, pixel for pixel, to an earlier one, and the groups that they form."""
 
     images: int
     groups: int
@@ -51,7 +51,7 @@ class NearFacts(BaseModel):
 
 
 class SplitFacts(BaseModel):
-    """A split; how many test images also stand, pixel for pixel, in train or val, and val ones in train."""
+    """A split, how many of its test images are also in train or val, and how many val images in train."""
 
     name: str
     train: int
@@ -62,7 +62,7 @@ class SplitFacts(BaseModel):
 
 
 class EquationFacts(BaseModel):
-    """The labels of equations against what is written; ``opposite_b`` are those of ``wrong_b`` with -b."""
+    """How many labels differ from the text of their equation; ``opposite_b`` of ``wrong_b`` have -b."""
 
     read: int
     unreadable: int
@@ -74,7 +74,7 @@ class EquationFacts(BaseModel):
 
 
 class Audit(BaseModel):
-    """All that was found; ``rows`` are those of the table, ``usable`` those that a bench could use."""
+    """The result of an audit; ``rows`` are those of the table, ``usable`` those that a bench could use."""
 
     name: str
     table: str

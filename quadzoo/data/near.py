@@ -1,4 +1,4 @@
-"""Images that look alike without being identical: saved again, scaled, a little lighter."""
+"""Find images that look alike without being identical: saved again, scaled, a little lighter."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _BANDS = MOST_DIFFERENT_BITS + 1
 
 
 def perceptual_hash(pixels: np.ndarray) -> np.ndarray:
-    """Return the perceptual hash of an image, uint8 grey (H, W) or RGB (H, W, 3), as 32 bytes.
+    """Return the perceptual hash, uint8 (32,), of an image, uint8 grey (H, W) or RGB (H, W, 3).
 
-    It is imagehash's phash: the signs, against their median, of the 16x16 lowest frequencies of the
-    image's cosine transform. Two hashes differ in few bits where images look alike; of an image without
-    any detail, such as a clear sky, most bits are chance, and its copies are not found.
+    It is imagehash's phash: whether each of the 16x16 lowest frequencies of the image's cosine transform is
+    above their median. The hashes of images that look alike differ in few bits. In an image without detail,
+    such as a clear sky, noise decides most bits, so that its copies are not found.
     """
     return np.packbits(imagehash.phash(Image.fromarray(pixels), hash_size=_SIDE).hash)
 
 
 def near_pairs(hashes: np.ndarray) -> list[tuple[int, int, int]]:
-    """Return the pairs of rows of uint8 (N, 32) that differ in at most 6 of 256 bits, with that number.
+    """Return pairs of rows of uint8 (N, 32) that differ in at most 6 of 256 bits: (row, row, bits).
 
-    Rows that differ in 6 bits agree in one of 7 bands of bits at least, so that only rows that share a band
-    are compared: the time grows with N, not with its square, unless most images look alike.
+    Of 7 bands of bits, rows that differ in 6 bits agree in at least one. Only rows that share a band are
+    compared, so that the time grows with N, not with its square, unless most images look alike.
     """
     words = np.ascontiguousarray(hashes).view(np.uint64)
     found: set[tuple[int, int, int]] = set()

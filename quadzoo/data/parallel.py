@@ -1,4 +1,4 @@
-"""Do one thing to many images, in threads, as many as there are CPUs for them."""
+"""Apply a function to many images in threads, one for each available CPU."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-_WINDOW = 256  # items under way at once: memory does not grow with their number
+_WINDOW = 256  # items in progress at once, so that memory does not grow with their number
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def cpus() -> int:
-    """Return how many CPUs this process may use: fewer than the machine has under taskset or Slurm."""
+    """Return how many CPUs this process may use: under taskset or Slurm, fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Map in threads (Pillow, OpenCV and hashlib release the interpreter's lock), a window at a time.
+    """Yield ``work(item)`` for each item, in order, computed in threads; raises the first error of ``work``.
 
-    Results come in the order of the items; the first error ends it.
+    Pillow, OpenCV and hashlib release the interpreter's lock. No more than 256 items are in progress.
     """
     waiting = iter(items)
     with ThreadPoolExecutor(cpus()) as pool:
-        under_way = deque(pool.submit(work, item) for item in islice(waiting, _WINDOW))
+        in_progress = deque(pool.submit(work, item) for item in islice(waiting, _WINDOW))
         try:
-            while under_way:
-                result = under_way.popleft().result()
-                under_way.extend(pool.submit(work, item) for item in islice(waiting, 1))
+            while in_progress:
+                result = in_progress.popleft().result()
+                in_progress.extend(pool.submit(work, item) for item in islice(waiting, 1))
                 yield result
         finally:
-            for future in under_way:
+            for future in in_progress:
                 future.cancel()

@@ -113,7 +113,7 @@ class ImageReader:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise DataError(self._source.unreadable(index, str(error))) from error
+            raise DataError(self._source.unreadable(index, error.strerror or str(error))) from error
         digest = hashlib.sha256(content).digest()
         if self._digests[own] not in (digest, _UNREAD):
             where = f"{self._source.table}: row {self._source.rows[index]}"
@@ -139,8 +139,8 @@ class _Spool:
     def __init__(self, folder: Path) -> None:
         self._lock = threading.Lock()
         self._end = 0
-        self._room = min(_SPOOL_BYTES, shutil.disk_usage(folder).free // 2)
         with cache_errors():
+            self._room = min(_SPOOL_BYTES, shutil.disk_usage(folder).free // 2)
             self._file: io.FileIO = tempfile.TemporaryFile(  # noqa: SIM115  # see close()
                 dir=folder, buffering=0
             )

@@ -1,10 +1,11 @@
-"""Where images and targets come from: drawn equations, the published folder, or any CSV."""
+"""Find images and targets: drawn equations, a folder in the published layout, or any CSV."""
 
 from __future__ import annotations
 
 import math
 import os
 import re
+import shutil
 import unicodedata
 from array import array
 from collections import defaultdict
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from filelock import FileLock
 
 from quadzoo.data import equations
-from quadzoo.data.tables import column, number, open_table
+from quadzoo.data.tables import column, listed, number, open_table, quoted
 from quadzoo.errors import ConfigError, DataError
-from quadzoo.storage import cache_folder
+from quadzoo.storage import cache_errors, cache_folder, lock
 
 QUADRATIC = "quadratic"
 N_DRAWN = 2000
@@ -29,7 +31,7 @@ _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"
 
 @dataclass(frozen=True)
 class DataRequest:
-    """Which data: ``quadratic``, a folder or a CSV, and what goes with it."""
+    """The data that are asked for: ``quadratic``, a folder or a CSV, and what is needed to read it."""
 
     data: str
     images: Path | None = None
@@ -42,10 +44,11 @@ class DataRequest:
 class Source:
     """N images with T targets each, checked but not yet decoded.
 
-    ``files`` are the images' paths under ``folder``; ``targets`` is float64 (N, T); ``low`` and ``high``
-    are set where the scaling ranges are known beforehand; ``group_values`` holds the ``--group-column``
-    texts; ``kinds`` says what sort of image each is, where that is known: an equation's form; ``table`` and
-    ``rows`` (numbers of lines in it) serve error messages.
+    The rows are in ascending order of ``ids``. ``files`` are the images' paths under ``folder``;
+    ``targets`` is float64 (N, T) in original units; ``low`` and ``high`` are set where the scaling ranges
+    are known beforehand; ``group_values`` are the cells of the group column; ``kinds`` the sorts of image,
+    where they are known: the forms of equations. ``table`` and ``rows`` (line numbers in it) are for
+    messages.
     """
 
     name: str
@@ -65,11 +68,11 @@ class Source:
         return len(self.ids)
 
     def path(self, index: int) -> Path:
-        """Return where an image lies."""
+        """Return the path of an image."""
         return self.folder / self.files[index]
 
     def unreadable(self, index: int, why: str) -> str:
-        """Return the line that says that an image cannot be read."""
+        """Return the message for an image that cannot be read: table, row, path and cause."""
         return f"{self.table}: row {self.rows[index]}: image {self.path(index)} is unreadable ({why})"
 
     def subset(self, indices: Sequence[int]) -> Source:
@@ -91,7 +94,7 @@ Kind = Literal["row", "id", "missing target", "target", "image"]
 
 @dataclass(frozen=True)
 class Fault:
-    """A row that cannot be used, and its image if it has one; the text names table, row and culprit."""
+    """A row that cannot be used, and its image where it has one; ``text`` is the message."""
 
     kind: Kind
     row: int
@@ -100,34 +103,39 @@ class Fault:
 
 
 def drawn_folder() -> Path:
-    """Return where the equations of ``--data quadratic`` are kept once they are drawn."""
+    """Return the folder in the cache of the equations that the data ``quadratic`` are."""
     return cache_folder() / "equations" / f"v1-n{N_DRAWN}-seed{_GENERATOR_SEED}"
 
 
 def precision_folder() -> Path:
-    """Return where it is kept in which precision a backbone runs on this machine."""
+    """Return the folder in the cache of the precisions that were chosen on this machine."""
     return cache_folder() / "precision"
 
 
 def open_source(request: DataRequest, advance: Callable[[int], None] = lambda _: None) -> Source:
-    """Return the images and targets that were asked for; equations are drawn when first asked for.
+    """Return the requested images and targets; equations are drawn at the first request.
 
-    ``advance`` is told the number of images as they are drawn. Raises ConfigError when the flags do not
-    fit together and DataError, naming file and row, when the table cannot be used.
+    ``advance`` is given the number of images as they are drawn. Raises ConfigError for parameters that do
+    not fit together, and DataError, naming file and row, for a table that cannot be used.
     """
     source, faults = scan(request, advance)
     if faults:
-        others = f" (and {len(faults) - 1:,} more such faults: quadzoo data check lists them)"
+        others = f" (and {len(faults) - 1:,} more faults: quadzoo data check lists them)"
         raise DataError(faults[0].text + others * (len(faults) > 1))
     return source
 
 
 def scan(request: DataRequest, advance: Callable[[int], None] = lambda _: None) -> tuple[Source, list[Fault]]:
-    """Return the usable rows and what is wrong with the others; else as ``open_source``."""
+    """Return the usable rows, and what is wrong with the others.
+
+    ``advance`` as for ``open_source``. Raises ConfigError for parameters that do not fit together, and
+    DataError for a table that cannot be read.
+    """
     table, request = resolve(request, advance)
     if request.images is None or not request.targets:
         raise ConfigError(
-            f"--data {request.data} is a table: say --images FOLDER and --targets NAME,NAME too"
+            f"`data` {request.data} is a table: name the folder of its images with `images` and its columns "
+            "with `targets`"
         )
     source, faults = _scan(table, request, request.images, request.targets)
     return _with_ranges(source) if is_equations(table) else source, faults
@@ -136,24 +144,46 @@ def scan(request: DataRequest, advance: Callable[[int], None] = lambda _: None) 
 def resolve(
     request: DataRequest, advance: Callable[[int], None] = lambda _: None
 ) -> tuple[Path, DataRequest]:
-    """Return the table that is meant, and the request with what a folder in the published layout implies."""
+    """Return the path of the table, and the request completed where it is a folder in the published layout.
+
+    Equations are drawn at the first request; ``advance`` is given the number of images as they are drawn.
+    Raises DataError where there is no such table, or the cache cannot be written.
+    """
     path = Path(request.data)
     if request.data == QUADRATIC:
         path = drawn_folder()
         if not path.exists():
-            equations.write_folder(path, N_DRAWN, _GENERATOR_SEED, advance=advance)
+            _draw(path, advance)
     elif not path.exists():
-        raise DataError(f"--data {path}: no such folder or file (and not {QUADRATIC!r}, which is drawn)")
+        raise DataError(f"`data` {path}: no such folder or file (and not {QUADRATIC!r}, which is drawn)")
     if not path.is_dir():
         return path, request
     table = path / equations.DETAILS_CSV
     if not table.is_file():
         raise DataError(
-            f"--data {path}: a folder must hold {equations.DETAILS_CSV!r}; "
-            "for any other data give the CSV itself with --images and --targets"
+            f"`data` {path}: a folder must hold {equations.DETAILS_CSV!r}; "
+            "for any other data name the CSV itself, with `images` and `targets`"
         )
     images = request.images or path / equations.IMAGES
     return table, replace(request, images=images, targets=request.targets or equations.TARGETS)
+
+
+def _draw(folder: Path, advance: Callable[[int], None]) -> None:
+    with cache_errors(), drawing_lock(folder):
+        if not folder.exists():  # another process may have drawn them
+            remove_drawings(folder)
+            equations.write_folder(folder, N_DRAWN, _GENERATOR_SEED, advance=advance)
+
+
+def drawing_lock(folder: Path, *, blocking: bool = True) -> FileLock:
+    """Return the lock to hold while equations are drawn into a folder, or deleted."""
+    return lock(folder.with_name(f"{folder.name}.lock"), blocking=blocking)
+
+
+def remove_drawings(folder: Path) -> None:
+    """Delete drawn equations, and what killed processes have left; hold the folder's lock meanwhile."""
+    for path in (folder, *equations.unfinished(folder)):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def is_equations(table: Path) -> bool:
@@ -175,7 +205,7 @@ def _scan(
     _check_names(targets)
     finder = _ImageFinder(images)
     faults: list[Fault] = []
-    seen: dict[str, int] = {}
+    line_of: dict[str, int] = {}
     files: list[str] = []
     groups: list[str] = []
     kinds: list[str] = []
@@ -192,16 +222,16 @@ def _scan(
                 if len(cells) != len(header):
                     raise _Unusable("row", f"{len(cells)} cells where the header has {len(header)}")
                 identity = cells[id_index].strip()
-                if identity in seen:
+                if identity in line_of:
                     raise _Unusable(
-                        "id", f"id {identity!r} stands in row {seen[identity]} too; ids must differ"
+                        "id", f"id {quoted(identity)} is also in row {line_of[identity]}; ids must differ"
                     )
                 file = finder.find(identity)
                 numbers = [_number(target, cells[index]) for target, index in targets_at.items()]
             except _Unusable as error:
                 faults.append(Fault(error.kind, line, f"{table}: row {line}: {error}", file))
                 continue
-            seen[identity] = line
+            line_of[identity] = line
             files.append(file)
             lines.append(line)
             values.extend(numbers)
@@ -209,10 +239,10 @@ def _scan(
                 groups.append(cells[group_index])
             if text_index is not None:
                 kinds.append(equations.form(cells[text_index]))
-    if not seen and not faults:
+    if not line_of and not faults:
         raise DataError(f"{table}: no rows under the header")
     name = table.parent.resolve().name if is_equations(table) else table.stem
-    ids = list(seen)
+    ids = list(line_of)
     source = Source(
         name=QUADRATIC if request.data == QUADRATIC else name,
         table=table,
@@ -242,7 +272,7 @@ def _check_names(targets: tuple[str, ...]) -> None:
     clash = sorted(taken & set(targets))
     if clash:
         raise ConfigError(
-            f"--targets {', '.join(clash)}: predictions.csv has columns of that name; rename it in the table"
+            f"`targets` {listed(clash)}: predictions.csv has columns of that name; rename it in the table"
         )
 
 
@@ -255,11 +285,11 @@ def _number(target: str, text: str) -> float:
         return value
     hint = "; write decimals with a point" if _DECIMAL_COMMA.fullmatch(text) else ""
     kind: Kind = "target" if text.strip() else "missing target"
-    raise _Unusable(kind, f"target {target!r} is {text!r}, not a finite number{hint}")
+    raise _Unusable(kind, f"target {quoted(target)} is {quoted(text)}, not a finite number{hint}")
 
 
 def images_under(folder: Path) -> Iterator[str]:
-    """Yield the paths, under the folder, of all files whose suffix is that of an image."""
+    """Yield the paths, relative to the folder, of all files whose suffix is that of an image."""
     for where, _, names in os.walk(folder):
         inside = os.path.relpath(where, folder)
         for name in names:
@@ -270,14 +300,14 @@ def images_under(folder: Path) -> Iterator[str]:
 class _ImageFinder:
     """Finds the image of an id, written with or without its suffix, inside one folder only.
 
-    An id may name a sub-folder but not lead out with ``..`` or an absolute path; links that the owner of
-    the folder has put there are followed. Names are compared in Unicode's normal form C, since some
-    systems write ü as u and two dots.
+    An id may name a sub-folder, but not leave the folder by ``..`` or an absolute path. Links inside the
+    folder are followed: its owner has put them there. Names are compared in Unicode's normal form C, since
+    some systems write ü as u and two dots.
     """
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise DataError(f"--images {folder}: no such folder")
+            raise DataError(f"`images` {folder}: no such folder")
         self.folder = folder
         self._listed = cache(self._list)
 
@@ -288,15 +318,16 @@ class _ImageFinder:
         inside = os.path.relpath(identity, self.folder.absolute()) if os.path.isabs(identity) else identity
         where, name = os.path.split(os.path.normpath(inside))
         if where.split(os.sep)[0] == ".." or name == "..":
-            raise _Unusable("id", f"id {identity!r} leads out of {self.folder}")
+            raise _Unusable("id", f"id {quoted(identity)} leads out of {self.folder}")
         names, stems = self._listed(where)
         key = unicodedata.normalize("NFC", name)
         found = [names[key]] if key in names else stems.get(key, [])
         if not found:
-            raise _Unusable("image", f"no image for id {identity!r} in {self.folder}")
+            raise _Unusable("image", f"no image for id {quoted(identity)} in {self.folder}")
         if len(found) > 1:
-            choice = " and ".join(sorted(found))
-            raise _Unusable("image", f"id {identity!r} could be {choice}; write the suffix")
+            raise _Unusable(
+                "image", f"id {quoted(identity)} could be {listed(sorted(found))}; add the suffix"
+            )
         return os.path.join(where, found[0])
 
     def _list(self, where: str) -> tuple[dict[str, str], dict[str, list[str]]]:

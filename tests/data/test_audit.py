@@ -75,7 +75,7 @@ def test_columns_are_guessed_or_named(good: Path) -> None:
         audited(good)
 
 
-def test_every_fault_is_counted_and_the_rest_still_looked_at(good: Path) -> None:
+def test_every_fault_is_counted_and_the_rest_still_checked(good: Path) -> None:
     edit(good, "p03,1.5,43", "p03,,43")
     edit(good, "p04,2.0,44", "p04,2.0,tall")
     edit(good, "p05,2.5,45", "p05,2.5")
@@ -129,7 +129,7 @@ def test_identical_images(good: Path) -> None:
     edit(good, "p11,5.5,51", "p11,0.0,40")
     found = audited(good)
     assert (found.duplicates.disagreeing, found.errors, found.warnings) == (0, 0, 1)
-    assert found.near_duplicates.pairs == 0  # identical ones are not told twice
+    assert found.near_duplicates.pairs == 0  # identical ones are not listed twice
 
 
 def test_images_that_look_alike(good: Path) -> None:
@@ -152,7 +152,7 @@ def test_images_that_look_alike(good: Path) -> None:
     assert audited(good, str(split)).near_duplicates.across_sides == 1
 
 
-def test_blank_images_are_told_and_look_like_nothing(good: Path) -> None:
+def test_blank_images_are_listed_and_look_like_no_other(good: Path) -> None:
     cv2.imwrite(str(good.parent / "p10.png"), np.full((40, 48), 9, np.uint8))
     cv2.imwrite(str(good.parent / "p11.png"), np.full((40, 48), 10, np.uint8))
     found = audited(good)
@@ -214,7 +214,7 @@ def test_splits_that_cannot_be(good: Path) -> None:
     with pytest.raises(SplitError, match="at least 3 different images"):
         audited(good)
     good.write_text(good.read_text() + "nowhere,1,2\n")
-    split = finding(audited(good), "split")  # here the unusable row is the reason, and the rest is told
+    split = finding(audited(good), "split")  # because of the unusable row; the rest is checked
     assert split
     assert split.severity == "error"
 
@@ -232,7 +232,7 @@ def test_drawn_equations_with_true_labels_have_no_error(tmp_path: Path) -> None:
     assert (found.equations.read, found.equations.wrong_b, found.equations.wrong_roots) == (150, 0, 0)
 
 
-def test_published_labels_are_told_for_what_they_are(equations: Path) -> None:
+def test_published_labels_are_errors_in_b(equations: Path) -> None:
     found = audited(equations)
     factored = [
         line.split(",") for line in (equations / DETAILS_CSV).read_text().splitlines() if line.count("(") == 2
@@ -240,10 +240,10 @@ def test_published_labels_are_told_for_what_they_are(equations: Path) -> None:
     wrong = [cells for cells in factored if cells[3] != "0"]
     assert found.equations
     assert found.equations.wrong_b == found.equations.opposite_b == len(wrong) > 10
-    told = finding(found, "wrong-b")
-    assert told
-    assert (told.severity, told.count) == ("error", len(wrong))
-    assert f"is labelled b = {wrong[0][3]}, not {-int(wrong[0][3])}" in told.examples[0]
+    wrong_b = finding(found, "wrong-b")
+    assert wrong_b
+    assert (wrong_b.severity, wrong_b.count) == ("error", len(wrong))
+    assert f"is labelled b = {wrong[0][3]}, not {-int(wrong[0][3])}" in wrong_b.examples[0]
     assert [split.name for split in found.splits] == ["grouped", "article"]
     assert found.splits[1].leaked == found.splits[1].test
     assert {one.severity for one in found.findings if one.code == "leak"} == {"note"}

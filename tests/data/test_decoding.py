@@ -51,7 +51,7 @@ def test_a_cut_off_file_is_no_image(kind: str, share: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "empty"),
         (b"GIF89a nonsense", "."),
@@ -59,8 +59,8 @@ def test_a_cut_off_file_is_no_image(kind: str, share: float) -> None:
         (b"<html>404</html>", "known format"),
     ],
 )
-def test_what_is_no_image(content: bytes, told: str) -> None:
-    with pytest.raises(Undecodable, match=told):
+def test_what_is_no_image(content: bytes, message: str) -> None:
+    with pytest.raises(Undecodable, match=message):
         decode(content)
 
 

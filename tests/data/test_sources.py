@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from quadzoo.data.sources import DataRequest, Source, images_under, open_source, scan
+from quadzoo.data.cache import clear
+from quadzoo.data.sources import DataRequest, Source, drawn_folder, images_under, open_source, scan
 from quadzoo.errors import ConfigError, DataError
 
 
@@ -50,7 +53,7 @@ def test_several_targets_and_id_column(photos: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("id,z\n001,1\n", r"table.csv: no column 'y' \(`targets`\); it has id, z"),
         ("name,y\n001,1\n", r"no column 'id' \(`id_column`\)"),
@@ -61,7 +64,7 @@ def test_several_targets_and_id_column(photos: Path) -> None:
         ("id,y\n001,inf\n", "row 2: target 'y' is 'inf'"),
         ("id,y\n001,1,9\n", "row 2: 3 cells where the header has 2"),
         ("id,y\n001,1\n002,2\n", "row 3: no image for id '002' in .*photos"),
-        ("id,y\n001,1\n001,2\n", "row 3: id '001' stands in row 2 too"),
+        ("id,y\n001,1\n001,2\n", "row 3: id '001' is also in row 2"),
         ("id,y\n../outside.png,1\n", r"row 2: id '../outside.png' leads out of"),
         ("id,y\n/etc/passwd,1\n", "row 2: id '/etc/passwd' leads out of"),
         ("id,y\nsub/../../outside.png,1\n", "leads out of"),
@@ -70,13 +73,13 @@ def test_several_targets_and_id_column(photos: Path) -> None:
         ("id,y\n,1\n", "row 2: the id is empty"),
         ("id;y\n001;3,5\n", "row 2: target 'y' is '3,5', not a finite number; write decimals with a point"),
         ("id,y\n001,1_000\n", "row 2: target 'y' is '1_000'"),
-        ("id,y\n001,a\nNA,b\nß ä,c\n", r"row 2: .* \(and 2 more such faults: quadzoo data check"),
+        ("id,y\n001,a\nNA,b\nß ä,c\n", r"row 2: .* \(and 2 more faults: quadzoo data check"),
         ("id,y\n", "no rows"),
         ("", "empty"),
     ],
 )
-def test_one_line_names_file_and_row(photos: Path, text: str, told: str) -> None:
-    with pytest.raises(DataError, match=told) as error:
+def test_one_line_names_file_and_row(photos: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message) as error:
         read(photos, text)
     assert "table.csv" in str(error.value)
 
@@ -109,7 +112,7 @@ def test_a_relative_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert sorted(source.files) == ["001.png", "NA.bmp"]
 
 
-def test_faults_are_told_row_by_row(photos: Path) -> None:
+def test_faults_are_listed_row_by_row(photos: Path) -> None:
     (photos / "t.csv").write_text("id,y,z\n001,1,2\nNA,red,2\n1e5,1,\nnone,1,2\n001,1,2\nß ä,1\n../x,1,1\n")
     source, faults = scan(DataRequest(str(photos / "t.csv"), photos / "photos", ("y", "z")))
     assert source.ids == ["001"]
@@ -145,7 +148,7 @@ def test_images_under(photos: Path) -> None:
 
 def test_two_images_for_one_id(photos: Path) -> None:
     (photos / "photos" / "001.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=r"001\.jpg and 001\.png"):
+    with pytest.raises(DataError, match=r"could be 001\.jpg, 001\.png; add the suffix"):
         read(photos, "id,y\n001,1\n")
 
 
@@ -167,9 +170,9 @@ def test_folder_without_its_table(tmp_path: Path) -> None:
 
 def test_table_needs_images_and_targets(photos: Path) -> None:
     (photos / "t.csv").write_text("id,y\n001,1\n")
-    with pytest.raises(ConfigError, match="--images FOLDER and --targets"):
+    with pytest.raises(ConfigError, match="is a table: name the folder of its images with `images`"):
         open_source(DataRequest(str(photos / "t.csv")))
-    with pytest.raises(DataError, match=r"--images .*nowhere"):
+    with pytest.raises(DataError, match=r"`images` .*nowhere: no such folder"):
         open_source(DataRequest(str(photos / "t.csv"), photos / "nowhere", ("y",)))
 
 
@@ -182,3 +185,36 @@ def test_published_folder(published: Path) -> None:
         pytest.approx(source.low),
         pytest.approx(source.high),
     )
+
+
+# What a process of its own does: draw the equations, slowly; print how many it has drawn.
+DRAWING = """
+import time
+from quadzoo.data import equations, sources
+drawn, original = [], equations.draw
+equations.draw = lambda *a: (drawn.append(1), time.sleep(0.001), original(*a))[-1]
+print("ready", flush=True)
+sources.open_source(sources.DataRequest("quadratic"))
+print(len(drawn))
+"""
+
+
+def start_drawing() -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", DRAWING], stdout=pipe, text=True)
+
+
+def test_processes_that_ask_at_once_draw_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUADZOO_CACHE_DIR", str(tmp_path))
+    killed = start_drawing()
+    while not list(tmp_path.rglob("*.png")):
+        assert killed.poll() is None
+    killed.kill()
+    killed.communicate()
+    both = [start_drawing() for _ in range(2)]
+    drawn = [int(process.communicate()[0].split()[1]) for process in both]
+    assert sorted(drawn) == [0, 2001]  # one more to see whether the font has all characters
+    folder = drawn_folder()
+    assert {path.name for path in folder.parent.iterdir()} == {folder.name, f"{folder.name}.lock"}
+    clear()
+    assert {path.name for path in folder.parent.iterdir()} == {f"{folder.name}.lock"}

@@ -45,7 +45,7 @@ def test_quoted_cells(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "the file is empty"),
         (b"\n\n", "the file is empty"),
@@ -54,8 +54,8 @@ def test_quoted_cells(tmp_path: Path) -> None:
         (b'id,y\n1,"open\n2,3\n', "row 3: not a table"),
     ],
 )
-def test_what_is_no_table(tmp_path: Path, content: bytes, told: str) -> None:
-    with pytest.raises(DataError, match=rf"t\.csv: {told}"):
+def test_what_is_no_table(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=rf"t\.csv: {message}"):
         read(tmp_path, content)
 
 
