@@ -302,6 +302,18 @@ COLUMNS: tuple[Column, ...] = (
         number=False,
         priority=1,
     ),
+    _csv_only(
+        "overlap",
+        "test images that the model a row started from had been trained on; empty where unknown or none",
+        lambda row: row.overlap.test if row.overlap else None,
+    ),
+    _words(
+        "mixed",
+        "mixed",
+        "what differs between the runs of the row and can change a score",
+        lambda row: row.mixed,
+        priority=2,
+    ),
     _figure("epochs", "epochs", "epochs of training", lambda row: row.epochs, _count, priority=9),
     _words(
         "image_size",

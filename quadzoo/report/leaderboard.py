@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from quadzoo.records.record import Cost, Metrics, RunRecord, SplitFacts
+from quadzoo.report.caveats import mixed_of, needs_row_per_precision, overlap_of
 from quadzoo.report.details import details_of
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Evidence, FailedRun, Leaderboard, Row, RowCost, Unreadable
@@ -56,7 +57,9 @@ def _leaderboard(runs: list[Run], unreadable: Sequence[Unreadable]) -> Leaderboa
     by_combination: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         by_combination[run.record.combination].append(run)
-    combinations = [_combination(members, devices[0]) for members in by_combination.values()]
+    combinations = [
+        _combination(row, devices[0]) for members in by_combination.values() for row in _rows_of(members)
+    ]
     rows = [one.row for one in combinations] + _baseline_rows(records)
     rows.sort(key=_by_val)
     _rank(rows, combinations)
@@ -72,6 +75,16 @@ def _leaderboard(runs: list[Run], unreadable: Sequence[Unreadable]) -> Leaderboa
     )
 
 
+def _rows_of(members: list[Run]) -> list[list[Run]]:
+    """Return the runs of a combination in one group a row."""
+    if not needs_row_per_precision([run.record for run in members]):
+        return [members]
+    by_precision: dict[str, list[Run]] = defaultdict(list)
+    for run in members:
+        by_precision[run.record.precision].append(run)
+    return list(by_precision.values())
+
+
 def _combination(members: list[Run], device: str) -> _Combination:
     members = sorted(members, key=lambda run: (run.record.seed, run.record.split.fold))
     ok = [run for run in members if run.record.status == "ok"]
@@ -79,6 +92,7 @@ def _combination(members: list[Run], device: str) -> _Combination:
     errors = _errors(tests) if tests else None
     ends = interval(errors.table.to_numpy().T, errors.groups.to_numpy()) if errors else None
     first = members[0].record
+    overlap = overlap_of([run.record for run in members])
     scored = [(run.record.metrics, run.record.split) for run in ok]
     row = Row(
         backbone=first.backbone,
@@ -89,9 +103,11 @@ def _combination(members: list[Run], device: str) -> _Combination:
         **_pooled(scored),
         test_mse_low=ends.low if ends else None,
         test_mse_high=ends.high if ends else None,
-        leaky=first.split.leaky,
+        leaky=first.split.leaky or bool(overlap and overlap.test),
+        overlap=overlap,
+        mixed=mixed_of([run.record for run in ok]),
         image_size="x".join(str(side) for side in first.image["size"]),
-        precision=first.precision,
+        precision=", ".join(sorted({run.record.precision for run in ok or members})),
         epochs=first.recipe["epochs"],
         frozen=first.recipe.get("freeze", False),
         plugins=", ".join(f"{name} {version}" for name, version in first.environment.plugins.items()),

@@ -18,7 +18,7 @@ from quadzoo import __version__
 from quadzoo.records.record import WORST
 from quadzoo.report import plots
 from quadzoo.report.answer import answers
-from quadzoo.report.captions import captions, leak, left_out
+from quadzoo.report.captions import captions, leak, left_out, seen
 from quadzoo.report.columns import Value, shown_columns
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Leaderboard, Row, Unreadable
@@ -84,7 +84,7 @@ class _Page:
             "task": first.text,
             "warnings": [caption.text for caption in others if caption.warning],
             "notes": [caption.text for caption in others if not caption.warning],
-            "leak": leak(board),
+            "leak": " ".join(text for text in (leak(board), seen(board)) if text),
             "answers": answers(board),
             "columns": shown_columns(board),
             "plots": _plots(board),

@@ -79,6 +79,15 @@ class Details(BaseModel):
     worst_seed: int | None = None
 
 
+class Overlap(BaseModel):
+    """Images that the model a row started from had been trained on, over all folds; None: unknown."""
+
+    test: int | None
+    val: int | None
+    n_test: int
+    n_val: int
+
+
 class Row(Metrics):
     """One combination, or one answer without a model (head ``-``); scores are means over its runs."""
 
@@ -93,6 +102,8 @@ class Row(Metrics):
     test_mse_low: float | None = None
     test_mse_high: float | None = None
     leaky: bool
+    overlap: Overlap | None = None
+    mixed: str = ""
     image_size: str = ""
     precision: str = ""
     epochs: int | None = None
