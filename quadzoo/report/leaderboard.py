@@ -1,4 +1,4 @@
-"""Records to rows: one row a combination, averaged over seeds and folds. Nothing is trained or written."""
+"""From records to rows: one per combination, averaged over seeds and folds. Nothing is trained or written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ALPHA = 0.05
 
 
 def leaderboards(runs: Iterable[Run], unreadable: Sequence[Unreadable] = ()) -> list[Leaderboard]:
-    """Return one leaderboard for each data set and split, that with most runs first.
+    """Return one leaderboard for each data set and split, the one with most runs first.
 
     Each names the ``unreadable`` runs: nobody can tell which of them they belong to.
     """
@@ -37,7 +37,7 @@ def leaderboards(runs: Iterable[Run], unreadable: Sequence[Unreadable] = ()) -> 
 
 
 class _Errors(NamedTuple):
-    """Squared errors of N images × S seeds, by id, and each image's group."""
+    """Squared errors, float64 (N, S) for N images by id and S seeds, and the group of each image, (N,)."""
 
     table: pd.DataFrame
     groups: pd.Series
@@ -45,7 +45,7 @@ class _Errors(NamedTuple):
 
 @dataclass
 class _Combination:
-    """The row of one backbone and head, and the errors behind it; None without predictions."""
+    """The row of a combination, and the errors of its runs; None without predictions."""
 
     row: Row
     errors: _Errors | None
@@ -155,7 +155,7 @@ def _device(record: RunRecord) -> str:
 
 
 def _costs(records: list[RunRecord], device: str) -> list[RowCost]:
-    """Average the cost over the runs on each device; that of ``device`` comes first."""
+    """Return the mean cost of the runs on each device; that on ``device`` comes first."""
     by_device: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
         by_device[_device(record)].append(record)
@@ -175,7 +175,7 @@ def _mean_cost(costs: list[Cost]) -> dict[str, Any]:
 
 
 def _baseline_rows(records: list[RunRecord]) -> list[Row]:
-    """Return the rows without a model; every record carries what they score on its fold."""
+    """Return the rows without a model; every record holds their scores on its fold."""
     by_fold = {record.split.fold: record for record in records}
     first = records[0]
     return [
@@ -231,10 +231,10 @@ def _by_val(row: Row) -> tuple[bool, float, str, str]:
 
 
 def _rank(rows: list[Row], combinations: list[_Combination]) -> None:
-    """Set ranks: the place in the order, but what cannot be told from the best trained row shares its rank.
+    """Set ranks: the place in the order, or that of the best trained row where a row is not worse than it.
 
-    A row is told from the best where its test errors on the same images are larger at 5 %, corrected by
-    Holm for all pairs of rows: the best was itself chosen by its scores.
+    A row is worse where its test errors on the same images are significantly larger (α = 0.05), corrected
+    by Holm's method for all pairs of rows, because the best row was chosen by its scores.
     """
     scores = [row.val_mse for row in rows]
     for row in rows:
@@ -270,7 +270,7 @@ def _evidence(rows: Iterable[Row]) -> Evidence | None:
 
 
 def _versions(records: list[RunRecord]) -> dict[str, str]:
-    """Return the versions of what the runs were made with; several of one are all named."""
+    """Return the versions of the software that made the runs; where they differ, all of them."""
     found: dict[str, set[str]] = defaultdict(set)
     for record in records:
         where = record.environment
