@@ -1,4 +1,4 @@
-"""quadzoo report and verify: leaderboards out of records, and whether both can be trusted."""
+"""quadzoo report and verify: make leaderboards from records, and check both."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None,
     for one in results.conflicts:
         click.echo(
             f"quadzoo: warning: run {one.key} ({one.backbone} · {one.head} · seed {one.seed}) was done twice "
-            f"with different scores, test MSE {one.taken_test_mse} and {one.other_test_mse}: the first, "
-            "newer, is taken",
+            f"with different scores, test MSE {one.taken_test_mse} and {one.other_test_mse}; the first is "
+            "newer and is used",
             err=True,
         )
     try:

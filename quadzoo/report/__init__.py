@@ -1,1 +1,1 @@
-"""Records to leaderboard: pure functions of what the runs left behind."""
+"""From records to leaderboards: pure functions of the files of the runs."""

@@ -30,8 +30,10 @@ def _which(board: Leaderboard, best: Row) -> str:
         ratio = mean.test_mse / best.test_mse
         text += f"; always predicting the mean gives {short(mean.test_mse)}"
         text += f" ({short(ratio)} times as much)" if ratio < _ROUNDING else ""
-    if board.split.leaky:
-        text += ". The split leaks, so these scores do not show how well new images are read"
+    if best.leaky:
+        text += (
+            ". Test images were seen in training, so these scores do not show how well new images are read"
+        )
     return f"{text}."
 
 

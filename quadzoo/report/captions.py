@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,7 +23,10 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(task(board)),
         Caption(left_out(board.unreadable), warning=True),
         Caption(leak(board), warning=True),
+        Caption(seen(board), warning=True),
         Caption(trust(board)),
+        Caption(unknown(board)),
+        Caption(mixed(board)),
         Caption(machines(board)),
     ]
     return [caption for caption in made if caption.text]
@@ -55,6 +59,38 @@ def leak(board: Leaderboard) -> str:
         f"This split leaks: {split.leaked:,} of {split.n_test:,} test images are also in train or val, "
         "so the test scores are too optimistic."
     )
+
+
+def seen(board: Leaderboard) -> str:
+    """Return the warning that rows started from models that had seen images of val or test."""
+    told = []
+    for row in board.rows:
+        overlap = row.overlap
+        sides = [] if overlap is None else [
+            ("test", overlap.test, overlap.n_test), ("validation", overlap.val, overlap.n_val)
+        ]  # fmt: skip
+        found = [f"{count:,} of the {n:,} {side} images" for side, count, n in sides if count]
+        if found:
+            told.append(f"{row.name} started from a model trained on {listed(found)}")
+    return f"{listed(told)}: such scores are too optimistic." if told else ""
+
+
+def unknown(board: Leaderboard) -> str:
+    """Return which rows started from a model of which nobody knows what images it had seen."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for row in board.rows:
+        if row.overlap is not None and row.overlap.test is None:
+            names[row.weights].append(row.name)
+    return " ".join(
+        f"{listed(rows)}: overlap with the training images of {model} unknown."
+        for model, rows in names.items()
+    )
+
+
+def mixed(board: Leaderboard) -> str:
+    """Return which rows put runs together that differ in what can change a score."""
+    rows = [f"{row.name} ({row.mixed})" for row in board.rows if row.mixed]
+    return f"Runs of one row differ in what can change a score: {listed(rows)}." if rows else ""
 
 
 def evidence(board: Leaderboard) -> str:

@@ -234,6 +234,22 @@ COLUMNS: tuple[Column, ...] = (
         percent,
         priority=2,
     ),
+    Column(
+        name="leaky",
+        heading="leaks",
+        meaning="whether test images were seen before: in train or val, or by the model a row started from",
+        value=lambda row: row.leaky,
+        text=lambda row: "yes" if row.leaky else "",
+        number=False,
+        priority=1,
+    ),
+    _words(
+        "mixed",
+        "mixed",
+        "what differs between the runs of the row and can change a score",
+        lambda row: row.mixed,
+        priority=2,
+    ),
     _figure("params", "params", "parameters", lambda row: row.cost.params, millions, priority=3),
     _figure("gmacs", "GMACs", "multiply-adds for one image, in 10⁹", lambda row: row.cost.gmacs, priority=4),
     _figure(
@@ -293,14 +309,10 @@ COLUMNS: tuple[Column, ...] = (
         lambda value: "" if value is None else f"{value / 1e3:.1f} kJ",
         priority=12,
     ),
-    Column(
-        name="leaky",
-        heading="leaks",
-        meaning="whether test images were seen before: in train or val, or by the model a row started from",
-        value=lambda row: row.leaky,
-        text=lambda row: "yes" if row.leaky else "",
-        number=False,
-        priority=1,
+    _csv_only(
+        "overlap",
+        "test images that the model a row started from had been trained on; empty where unknown or none",
+        lambda row: row.overlap.test if row.overlap else None,
     ),
     _figure("epochs", "epochs", "epochs of training", lambda row: row.epochs, _count, priority=9),
     _words(

@@ -78,7 +78,7 @@ def _bins(tests: pd.DataFrame, target: str) -> list[Bin]:
 
 
 def _worst(runs: list[Run]) -> tuple[int, list[Worst]]:
-    """Return the seed with the best mean val MSE, and its worst images over all of its folds."""
+    """Return the seed with the best mean val MSE, and the images of all its folds with the largest errors."""
     by_seed: dict[int, list[Run]] = defaultdict(list)
     for run in runs:
         by_seed[run.record.seed].append(run)

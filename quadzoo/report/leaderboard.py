@@ -1,4 +1,4 @@
-"""Records to rows: one row a combination, averaged over seeds and folds. Nothing is trained or written."""
+"""From records to rows: one per combination, averaged over seeds and folds. Nothing is trained or written."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from quadzoo.records.record import Cost, Metrics, RunRecord, SplitFacts
+from quadzoo.report.caveats import mixed_of, needs_row_per_precision, overlap_of
 from quadzoo.report.details import details_of
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Evidence, FailedRun, Leaderboard, Row, RowCost, Unreadable
@@ -24,7 +25,7 @@ _ALPHA = 0.05
 
 
 def leaderboards(runs: Iterable[Run], unreadable: Sequence[Unreadable] = ()) -> list[Leaderboard]:
-    """Return one leaderboard for each data set and split, that with most runs first.
+    """Return one leaderboard for each data set and split, the one with most runs first.
 
     Each names the ``unreadable`` runs: nobody can tell which of them they belong to.
     """
@@ -36,7 +37,7 @@ def leaderboards(runs: Iterable[Run], unreadable: Sequence[Unreadable] = ()) -> 
 
 
 class _Errors(NamedTuple):
-    """Squared errors of N images × S seeds, by id, and each image's group."""
+    """Squared errors, float64 (N, S) for N images by id and S seeds, and the group of each image, (N,)."""
 
     table: pd.DataFrame
     groups: pd.Series
@@ -44,7 +45,7 @@ class _Errors(NamedTuple):
 
 @dataclass
 class _Combination:
-    """The row of one backbone and head, and the errors behind it; None without predictions."""
+    """The row of a combination, and the errors of its runs; None without predictions."""
 
     row: Row
     errors: _Errors | None
@@ -56,7 +57,9 @@ def _leaderboard(runs: list[Run], unreadable: Sequence[Unreadable]) -> Leaderboa
     by_combination: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         by_combination[run.record.combination].append(run)
-    combinations = [_combination(members, devices[0]) for members in by_combination.values()]
+    combinations = [
+        _combination(row, devices[0]) for members in by_combination.values() for row in _rows_of(members)
+    ]
     rows = [one.row for one in combinations] + _baseline_rows(records)
     rows.sort(key=_by_val)
     _rank(rows, combinations)
@@ -72,6 +75,16 @@ def _leaderboard(runs: list[Run], unreadable: Sequence[Unreadable]) -> Leaderboa
     )
 
 
+def _rows_of(members: list[Run]) -> list[list[Run]]:
+    """Return the runs of a combination in one group a row."""
+    if not needs_row_per_precision([run.record for run in members]):
+        return [members]
+    by_precision: dict[str, list[Run]] = defaultdict(list)
+    for run in members:
+        by_precision[run.record.precision].append(run)
+    return list(by_precision.values())
+
+
 def _combination(members: list[Run], device: str) -> _Combination:
     members = sorted(members, key=lambda run: (run.record.seed, run.record.split.fold))
     ok = [run for run in members if run.record.status == "ok"]
@@ -79,6 +92,7 @@ def _combination(members: list[Run], device: str) -> _Combination:
     errors = _errors(tests) if tests else None
     ends = interval(errors.table.to_numpy().T, errors.groups.to_numpy()) if errors else None
     first = members[0].record
+    overlap = overlap_of([run.record for run in members])
     scored = [(run.record.metrics, run.record.split) for run in ok]
     row = Row(
         backbone=first.backbone,
@@ -89,9 +103,11 @@ def _combination(members: list[Run], device: str) -> _Combination:
         **_pooled(scored),
         test_mse_low=ends.low if ends else None,
         test_mse_high=ends.high if ends else None,
-        leaky=first.split.leaky,
+        leaky=first.split.leaky or bool(overlap and overlap.test),
+        overlap=overlap,
+        mixed=mixed_of([run.record for run in ok]),
         image_size="x".join(str(side) for side in first.image.size),
-        precision=first.precision,
+        precision=", ".join(sorted({run.record.precision for run in ok or members})),
         epochs=first.recipe.epochs,
         frozen=first.recipe.freeze,
         plugins=", ".join(f"{name} {version}" for name, version in first.environment.plugins.items()),
@@ -139,7 +155,7 @@ def _device(record: RunRecord) -> str:
 
 
 def _costs(records: list[RunRecord], device: str) -> list[RowCost]:
-    """Average the cost over the runs on each device; that of ``device`` comes first."""
+    """Return the mean cost of the runs on each device; that on ``device`` comes first."""
     by_device: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
         by_device[_device(record)].append(record)
@@ -159,7 +175,7 @@ def _mean_cost(costs: list[Cost]) -> dict[str, Any]:
 
 
 def _baseline_rows(records: list[RunRecord]) -> list[Row]:
-    """Return the rows without a model; every record carries what they score on its fold."""
+    """Return the rows without a model; every record holds their scores on its fold."""
     by_fold = {record.split.fold: record for record in records}
     first = records[0]
     return [
@@ -215,10 +231,10 @@ def _by_val(row: Row) -> tuple[bool, float, str, str]:
 
 
 def _rank(rows: list[Row], combinations: list[_Combination]) -> None:
-    """Set ranks: the place in the order, but what cannot be told from the best trained row shares its rank.
+    """Set ranks: the place in the order, or that of the best trained row where a row is not worse than it.
 
-    A row is told from the best where its test errors on the same images are larger at 5 %, corrected by
-    Holm for all pairs of rows: the best was itself chosen by its scores.
+    A row is worse where its test errors on the same images are significantly larger (α = 0.05), corrected
+    by Holm's method for all pairs of rows, because the best row was chosen by its scores.
     """
     scores = [row.val_mse for row in rows]
     for row in rows:
@@ -254,7 +270,7 @@ def _evidence(rows: Iterable[Row]) -> Evidence | None:
 
 
 def _versions(records: list[RunRecord]) -> dict[str, str]:
-    """Return the versions of what the runs were made with; several of one are all named."""
+    """Return the versions of the software that made the runs; where they differ, all of them."""
     found: dict[str, set[str]] = defaultdict(set)
     for record in records:
         where = record.environment

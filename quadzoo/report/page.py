@@ -1,4 +1,4 @@
-"""The leaderboard as one HTML file that needs nothing else: it opens from disk, and without scripts too."""
+"""The leaderboard as one HTML file that needs no other: it opens from disk, and works without scripts."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from quadzoo import __version__
 from quadzoo.records.record import WORST
 from quadzoo.report import plots
 from quadzoo.report.answer import answers
-from quadzoo.report.captions import captions, leak, left_out
+from quadzoo.report.captions import captions, leak, left_out, seen
 from quadzoo.report.columns import Value, shown_columns
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Leaderboard, Row, Unreadable
 from quadzoo.report.text import percent, short
 
-_DETAILS_BYTES = 2_500_000  # of what unfolds under rows
+_DETAILS_BYTES = 2_500_000  # for the details of all rows
 _IMAGES_BYTES = 2_000_000
 _MOST_TARGETS = 12  # that are shown one by one
 _COSTS: dict[str, Callable[[Row], float | None]] = {
@@ -64,7 +64,7 @@ class Strip:
 
 @dataclass
 class _Page:
-    """What the template needs, and how much of it still has room."""
+    """What the template needs; ``room`` and ``image_room`` are the bytes that are left for details."""
 
     runs: dict[str, Run]
     room: int
@@ -84,7 +84,7 @@ class _Page:
             "task": first.text,
             "warnings": [caption.text for caption in others if caption.warning],
             "notes": [caption.text for caption in others if not caption.warning],
-            "leak": leak(board),
+            "leak": " ".join(text for text in (leak(board), seen(board)) if text),
             "answers": answers(board),
             "columns": shown_columns(board),
             "plots": _plots(board),
@@ -93,7 +93,7 @@ class _Page:
         }
 
     def details(self, row: Row) -> Markup:
-        """Return what unfolds under a row: nothing under one without a model, or on a full page."""
+        """Return the details of a row: nothing for a row without a model, or on a full page."""
         if row.head == "-" or self.is_full:
             return Markup("")
         keys = dict.fromkeys(worst.run for worst in row.details.worst)
@@ -110,7 +110,7 @@ class _Page:
         return html
 
     def strip(self, run: Run) -> Strip | None:
-        """Return the thumbnails of a run; None where there are none that can be read, or no room."""
+        """Return the thumbnails of a run; None where they cannot be read, or where the page is full."""
         if self.image_room <= 0:
             return None
         try:
@@ -126,13 +126,13 @@ class _Page:
 
 
 def _row_plots(row: Row) -> list[tuple[str, Markup]]:
-    """Return what a row's figures show, and the figures: learning curves, and errors over each target."""
+    """Return captions and plots of a row: learning curves, and the error over the range of each target."""
     runs = [
         (f"seed {one.seed}" + (f", fold {one.fold}" if one.fold else ""), one.train_mse, one.val_mse)
         for one in row.details.curves
     ]
     learning = plots.curves(runs, f"Learning curves of {row.name}")
-    figures = [("Learning curves, a line a run: val solid, train dashed.", learning)] if learning else []
+    figures = [("Learning curves, one line per run: val solid, train dashed.", learning)] if learning else []
     for target, bins in list(row.details.bins.items())[:_MOST_TARGETS]:
         parts = [(one.low, one.high, one.rmse) for one in bins]
         figures.append(
@@ -145,7 +145,7 @@ def _plots(board: Leaderboard) -> list[tuple[str, Markup]]:
     """Return a plot of test MSE against each cost, of the rows measured on the board's device."""
     device = board.devices[0] if board.devices else ""
     mean = next((row.test_mse for row in board.rows if row.backbone == "mean-of-train"), None)
-    line = (mean, "always answering the mean") if mean else None
+    line = (mean, "always predicting the mean") if mean else None
     drawn = []
     for name, cost in _COSTS.items():
         points = [
@@ -160,7 +160,7 @@ def _plots(board: Leaderboard) -> list[tuple[str, Markup]]:
 
 
 def _whiskers(board: Leaderboard) -> Callable[[Row], Markup]:
-    """Return what draws a row's interval, all on one scale."""
+    """Return a function that draws a row's interval; all are on one scale."""
     every = [end for row in board.rows for end in (row.test_mse_low, row.test_mse_high) if end]
 
     def draw(row: Row) -> Markup:

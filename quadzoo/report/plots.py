@@ -1,4 +1,4 @@
-"""Plots as SVG that takes its colours from the page: light and dark, on paper and without scripts."""
+"""Plots as SVG with the colours of the page: for light and dark, on paper, and without scripts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 _LONGEST_NAME = 40
-_ALL_NAMED = 12  # points; of more, those of the front alone
-_LETTER, _LINE = 7.0, 14.0  # pixels that a letter and a line of text take
+_ALL_NAMED = 12  # points; of more, only those of the front have names
+_LETTER, _LINE = 7.0, 14.0  # width of a letter and height of a line of text, in pixels
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _round_up(step: float) -> float:
 def scatter(
     points: Sequence[Point], x_name: str, y_name: str, line: tuple[float, str] | None, title: str
 ) -> Markup:
-    """Draw points with whiskers on two logarithmic axes, the front of the best, and a line across at a y."""
+    """Draw points with whiskers on logarithmic axes, their Pareto front, and a horizontal line (y, name)."""
     x = _Axis.logarithmic([point.x for point in points], 62, 840)
     heights = [end for point in points for end in (point.low, point.y, point.high) if end > 0]
     y = _Axis.logarithmic([*heights, *([line[0]] if line else [])], 396, 14)
@@ -93,7 +93,7 @@ def scatter(
 
 
 def _names(points: Sequence[Point], x: _Axis, y: _Axis) -> list[Markup]:
-    """Write the names of points beside them, pushed down where they would lie on each other."""
+    """Write the names of points beside them, moved down where they would overlap."""
     parts: list[Markup] = []
     taken: list[tuple[float, float, float]] = []
     for point in sorted(points, key=lambda one: y.at(one.y)):
@@ -114,7 +114,7 @@ def _names(points: Sequence[Point], x: _Axis, y: _Axis) -> list[Markup]:
 
 
 def _front(points: Sequence[Point]) -> list[Point]:
-    """Return the points that no other beats in both x and y, from left to right."""
+    """Return the Pareto front: points that no other beats in both x and y, from left to right."""
     front: list[Point] = []
     for point in sorted(points, key=lambda one: (one.x, one.y)):
         if not front or point.y < front[-1].y:
@@ -153,7 +153,7 @@ def bars(bins: Sequence[tuple[float, float, float]], x_name: str, title: str) ->
 
 
 def whisker(low: float, middle: float, high: float, every: Sequence[float]) -> Markup:
-    """Draw an interval as a line with a dot, on the one logarithmic axis that all ends (positive) take."""
+    """Draw an interval as a line with a dot; the logarithmic axis holds ``every`` end, all positive."""
     axis = _Axis.logarithmic(every, 4, 96)
     return Markup(
         '<svg class="whisker" viewBox="0 0 100 12" width="100" height="12" aria-hidden="true">'

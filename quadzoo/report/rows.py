@@ -1,4 +1,4 @@
-"""What a leaderboard is made of; docs/metrics.md defines every figure."""
+"""The parts of a leaderboard; docs/metrics.md defines every figure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RowCost(Cost):
 
 
 class Curve(BaseModel):
-    """A run's errors after each epoch, and the epoch whose weights were kept, from 1."""
+    """A run's errors after each epoch, and the epoch whose weights were kept, counted from 1."""
 
     seed: int
     fold: int
@@ -38,7 +38,7 @@ class Curve(BaseModel):
 
 
 class Kind(BaseModel):
-    """What one kind of image, such as one form of equation, scores: mean over seeds."""
+    """The scores of one kind of image, such as one form of equation: means over seeds."""
 
     kind: str
     n: int
@@ -56,7 +56,7 @@ class Bin(BaseModel):
 
 
 class Worst(BaseModel):
-    """An image with a large error, and where its thumbnail lies: a run, a position from the top."""
+    """An image with a large error, and where its thumbnail is: the key of a run, a position from the top."""
 
     id: str
     error: float
@@ -67,7 +67,7 @@ class Worst(BaseModel):
 
 
 class Details(BaseModel):
-    """What lies behind a row: how it learnt, and what it gets wrong on the test images.
+    """The details of a row: learning curves, and the errors on the test images.
 
     ``worst`` is of the seed with the best val MSE, ``worst_seed``.
     """
@@ -77,6 +77,15 @@ class Details(BaseModel):
     bins: dict[str, list[Bin]] = {}
     worst: list[Worst] = []
     worst_seed: int | None = None
+
+
+class Overlap(BaseModel):
+    """Images that the model a row started from had been trained on, over all folds; None: unknown."""
+
+    test: int | None
+    val: int | None
+    n_test: int
+    n_val: int
 
 
 class Row(Metrics):
@@ -93,6 +102,8 @@ class Row(Metrics):
     test_mse_low: float | None = None
     test_mse_high: float | None = None
     leaky: bool
+    overlap: Overlap | None = None
+    mixed: str = ""
     image_size: str = ""
     precision: str = ""
     epochs: int | None = None
@@ -107,7 +118,7 @@ class Row(Metrics):
 
     @property
     def name(self) -> str:
-        """Backbone and head, as people say it."""
+        """Backbone and head."""
         return self.backbone if self.head == "-" else f"{self.backbone} + {self.head}"
 
     @property
@@ -150,7 +161,7 @@ class Leaderboard(BaseModel):
 
 
 class Conflict(BaseModel):
-    """One key, two finished runs, two scores: the newer was taken."""
+    """Two finished runs with one key and different scores; the newer one was taken."""
 
     key: str
     backbone: str

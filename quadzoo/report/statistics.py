@@ -1,7 +1,7 @@
-"""How sure a mean error is, and whether two differ: over the test images and over the seeds.
+"""The interval of a mean error, and the test of whether two differ: over test images and seeds.
 
 Both treat a row's squared errors as a table of seeds × images, in which images of one group (identical
-ones, or those that share a value of ``--group-column``) stand or fall together.
+ones, or those that share a value of the group column) are drawn together.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ class Interval(NamedTuple):
 
 
 def interval(errors: np.ndarray, groups: np.ndarray) -> Interval | None:
-    """Return the 95 % interval of the mean of ``errors`` (S, N), for S seeds and N images.
+    """Return the 95 % interval of the mean of ``errors``, float64 (S, N) for S seeds and N images.
 
-    ``groups`` (N,) holds a label per image. Images: a studentised bootstrap of whole groups, on the
-    logarithm (Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 12.5). Seeds: Student's t with
-    S - 1 degrees of freedom for the component of variance that is theirs (two-way random effects, Searle,
-    Casella & McCulloch 1992, Variance Components, ch. 4), since drawing 3 seeds from 3 tells too little of
-    their spread: `benchmarks/coverage.py` compares. One seed: images alone. Student's t also for the
-    images where there are fewer than 20 groups, and percentiles of the resampled means where a resample
-    may be without any error. None for less than 2 groups.
+    ``groups`` (N,), of any type that sorts, holds a label per image. None for fewer than 2 groups.
+
+    Images: a studentised bootstrap of whole groups, on the logarithm (Efron & Tibshirani 1993, An
+    Introduction to the Bootstrap, ch. 12.5). Seeds: Student's t with S - 1 degrees of freedom for their
+    variance component (two-way random effects, Searle, Casella & McCulloch 1992, Variance Components,
+    ch. 4), because resampling 3 seeds underestimates their spread: `benchmarks/coverage.py` compares. With
+    one seed, images only. With fewer than 20 groups, Student's t for the images, too. Where a resample may
+    have no error at all, percentiles of the resampled means.
     """
     table = _Table.of(errors, groups)
     n_groups = len(table.sizes)
@@ -51,7 +52,7 @@ def interval(errors: np.ndarray, groups: np.ndarray) -> Interval | None:
         of_seeds = spread * np.random.default_rng(0).standard_t(table.seeds - 1, size=len(means))
     ends = [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]
     if means.min() == 0:
-        # Nearly all images are without error: no logarithm, and plain percentiles.
+        # Nearly all images are without error: the logarithm is not defined.
         low, high = np.maximum(0, np.quantile(means + mean * of_seeds, ends))
         return Interval(float(low), float(high))
     _, (error,) = _ratio(np.ones((1, n_groups)), totals, table.sizes)
@@ -64,13 +65,16 @@ def interval(errors: np.ndarray, groups: np.ndarray) -> Interval | None:
 
 
 def compare(one: np.ndarray, other: np.ndarray, groups: np.ndarray) -> float | None:
-    """Return the two-sided p that rows with errors (S, N) and (S', N) on the same images have one mean.
+    """Return the two-sided p-value of the hypothesis that two rows have the same mean error.
 
-    Welch's t of the difference: its variance is that over groups of images, paired, and those over the
-    seeds of each row, which are not paired; degrees of freedom by Satterthwaite (1946, Biometrics
-    Bulletin 2, p. 110). Noise counts in both parts, which is cautious: with 3 seeds an estimate of the
-    seeds' own part is too often near 0. With one seed p tells of the images alone. None for less than 2
-    groups.
+    ``one`` and ``other`` are errors on the same images, float64 (S, N) and (S', N); ``groups`` (N,) holds a
+    label per image. None for fewer than 2 groups.
+
+    Welch's t-test of the difference. Its variance is the paired variance over groups of images plus the
+    variances over the seeds of each row, which are not paired; degrees of freedom by Satterthwaite (1946,
+    Biometrics Bulletin 2, p. 110). Noise counts in both parts, which is conservative: with 3 seeds, an
+    estimate of the seeds' own variance component is too often near 0. With one seed per row, the p-value is
+    about the images only.
     """
     left, right = _Table.of(one, groups), _Table.of(other, groups)
     n_groups = len(left.sizes)
@@ -88,10 +92,11 @@ def compare(one: np.ndarray, other: np.ndarray, groups: np.ndarray) -> float | N
 
 
 def holm(p_values: Sequence[float], tests: int) -> list[float]:
-    """Return the p-values corrected for ``tests`` comparisons, of which these are some.
+    """Return the p-values corrected for ``tests`` comparisons by Holm's method.
 
-    Holm (1979, Scandinavian Journal of Statistics 6, p. 65). More tests than p-values are meant where these
-    were chosen by looking: the smallest counts as the smallest of all tests, and so on, which is cautious.
+    Holm (1979, Scandinavian Journal of Statistics 6, p. 65). ``tests`` is larger than the number of
+    p-values where these were selected from more: the smallest is then treated as the smallest of all, and
+    so on, which is conservative.
     """
     corrected = [0.0] * len(p_values)
     highest = 0.0
@@ -102,7 +107,7 @@ def holm(p_values: Sequence[float], tests: int) -> list[float]:
 
 
 class _Table(NamedTuple):
-    """Sums of errors, (S, G), and numbers of images, (G,), by group."""
+    """By group: sums of errors, float64 (S, G), and numbers of images, int64 (G,)."""
 
     totals: np.ndarray
     sizes: np.ndarray
@@ -122,18 +127,18 @@ class _Table(NamedTuple):
 
     @property
     def variance_between_seeds(self) -> float:
-        """The variance of the mean that the seeds' means show: the seeds' own part, and noise."""
+        """The variance of the mean over seeds: their own variance component, and noise."""
         return self._variances()[0]
 
     @property
     def variance_of_seeds(self) -> float:
-        """The part of it that is the seeds' own."""
+        """The variance component of the seeds."""
         between, noise = self._variances()
         return max(0.0, between - noise)
 
     def _variances(self) -> tuple[float, float]:
         seeds, groups = self.totals.shape
-        # Each group's share of the mean, so that groups of any size are rows of a balanced table.
+        # Each group's contribution to the mean, so that groups of different sizes form a balanced table.
         values = self.mean + (self.totals - self.mean * self.sizes) * groups / self.sizes.sum()
         by_seed, by_group, mean = values.mean(axis=1), values.mean(axis=0), values.mean()
         residual = values - by_seed[:, None] - by_group + mean
@@ -143,12 +148,12 @@ class _Table(NamedTuple):
 
 
 def _ratio(weights: np.ndarray, totals: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for each row of weights (B, G), the mean over images and its standard error."""
+    """Return the mean over images and its standard error, each (B,), for each row of weights (B, G)."""
     n_groups = len(sizes)
     images = weights @ sizes
     mean = weights @ totals / images
     squares = weights @ totals**2 - 2 * mean * (weights @ (totals * sizes)) + mean**2 * (weights @ sizes**2)
-    # Rounding may leave a little less than nothing.
+    # Rounding may leave a small negative number.
     error = np.sqrt(np.maximum(squares, 0) * n_groups / (n_groups - 1)) / images
     return mean, error
 

@@ -1,4 +1,4 @@
-"""Check a results folder: every figure against the predictions it came from, every key, every file."""
+"""Check a results folder: every score against its predictions, every key, every file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from quadzoo.records.record import (
     sha256_of,
 )
 from quadzoo.report.leaderboard import leaderboards
-from quadzoo.report.results import Results, read_runs
+from quadzoo.report.results import read_runs, unreadable_records
 from quadzoo.report.tables import to_csv
 
 _TOLERANCE = 1e-9  # relative: rounding in another order
@@ -55,23 +55,20 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
     keys = sorted(path.parent.name for path in (out / "runs").glob(f"*/{RECORD}"))
     if not keys:
         raise DataError(f"{out}: no records under {out / 'runs'}; give the folder that `out` named")
-    faults: list[Fault] = []
+    unreadable = {one.key: one.reason for one in unreadable_records(out)}
+    faults = [Fault(where=key, text=reason) for key, reason in unreadable.items()]
     ok = files = 0
     for key in keys:
         try:
             record = read_record(out, key)
             assert record
-        except DataError as error:
-            faults.append(Fault(where=key, text=str(error)))
+        except DataError:  # named above
             continue
         ok += record.status == "ok"
         files += len(record.files)
         faults += [Fault(where=key, text=text) for text in _run(out, key, record, weights)]
-    results = read_runs([out])
-    named = {fault.where for fault in faults}
-    faults += [Fault(where=one.key, text=one.reason) for one in results.unreadable if one.key not in named]
     if (out / "leaderboard.csv").exists():
-        faults += [Fault(where="leaderboard.csv", text=text) for text in _table(out, results)]
+        faults += [Fault(where="leaderboard.csv", text=text) for text in _table(out)]
     return Verdict(runs=len(keys), ok=ok, files=files, faults=faults)
 
 
@@ -148,11 +145,15 @@ def _same(said: float | None, found: float | None) -> bool:
     return bool(np.isclose(said, found, rtol=_TOLERANCE, atol=1e-15))
 
 
-def _table(out: Path, results: Results) -> Iterator[str]:
+def _table(out: Path) -> Iterator[str]:
     """Compare leaderboard.csv with what the records give."""
-    boards = leaderboards(results.runs)
-    with (out / "leaderboard.csv").open(newline="", encoding="utf-8") as file:
-        said = list(csv.DictReader(file))
+    try:
+        with (out / "leaderboard.csv").open(newline="", encoding="utf-8") as file:
+            said = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        yield f"cannot be read ({error})"
+        return
+    boards = leaderboards(read_runs([out]).runs)
     given = list(csv.DictReader(io.StringIO(to_csv(boards))))
     tasks = {(row.get("data_hash"), row.get("split_hash")) for row in said}
     # A bench writes the table of its own data and split, whatever else lies in the folder.

@@ -143,6 +143,10 @@ def table(out: Path) -> None:
         csv.writer(file).writerows(rows)
 
 
+def no_text(out: Path) -> None:
+    (out / "leaderboard.csv").write_bytes(b"\xff\xfe\x00")
+
+
 def row_gone(out: Path) -> None:
     path = out / "leaderboard.csv"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
@@ -171,6 +175,7 @@ def row_gone(out: Path) -> None:
         (of_a_later_version, "schema 99"),
         (elsewhere, "../../leaderboard.csv is outside of the run's folder"),
         (table, "row 1: test_mse is '0.001', the records give '0.01'"),
+        (no_text, "leaderboard.csv: cannot be read"),
         (row_gone, "2 rows, the records give 3"),
     ],
 )

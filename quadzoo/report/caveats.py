@@ -1,0 +1,65 @@
+"""What limits a row: differences between its runs, and images that its model had seen before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from quadzoo.records.record import RunRecord
+from quadzoo.report.rows import Overlap
+
+# What may differ between the runs of a row and move a score.
+_CONDITIONS: dict[str, Callable[[RunRecord], str]] = {
+    "device": lambda record: record.environment.device_name,
+    # On a GPU, threads only prepare images.
+    "threads": lambda record: str(record.environment.threads) if record.environment.device == "cpu" else "",
+    "compiled": lambda record: record.environment.compiled,
+    "precision": lambda record: record.precision,
+    "torch": lambda record: record.environment.torch,
+    "torchvision": lambda record: record.environment.libraries.get("torchvision", ""),
+    "timm": lambda record: record.environment.libraries.get("timm", ""),
+}
+
+
+def mixed_of(records: Sequence[RunRecord]) -> str:
+    """Return what differs between the runs of a row, as "torch 2.10.0, 2.11.0; threads 1, 2"."""
+    found = {name: {condition(one) for one in records} - {""} for name, condition in _CONDITIONS.items()}
+    return "; ".join(
+        f"{name} {', '.join(sorted(values, key=_in_order))}"
+        for name, values in found.items()
+        if len(values) > 1
+    )
+
+
+def overlap_of(records: Sequence[RunRecord]) -> Overlap | None:
+    """Return how many images of a row the model it started from had been trained on, over all folds.
+
+    None where it started from no trained model.
+    """
+    by_fold = {record.split.fold: record for record in records if record.initial}
+    if not by_fold:
+        return None
+    starts = [record.initial for record in by_fold.values()]
+    return Overlap(
+        test=_sum([getattr(start, "overlap", None) for start in starts]),
+        val=_sum([getattr(start, "overlap_val", None) for start in starts]),
+        n_test=sum(record.split.n_test for record in by_fold.values()),
+        n_val=sum(record.split.n_val for record in by_fold.values()),
+    )
+
+
+def needs_row_per_precision(records: Sequence[RunRecord]) -> bool:
+    """Whether a seed and fold of a combination was run in several precisions, which one row cannot hold."""
+    tested = {(record.seed, record.split.fold, record.precision) for record in records}
+    return len({(seed, fold) for seed, fold, _ in tested}) < len(tested)
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    """Return the sum of what is known, None where nothing is."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _in_order(value: str) -> list[str | int]:
+    """Sort 2.9 before 2.10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", value)]
