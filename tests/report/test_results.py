@@ -74,7 +74,7 @@ def make_folder(path: Path) -> None:
 RECORD_DAMAGE = {
     "NaN": (
         swap('"fit_seconds": 3.0', '"fit_seconds": NaN'),
-        "cost.fit_seconds: Input should be a finite number",
+        "cost.fit_seconds: Input should be a finite",
     ),
     "infinite": (swap('"val_mse": 0.25', '"val_mse": Infinity'), "metrics.val_mse: Input should be a finite"),
     "cut": (cut_before('"recipe"'), "record.json: not a record that this version reads"),
