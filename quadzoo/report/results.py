@@ -135,7 +135,7 @@ def _record(path: Path) -> RunRecord:
 
 
 def _faults(record: RunRecord) -> Iterator[str]:
-    """Say why a record cannot stand in a leaderboard."""
+    """Say why a record cannot be used in a leaderboard."""
     if record.record_schema > SCHEMA:
         yield f"has schema {record.record_schema}, but this version of quadzoo reads up to {SCHEMA}"
     for name, value in _numbers(record.model_dump()):
