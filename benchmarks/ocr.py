@@ -124,7 +124,7 @@ def ink(image: np.ndarray) -> np.ndarray:
 def network(run: RunPlan) -> Reader:
     """Return the model that a run starts from, fed in batches."""
     module = build_module(run).eval()
-    module.head.decode_by("mode")  # as val prefers on these images
+    module.head.use_prediction_mode("mode")  # as val prefers on these images
     geometry = run.data.images.geometry
 
     def answer(images: list[np.ndarray]) -> list[Answer]:

@@ -76,12 +76,12 @@ def test_integer_predicts_the_expectation_or_the_mode() -> None:
     share = torch.e / (1 + torch.e)
     expectation = share * 2 / 9 + (1 - share) * 8 / 9
     assert head.predict(raw)[0].tolist() == pytest.approx([expectation, 0.4], abs=1e-5)
-    head.decode_by("mode")
+    head.use_prediction_mode("mode")
     assert head.predict(raw)[0].tolist() == pytest.approx([2 / 9, 0.4], abs=1e-6)
     loaded = build("integer", targets=WHOLE)
     loaded.load_state_dict(head.state_dict())
     assert torch.equal(loaded.predict(raw), head.predict(raw))
-    loaded.decode_by("expectation")
+    loaded.use_prediction_mode("expectation")
     assert loaded.predict(raw)[0, 0].item() == pytest.approx(expectation, abs=1e-5)
 
 

@@ -82,7 +82,7 @@ RECORD_DAMAGE = {
     "schema": (swap('"schema": 2', '"schema": 99'), "schema 99"),
     "no score": (swap('"val_mse": 0.25', '"val_mse": null'), "val_mse or test_mse is missing"),
     "no image": (swap('"n_val": 2', '"n_val": 0'), "no val or no test images"),
-    "range": (swap("10.0", "0.0"), "no ranges of the targets"),
+    "range": (swap('"target_high": [\n    10.0', '"target_high": [\n    0.0'), "no ranges of the targets"),
     "other target": (swap('"y": 0.5', '"z": 0.5'), "test_r2 has other targets than the record"),
 }
 PREDICTIONS_DAMAGE = {

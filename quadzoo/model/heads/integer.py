@@ -22,11 +22,11 @@ class IntegerHead(nn.Module):
     (the two-hot encoding of Schrittwieser et al. 2020, Mastering Atari, Go, Chess and Shogi by Planning
     with a Learned Model, appendix F). What lies outside counts as the nearest value.
 
-    ``decodings`` are the two ways to predict: ``expectation``, the best for squared errors where the
+    ``prediction_modes`` are the two ways to predict: ``expectation``, the best for squared errors where the
     probabilities are right, and ``mode``, the most probable value, which is exact or off by a whole number.
     """
 
-    decodings = ("expectation", "mode")
+    prediction_modes = ("expectation", "mode")
     mode: Tensor
 
     def __init__(self, num_features: int, targets: TargetInfo) -> None:
@@ -39,8 +39,8 @@ class IntegerHead(nn.Module):
         # Among the weights, so that what is loaded predicts as what was saved.
         self.register_buffer("mode", torch.tensor(False))
 
-    def decode_by(self, name: str) -> None:
-        """Predict by one of ``decodings`` from now on."""
+    def use_prediction_mode(self, name: str) -> None:
+        """Predict by one of ``prediction_modes`` from now on."""
         self.mode.fill_(name == "mode")
 
     def forward(self, features: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class IntegerHead(nn.Module):
         return torch.stack(losses).mean()
 
     def predict(self, raw: Tensor) -> Tensor:
-        """Return (B, T): each target's expectation or, after ``decode_by("mode")``, its likeliest value."""
+        """Return (B, T): each target's expectation or, after ``use_prediction_mode("mode")``, its likeliest value."""
         predictions = []
         for steps, logits in zip(self.steps, self._each(raw), strict=True):
             values = torch.linspace(0, 1, steps + 1, device=raw.device)
