@@ -1,4 +1,4 @@
-"""A plugin project to begin with: `quadzoo-mynet` beside this file, under the name that is asked for."""
+"""Write a new plugin project: a copy of `quadzoo-mynet` beside this file, with another name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 def write_project(name: str, where: Path) -> Path:
     """Write the project ``quadzoo-<name>`` into a folder and return its path.
 
-    Raises ConfigError for a name that is none, or a folder that exists.
+    Raises ConfigError for a name that cannot be used, or a folder that exists.
     """
     short = name.removeprefix("quadzoo-")
     if not _NAME.fullmatch(short):

@@ -19,6 +19,6 @@ class Backbone(nn.Module):
             self.layers.append(nn.ReLU())
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images to features."""
+        """Map normalised float32 images (B, C, H, W) to features (B, 64, h, w)."""
         features: Tensor = self.layers(images)
         return features

@@ -1,4 +1,4 @@
-"""The head: from features to predictions, and what they cost."""
+"""The head: from features to predictions, and the loss."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Head(nn.Module):
         self.linear = nn.Linear(num_features, num_targets)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, F, h, w) to whatever loss and predict take; here predictions (B, T)."""
+        """Map float32 features (B, F, h, w) to the input of loss and predict; here predictions (B, T)."""
         raw: Tensor = self.linear(features.mean(dim=(2, 3)))
         return raw
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return the loss, a scalar; the target is (B, T), scaled so that training targets lie in 0 to 1."""
+        """Return the loss, a scalar. The target, float32 (B, T), is scaled: training targets lie in 0 to 1."""
         return F.l1_loss(raw, target)
 
     def predict(self, raw: Tensor) -> Tensor:
-        """Return predictions (B, T), scaled like the target."""
+        """Return predictions, float32 (B, T), scaled like the target."""
         return raw
