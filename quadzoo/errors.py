@@ -2,13 +2,13 @@
 
 ::
 
-    QuadzooError                 anything a user can mend; the command line prints it in one line, exit 2
+    QuadzooError                 anything a user can fix; the command line prints one line, exit status 2
     ├── ConfigError              a flag or a combination of flags
     ├── NameNotFound             a backbone, head or model that nobody registered
     ├── DuplicateName            two plugins claim one name
     ├── DataError                a folder, a table, an image or a target
     ├── SplitError               a split that the data cannot give
-    ├── WeightsError             pretrained weights were demanded and cannot be had
+    ├── WeightsError             pretrained weights were demanded and are not available
     ├── ContractBroken           a plugin's backbone or head does not keep its promises
     └── RunError                 one run failed; the others go on
         ├── NonFiniteLoss        the loss became NaN or infinite
@@ -46,7 +46,7 @@ class SplitError(QuadzooError):
 
 
 class WeightsError(QuadzooError):
-    """Pretrained weights were demanded and cannot be had."""
+    """Pretrained weights were demanded and are not available."""
 
 
 class ContractBroken(QuadzooError, AssertionError):

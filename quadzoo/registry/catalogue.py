@@ -25,8 +25,8 @@ class Entry(Generic[Spec]):
     def provenance(self) -> dict[str, str]:
         """What says which code this is: `quadzoo.records.keys.Provenance` has the same fields.
 
-        A spec that says no revision, from an editable installation, is told apart by its source files: their
-        version stays while they change.
+        A spec without a revision, from an editable installation, is identified by its source files: they change
+        while the version stays.
         """
         revision = getattr(self.spec, "revision", "")
         return {

@@ -46,8 +46,8 @@ class Plugin:
 def discover(found: Iterable[EntryPoint] | None = None) -> list[Plugin]:
     """Load every entry point of the group ``quadzoo``, sorted by distribution and name.
 
-    A plugin that cannot be imported, or whose hooks raise or return the wrong thing, comes back with
-    its ``failure`` told in one line and registers nothing.
+    A plugin that cannot be imported, or whose hooks raise or return the wrong thing, registers
+    nothing; its ``failure`` says why, in one line.
     """
     points = entry_points(group=hooks.GROUP) if found is None else found
     return sorted((_load(point) for point in points), key=lambda p: (p.distribution, p.name))

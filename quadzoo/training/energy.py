@@ -1,4 +1,4 @@
-"""What a training takes off the grid, where the device counts it."""
+"""The energy that training uses, where the device measures it."""
 
 from __future__ import annotations
 

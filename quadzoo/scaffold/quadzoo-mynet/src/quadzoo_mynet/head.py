@@ -19,7 +19,7 @@ class Head(nn.Module):
         return raw
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return the loss, a scalar. The target, float32 (B, T), is scaled: training targets lie in 0 to 1."""
+        """Return the loss, a scalar; the target is float32 (B, T), scaled: 0 to 1 for training targets."""
         return F.l1_loss(raw, target)
 
     def predict(self, raw: Tensor) -> Tensor:
