@@ -25,7 +25,7 @@ class Entry(Generic[Spec]):
     def provenance(self) -> dict[str, str]:
         """What says which code this is: `quadzoo.records.keys.Provenance` has the same fields.
 
-        A spec without a revision, from an editable installation, is identified by its source files: they change
+        Without a revision, a spec from an editable installation is identified by its source files: they change
         while the version stays.
         """
         revision = getattr(self.spec, "revision", "")
