@@ -10,7 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quadzoo.api import bench, leaderboard
+    from quadzoo.data.datamodule import DataModule
     from quadzoo.errors import QuadzooError
+    from quadzoo.model.regressor import RegressionModule
     from quadzoo.registry.hooks import hookimpl
     from quadzoo.registry.specs import BackboneSpec, HeadSpec, ModelSpec
     from quadzoo.targets import TargetInfo
@@ -18,21 +21,29 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "BackboneSpec",
+    "DataModule",
     "HeadSpec",
     "ModelSpec",
     "QuadzooError",
+    "RegressionModule",
     "TargetInfo",
     "__version__",
+    "bench",
     "hookimpl",
+    "leaderboard",
 ]
 
 _HOMES = {
     "BackboneSpec": "quadzoo.registry.specs",
+    "DataModule": "quadzoo.data.datamodule",
     "HeadSpec": "quadzoo.registry.specs",
     "ModelSpec": "quadzoo.registry.specs",
     "QuadzooError": "quadzoo.errors",
+    "RegressionModule": "quadzoo.model.regressor",
     "TargetInfo": "quadzoo.targets",
+    "bench": "quadzoo.api",
     "hookimpl": "quadzoo.registry.hooks",
+    "leaderboard": "quadzoo.api",
 }
 
 

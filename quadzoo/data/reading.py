@@ -15,7 +15,7 @@ from typing import Self
 
 import numpy as np
 
-from quadzoo.data.decoding import Undecodable, decode
+from quadzoo.data.decoding import Decoded, Undecodable, decode
 from quadzoo.data.geometry import ImageFacts, Survey, describe
 from quadzoo.data.parallel import parallel
 from quadzoo.data.sources import Source
@@ -82,13 +82,13 @@ class ImageReader:
 
         def facts(index: int) -> ImageFacts | str:
             try:
-                pixels, facts = self._decode(index)
+                decoded = self._decode(index)
             except DataError as error:
                 if on_unreadable is None:
                     raise
                 return str(error)
-            self._positions[index] = self._spool.add(pixels)
-            return facts
+            self._positions[index] = self._spool.add(decoded.pixels)
+            return describe(decoded)
 
         survey = Survey()
         for index, found in enumerate(parallel(facts, range(len(self._source)))):
@@ -106,7 +106,7 @@ class ImageReader:
         changed since it was read first.
         """
         position = self._positions[index]
-        return self._decode(index)[0] if position == _NOT_KEPT else self._spool.get(position)
+        return self._decode(index).pixels if position == _NOT_KEPT else self._spool.get(position)
 
     def _read(self, index: int) -> bytes:
         path, own = self._source.path(index), slice(index * _DIGEST, (index + 1) * _DIGEST)
@@ -121,13 +121,12 @@ class ImageReader:
         self._digests[own] = digest
         return content
 
-    def _decode(self, index: int) -> tuple[np.ndarray, ImageFacts]:
+    def _decode(self, index: int) -> Decoded:
         content = self._read(index)
         try:
-            decoded = decode(content)
+            return decode(content)
         except Undecodable as error:
             raise DataError(self._source.unreadable(index, str(error))) from error
-        return decoded.pixels, describe(decoded)
 
 
 class _Spool:

@@ -155,7 +155,8 @@ def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leader
             _run_all(plan, executor, observer, interrupts)
     finally:
         board = _report(config.out, data.images.hash, data.folds[0].fold.split.hash, observer)
-    assert board, "every run of a bench that was not interrupted has a record"
+    if board is None:
+        raise DataError(f"`out` {config.out}: none of its records can be read; the warnings above say why")
     return board
 
 

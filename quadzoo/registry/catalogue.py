@@ -23,11 +23,18 @@ class Entry(Generic[Spec]):
 
     @property
     def provenance(self) -> dict[str, str]:
-        """Name, distribution and version: the part of a run's key that stands for the code."""
+        """What says which code this is: `quadzoo.records.keys.Provenance` has the same fields.
+
+        A spec that says no revision, from an editable installation, is told apart by its source files: their
+        version stays while they change.
+        """
+        revision = getattr(self.spec, "revision", "")
         return {
             "name": self.spec.name,
             "distribution": self.plugin.distribution,
             "version": self.plugin.version,
+            "revision": revision,
+            "source": "" if revision else self.plugin.source,
         }
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from functools import cached_property
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TypeVar
 
 import pluggy
@@ -26,6 +31,13 @@ class Plugin:
     models: tuple[ModelSpec, ...] = field(default=(), repr=False)
     description: str = ""
     failure: str = ""
+    editable: bool = False
+    module: str = field(default="", repr=False)
+
+    @cached_property
+    def source(self) -> str:
+        """A SHA-256 of the Python files of an editable installation's package; else empty."""
+        return _source_hash(self.module.partition(".")[0]) if self.editable else ""
 
     def __str__(self) -> str:
         return f"plugin {self.name!r} ({self.distribution} {self.version})"
@@ -60,7 +72,41 @@ def _load(point: EntryPoint) -> Plugin:
         failure = f"{type(error).__name__}: {error}".splitlines()[0]
         return Plugin(point.name, distribution, version, failure=failure)
     description = (inspect.getdoc(implementations) or "").split("\n", 1)[0]
-    return Plugin(point.name, distribution, version, backbones, heads, models, description)
+    return Plugin(
+        point.name,
+        distribution,
+        version,
+        backbones,
+        heads,
+        models,
+        description,
+        editable=_is_editable(point.dist),
+        module=point.module,
+    )
+
+
+def _is_editable(distribution: Distribution | None) -> bool:
+    """Say whether a distribution was installed with ``pip install -e`` (PEP 610)."""
+    try:
+        origin = json.loads((distribution and distribution.read_text("direct_url.json")) or "{}")
+        return bool(origin.get("dir_info", {}).get("editable"))
+    except (ValueError, AttributeError):
+        return False
+
+
+def _source_hash(package: str) -> str:
+    spec = find_spec(package)
+    if spec is None:
+        return ""
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    files = [(path.relative_to(folder), path) for folder in folders for path in folder.rglob("*.py")]
+    if not folders and spec.origin:
+        files = [(Path(Path(spec.origin).name), Path(spec.origin))]
+    digest = hashlib.sha256()
+    for name, path in sorted(files):
+        content = path.read_bytes()
+        digest.update(f"{name.as_posix()} {len(content)} ".encode() + content)
+    return digest.hexdigest()
 
 
 Spec = TypeVar("Spec", BackboneSpec, HeadSpec, ModelSpec)

@@ -1,7 +1,17 @@
+"""Processes: what they import, what they leave alone, and what is said of those that die."""
+
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from quadzoo.executors.base import asked, why_it_ended
+from quadzoo.executors.local import LocalExecutor
 
 WATCHED = """
 import torch
@@ -22,3 +32,119 @@ import quadzoo.training.run
 def test_what_the_server_imports_never_touches_a_gpu() -> None:
     done = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# What a process may import in the course of a bench: libraries of ours and Python's own, one of each kind.
+IMPORTED = (
+    "torch", "torchvision", "timm", "pytorch_lightning", "torchmetrics", "pandas", "numpy", "cv2", "sklearn",
+    "scipy", "pluggy", "pydantic", "click", "rich", "jinja2", "safetensors", "filelock", "platformdirs",
+    "imagehash", "PIL", "quadzoo", "huggingface_hub", "lightning_utilities", "sitecustomize", "usercustomize",
+    "multiprocessing", "json", "csv", "random", "logging", "socket", "selectors", "queue", "hashlib",
+    "tempfile",
+)  # fmt: skip
+
+
+def test_the_current_folder_is_not_code(discs: Path, tmp_path: Path) -> None:
+    """A file beside the data that is named like a library is run by no process of a bench."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "photos").symlink_to(discs / "photos")
+    (folder / "discs.csv").write_text((discs / "discs.csv").read_text())
+    trap = (
+        f"open({str(tmp_path / 'run')!r}, 'a').write(__name__ + chr(10))\nraise ImportError('not this one')\n"
+    )
+    for name in IMPORTED:
+        (folder / f"{name}.py").write_text(trap)
+    command = [
+        str(Path(sys.executable).parent / "quadzoo"), "bench", "--data", "discs.csv", "--images", "photos",
+        "--targets", "radius", "--id-column", "file", "--backbones", "tiny_cnn", "--epochs", "1",
+        "--out", "out",
+    ]  # fmt: skip
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["QUADZOO_CACHE_DIR"] = str(tmp_path / "cache")
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert not (tmp_path / "run").exists(), (tmp_path / "run").read_text()
+    assert done.returncode == 0, done.stderr
+    assert "PYTHONSAFEPATH" not in os.environ
+
+
+def test_a_script_needs_no_main_guard(discs: Path, tmp_path: Path) -> None:
+    """Neither does the script run a second time in the processes that it starts."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(f"""\
+        import quadzoo
+        print("once")
+        board = quadzoo.bench(
+            backbones=["tiny_cnn"], epochs=1, weights="none", data={str(discs / "discs.csv")!r},
+            images={str(discs / "photos")!r}, targets=["radius"], id_column="file", out="out",
+        )
+        print(board.best.name, len(board.rows))
+        """)
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["once", "tiny_cnn + mlp 3"]
+    assert done.stderr == ""  # silent unless asked
+
+
+@pytest.fixture(scope="module")
+def executor() -> LocalExecutor:
+    return LocalExecutor()
+
+
+@pytest.mark.parametrize(
+    ("work", "reason"),
+    [
+        ("quadzoo.executors.nowhere:work", "No module named 'quadzoo.executors.nowhere'"),
+        ("quadzoo.executors.base:no_such_function", "no_such_function"),
+        ("math:sqrt", "TypeError"),
+    ],
+)
+def test_a_child_that_dies_is_reported_with_its_last_words(
+    work: str, reason: str, executor: LocalExecutor
+) -> None:
+    with asked(executor, work, "argument") as job:
+        job.wait(60)
+        line = why_it_ended(job)
+    assert line.startswith("its process ended with exit status 1; its last words: ")
+    assert reason in line
+    assert len(line) <= 300
+    assert "\n" not in line
+
+
+def test_last_words_are_cut(executor: LocalExecutor) -> None:
+    with asked(executor, f"quadzoo.{'x' * 1000}:work", None) as job:
+        job.wait(60)
+        assert len(why_it_ended(job)) == 300
+
+
+def test_a_job_is_cancelled(executor: LocalExecutor, tmp_path: Path) -> None:
+    job = executor.submit("quadzoo.grid.probe:tell_device", None, tmp_path / "log")
+    job.cancel()
+    assert job.ended
+    assert job.exit_reason() in (
+        "its process was ended by SIGKILL (out of memory?)", "its process ended with exit status 0",
+    )  # fmt: skip
+
+
+def test_a_torch_that_cannot_be_imported_is_named(discs: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    (site / "torch").mkdir(parents=True)
+    (site / "torch" / "__init__.py").write_text(
+        "raise ImportError('libcudart.so.12: cannot open shared object')\n"
+    )
+    command = [
+        str(Path(sys.executable).parent / "quadzoo"), "bench", "--data", str(discs / "discs.csv"), "--images",
+        str(discs / "photos"), "--targets", "radius", "--id-column", "file", "--backbones", "tiny_cnn",
+        "--out", str(tmp_path / "out"),
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(site)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("quadzoo: error: querying devices failed: ")
+    assert "libcudart.so.12: cannot open shared object" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

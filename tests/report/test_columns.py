@@ -23,7 +23,7 @@ METRICS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 @pytest.fixture
 def board(tmp_path: Path) -> Leaderboard:
-    cost = Cost(params=7, fit_seconds=3.0, latency_ms=2.0)
+    cost = Cost(params=7, fit_seconds=3.0, latency_ms=2.0, latency_p95_ms=3.0, images_per_second=4.0)
     return board_of(
         tmp_path, record("1", 0.01, cost=cost), record("2", 0.25, cost=cost, backbone="other"),
         record("3", None, backbone="broken"),
@@ -79,16 +79,20 @@ def test_a_narrow_terminal_drops_what_matters_least(
     board: Leaderboard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes the output for a terminal
-    headings = {}
-    for width in (300, 80, 20):
+    columns = shown_columns(board)
+    counts = []
+    for width in (300, 130, 110, 90, 20):
         monkeypatch.setenv("COLUMNS", str(width))
         print_leaderboards([board])
         out = capsys.readouterr().out
-        headings[width] = {one.heading for one in shown_columns(board) if one.heading in out}
-    assert headings[300] == {one.heading for one in shown_columns(board)}
-    assert {"test MSE", "params"} <= headings[80] < headings[300]
-    assert "plugins" not in headings[80]
-    assert "plugins" in headings[300]
+        priorities = [one.priority for one in columns if one.heading in out]
+        counts.append(len(priorities))
+        if width > 80:  # a narrower one folds headings
+            dropped = [one.priority for one in columns if one.heading not in out]
+            assert max(priorities) <= min(dropped, default=99)
+    assert counts[0] == len(columns)
+    assert counts == sorted(counts, reverse=True)
+    assert len(set(counts)) > 3
 
 
 def test_names_are_unique_and_those_of_the_contract_are_there() -> None:

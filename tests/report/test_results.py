@@ -74,7 +74,7 @@ def make_folder(path: Path) -> None:
 RECORD_DAMAGE = {
     "NaN": (
         swap('"fit_seconds": 3.0', '"fit_seconds": NaN'),
-        "cost.fit_seconds: Input should be a finite number",
+        "cost.fit_seconds: Input should be a finite",
     ),
     "infinite": (swap('"val_mse": 0.25', '"val_mse": Infinity'), "metrics.val_mse: Input should be a finite"),
     "cut": (cut_before('"recipe"'), "record.json: not a record that this version reads"),
@@ -82,7 +82,7 @@ RECORD_DAMAGE = {
     "schema": (swap('"schema": 2', '"schema": 99'), "schema 99"),
     "no score": (swap('"val_mse": 0.25', '"val_mse": null'), "val_mse or test_mse is missing"),
     "no image": (swap('"n_val": 2', '"n_val": 0'), "no val or no test images"),
-    "range": (swap("10.0", "0.0"), "no ranges of the targets"),
+    "range": (swap('"target_high": [\n    10.0', '"target_high": [\n    0.0'), "no ranges of the targets"),
     "other target": (swap('"y": 0.5', '"z": 0.5'), "test_r2 has other targets than the record"),
 }
 PREDICTIONS_DAMAGE = {

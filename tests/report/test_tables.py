@@ -117,10 +117,8 @@ def test_nothing_can_be_read(tmp_path: Path) -> None:
     results = read_runs([tmp_path])
     assert results.runs == []
     for text in (to_markdown([], results.unreadable), to_html([], [], results.unreadable)):
-        assert (
-            "1 run was left out of this table: 1 (record.json: not a record that this version reads (metrics.val_mse"
-            in text
-        )
+        assert "1 run was left out of this table: 1 (record.json: not a record that" in text
+        assert "metrics.val_mse" in text
     assert json.loads(to_json([], [], results.unreadable))["unreadable"][0]["key"] == "1"
 
 
