@@ -1,4 +1,4 @@
-"""What this plugin brings to quadzoo. Nothing heavy is imported before something is built."""
+"""The backbone and the head of this plugin. Nothing heavy is imported before something is built."""
 
 from __future__ import annotations
 

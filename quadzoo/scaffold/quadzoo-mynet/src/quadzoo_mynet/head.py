@@ -1,4 +1,4 @@
-"""The head: from features to predictions, and what they cost."""
+"""The head: from features to predictions, and the loss."""
 
 from __future__ import annotations
 
