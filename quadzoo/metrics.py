@@ -24,7 +24,7 @@ def evaluate(
     prediction: np.ndarray, truth: np.ndarray, *,
     names: Sequence[str], low: Sequence[float], high: Sequence[float], integer: Sequence[bool],
 ) -> Scores:  # fmt: skip
-    """Score predictions against the truth, both (N, T) in original units.
+    """Score predictions against the truth, float64 (N, T) each, in original units.
 
     ``mse``: each target scaled by (y - low) / (high - low), squared errors averaged over images, then
     over targets. ``exact``: the share of images whose every target is right after rounding, None unless

@@ -31,7 +31,10 @@ def cache_folder() -> Path:
 
 @contextmanager
 def cache_errors() -> Iterator[None]:
-    """Raise DataError, which says how to move the cache, for an OSError of writing to it."""
+    """Turn an OSError of writing to the cache into a message that says how to move the cache.
+
+    Raises DataError.
+    """
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The command line: one file a command, each parse → call → print. Heavy imports live inside commands."""
+"""The command line. Each command has its own file: parse, call the API, print. Heavy imports are inside."""
 
 from __future__ import annotations
 
@@ -22,9 +22,15 @@ from quadzoo.errors import QuadzooError
 def cli(context: click.Context) -> int:
     """Which backbone should read numbers off my images?
 
-    `quadzoo bench` trains every backbone × head × seed on the same images and ranks them in a
-    leaderboard; `quadzoo list` shows what can be asked for; `quadzoo data check` says what is wrong with
-    images and table before anything is trained.
+    quadzoo trains networks on your images and compares them in a leaderboard. Start with these commands:
+
+    \b
+    quadzoo data check my.csv --images photos
+    quadzoo bench --data my.csv --images photos --targets age --id-column file
+    quadzoo report results
+
+    The exit status is 0 if everything worked, 1 if a run failed or a check found errors, 2 for bad input,
+    and 130 after an interrupt.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
@@ -41,7 +47,7 @@ cli.add_command(verify)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 some run failed, 2 bad input, 130 interrupted."""
+    """Run the command line and exit: 0 all done, 1 a run failed, 2 bad input, 130 interrupted."""
     sys.exit(_status(arguments))
 
 
@@ -54,7 +60,7 @@ def _status(arguments: list[str] | None) -> int:
         return _complain(str(error))
     except (click.Abort, KeyboardInterrupt):
         click.echo(
-            "quadzoo: interrupted; finished runs are kept, the same command goes on from here", err=True
+            "quadzoo: interrupted; finished runs are kept, and the same command continues from here", err=True
         )
         return 130
     return status if isinstance(status, int) else 0

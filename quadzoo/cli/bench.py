@@ -1,4 +1,4 @@
-"""quadzoo bench: train every combination, write the leaderboard."""
+"""quadzoo bench: train every combination and write the leaderboard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from quadzoo.cli.options import names
 
 
 def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    """Split at commas and read each as a whole number."""
+    """Split at commas and read each part as a whole number."""
     try:
         return tuple(int(name) for name in names(context, parameter, value) or ())
     except ValueError as error:
@@ -25,7 +25,7 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     metavar="A,B,...",
     default="resnet50",
     show_default=True,
-    help="See `quadzoo list backbones`.",
+    help="Networks to compare; `quadzoo list backbones` shows their names.",
 )
 @click.option(
     "--heads",
@@ -33,7 +33,7 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     metavar="A,B,...",
     default="mlp",
     show_default=True,
-    help="See `quadzoo list heads`.",
+    help="Heads to combine with them; see `quadzoo list heads`.",
 )
 @click.option(
     "--seeds",
@@ -41,112 +41,160 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     metavar="0,1,...",
     default="0",
     show_default=True,
-    help="One run of each combination per seed.",
+    help="Each combination is trained once per seed. With fewer than three seeds, differences may be chance.",
 )
 @click.option(
     "--data",
+    metavar="FILE.csv|FOLDER|quadratic",
     default="quadratic",
     show_default=True,
-    help="`quadratic` draws 2,000 equations; a folder in the published layout; or a CSV file.",
+    help="A table with one row per image; a folder in the layout of the published equations; or "
+    "`quadratic`, which draws 2,000 images of equations.",
 )
-@click.option("--images", type=click.Path(path_type=Path), help="The folder of a CSV's images.")
-@click.option("--targets", callback=names, metavar="A,B,...", help="The CSV's columns to predict.")
 @click.option(
-    "--id-column", help="The CSV's column with the images' names, with or without suffix.  [default: id]"
+    "--images", type=click.Path(path_type=Path), metavar="FOLDER", help="Folder with the images of the table."
+)
+@click.option("--targets", callback=names, metavar="A,B,...", help="Columns of the table to predict.")
+@click.option(
+    "--id-column",
+    metavar="NAME",
+    help="Column with the names of the image files, with or without suffix.  [default: id]",
 )
 @click.option(
     "--split",
+    metavar="grouped|article|FILE.csv",
     default="grouped",
     show_default=True,
-    help="`grouped`: 64/16/20, identical images never on two sides; `article`: the tutorial's own, which "
-    "leaks; or a CSV with the columns id,split.",
+    help="`grouped`: 64 % train, 16 % val, 20 % test; identical images stay on one side. `article`: the "
+    "split of the tutorial, which leaks. FILE.csv: your own, with the columns id,split.",
 )
 @click.option(
     "--folds",
     type=click.IntRange(1),
+    metavar="K",
     default=1,
     show_default=True,
-    help="Grouped K-fold: every image is tested once.",
+    help="K-fold cross-validation: each image is tested once.",
 )
-@click.option("--group-column", help="Rows that share a value of this column stay on one side.")
+@click.option(
+    "--group-column",
+    metavar="NAME",
+    help="Rows with the same value in this column stay on one side of the split.",
+)
 @click.option(
     "--image-size",
+    metavar="auto|HxW|N",
     default="auto",
     show_default=True,
-    help="`auto` cuts the border all images share and caps the long side; HxW or N fits them in.",
+    help="Size of the images that networks see. `auto` cuts the border that all images share and limits the "
+    "long side to 224 pixels.",
 )
 @click.option(
     "--resize",
     type=click.Choice(["letterbox", "stretch"]),
     default="letterbox",
     show_default=True,
-    help="`letterbox` keeps each image's aspect; `stretch` fills the size with it.",
+    help="`letterbox` keeps the aspect ratio of each image; `stretch` does not.",
 )
 @click.option(
     "--augment",
     type=click.Choice(["none", "shift", "photo"]),
-    help="Change training images a little: `shift` moves and scales, `photo` also changes light and colour."
-    "  [default: shift]",
+    help="Random changes of training images: `shift` moves and scales them a little, `photo` also changes "
+    "light and colour.  [default: shift]",
 )
-@click.option("--epochs", type=click.IntRange(0), help="0 tests what --init loads.  [default: 20]")
-@click.option("--batch-size", type=click.IntRange(1), help="[default: 32]")
-@click.option("--lr", type=float, help="The highest learning rate of the cycle.  [default: 0.002]")
+@click.option(
+    "--epochs",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Passes over the training images; 0 only tests what --init loads.  [default: 20]",
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1), metavar="N", help="Images per training step.  [default: 32]"
+)
+@click.option("--lr", type=float, metavar="X", help="Highest learning rate.  [default: 0.002]")
 @click.option(
     "--freeze",
     is_flag=True,
     default=None,
-    help="Train heads alone, on features that each backbone computes once; nothing is augmented.",
+    help="Train only the heads, on features that each backbone computes once. Images are not augmented.",
 )
 @click.option(
     "--weights",
     type=click.Choice(["auto", "pretrained", "none"]),
     default="auto",
     show_default=True,
-    help="`auto`: pretrained where they can be had within 10 seconds, else from scratch.",
+    help="`auto` takes pretrained weights if they are available within 10 seconds, else random weights.",
 )
 @click.option(
     "--init",
     metavar="MODEL|RUN",
-    help="Start from a trained model (see `quadzoo list models`) or a run's folder, which fix backbone, head "
-    "and size.",
+    help="Start from a trained model: a name in `quadzoo list models`, or the folder of a run. It determines "
+    "backbone, head and image size.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["auto", "32", "bf16"]),
     default="auto",
     show_default=True,
-    help="`auto`: bf16 where a trial on the first batch finds it a quarter faster and as good.",
+    help="`auto` tries both on the first batch, and takes bf16 if it is at least 25 % faster and its "
+    "results agree. The choice is kept in OUT/precision.json.",
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option(
-    "--out", type=click.Path(path_type=Path), default="results", show_default=True, help="The results folder."
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="`auto` takes a GPU if there is one.",
 )
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs side by side.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    default="results",
+    show_default=True,
+    help="The results folder.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Number of runs at the same time.",
+)
 @click.option(
     "--threads",
     type=click.IntRange(1),
-    help="Threads that runs side by side share.  [default: OMP_NUM_THREADS, else all usable CPUs]",
+    metavar="N",
+    help="CPU threads, shared by the runs at the same time.  [default: OMP_NUM_THREADS, else all usable "
+    "CPUs]",
 )
 @click.option(
-    "--timeout", type=float, metavar="SECONDS", help="End a run that takes longer; it counts as failed."
+    "--timeout", type=float, metavar="SECONDS", help="Stop a run that takes longer. It counts as failed."
 )
 @click.option(
     "--compile",
     is_flag=True,
-    help="Compile each backbone before it trains, for long runs on a GPU; needs a C++ compiler.",
+    help="Compile each backbone before training: for long runs on a GPU. Needs a C++ compiler.",
 )
-@click.option("--force", is_flag=True, help="Run again what is done.")
-@click.option("--dry-run", is_flag=True, help="Check everything, show the plan, train nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the leaderboard (or plan) as JSON.")
+@click.option("--force", is_flag=True, help="Train finished runs again.")
+@click.option("--dry-run", is_flag=True, help="Check everything and show the plan; train nothing.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the leaderboard (with --dry-run the plan) as JSON."
+)
 def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
-    """Train every backbone × head × seed and rank them.
+    """Train backbones on your images and compare them.
 
-    All are trained on the same images with the same split and recipe. Finished runs are kept in OUT/runs
-    and not run again; the table is OUT/leaderboard.html, .md, .csv and .json.
+    Every backbone is combined with every head and trained once per seed, always with the same images, split
+    and recipe. A row that does not beat mean-of-train, which always predicts the mean, is of no use.
+
+    Results are in OUT/leaderboard.html, .md, .csv and .json, and in OUT/runs. After an interruption the same
+    command continues; finished runs are not trained again.
 
     \b
     quadzoo bench --backbones resnet50,efficientnet_b0
-    quadzoo bench --data my.csv --images photos --targets age,height --id-column file
+    quadzoo bench --data my.csv --images photos --id-column file \\
+        --targets age,height --backbones resnet18,convnext_atto --seeds 0,1,2
     """
     context = click.get_current_context()
     # `init` has its own backbone, head and size, so it matters whether these were asked for.

@@ -1,4 +1,4 @@
-"""quadzoo data: draw equations, audit anybody's images and table, show and clear the cache."""
+"""quadzoo data: draw equations, check a data set, show and clear the cache."""
 
 from __future__ import annotations
 
@@ -19,29 +19,32 @@ _SHOWN = 3  # examples of a finding
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def data() -> None:
-    """Draw equations, check a data set, look after the cache."""
+    """Check a data set, draw equations, show the cache."""
 
 
 @data.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--n", type=click.IntRange(1), default=2000, show_default=True, help="How many equations.")
-@click.option("--seed", type=click.IntRange(0), default=42, show_default=True)
+@click.option("--n", type=click.IntRange(1), default=2000, show_default=True, help="Number of equations.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=42, show_default=True, help="Seed of the random numbers."
+)
 @click.option(
     "--font",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A TrueType or OpenType file; without it Pillow's own.",
+    help="A TrueType or OpenType font.  [default: Pillow's own]",
 )
 @click.option(
     "--labels",
     type=click.Choice(["published", "true"]),
     default="published",
     show_default=True,
-    help="(x - r)(x - s) = 0 has b = r + s as in the published tables, or -(r + s), the mathematical truth.",
+    help="The label b of (x - r)(x - s) = 0: r + s, as in the published tables, or -(r + s), which is true.",
 )
 def make(folder: Path, n: int, seed: int, **options: Any) -> None:
-    """Draw images of quadratic equations and write them with their tables to FOLDER.
+    """Draw images of quadratic equations.
 
-    The layout is that of the published data set; `quadzoo bench --data FOLDER` reads it.
+    Images and tables are written to FOLDER, in the layout of the published data set. `quadzoo bench --data
+    FOLDER` reads them. FOLDER must be new or empty.
     """
     from quadzoo.data.equations import write_folder
     from quadzoo.errors import ConfigError
@@ -62,23 +65,42 @@ def make(folder: Path, n: int, seed: int, **options: Any) -> None:
 @click.option(
     "--images",
     type=click.Path(path_type=Path),
-    help="The folder of a CSV's images.  [default: the CSV's own]",
+    metavar="FOLDER",
+    help="Folder with the images of the table.  [default: the table's own folder]",
 )
 @click.option(
-    "--targets", callback=names, metavar="A,B,...", help="[default: the columns that mostly hold numbers]"
+    "--targets",
+    callback=names,
+    metavar="A,B,...",
+    help="Columns to predict.  [default: those that mostly hold numbers]",
 )
-@click.option("--id-column", help="The column with the images' names.  [default: id, else the first]")
-@click.option("--group-column", help="Rows that share a value of this column stay on one side.")
 @click.option(
-    "--split", default="grouped", show_default=True, help="The split to look for leaks in, as for `bench`."
+    "--id-column",
+    metavar="NAME",
+    help="Column with the names of the image files.  [default: id, else the first column]",
+)
+@click.option(
+    "--group-column",
+    metavar="NAME",
+    help="Rows with the same value in this column stay on one side of the split.",
+)
+@click.option(
+    "--split",
+    metavar="grouped|article|FILE.csv",
+    default="grouped",
+    show_default=True,
+    help="The split to search for leaks, as in `quadzoo bench`.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def check(path: str, split: str, as_json: bool, **flags: Any) -> int:
-    """Look for what would spoil a benchmark; exit status 1 where there are errors.
+    """Check images and table before training.
 
-    Every row is read and every image decoded: missing, unreadable and identical images, images that
-    look alike, targets that are missing, constant or far out, and test images that stand in train. For
-    equations, labels and roots are compared with what is written.
+    Reads every row and decodes every image. Reports missing, unreadable, identical and similar images;
+    targets that are missing or constant; outliers; and test images that are also in train. For equations, it
+    compares labels and roots with the equation in the image. Exit status 1 if there are errors.
+
+    \b
+    quadzoo data check my.csv --images photos
     """
     from quadzoo.data.audit import audit
     from quadzoo.data.sources import DataRequest
@@ -94,10 +116,13 @@ def check(path: str, split: str, as_json: bool, **flags: Any) -> int:
 
 
 @data.command("cache")
-@click.option("--clear", "clear_it", is_flag=True, help="Delete all that no bench is using.")
+@click.option("--clear", "clear_it", is_flag=True, help="Delete everything that no bench is using.")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def cache_(clear_it: bool, as_json: bool) -> None:
-    """Show what is kept to save time, or delete it; all of it can be made again."""
+    """Show or clear the cache.
+
+    The cache holds decoded images and other files that save time. Everything in it can be computed again.
+    """
     from quadzoo.cli.tables import print_table, text_table
     from quadzoo.data.cache import clear, contents
     from quadzoo.storage import cache_folder
@@ -182,7 +207,7 @@ def _facts(found: Audit) -> list[tuple[str, str]]:
     ]
     for split in found.splits:
         sides = f"{split.train:,} train, {split.val:,} val, {split.test:,} test"
-        facts.append((f"split {split.name}", f"{sides}; {split.leaked:,} of test also stand in train or val"))
+        facts.append((f"split {split.name}", f"{sides}; {split.leaked:,} of test are also in train or val"))
     if (written := found.equations) is not None:
         wrong = f"a: {written.wrong_a:,}, b: {written.wrong_b:,}, c: {written.wrong_c:,}"
         facts.append(("equations", f"{written.read:,} read; wrong {wrong}, roots: {written.wrong_roots:,}"))

@@ -1,4 +1,4 @@
-"""quadzoo list: what can be asked for, and which plugin brings it."""
+"""quadzoo list: backbones, heads, models and plugins, with the plugin that each comes from."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ _SHOWN = 3
 
 @click.command("list")
 @click.argument("what", type=click.Choice(["backbones", "heads", "models", "plugins"]), default="backbones")
-@click.option("--all", "everything", is_flag=True, help="Also timm's many backbones without a description.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--all", "everything", is_flag=True, help="Show all of timm's backbones, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the complete list as JSON.")
 def list_(what: str, everything: bool, as_json: bool) -> None:
-    """List backbones, heads, trained models or plugins."""
+    """List backbones, heads, trained models or plugins.
+
+    Any name in these lists can be given to `quadzoo bench`: --backbones, --heads, and --init for models.
+    """
     from quadzoo.registry.plugins import discover
 
     plugins = discover()
@@ -36,8 +39,8 @@ def list_(what: str, everything: bool, as_json: bool) -> None:
     _print(shown)
     if len(shown) < len(rows):
         click.echo(
-            f"and {len(rows) - len(shown):,} more of timm's, by plain name where it is free and always as "
-            "timm/<name>: quadzoo list backbones --all"
+            f"and {len(rows) - len(shown):,} more from timm; `quadzoo list backbones --all` shows them. Use "
+            "the plain name, or timm/NAME where another plugin has that name."
         )
 
 
@@ -75,7 +78,7 @@ def _specs(what: str, plugins: list[Plugin]) -> list[dict[str, Any]]:
 
 
 def _model(name: str, entry: Entry[ModelSpec]) -> dict[str, Any]:
-    """Return what a model's record says of it; a record that cannot be read is a description, too."""
+    """Return what the record of a model says; where it cannot be read, the description says why."""
     from quadzoo.errors import DataError
     from quadzoo.records.record import RECORD, read_record_file
 

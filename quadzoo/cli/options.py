@@ -1,4 +1,4 @@
-"""What several commands have in common."""
+"""Helpers for several commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
 
 
 def names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    """Split at commas; an empty name is an error."""
+    """Split at commas. Raises BadParameter for an empty name."""
     if value is None:
         return None
     parts = tuple(name.strip() for name in value.split(","))

@@ -1,4 +1,4 @@
-"""quadzoo plugin: begin one, check one."""
+"""quadzoo plugin: write a new plugin project, and check a plugin."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ import click
 if TYPE_CHECKING:
     from quadzoo.testing.checking import Subject, Verdict
 
-_MANY = 100  # timm's architectures take hours
+_MANY = 100  # checking all of timm takes hours
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def plugin() -> None:
-    """Begin a plugin, or check one.
+    """Write a new plugin, or check one.
 
-    docs/write-a-plugin.md goes the whole way.
+    docs/write-a-plugin.md shows all steps.
     """
 
 
 @plugin.command()
 @click.argument("name")
 def new(name: str) -> None:
-    """Write a small, complete plugin project to the folder quadzoo-NAME: a backbone, a head, tests, CI."""
+    """Write a new plugin project.
+
+    The folder quadzoo-NAME gets a small, complete project: a backbone, a head, tests and CI.
+    """
     from quadzoo.scaffold import write_project
 
     project = write_project(name, Path())
@@ -40,14 +43,16 @@ def new(name: str) -> None:
     type=click.FloatRange(min=0, min_open=True),
     default=300,
     show_default=True,
-    help="Seconds that one rule may take.",
+    metavar="SECONDS",
+    help="Time limit for one rule.",
 )
-@click.option("--all", "everything", is_flag=True, help="Of more than 100, also those without a description.")
-@click.option("--json", "as_json", is_flag=True, help="Print all verdicts as JSON.")
+@click.option("--all", "everything", is_flag=True, help="Check all, even if there are more than 100.")
+@click.option("--json", "as_json", is_flag=True, help="Print all results as JSON.")
 def check(name: str, timeout: float, everything: bool, as_json: bool) -> int:
-    """Hold a distribution, a plugin, a backbone or a head to the rules; exit status 1 where one is broken.
+    """Check a plugin against the rules.
 
-    Each backbone and head runs in a process of its own, so that none of them can harm the others.
+    NAME is a distribution, a plugin, a backbone or a head. Each backbone and head runs in its own process, so
+    that a crash affects no other. Exit status 1 if a rule is broken. docs/plugin-api.md lists the rules.
     """
     from quadzoo.executors.local import LocalExecutor
     from quadzoo.progress import Display

@@ -1,4 +1,4 @@
-"""quadzoo report and verify: make leaderboards from records, and check both."""
+"""quadzoo report and verify: make leaderboards from records, and check records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from quadzoo.cli.options import names
 from quadzoo.errors import ConfigError, DataError
 
 
-@click.command(short_help="Make the leaderboard of results folders.")
+@click.command(short_help="Make a leaderboard from results folders.")
 @click.argument("folders", metavar="OUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--format",
@@ -20,18 +20,20 @@ from quadzoo.errors import ConfigError, DataError
     metavar="A,B,...",
     default="html,md,csv,json",
     show_default=True,
-    help="Which files to write.",
+    help="Files to write.",
 )
 @click.option(
-    "--to", type=click.Path(path_type=Path), help="The folder to write them to.  [default: the first OUT]"
+    "--to",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder to write them to.  [default: the first OUT]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the leaderboards as JSON.")
 def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None, as_json: bool) -> int:
-    """Make the leaderboard of one or more results folders, as a page and as tables.
+    """Make a leaderboard from one or more results folders.
 
-    Nothing is trained. Of runs that are in several folders the newest that is ok counts; runs on different
-    data or splits get tables of their own. Runs that cannot be read are named and left out; the exit status
-    is then 1.
+    Nothing is trained. If a run is in several folders, the newest successful one counts. Each data set and
+    each split has its own table. Runs that cannot be read are named and left out; the exit status is then 1.
 
     \b
     quadzoo report results
@@ -72,17 +74,17 @@ def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None,
     return 1 if results.unreadable else 0
 
 
-@click.command(short_help="Check a results folder.")
+@click.command(short_help="Check a results folder for errors.")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
-    "--no-weights", is_flag=True, help="Missing weights are no fault: the folder was published without them."
+    "--no-weights", is_flag=True, help="Accept missing weights, in a folder that was published without them."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def verify(out: Path, no_weights: bool, as_json: bool) -> int:
-    """Check a results folder; exit status 1 where something does not match.
+    """Check a results folder for errors.
 
-    Every metric is computed again from the stored predictions, every key from its record, every file's
-    SHA-256 from the file, and leaderboard.csv from the records.
+    Computes every metric again from the stored predictions, every key from its record, the SHA-256 of every
+    file, and leaderboard.csv from the records. Exit status 1 if something does not match.
     """
     from quadzoo.report.verify import verify as check
 

@@ -20,11 +20,11 @@ def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Co
 
 
 def width_of(table: Table) -> int:
-    """Return the columns a table takes when no cell is folded."""
+    """Return the width of a table whose cells are not wrapped, in characters."""
     return Console(width=10_000).measure(table).maximum
 
 
 def print_table(table: Table) -> None:
-    """Print it as wide as the terminal; in a pipe, which has no width, every row has its line."""
+    """Print a table as wide as the terminal; without a terminal, every row is one line."""
     console = Console()
     (console if console.is_terminal else Console(width=width_of(table))).print(table)

@@ -145,9 +145,9 @@ def _make(reader: ImageReader, facts: _Facts, array_file: Path, advance: Advance
 def computed(images: Path, n: int, name: str, blocks: Callable[[], Iterable[np.ndarray]]) -> Path:
     """Return the ``.npy`` file of what ``blocks()`` computes from the images, from the cache where it is.
 
-    ``blocks`` yields arrays (n, ...) of one dtype and shape, in the images' order, N rows in all; ``name``
-    identifies what is computed. Processes that ask at once compute it once; it is cleared with the images.
-    Raises DataError where the cache cannot be written.
+    ``blocks`` yields arrays (b, ...) of one dtype such as float32, in the images' order, n rows in all; they
+    differ in b alone. ``name`` identifies what is computed. Processes that ask at once compute it once; it is
+    cleared with the images. Raises DataError where the cache cannot be written.
     """
     path = images.with_suffix(f".{name}.npy")
     if path.exists():

@@ -56,7 +56,10 @@ class ArrayFile:
         return self.shape[0] * self._stride
 
     def to(self, device: torch.device) -> Tensor:
-        """Return all rows on a device, as they are in the file; only a slice at a time is in memory."""
+        """Return the whole array (N, H, W, C), uint8 or float32, on a device.
+
+        It is copied slice by slice, so that only one slice is in the computer's memory.
+        """
         images = torch.empty(self.shape, dtype=self[torch.arange(0)].dtype, device=device)
         for start in range(0, self.shape[0], _SLICE):
             rows = torch.arange(start, min(start + _SLICE, self.shape[0]))
@@ -161,11 +164,14 @@ class DataModule(pl.LightningDataModule):
         return self._batches(np.arange(len(self.targets)))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return what a checkpoint stores, so that a resumed training sees the same order of images."""
+        """Return what a checkpoint keeps: the state of the generator that shuffles, uint8 (K,).
+
+        Resumed training then takes the images in the order that it would have taken without the interruption.
+        """
         return {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
-        """Restore what a checkpoint stored."""
+        """Restore the state of the generator, uint8 (K,), from a checkpoint."""
         self.generator.set_state(state_dict["generator"].cpu())
 
     def _batches(

@@ -98,7 +98,7 @@ def fixed_by(model: Model, config: BenchConfig) -> BenchConfig:
 
 
 def check_targets(model: Model, targets: TargetInfo) -> None:
-    """Raise ConfigError where the model predicts other targets."""
+    """Check that the model predicts these targets. Raises ConfigError where it predicts others."""
     if list(targets.names) != model.record.targets:
         raise ConfigError(
             f"`init` {model.name}: it predicts {', '.join(model.record.targets)}, the targets are "

@@ -34,7 +34,7 @@ def find_device(executor: Executor, wanted: str) -> Device:
 
 
 def check_compiler(executor: Executor, device: Device) -> None:
-    """Raise ConfigError where torch has no compiler for the device."""
+    """Check that torch can compile for the device. Raises ConfigError where it has no compiler."""
     with asked(executor, f"{__name__}:try_compiler", device.kind) as job:
         answers = list(job.messages(timeout=_LONG)) or [why_it_ended(job)]
         job.wait(_PATIENCE)  # a compiler clears up behind it

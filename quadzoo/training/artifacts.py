@@ -33,8 +33,8 @@ def save(
 ) -> tuple[dict[str, str], list[str]]:
     """Write all files of a run but its record; return the SHA-256 of each, and the ids of the worst images.
 
-    ``val`` (n_val, T) and ``test`` (n_test, T) are predictions in original units. Raises OSError where a file
-    cannot be written.
+    ``val`` (n_val, T) and ``test`` (n_test, T) are predictions, float64, in original units. Raises OSError
+    where a file cannot be written.
     """
     worst = _worst(task, fold, test)
     images = ArrayFile(placement.images)[torch.from_numpy(worst)].numpy()

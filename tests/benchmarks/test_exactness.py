@@ -28,8 +28,8 @@ def test_its_records_are_sound() -> None:
         assert verify(kind, weights=False).faults == []
 
 
-def test_readme_shows_the_table() -> None:
-    assert "\n".join(table()) in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_of_equations_shows_the_table() -> None:
+    assert "\n".join(table()) in (ROOT / "docs" / "equations.md").read_text(encoding="utf-8")
 
 
 def test_all_rows_are_of_one_data_set_and_one_split() -> None:

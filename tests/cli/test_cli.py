@@ -146,7 +146,7 @@ def test_list(quadzoo: Call) -> None:
     assert len(backbones) > 1000
     short = quadzoo("list").out
     assert "efficientnet_b0" in short
-    assert "more of timm's" in short
+    assert "more from timm" in short
     assert len(short.splitlines()) < 40
     assert len(quadzoo("list", "--all").out.splitlines()) == len(backbones) + 1
     heads = json.loads(quadzoo("list", "heads", "--json").out)
