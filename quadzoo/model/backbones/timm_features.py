@@ -17,7 +17,7 @@ _POOLINGS: tuple[dict[str, Any], ...] = ({"global_pool": ""}, {})
 
 
 def _check_available(repository: str | None) -> None:
-    """Raise the hub's error when weights are neither in the local cache nor to be had from the hub.
+    """Raise the hub's error when weights are neither in the local cache nor on the hub.
 
     The hub's own download retries for 45 seconds before it fails.
     """
