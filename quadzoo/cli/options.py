@@ -32,7 +32,7 @@ def _flags() -> dict[str, str]:
     from quadzoo.cli import cli
 
     commands: list[click.Command] = [cli]
-    flags = {}
+    flags: dict[str, str] = {}
     for command in commands:
         commands += command.commands.values() if isinstance(command, click.Group) else ()
         flags |= {
