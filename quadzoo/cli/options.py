@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import click
 
@@ -21,4 +22,20 @@ def names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str
 
 def with_flags(text: str) -> str:
     """Return a message with its parameters, written `group_column`, as flags: --group-column."""
-    return _PARAMETER.sub(lambda match: f"--{match[1].replace('_', '-')}", text)
+    flags = _flags()
+    return _PARAMETER.sub(lambda match: flags.get(match[1], match[0]), text)
+
+
+@cache
+def _flags() -> dict[str, str]:
+    """Return the flag of each parameter that a command has."""
+    from quadzoo.cli import cli
+
+    commands: list[click.Command] = [cli]
+    flags: dict[str, str] = {}
+    for command in commands:
+        commands += command.commands.values() if isinstance(command, click.Group) else ()
+        flags |= {
+            one.name: one.opts[0] for one in command.params if isinstance(one, click.Option) and one.name
+        }
+    return flags

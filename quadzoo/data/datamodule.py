@@ -21,14 +21,15 @@ Batch = tuple[Tensor, Tensor]
 """Images uint8 (B, C, H, W), or features float32 (B, F, h, w), in channels_last memory order; targets
 float32 (B, T) in the scaled unit."""
 
-_SLICE = 1024  # images on their way to a GPU
+_SLICE = 1024  # images copied to a GPU at once
 
 
 class ArrayFile:
     """A ``.npy`` file of (N, H, W, C), uint8 or float32, read a batch at a time.
 
-    Read, not mapped: the operating system caches the file either way, but the pages of a map count as this
-    process's memory, all of them after one epoch.
+    It is read and not mapped: the operating system caches the file in both cases, but mapped pages count as
+    this process's memory, and after one epoch they are the whole file. ``file[rows]`` returns the given rows
+    (B, H, W, C) in the file's dtype; it raises DataError where the file is too short.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,12 +45,14 @@ class ArrayFile:
         with self._path.open("rb", buffering=0) as file:
             for one, row in zip(batch, rows.tolist(), strict=True):
                 if os.preadv(file.fileno(), [one], self._start + row * self._stride) < self._stride:
-                    raise DataError(f"{self._path} is cut off; `quadzoo data cache --clear`, then try again")
+                    raise DataError(
+                        f"{self._path} is truncated; run `quadzoo data cache --clear` and try again"
+                    )
         return torch.from_numpy(batch)
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory."""
+        """Its size in memory, in bytes."""
         return self.shape[0] * self._stride
 
     def to(self, device: torch.device) -> Tensor:
@@ -57,18 +60,18 @@ class ArrayFile:
 
         It is copied slice by slice, so that only one slice is in the computer's memory.
         """
-        everything = torch.empty(self.shape, dtype=self[torch.arange(0)].dtype, device=device)
+        images = torch.empty(self.shape, dtype=self[torch.arange(0)].dtype, device=device)
         for start in range(0, self.shape[0], _SLICE):
             rows = torch.arange(start, min(start + _SLICE, self.shape[0]))
-            everything[rows] = self[rows].to(device)
-        return everything
+            images[rows] = self[rows].to(device)
+        return images
 
 
 class Batches:
-    """Some rows of the inputs, a batch at a time: in order or, with a generator, in a new order every time.
+    """Batches of some rows of the inputs, in order or, with a generator, in a new order every epoch.
 
-    Where several processes train together, each takes every so many-th row of the same order. The order
-    reaches a GPU once an epoch; a DataLoader's would with every batch, and each time make the GPU wait.
+    Process p of P takes rows p, p + P, p + 2P, ... of that order, which is the same in all. The order is
+    copied to a GPU once an epoch; a DataLoader would do that with every batch, and make the GPU wait.
     """
 
     def __init__(
@@ -106,11 +109,11 @@ class DataModule(pl.LightningDataModule):
     """Train, val, test and predict batches over one file of decoded images, or of their features.
 
     ``inputs`` is a ``.npy`` of uint8 images (N, H, W, C) or of float32 features (N, h, w, F); ``targets``
-    float (N, T) in the scaled unit. Only training batches are shuffled, by ``seed``, and the last short one
-    is left out; predict goes over all N in order. On a GPU with room for it the whole set lies there.
+    float (N, T) in the scaled unit. Training batches are shuffled, by ``seed``, and a last incomplete one is
+    left out; predict goes over all N in order. A GPU that has room for it holds the whole set.
 
-    A Trainer of several processes gives each its own share of every side: none sees another's images, and
-    all have equally many batches. ``batch_size`` is that of one process. Raises DataError when a side has
+    With a Trainer of several processes, each process gets its own share of the images, and all get the same
+    number of batches; ``batch_size`` is that of one process. Raises DataError when a side of the split has
     fewer images than there are processes.
     """
 
@@ -144,20 +147,20 @@ class DataModule(pl.LightningDataModule):
             self.inputs, self.targets = self.inputs.to(device), self.targets.to(device)
 
     def train_dataloader(self) -> Batches:
-        """Return the training batches, shuffled unless the Trainer has ``overfit_batches``."""
+        """Return the training batches; with ``overfit_batches`` they are not shuffled. Raises DataError."""
         overfits = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
         return self._batches(self.split.train, training=True, generator=None if overfits else self.generator)
 
     def val_dataloader(self) -> Batches:
-        """Return the validation batches, in the split's order."""
+        """Return the validation batches, in the split's order. Raises DataError."""
         return self._batches(self.split.val)
 
     def test_dataloader(self) -> Batches:
-        """Return the test batches, in the split's order."""
+        """Return the test batches, in the split's order. Raises DataError."""
         return self._batches(self.split.test)
 
     def predict_dataloader(self) -> Batches:
-        """Return all images, in the data's order; of several processes each predicts its own share."""
+        """Return all images, in the data's order; of several processes, each its share. Raises DataError."""
         return self._batches(np.arange(len(self.targets)))
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -184,15 +187,15 @@ class DataModule(pl.LightningDataModule):
 
 
 def _batch_sizes(n: int, batch_size: int, process: int, processes: int, *, training: bool) -> list[int]:
-    """Return the sizes of one process's batches of n images; every process gets as many batches.
+    """Return the sizes of one process's batches of n images; all processes get the same number of batches.
 
-    In training all batches are full, unless there are too few images for one, and a few images are left out;
-    which ones changes with the order. In evaluation none is left out or taken twice: where shares differ by
-    an image, so do batches. Raises DataError for fewer images than processes.
+    In training all batches are full, unless there are too few images for one, and the rest of the order is
+    left out. In evaluation every image is taken once: shares that differ by an image have batches that differ
+    by one. Raises DataError for fewer images than processes.
     """
     least = n // processes
     if processes > 1 and not least:
-        raise DataError(f"{n} images cannot be shared by {processes} processes; use fewer `devices`")
+        raise DataError(f"{n} images cannot be shared by {processes} processes; use fewer devices")
     if training:
         return [batch_size] * (least // batch_size) or [least] * bool(least)
     mine = len(range(process, n, processes))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
+from quadzoo.threads import available_cpus
+
 _WINDOW = 256  # items in progress at once, so that memory does not grow with their number
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-def cpus() -> int:
-    """Return how many CPUs this process may use: under taskset or Slurm, fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -26,7 +22,7 @@ def parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
     Pillow, OpenCV and hashlib release the interpreter's lock. No more than 256 items are in progress.
     """
     waiting = iter(items)
-    with ThreadPoolExecutor(cpus()) as pool:
+    with ThreadPoolExecutor(available_cpus()) as pool:
         in_progress = deque(pool.submit(work, item) for item in islice(waiting, _WINDOW))
         try:
             while in_progress:

@@ -59,7 +59,7 @@ class BenchConfig(BaseModel):
             if getattr(self, name) != type(self).model_fields[name].default
         }  # fmt: skip
         defaults = Recipe()
-        # With --freeze nothing can be augmented, and need not be told.
+        # With `freeze` nothing can be augmented, so the flag would say nothing.
         for name in ("epochs", "batch_size", "lr", "freeze" if self.recipe.freeze else "augment"):
             if getattr(self.recipe, name) != getattr(defaults, name):
                 chosen[name] = getattr(self.recipe, name)

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from quadzoo.data.cache import ImageSet
 from quadzoo.data.sources import precision_folder
 from quadzoo.errors import DataError
-from quadzoo.executors.base import Executor, Send, asked
+from quadzoo.executors.base import Executor, Send, asked, why_it_ended
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.models import Model
 from quadzoo.grid.plan import PrecisionChoice
@@ -131,14 +131,14 @@ class PrecisionChooser:
             advance(0)
             measured = _measure(self.executor, trial, self.config.timeout or _LONG)
             choice = _judge(measured)
-            if measured:
+            if not isinstance(measured, str):
                 write_atomically(path, _CHOICE.dump_json(choice))
         return choice
 
 
-def _judge(measured: dict[str, float] | None) -> PrecisionChoice:
-    if measured is None:
-        return PrecisionChoice("32", "bf16 could not be tried")
+def _judge(measured: dict[str, float] | str) -> PrecisionChoice:
+    if isinstance(measured, str):
+        return PrecisionChoice("32", f"bf16 could not be tried: {measured}")
     off = {what: measured[what] for what, most in _TOLERANCE.items() if not measured[what] <= most}
     if off:
         faults = " and ".join(f"{what} {share:.0%}" for what, share in off.items())
@@ -147,11 +147,13 @@ def _judge(measured: dict[str, float] | None) -> PrecisionChoice:
     return PrecisionChoice("bf16" if measured["gain"] >= _GAIN else "32", gain)
 
 
-def _measure(executor: Executor, trial: _Trial, timeout: float) -> dict[str, float] | None:
-    """Return gain and errors of bf16; None where the backbone cannot be tried, as its run will say."""
+def _measure(executor: Executor, trial: _Trial, timeout: float) -> dict[str, float] | str:
+    """Return gain and errors of bf16, or why the backbone could not be tried."""
     with asked(executor, f"{__name__}:try_precisions", trial) as job:
         answers: list[dict[str, float]] = list(job.messages(timeout))
-    return answers[0] if answers else None
+        if answers:
+            return answers[0]
+        return why_it_ended(job) if job.ended else f"not finished within {timeout:g} seconds"
 
 
 def try_precisions(trial: _Trial, send: Send) -> None:

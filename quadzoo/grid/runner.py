@@ -144,9 +144,9 @@ def _check_out(out: Path) -> None:
 def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leaderboard:
     """Run what is not done yet, each run in a process of its own, and write OUT's leaderboard.
 
-    A run that fails leaves a record that says so; the others go on. An interrupt ends the runs under
-    way, writes the leaderboard of what is finished, and is raised again. Raises a QuadzooError for what
-    cannot be run, and DataError where no record can be read in the end.
+    A run that fails leaves a record that says so; the others go on. An interrupt ends the runs under way,
+    writes the leaderboard of what is finished, and is raised again. Raises a QuadzooError for what cannot be
+    run, before anything is trained, and DataError where no record can be read afterwards.
     """
     plan = plan_bench(config, executor, observer)
     observer.planned(plan)

@@ -1,1 +1,1 @@
-"""What is trained: one generic LightningModule, and the built-in backbones and heads."""
+"""The LightningModule that is trained, its recipe, and the built-in backbones and heads."""

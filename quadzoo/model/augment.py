@@ -1,4 +1,4 @@
-"""Change training images a little, on the batch and on its device, never what they say."""
+"""Small random changes of training images, on the whole batch and on its device."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from quadzoo.model.recipe import Augment
 
-_SHIFT = 0.02  # of a side
-_ZOOM = 0.04
-_LIGHT = 0.2
+_MOST_SHIFT = 0.02  # of a side
+_MOST_ZOOM = 0.04
+_MOST_LIGHT = 0.2
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def augment(images: Tensor, kind: Augment) -> Tensor:
-    """Return the images (B, C, H, W), from 0 to 255, each changed at random; nothing is mirrored or turned.
+    """Return the images (B, C, H, W), values 0 to 255, each changed at random; none is flipped or rotated.
 
-    ``shift`` moves an image by up to 2 % of its sides and scales it by up to 4 %, the same for height and
-    width; what comes in from outside repeats the edge. ``photo`` also changes brightness, contrast and,
-    with three channels, saturation, by up to a fifth each. The result is float32, but for ``none``, which
-    returns what it was given. Torch's generator of the device decides.
+    ``shift`` moves an image by up to 2 % of its sides and scales it by up to 4 %, height and width alike; new
+    border pixels repeat the edge. ``photo`` also changes brightness, contrast and, with three channels,
+    saturation, by up to 20 % each. The result is float32; ``none`` returns its argument unchanged. Random
+    numbers come from torch's generator of the device.
     """
     if kind == "none":
         return images
-    # Autocast would round the grid to 8 bits, and with it the images.
+    # Autocast would compute the sampling grid in bf16, which is too coarse for positions.
     with torch.autocast(images.device.type, enabled=False):
-        changed = _moved(images.float())
-        return _lit(changed) if kind == "photo" else changed
+        shifted = _shift(images.float())
+        return _change_light(shifted) if kind == "photo" else shifted
 
 
-def _moved(images: Tensor) -> Tensor:
+def _shift(images: Tensor) -> Tensor:
     amount = _random(images, 3)
     theta = torch.zeros(len(images), 2, 3, device=images.device)
-    theta[:, 0, 0] = theta[:, 1, 1] = 1 + _ZOOM * amount[:, 0]
-    theta[:, :, 2] = 2 * _SHIFT * amount[:, 1:]  # in the grid's unit a side is 2 long
+    theta[:, 0, 0] = theta[:, 1, 1] = 1 + _MOST_ZOOM * amount[:, 0]
+    theta[:, :, 2] = 2 * _MOST_SHIFT * amount[:, 1:]  # in the grid's unit a side has length 2
     grid = affine_grid(theta, list(images.shape), align_corners=False)
-    moved: Tensor = grid_sample(images, grid, padding_mode="border", align_corners=False)
-    return moved.contiguous(memory_format=torch.channels_last)
+    shifted: Tensor = grid_sample(images, grid, padding_mode="border", align_corners=False)
+    return shifted.contiguous(memory_format=torch.channels_last)
 
 
-def _lit(images: Tensor) -> Tensor:
-    brightness, contrast, saturation = (1 + _LIGHT * _random(images, 3)).T[..., None, None, None]
+def _change_light(images: Tensor) -> Tensor:
+    brightness, contrast, saturation = (1 + _MOST_LIGHT * _random(images, 3)).T[..., None, None, None]
     if images.shape[1] == 3:
         red, green, blue = (weight * images[:, i : i + 1] for i, weight in enumerate(_LUMA))
         grey = red + green + blue
@@ -51,6 +51,6 @@ def _lit(images: Tensor) -> Tensor:
 
 
 def _random(images: Tensor, n: int) -> Tensor:
-    """Return (B, n) numbers from -1 to 1."""
+    """Return float32 (B, n), uniform from -1 to 1."""
     uniform: Tensor = 2 * torch.rand(len(images), n, device=images.device) - 1
     return uniform

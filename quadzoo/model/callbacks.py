@@ -1,4 +1,4 @@
-"""What is watched while a run trains: the best weights, the speed, the predictions, the progress."""
+"""Callbacks of a run: best weights, averaged weights, throughput, predictions, progress."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from torch import Tensor
 
 
 class BestWeights(pl.Callback):
-    """Keeps the weights of the best ``val_mse`` in memory; a file each epoch costs more than the epoch."""
+    """Keeps the weights of the best ``val_mse`` in memory: on small data a file costs more than an epoch.
+
+    ``score`` is that MSE and ``epoch`` its epoch, from 0; infinity and -1 before the first validation.
+    """
 
     def __init__(self) -> None:
         self.score = float("inf")
@@ -30,23 +33,23 @@ class BestWeights(pl.Callback):
             self._state = _copy(pl_module)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return what a checkpoint stores."""
         return {"score": self.score, "epoch": self.epoch, "weights": self._state}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore what a checkpoint stored."""
         self.score, self.epoch, self._state = (state_dict[name] for name in ("score", "epoch", "weights"))
 
     def restore(self, module: pl.LightningModule) -> None:
-        """Load the best weights into the module."""
+        """Load the best weights into the module; without a validation it keeps its own."""
         module.load_state_dict(self._state, strict=False)
 
 
 class AveragedWeights(pl.Callback):
-    """Validates a moving average of all weights and buffers in their place.
+    """Validates a moving average of all weights and buffers in place of the weights.
 
-    It stands behind `BestWeights`, so that what that keeps is the average. The decay begins low and rises to
-    ``decay``, since the first weights are far off.
+    It comes after `BestWeights` in the Trainer's callbacks, so that the average is what is kept. The decay
+    starts low and rises to ``decay``, so that the first weights are soon forgotten.
     """
 
     def __init__(self, decay: float) -> None:
@@ -56,11 +59,11 @@ class AveragedWeights(pl.Callback):
         self._own: dict[str, Tensor] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return what a checkpoint stores."""
         return {"steps": self._steps, "average": self._average}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore what a checkpoint stored."""
         self._steps, self._average = state_dict["steps"], state_dict["average"]
 
     def on_train_batch_end(
@@ -78,19 +81,19 @@ class AveragedWeights(pl.Callback):
                 average.copy_(weights[name])
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the average in place of the weights."""
+        """Replace the weights by their average."""
         if trainer.state.fn == "fit":
             self._own = _copy(pl_module)
             pl_module.load_state_dict(self._average, strict=False)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the weights back, to be trained on."""
+        """Restore the weights, for training to continue with."""
         if trainer.state.fn == "fit":
             pl_module.load_state_dict(self._own, strict=False)
 
 
 class Throughput(pl.Callback):
-    """Measures training images a second, without validation; the first epoch warms up."""
+    """Measures training images per second, without validation; the first epoch is a warm-up."""
 
     def __init__(self) -> None:
         self._epochs: list[float] = []
@@ -98,14 +101,14 @@ class Throughput(pl.Callback):
         self._start = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the epoch's clock."""
+        """Start the clock."""
         _wait_for(pl_module)
         self._images, self._start = 0, time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the images; stop the clock at the epoch's last batch, before validation begins."""
+        """Count the images; stop the clock after the epoch's last batch, before validation."""
         self._images += len(batch[1])
         if trainer.is_last_batch:
             _wait_for(pl_module)
@@ -113,12 +116,12 @@ class Throughput(pl.Callback):
 
     @property
     def images_per_second(self) -> float:
-        """The median over the epochs after the first, or the first where it is the only one."""
+        """The median over all epochs but the first, or the first if it is the only one."""
         return float(np.median(self._epochs[1:] or self._epochs))
 
 
 class Predictions(pl.Callback):
-    """Collects what validation or test predicted, (N, T) in the scaled unit, in the loader's order."""
+    """Collects the predictions of a validation or test, in the loader's order."""
 
     def __init__(self) -> None:
         self._batches: list[Tensor] = []
@@ -136,34 +139,34 @@ class Predictions(pl.Callback):
         self._batches.append(outputs["prediction"])
 
     def take(self) -> np.ndarray:
-        """Return the predictions of the last pass as float64 (N, T)."""
+        """Return the predictions since the last call, float64 (N, T) in the scaled unit, and forget them."""
         collected = torch.cat(self._batches).double().cpu().numpy()
         self._batches = []
         return collected
 
 
 class Progress(pl.Callback):
-    """Tells a function the share of the training that is done, and the last val MSE."""
+    """Calls ``report`` with the share of the training that is done, 0 to 1, and the last val MSE."""
 
-    def __init__(self, tell: Callable[[float, float | None], None], every_seconds: float = 0.5) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[float, float | None], None], every_seconds: float = 0.5) -> None:
+        self._report = report
         self._every = every_seconds
         self._last = 0.0
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Tell at most once in ``every_seconds``."""
+        """Report, at most once in ``every_seconds``."""
         if time.monotonic() - self._last < self._every:
             return
         self._last = time.monotonic()
         score = trainer.callback_metrics.get("val_mse")
         done = trainer.global_step / trainer.estimated_stepping_batches
-        self._tell(done, None if score is None else float(score))
+        self._report(done, None if score is None else float(score))
 
 
 def _copy(module: pl.LightningModule) -> dict[str, Tensor]:
-    """Copy what training changes: all weights and buffers but frozen weights."""
+    """Copy what training changes: all weights and buffers except frozen weights."""
     frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
     state = module.state_dict()
     return {name: value.clone() for name, value in state.items() if name not in frozen}

@@ -17,10 +17,10 @@ class Recipe(BaseModel):
     epochs, as the tutorial does. ``weight_decay`` is AdamW's (Loshchilov & Hutter 2019) and spares biases
     and normalisation weights. ``gradient_clip`` bounds the norm of the whole gradient; None leaves it.
     ``average`` is the decay of a moving average of the weights that is validated and kept in their place
-    (Tarvainen & Valpola 2017, Mean Teachers, section 2); None keeps the weights. ``unit`` is what heads learn
-    in: ``range`` takes each target's range for 0 to 1, ``standard`` its mean for 0 and its standard deviation
-    for 1, which weighs all targets alike; a head that counts on the range cannot do with it. ``freeze``
-    trains the head alone, on features that are computed once, so nothing can be augmented.
+    (Tarvainen & Valpola 2017, Mean Teachers, section 2); None keeps the weights. ``unit`` is the scaled unit
+    of the targets: ``range`` maps each target's range to 0 to 1; ``standard`` maps its mean to 0 and its
+    standard deviation to 1, which weights all targets equally, but does not suit a head that needs 0 to 1.
+    ``freeze`` trains the head alone, on features that are computed once, so nothing can be augmented.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,12 +40,12 @@ class Recipe(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _frozen_is_still(cls, given: dict[str, Any]) -> dict[str, Any]:
+    def _freeze_excludes_augment(cls, given: dict[str, Any]) -> dict[str, Any]:
         if not given.get("freeze"):
             return given
         if given.get("augment", "none") != "none":
             raise ValueError(
-                f"--augment {given['augment']}: --freeze computes features once, of images as they are; "
-                "leave one of the two out"
+                f"`augment` {given['augment']}: `freeze` computes features once, from images that are not "
+                "augmented; leave out one of the two"
             )
         return {**given, "augment": "none"}

@@ -27,22 +27,23 @@ _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 class RegressionModule(pl.LightningModule):
-    """A backbone and a head, trained by a recipe on (images, scaled targets); with ``recipe.freeze`` the
+    """A backbone and a head, trained by a recipe on (images, scaled targets), or with ``recipe.freeze`` the
     head alone, on (features, scaled targets).
 
-    Images come as uint8 (B, C, H, W) and are normalised here, on the device, with the backbone's
-    ``mean`` and ``std``. The backbone runs in the trainer's precision, the head always in float32: in
-    bf16 a prediction near 1 could only move in steps of 1/256.
+    Images come as uint8 (B, C, H, W) and are normalised here, on the device, with the backbone's ``mean`` and
+    ``std``. The backbone runs in the Trainer's precision, the head always in float32: near 1, bf16 has steps
+    of 1/256.
 
-    Any Trainer will do. Logged are ``train_mse``, ``val_mse`` and ``test_mse`` in the scaled unit, and for
-    val and test ``val_rmse/<target>``, ``val_mae/<target>`` and ``val_r2/<target>``; ``targets`` gives names
-    and original units. Of the recipe, ``epochs`` and ``batch_size`` are for whoever makes Trainer and
+    It works with any Trainer. It logs ``train_mse``, ``val_mse`` and ``test_mse`` in the scaled unit, and for
+    val and test, in the original units of ``targets``, ``val_rmse/<target>``, ``val_mae/<target>`` and
+    ``val_r2/<target>``. Of the recipe, ``epochs`` and ``batch_size`` are the caller's to give to Trainer and
     DataModule, and ``average`` needs the callback `AveragedWeights`. A Trainer's ``gradient_clip_val``
-    replaces the recipe's ``gradient_clip``. ``load_from_checkpoint(path, backbone=..., head=...)`` takes the
-    rest from the checkpoint, where recipe and targets are plain data.
+    replaces the recipe's ``gradient_clip``. ``load_from_checkpoint(path, backbone=..., head=...)`` takes
+    everything else from the checkpoint.
 
     Raises BadModule when backbone or head break the plugin contract, NonFiniteLoss when training diverges,
-    ConfigError for a Trainer that cannot do what the recipe says, DataError for images that are not uint8.
+    ConfigError for a Trainer that cannot do what the recipe asks for, and DataError for images in floating
+    point.
     """
 
     backbone: nn.Module
@@ -85,7 +86,7 @@ class RegressionModule(pl.LightningModule):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is compiled, which cannot be copied; a copy computes the same without."""
+        """Leave out the compiled backbone, which cannot be copied; a copy computes the same without it."""
         return {**super().__getstate__(), "_compiled_backbone": None}
 
     def forward(self, images: Tensor) -> Tensor:
@@ -93,10 +94,10 @@ class RegressionModule(pl.LightningModule):
         return self._apply_head(self.features(images))
 
     def compile_training(self, *, graphs: bool) -> None:
-        """Have the backbone compiled at its first training batch, whose shape all others must have.
+        """Compile the backbone at its first training batch; all others must have the same shape.
 
-        With ``graphs`` a GPU replays the kernels as CUDA graphs. Evaluation, which sees batches of several
-        sizes, stays as it is.
+        With ``graphs`` a GPU replays the kernels as CUDA graphs. Evaluation, whose batches have several
+        sizes, is not compiled.
         """
         mode = "reduce-overhead" if graphs else "default"
         self._compiled_backbone = torch.compile(self._backbone_features, dynamic=False, mode=mode)
@@ -169,35 +170,35 @@ class RegressionModule(pl.LightningModule):
         return self._prediction(self._raw(batch[0]))
 
     def _check_images(self, batch: Batch) -> None:
-        """Raise DataError for images in 0 to 1, as others' loaders give them: they would be almost black."""
+        """Raise DataError for images in floating point: in 0 to 1, as others give them, they are black."""
         if batch[0].is_floating_point() and not self.recipe.freeze:
             raise DataError(f"images must be uint8, from 0 to 255, got {batch[0].dtype}")
 
     def setup(self, stage: str) -> None:
-        """Raise ConfigError for a Trainer that cannot do what is asked for."""
+        """Raise ConfigError for a Trainer that cannot do what the recipe asks for."""
         if self.trainer.precision not in _PRECISIONS:
             raise ConfigError(
                 f"Trainer(precision={self.trainer.precision!r}): the head computes in float32; "
-                f"use {', '.join(_PRECISIONS)}"
+                f"use {' or '.join(_PRECISIONS)}"
             )
         average, callbacks = self.recipe.average, self.trainer.callbacks  # type: ignore[attr-defined]
         if stage == "fit" and average and not any(isinstance(one, AveragedWeights) for one in callbacks):
             raise ConfigError(
-                f"`average` {average:g} needs the callback AveragedWeights({average:g}) in the Trainer"
+                f"average={average:g} in the recipe needs the callback AveragedWeights({average:g})"
             )
 
-    # What is summed up starts anew here and not at an epoch's end, which an interrupted one does not reach.
+    # Metrics are reset at an epoch's start, since an interrupted epoch does not reach its end.
     def on_train_epoch_start(self) -> None:
-        """Begin the epoch's sums."""
+        """Reset the metrics of training."""
         self._metric("train").reset()
         self._val_mse = None
 
     def on_validation_epoch_start(self) -> None:
-        """Begin the validation's sums."""
+        """Reset the metrics of validation."""
         self._reset("val")
 
     def on_test_epoch_start(self) -> None:
-        """Begin the test's sums."""
+        """Reset the metrics of the test."""
         self._reset("test")
 
     def on_validation_epoch_end(self) -> None:
@@ -209,7 +210,7 @@ class RegressionModule(pl.LightningModule):
         self._log_scores("test")
 
     def on_train_epoch_end(self) -> None:
-        """Log ``train_mse`` and keep the epoch's scores; one look per epoch: each makes a GPU wait.
+        """Log ``train_mse`` and add the epoch's scores to the history.
 
         Raises NonFiniteLoss when one of them is NaN or infinite.
         """
@@ -244,7 +245,7 @@ class RegressionModule(pl.LightningModule):
         mse: Tensor = self._metric(stage).compute()
         of_targets: dict[str, Tensor] = self.scores[stage].compute()  # type: ignore[operator]
         logged = {f"{stage}_mse": mse, **{f"{stage}_{name}": score for name, score in of_targets.items()}}
-        # Every process has the scores of all; to average them changes nothing, and Lightning asks for it.
+        # Every process has the scores over all processes; their average is the same, and Lightning wants it.
         self.log_dict(logged, sync_dist=True)
         return mse
 
@@ -262,10 +263,10 @@ class RegressionModule(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip as the Trainer says, where it says anything, else by the recipe.
+        """Clip by the Trainer's ``gradient_clip_val`` if it is given, else by the recipe; 0 does not clip.
 
-        Not by Lightning's own clipping, which refuses fused optimizers for the sake of gradient scalers; with
-        a scaler the optimizer here is not fused.
+        Lightning's own clipping refuses every fused optimizer, because of gradient scalers; with a scaler the
+        optimizer here is not fused.
         """
         if gradient_clip_val is None:
             gradient_clip_val, gradient_clip_algorithm = self.recipe.gradient_clip, "norm"
@@ -277,9 +278,9 @@ class RegressionModule(pl.LightningModule):
             nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Build optimizer and schedule from the recipe.
+        """Return optimizer and schedule of the recipe.
 
-        Raises ConfigError where the schedule needs to know the last step and the Trainer has none.
+        Raises ConfigError where the schedule needs the number of steps and the Trainer has no last one.
         """
         recipe = self.recipe
         parameters = [p for p in self.parameters() if p.requires_grad]
@@ -287,8 +288,8 @@ class RegressionModule(pl.LightningModule):
             {"params": [p for p in parameters if p.ndim > 1]},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        # Adam without decay is AdamW's update; fused does a step in one pass over the weights. A fused
-        # optimizer would undo a scaler's scaling only after the gradient has been clipped.
+        # AdamW without weight decay is Adam; fused does a step in one pass over the weights. With a gradient
+        # scaler a fused optimizer would unscale after clipping, and so clip the scaled gradient.
         decay = recipe.weight_decay if recipe.optimizer == "adamw" else 0.0
         fused = getattr(self.trainer.precision_plugin, "scaler", None) is None
         optimizer = torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=decay, fused=fused)
@@ -297,8 +298,8 @@ class RegressionModule(pl.LightningModule):
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": halving, "interval": "epoch"}}
         steps = self.trainer.estimated_stepping_batches
         if math.isinf(steps):
-            raise ConfigError("`schedule` onecycle needs an end: give the Trainer max_epochs or max_steps")
-        # OneCycleLR divides by zero where the warm-up is the first step alone.
+            raise ConfigError("a onecycle schedule needs a last step: set max_epochs or max_steps")
+        # OneCycleLR divides by zero when the warm-up is exactly one step.
         warmup = recipe.warmup * (1 + 1e-9) if recipe.warmup * steps == 1 else recipe.warmup
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, max_lr=recipe.lr, total_steps=int(steps), pct_start=warmup

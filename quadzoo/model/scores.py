@@ -9,42 +9,42 @@ from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection, 
 from quadzoo.errors import DataError
 from quadzoo.targets import TargetInfo
 
-_LEAST_SPREAD = 1e-4  # the sum of squares below which torchmetrics takes a target for constant
+_LEAST_SPREAD = 1e-4  # below this sum of squares torchmetrics takes a target for constant
 
 
 class TargetScores(nn.Module):
     """Scores of each target over all batches since the last reset, of all processes together.
 
-    RMSE and MAE are in original units where ``targets`` says what those are, else in the scaled unit, with
-    the names target_0, target_1, ... Raises DataError where ``targets`` names another number of targets.
+    RMSE and MAE are in the original units of ``targets``; without it they are in the scaled unit, and the
+    targets are called target_0, target_1, ... Raises DataError for another number of targets.
     """
 
     def __init__(self, num_targets: int, targets: TargetInfo | None) -> None:
         super().__init__()
         if targets is not None and len(targets) != num_targets:
-            raise DataError(f"the data has {num_targets} targets, but `targets` names {len(targets)}")
+            raise DataError(f"the data has {num_targets} targets, but TargetInfo names {len(targets)}")
         self.names = targets.names if targets else tuple(f"target_{t}" for t in range(num_targets))
         self.spans = (
             [high - low for low, high in zip(targets.low, targets.high, strict=True)]
             if targets
             else [1.0] * num_targets
         )
-        # Accumulated in the scaled unit: in float32, years near 2000 would leave nothing of their variance.
+        # Accumulated in the scaled unit: float32 is too coarse for the variance of years near 2000.
         self.metrics = MetricCollection(
             {
                 "rmse": MeanSquaredError(squared=False, num_outputs=num_targets),
                 "mae": MeanAbsoluteError(num_outputs=num_targets),
                 "r2": _R2(multioutput="raw_values"),
             },
-            compute_groups=False,  # there are none to be found, and looking for them reads values
+            compute_groups=False,  # no two share a state, and comparing states makes a GPU wait
         )
 
     def reset(self) -> None:
-        """Forget all batches."""
+        """Drop all batches."""
         self.metrics.reset()
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
-        """Take a batch's predictions and targets, float32 (B, T) in the scaled unit."""
+        """Add a batch's predictions and targets, float32 (B, T) in the scaled unit."""
         self.metrics.update(prediction, target)
 
     def compute(self) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
-"""What a plugin hands over: cheap data now, ``build()`` later.
+"""What a plugin registers: a name and a few facts, and ``build`` for later.
 
-Nothing here imports torch, so that listing a thousand models costs nothing.
+Nothing here imports torch, so that listing a thousand models takes no time.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class HeadBuilder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec:
-    """A backbone that can be asked for by name.
+    """A backbone, by name.
 
-    ``mean`` and ``std`` are per channel, for images in 0 to 1; images of another number of channels than
+    ``mean`` and ``std`` are per channel, for images in 0 to 1; images with another number of channels than
     three use their averages. ``revision`` stands for the code in a run's identity: raise it when scores may
-    change. Without one the distribution's version counts. Raises ValueError when a field makes no sense.
+    change. Without one the distribution's version counts. Raises ValueError for a field that makes no sense.
     """
 
     name: str
@@ -90,9 +90,9 @@ class BackboneSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadSpec:
-    """A head that can be asked for by name.
+    """A head, by name.
 
-    ``revision`` is as in `BackboneSpec`. Raises ValueError when a field makes no sense.
+    ``revision`` is as in `BackboneSpec`. Raises ValueError for a field that makes no sense.
     """
 
     name: str
@@ -110,10 +110,10 @@ class HeadSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """A trained model that can be asked for by name, to test it or to start from it.
+    """A trained model, by name: to test it or to start from it.
 
-    ``folder`` holds the record.json and the model.safetensors that a run left. Raises ValueError when a field
-    makes no sense; the folder is read when the model is asked for.
+    ``folder`` holds the record.json and the model.safetensors of a run. It is read when the model is used.
+    Raises ValueError for a field that makes no sense.
     """
 
     name: str

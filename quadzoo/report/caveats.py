@@ -37,12 +37,12 @@ def overlap_of(records: Sequence[RunRecord]) -> Overlap | None:
     None where it started from no trained model.
     """
     by_fold = {record.split.fold: record for record in records if record.initial}
-    if not by_fold:
+    starts = [record.initial for record in by_fold.values() if record.initial]
+    if not starts:
         return None
-    starts = [record.initial for record in by_fold.values()]
     return Overlap(
-        test=_sum([getattr(start, "overlap", None) for start in starts]),
-        val=_sum([getattr(start, "overlap_val", None) for start in starts]),
+        test=_sum([start.overlap for start in starts]),
+        val=_sum([start.overlap_val for start in starts]),
         n_test=sum(record.split.n_test for record in by_fold.values()),
         n_val=sum(record.split.n_val for record in by_fold.values()),
     )

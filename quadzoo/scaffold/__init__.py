@@ -1,4 +1,4 @@
-"""Write a new plugin project: a copy of `quadzoo-mynet` beside this file, with another name."""
+"""A new plugin project: a copy of `quadzoo-mynet` beside this file, under another name."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 def write_project(name: str, where: Path) -> Path:
     """Write the project ``quadzoo-<name>`` into a folder and return its path.
 
-    Raises ConfigError for a name that cannot be used, or a folder that exists.
+    Raises ConfigError for an invalid name, and for a folder that exists.
     """
     short = name.removeprefix("quadzoo-")
     if not _NAME.fullmatch(short):
-        raise ConfigError(f"plugin name {name!r}: say lower-case letters, digits and -, as in my-net")
+        raise ConfigError(f"plugin name {name!r}: use lower-case letters, digits and -, as in my-net")
     project = where / f"quadzoo-{short}"
     if project.exists():
-        raise ConfigError(f"{project}: exists already; choose another name, or delete it first")
+        raise ConfigError(f"{project} exists already; choose another name, or delete it first")
     module = f"quadzoo_{short.replace('-', '_')}"
     new = {
         "quadzoo-mynet": project.name,

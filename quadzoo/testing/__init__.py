@@ -1,4 +1,4 @@
-"""The conformance kit: does a backbone or a head keep its promises? For plugin authors and our own tests.
+"""The conformance kit: does a backbone or a head keep the plugin contract? For plugin authors and our tests.
 
 ::
 
@@ -6,13 +6,13 @@
     from quadzoo.testing import BACKBONE_RULES, check_backbone
 
     def test_mynet() -> None:
-        check_backbone("mynet")  # every rule; fails with one line for each that is broken
+        check_backbone("mynet")  # every rule; fails with one line for each broken one
 
     @pytest.mark.parametrize("rule", BACKBONE_RULES, ids=str)
     def test_mynet_rule_by_rule(rule) -> None:
         rule("mynet")
 
-A rule takes the name of something that is installed, or a spec. docs/plugin-api.md says what each asks for.
+A rule takes the name of an installed backbone or head, or a spec. docs/plugin-api.md lists all rules.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Spec = TypeVar("Spec", BackboneSpec, HeadSpec)
 
 @dataclass(frozen=True)
 class Rule(Generic[Spec]):
-    """One promise; calling it with a name or a spec raises ContractBroken where it is not kept."""
+    """One rule of the contract; a call with a name or a spec raises ContractBroken where it is broken."""
 
     kind: type[Spec]
     check: Callable[[Spec], None]
@@ -46,22 +46,22 @@ class Rule(Generic[Spec]):
 
     @property
     def promise(self) -> str:
-        """What is promised, in a sentence."""
+        """What the rule asks for, in a sentence."""
         return " ".join((self.check.__doc__ or "").split())
 
     def __call__(self, subject: str | Spec) -> None:
-        """Hold a backbone or head, by name or spec, to this rule."""
+        """Check a backbone or head, by name or spec. Raises ContractBroken, or NameNotFound for its name."""
         spec = _find(subject, self.kind)
         torch.manual_seed(0)
         try:
             self.check(spec)
         except (Broken, BadModule) as error:
-            told = str(error)
-        except Exception as error:  # whatever a stranger's code raises
-            told = f"expected it to work, got {type(error).__name__}: {error}"
+            reason = str(error)
+        except Exception as error:  # whatever a plugin's code raises
+            reason = f"expected it to work, got {type(error).__name__}: {error}"
         else:
             return
-        raise ContractBroken(f"{spec.name}: {self}: {' '.join(told.split())}; see docs/plugin-api.md#rules")
+        raise ContractBroken(f"{spec.name}: {self}: {' '.join(reason.split())}; see docs/plugin-api.md#rules")
 
 
 BACKBONE_RULES: tuple[Rule[BackboneSpec], ...] = tuple(
@@ -96,17 +96,23 @@ HEAD_RULES: tuple[Rule[HeadSpec], ...] = tuple(
 
 
 def check_backbone(name_or_spec: str | BackboneSpec) -> None:
-    """Hold a backbone, by name or spec, to every rule; ContractBroken has a line for each that is broken."""
+    """Check a backbone, by name or spec, against every rule.
+
+    Raises ContractBroken with one line for each broken rule, NameNotFound for an unknown name.
+    """
     _raise(broken_rules(name_or_spec, BACKBONE_RULES))
 
 
 def check_head(name_or_spec: str | HeadSpec) -> None:
-    """Hold a head, by name or spec, to every rule; ContractBroken has a line for each that is broken."""
+    """Check a head, by name or spec, against every rule.
+
+    Raises ContractBroken with one line for each broken rule, NameNotFound for an unknown name.
+    """
     _raise(broken_rules(name_or_spec, HEAD_RULES))
 
 
 def broken_rules(subject: str | Spec, rules: tuple[Rule[Spec], ...]) -> Iterator[str]:
-    """Yield a line for each rule that is broken: what was expected, what came, where to read more."""
+    """Yield a line for each broken rule: what was expected, what came, where to read more."""
     for rule in rules:
         try:
             rule(subject)
@@ -115,8 +121,8 @@ def broken_rules(subject: str | Spec, rules: tuple[Rule[Spec], ...]) -> Iterator
 
 
 def _raise(lines: Iterator[str]) -> None:
-    if told := list(lines):
-        raise ContractBroken("\n".join(told))
+    if broken := list(lines):
+        raise ContractBroken("\n".join(broken))
 
 
 def _find(subject: str | Spec, kind: type[Spec]) -> Spec:

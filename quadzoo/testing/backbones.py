@@ -1,4 +1,4 @@
-"""What a backbone promises, rule by rule: the docstring says it, the code holds it to it."""
+"""The rules for backbones: each docstring is the rule, its code the check."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from quadzoo.model.contract import backbone_width, check_module, feature_tensor
 from quadzoo.registry.specs import BackboneSpec
 from quadzoo.testing.tools import (
     Broken,
-    all_have_gradients,
-    apart,
-    finite,
+    check_device,
+    check_finite,
+    check_global_state,
+    check_gradients,
+    check_saved_weights,
+    difference,
     in_fresh_process,
-    leaves_state_alone,
-    stays_on_device,
-    survives,
 )
 
 _SIZE = (64, 96)
 _SIZES = (_SIZE, (32, 200), (51, 77))
 _ROUNDING = 1e-3  # of the features' norm
-_PATIENCE = 10.0  # seconds that build(pretrained=True) may take without a network
-_STARTING = 60.0
+_OFFLINE_SECONDS = 10.0  # that build(pretrained=True) may take without a network
+_START_SECONDS = 60.0  # for a new process to import what it needs, and to build
 
 
 def _build(
@@ -36,7 +36,7 @@ def _build(
 ) -> nn.Module:
     module = spec.build(pretrained=pretrained, in_channels=in_channels, image_size=image_size)
     check_module(module)
-    # So that every rule says what is wrong with a list of features, instead of stumbling over it.
+    # So that every rule names a list of features for what it is, instead of failing on an attribute.
     module.register_forward_hook(_check_features)
     return module
 
@@ -60,16 +60,16 @@ def shapes(spec: BackboneSpec) -> None:
                         f"images {size[0]}x{size[1]}",
                         tuple(features.shape),
                     )
-                finite(features, f"images {size[0]}x{size[1]}")
+                check_finite(features, f"images {size[0]}x{size[1]}")
 
 
 def gradients(spec: BackboneSpec) -> None:
-    """Every parameter that asks for a gradient gets a finite one."""
+    """Every parameter that requires a gradient gets a finite one."""
     module = _build(spec).train()
     features = module(torch.rand(4, 3, *_SIZE))
-    if features.requires_grad:  # a backbone may have nothing to learn
+    if features.requires_grad:  # a backbone may have no trainable parameters
         (features * torch.randn_like(features)).sum().backward()
-    all_have_gradients(module)
+    check_gradients(module)
 
 
 def evaluation(spec: BackboneSpec) -> None:
@@ -79,21 +79,21 @@ def evaluation(spec: BackboneSpec) -> None:
     with torch.no_grad():
         together, again, alone = module(images), module(images), module(images[1:2])
     if not torch.equal(together, again):
-        raise Broken("two passes in eval mode to be equal", f"a difference of {apart(together, again)}")
-    # By their norm: rounding is a share of the largest numbers on the way, not of each feature.
-    difference, norm = float((together[1:2] - alone).double().norm()), float(alone.double().norm())
-    if not difference <= _ROUNDING * norm:
-        told = f"a difference of {difference:.3g}, at a norm of {norm:.3g}"
-        raise Broken("features independent of the batch's other images in eval mode", told)
+        raise Broken("two passes in eval mode to be equal", difference(together, again))
+    # Relative to the norm: rounding is relative to the largest intermediate values, not to each feature.
+    error, norm = float((together[1:2] - alone).double().norm()), float(alone.double().norm())
+    if not error <= _ROUNDING * norm:
+        got = f"a difference of {error:.3g}, at a norm of {norm:.3g}"
+        raise Broken("features independent of the batch's other images in eval mode", got)
 
 
 def weights(spec: BackboneSpec) -> None:
-    """Weights survive safetensors: loaded into another build they give the same features, bit for bit."""
-    survives(lambda: _build(spec), torch.rand(2, 3, *_SIZE))
+    """Weights saved with safetensors and loaded into another build give the same features, bit for bit."""
+    check_saved_weights(lambda: _build(spec), torch.rand(2, 3, *_SIZE))
 
 
 def fresh_process(spec: BackboneSpec) -> None:
-    """Build works in a process that has just been started."""
+    """Build works in a newly started process."""
     expected = sorted(_build(spec).state_dict())
     got = in_fresh_process(_tensors, spec)
     if got != expected:
@@ -106,33 +106,33 @@ def low_precision(spec: BackboneSpec) -> None:
     images = torch.rand(4, 3, *_SIZE).to(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         features = module(images)
-    finite(features, "bf16 autocast")
+    check_finite(features, "bf16 autocast")
     if features.requires_grad:
         features.float().sum().backward()
     for name, parameter in module.named_parameters():
         if parameter.grad is not None:
-            finite(parameter.grad, f"bf16 autocast, in the gradient of {name}")
+            check_finite(parameter.grad, f"bf16 autocast, in the gradient of {name}")
 
 
 def device(spec: BackboneSpec) -> None:
-    """Tensors that a backbone makes lie on the images' device, as far as that shows without a GPU."""
+    """Tensors that a backbone creates are on the images' device, as far as that can be seen without a GPU."""
     for training in (True, False):
-        stays_on_device(_build(spec).train(training), torch.rand(2, 3, *_SIZE))
+        check_device(_build(spec).train(training), torch.rand(2, 3, *_SIZE))
 
 
 def offline(spec: BackboneSpec) -> None:
     """Without a network, build(pretrained=False) works and build(pretrained=True) ends within 10 seconds."""
-    seconds = in_fresh_process(_offline_seconds, spec, patience=_STARTING + 2 * _PATIENCE)
-    if seconds > _PATIENCE:
+    seconds = in_fresh_process(_offline_seconds, spec, seconds=_START_SECONDS + 2 * _OFFLINE_SECONDS)
+    if seconds > _OFFLINE_SECONDS:
         raise Broken(
-            f"build(pretrained=True) to end within {_PATIENCE:.0f} seconds without a network",
+            f"build(pretrained=True) to end within {_OFFLINE_SECONDS:.0f} seconds without a network",
             f"{seconds:.0f} seconds",
         )
 
 
 def global_state(spec: BackboneSpec) -> None:
-    """Build reseeds nothing and leaves random generators, default dtype, threads and grad mode alone."""
-    leaves_state_alone(lambda: _build(spec))
+    """Build seeds nothing, draws from torch's generator alone, and changes no other global state."""
+    check_global_state(lambda: _build(spec))
 
 
 def _tensors(spec: BackboneSpec) -> list[str]:
@@ -140,7 +140,7 @@ def _tensors(spec: BackboneSpec) -> list[str]:
 
 
 def _offline_seconds(spec: BackboneSpec) -> float:
-    """Cut this process off from the network, build without weights, and time a build with them."""
+    """Disable this process's network, build without weights, and return the seconds of a build with them."""
     for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         os.environ[variable] = os.environ[variable.lower()] = "http://127.0.0.1:9"
 

@@ -1,4 +1,4 @@
-"""Hold what is installed to the rules, each backbone and head in a process of its own."""
+"""Check installed backbones and heads against the rules, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from quadzoo.executors.base import Executor, Job, Send, why_it_ended
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.registry.plugins import Plugin
 
-_DYING = 2.0  # seconds from closing its end of the connection to being gone
+_EXIT_SECONDS = 2.0  # from a process's last message to its end
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one rule found; ``broken`` is empty where the promise is kept."""
+    """What one rule found; ``broken`` says what is wrong, and is empty where nothing is."""
 
     subject: Subject
     rule: str
@@ -35,10 +35,9 @@ class Verdict:
 
 
 def subjects_of(name: str, catalogue: Catalogue) -> tuple[list[Plugin], list[Subject]]:
-    """Return the plugins that a name stands for, and all that is to be checked.
+    """Return the plugins that a name stands for, and the backbones and heads to be checked.
 
-    A name is that of a distribution, a plugin, a backbone or a head, whichever there is. Raises
-    NameNotFound for none of them.
+    The name is that of a distribution, a plugin, a backbone or a head. Raises NameNotFound for any other.
     """
     plugins = [plugin for plugin in catalogue.plugins if name in (plugin.distribution, plugin.name)]
     everything = [
@@ -63,43 +62,47 @@ def subjects_of(name: str, catalogue: Catalogue) -> tuple[list[Plugin], list[Sub
 
 
 def verdicts(subject: Subject, executor: Executor, timeout: float) -> Iterator[Verdict]:
-    """Yield the verdict of each rule; a process that dies or takes too long has broken the rule it was at."""
+    """Yield the verdict of each rule.
+
+    A rule during which the process crashes, or sends nothing for ``timeout`` seconds, is broken; after a
+    crash the next rules are checked in a new process.
+    """
     position = 0
     while True:
         with tempfile.TemporaryDirectory() as folder:
-            job = executor.submit(f"{__name__}:hold", (subject, position), Path(folder) / "log")
-            under_way = "build"
+            job = executor.submit(f"{__name__}:check_rules", (subject, position), Path(folder) / "log")
+            current = "build"
             for rule, broken in _messages(job, timeout):
                 if broken is None:
-                    under_way = rule
+                    current = rule
                 else:
                     position += 1
                     yield Verdict(subject, rule, broken)
-                    under_way = ""
-            job.wait(_DYING)
+                    current = ""
+            job.wait(_EXIT_SECONDS)
             hangs = not job.ended
             reason = f"no end within {timeout:g} seconds" if hangs else why_it_ended(job)
             job.cancel()
-        if not under_way:
+        if not current:
             return
         position += 1
-        yield Verdict(subject, under_way, f"{subject.name}: {under_way}: expected it to end, got {reason}")
+        yield Verdict(subject, current, f"{subject.name}: {current}: expected it to end, got {reason}")
         if hangs:
             return
 
 
 def _messages(job: Job, timeout: float) -> Iterator[tuple[str, str | None]]:
-    """Yield messages until the child has ended, or has said nothing for ``timeout`` seconds."""
-    heard = True
-    while heard:
-        heard = False
+    """Yield messages until the job has ended, or has sent nothing for ``timeout`` seconds."""
+    received = True
+    while received:
+        received = False
         for message in job.messages(timeout):
-            heard = True
+            received = True
             yield message
 
 
-def hold(task: tuple[Subject, int], send: Send) -> None:
-    """Child's side: send each rule from a position on, before it is tried and with what was found."""
+def check_rules(task: tuple[Subject, int], send: Send) -> None:
+    """Check each rule from a position on; send its name before, and its name and what is broken after."""
     from quadzoo.testing import BACKBONE_RULES, HEAD_RULES, broken_rules
 
     subject, position = task

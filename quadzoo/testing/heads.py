@@ -1,4 +1,4 @@
-"""What a head promises, rule by rule: the docstring says it, the code holds it to it."""
+"""The rules for heads: each docstring is the rule, its code the check."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from quadzoo.registry.specs import HeadSpec
 from quadzoo.targets import TargetInfo
 from quadzoo.testing.tools import (
     Broken,
-    all_have_gradients,
-    apart,
-    finite,
-    leaves_state_alone,
-    stays_on_device,
-    survives,
+    check_device,
+    check_finite,
+    check_global_state,
+    check_gradients,
+    check_saved_weights,
+    difference,
 )
 
 _NUM_FEATURES = 24
@@ -47,8 +47,8 @@ def shapes(spec: HeadSpec) -> None:
                 raise Broken(f"a scalar loss of {where}", tuple(loss.shape))
             if tuple(prediction.shape) != (batch, n_targets):
                 raise Broken(f"predictions {(batch, n_targets)} of {where}", tuple(prediction.shape))
-            finite(loss, where)
-            finite(prediction, where)
+            check_finite(loss, where)
+            check_finite(prediction, where)
 
 
 def gradients(spec: HeadSpec) -> None:
@@ -56,13 +56,13 @@ def gradients(spec: HeadSpec) -> None:
     head = _build(spec).train()
     features = torch.randn(8, _NUM_FEATURES, 2, 3, requires_grad=True)
     head.loss(head(features), torch.rand(8, 3)).backward()
-    all_have_gradients(head)
+    check_gradients(head)
     if features.grad is None or not features.grad.isfinite().all():
         raise Broken("a finite gradient for the features", features.grad)
 
 
 def learning(spec: HeadSpec) -> None:
-    """To lower the loss is to predict better: 300 steps explain more than half of the targets' variance."""
+    """Lowering the loss improves predictions: 300 steps explain more than half of the targets' variance."""
     head = _build(spec).train()
     features = torch.randn(64, _NUM_FEATURES, 1, 1)
     target = torch.sigmoid(features[:, :3, 0, 0])
@@ -85,16 +85,19 @@ def evaluation(spec: HeadSpec) -> None:
     with torch.no_grad():
         together, alone = head.predict(head(features)), head.predict(head(features[1:2]))
     if not torch.allclose(together[1:2], alone, rtol=1e-4, atol=1e-5):
-        raise Broken("predictions independent of the batch", f"{apart(together[1:2], alone)} apart")
+        raise Broken(
+            "predictions independent of the batch",
+            difference(together[1:2], alone),
+        )
 
 
 def weights(spec: HeadSpec) -> None:
-    """Weights survive safetensors: loaded into another build they give the same output, bit for bit."""
-    survives(lambda: _build(spec), torch.randn(2, _NUM_FEATURES, 2, 3))
+    """Weights saved with safetensors and loaded into another build give the same output, bit for bit."""
+    check_saved_weights(lambda: _build(spec), torch.randn(2, _NUM_FEATURES, 2, 3))
 
 
 class _Whole(nn.Module):
-    """All that a head does, as one call."""
+    """Forward, loss and predict of a head in one call."""
 
     def __init__(self, head: Any) -> None:
         super().__init__()
@@ -106,12 +109,12 @@ class _Whole(nn.Module):
 
 
 def device(spec: HeadSpec) -> None:
-    """Tensors that a head makes lie on the features' device, as far as that shows without a GPU."""
+    """Tensors that a head creates are on the features' device, as far as that can be seen without a GPU."""
     for training in (True, False):
         features, target = torch.randn(4, _NUM_FEATURES, 2, 3), torch.rand(4, 3)
-        stays_on_device(_Whole(_build(spec)).train(training), features, target)
+        check_device(_Whole(_build(spec)).train(training), features, target)
 
 
 def global_state(spec: HeadSpec) -> None:
-    """Build reseeds nothing and leaves random generators, default dtype, threads and grad mode alone."""
-    leaves_state_alone(lambda: _build(spec))
+    """Build seeds nothing, draws from torch's generator alone, and changes no other global state."""
+    check_global_state(lambda: _build(spec))

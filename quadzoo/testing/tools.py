@@ -1,4 +1,4 @@
-"""What the rules for backbones and those for heads share."""
+"""Checks that the rules for backbones and those for heads share."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode  # what torch.compile follows shapes and devices with
 from torch.func import functional_call
 
-_STARTING = 60.0  # seconds for a fresh process to import what it needs, and to build
+_START_SECONDS = 60.0  # for a new process to import what it needs, and to build
 
 Answer = TypeVar("Answer")
 
 
 class Broken(Exception):
-    """A promise that is not kept: what was expected and what came."""
+    """A broken rule: what was expected and what came."""
 
     def __init__(self, expected: str, got: object) -> None:
         super().__init__(f"expected {expected}, got {got}")
 
 
-def finite(values: Tensor, where: str) -> None:
+def check_finite(values: Tensor, where: str) -> None:
     """Raise Broken for NaN and infinity."""
     if not values.isfinite().all():
         raise Broken(f"finite numbers with {where}", "NaN or infinity")
 
 
-def apart(one: Tensor, other: Tensor) -> str:
-    """Return the largest difference, for people."""
-    return f"{float((one - other).abs().max()):.3g}"
+def difference(one: Tensor, other: Tensor) -> str:
+    """Say how large the largest difference of two tensors of one shape is."""
+    return f"a difference of {float((one - other).abs().max()):.3g}"
 
 
-def all_have_gradients(module: nn.Module) -> None:
-    """Raise Broken, naming the first parameter that asks for a gradient and has none, or no finite one."""
+def check_gradients(module: nn.Module) -> None:
+    """Raise Broken, naming the first parameter that requires a gradient and has none, or no finite one."""
     for name, parameter in module.named_parameters():
         if parameter.requires_grad and (parameter.grad is None or not parameter.grad.isfinite().all()):
             got = "none" if parameter.grad is None else "NaN or infinity"
             raise Broken(f"a finite gradient for {name}", got)
 
 
-def survives(build: Callable[[], nn.Module], inputs: Tensor) -> None:
+def check_saved_weights(build: Callable[[], nn.Module], inputs: Tensor) -> None:
     """Raise Broken where weights saved from one build and loaded into another give other output."""
     first = build().eval()
     # Cloned, since safetensors refuses tensors that share memory.
@@ -61,15 +61,15 @@ def survives(build: Callable[[], nn.Module], inputs: Tensor) -> None:
     second.load_state_dict(safetensors.torch.load(content))
     with torch.no_grad():
         if not torch.equal(first(inputs), second(inputs)):
-            told = f"a difference of {apart(first(inputs), second(inputs))}"
-            raise Broken("equal output after saving and loading the weights", told)
+            got = difference(first(inputs), second(inputs))
+            raise Broken("equal output after saving and loading the weights", got)
 
 
-def stays_on_device(module: nn.Module, *inputs: Tensor) -> None:
+def check_device(module: nn.Module, *inputs: Tensor) -> None:
     """Raise Broken where a module, moved to a GPU with its inputs, would compute with tensors elsewhere.
 
-    The GPU is pretended, so none is needed: devices and shapes are followed, no number is computed. What
-    cannot be followed so, such as a look at a value, is taken for right.
+    No GPU is needed: fake tensors carry shapes and devices, and nothing is computed. What fake tensors
+    cannot follow, such as code that reads a value, counts as right.
     """
 
     def moved(tensor: Tensor) -> Tensor:
@@ -84,8 +84,8 @@ def stays_on_device(module: nn.Module, *inputs: Tensor) -> None:
                 raise Broken("all tensors on the device of the inputs, cuda", error) from error
 
 
-def leaves_state_alone(build: Callable[[], nn.Module]) -> None:
-    """Raise Broken where building changes what belongs to the whole process."""
+def check_global_state(build: Callable[[], nn.Module]) -> None:
+    """Raise Broken where building changes the state of the whole process."""
 
     def state() -> dict[str, object]:
         return {
@@ -104,14 +104,17 @@ def leaves_state_alone(build: Callable[[], nn.Module]) -> None:
         build()
         changed = [name for name, value in state().items() if value != before[name]]
         if changed:
-            raise Broken("build to leave global state alone", f"a change of {' and '.join(changed)}")
+            raise Broken("build to leave global state unchanged", f"a change of {' and '.join(changed)}")
         ends.append(torch.get_rng_state())
     if torch.equal(*ends):
-        raise Broken("torch's generator to go on from the run's seed", "the same state after two seeds")
+        raise Broken("torch's generator to continue from the run's seed", "the same state after two seeds")
 
 
-def in_fresh_process(work: Callable[[Any], Answer], subject: Any, patience: float = _STARTING) -> Answer:
-    """Return ``work(subject)`` of a process that has just been started. Raises Broken whatever goes wrong."""
+def in_fresh_process(work: Callable[[Any], Answer], subject: Any, seconds: float = _START_SECONDS) -> Answer:
+    """Return ``work(subject)``, computed in a newly started process.
+
+    Raises Broken where the two cannot be pickled, the process crashes or takes longer, or ``work`` raises.
+    """
     try:
         task = pickle.dumps((work, subject))
     except Exception as error:
@@ -119,34 +122,34 @@ def in_fresh_process(work: Callable[[Any], Answer], subject: Any, patience: floa
     command = [sys.executable, "-c", "from quadzoo.testing.tools import answer; answer()"]
     question = pickle.dumps((sys.path, task))
     try:
-        done = subprocess.run(command, input=question, capture_output=True, timeout=patience, check=False)
+        done = subprocess.run(command, input=question, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
-        raise Broken(f"an answer from a fresh process within {patience:.0f} seconds", "none") from None
+        raise Broken(f"an answer from a fresh process within {seconds:.0f} seconds", "none") from None
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise Broken("a fresh process to live on", f"exit status {done.returncode} {''.join(last)}".strip())
-    worked, told = pickle.loads(done.stdout)
+        raise Broken("a fresh process not to crash", f"exit status {done.returncode} {''.join(last)}".strip())
+    worked, result = pickle.loads(done.stdout)
     if not worked:
-        raise Broken("build to work in a fresh process", told)
-    return told  # type: ignore[no-any-return]
+        raise Broken("build to work in a fresh process", result)
+    return result  # type: ignore[no-any-return]
 
 
-def _end_with_parent(parent: int) -> None:
+def _exit_with_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
 
 
 def answer() -> None:
-    """The fresh process's side: the question comes on stdin, the answer goes to stdout."""
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    """Read a task from stdin, run it and write the result to stdout: what the fresh process does."""
+    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
     stdout = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a build prints
     sys.path[:], task = pickle.load(sys.stdin.buffer)
     try:
         work, subject = pickle.loads(task)
-        told = True, work(subject)
+        result = True, work(subject)
     except Exception as error:
-        told = False, f"{type(error).__name__}: {error}"
+        result = False, f"{type(error).__name__}: {error}"
     with stdout:
-        pickle.dump(told, stdout)
+        pickle.dump(result, stdout)

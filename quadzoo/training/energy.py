@@ -1,4 +1,4 @@
-"""The energy that training uses, where the device measures it."""
+"""The energy used by training, where the device counts it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _RAPL = Path("/sys/class/powercap")
 
 
 class EnergyMeter:
-    """Joules since it was made: of the whole GPU by NVML, of all CPU packages by Linux's powercap (RAPL).
+    """Counts joules from when it was made: of the whole GPU by NVML, of all CPU packages by Linux's RAPL.
 
-    Both count the device, whoever uses it. Many machines show neither: virtual ones, and Linux to all but
-    root; then ``joules`` is None.
+    Both count what the device uses, for whatever process. Many machines offer neither (virtual ones; RAPL is
+    for root alone); then ``joules`` is None.
     """
 
     def __init__(self, on_gpu: bool, rapl: Path = _RAPL) -> None:
@@ -22,7 +22,7 @@ class EnergyMeter:
 
     @property
     def joules(self) -> float | None:
-        """What was used since the start, in J; None where nothing is counted, or no longer."""
+        """The energy used since the start, in J; None where nothing is counted, or no longer."""
         spent = [
             None if start is None or (now := counter.read()) is None else (now - start) % counter.wraps_at
             for counter, start in zip(self._counters, self._start, strict=True)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from quadzoo.data.parallel import cpus, parallel
+from quadzoo.data.parallel import parallel
+from quadzoo.threads import available_cpus
 
 
 def test_parallel_keeps_the_order_and_a_window() -> None:
@@ -40,7 +41,7 @@ def test_cpus_are_those_that_the_process_may_use() -> None:
     may_use = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(may_use)})
     try:
-        assert cpus() == 1
+        assert available_cpus() == 1
     finally:
         os.sched_setaffinity(0, may_use)
-    assert cpus() == len(may_use)
+    assert available_cpus() == len(may_use)

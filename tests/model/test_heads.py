@@ -83,6 +83,8 @@ def test_integer_predicts_the_expectation_or_the_mode() -> None:
     assert torch.equal(loaded.predict(raw), head.predict(raw))
     loaded.use_prediction_mode("expectation")
     assert loaded.predict(raw)[0, 0].item() == pytest.approx(expectation, abs=1e-5)
+    with pytest.raises(ValueError, match="prediction mode 'median': use expectation or mode"):
+        loaded.use_prediction_mode("median")
 
 
 @pytest.mark.parametrize(("high", "values"), [(4095, 4096), (4096, 101)])

@@ -227,13 +227,13 @@ def test_half_precision_where_the_head_can_keep_its_own(data: DataModule) -> Non
 
 
 def test_an_average_without_its_callback_is_refused(data: DataModule) -> None:
-    with pytest.raises(ConfigError, match=r"`average` 0.9 needs the callback AveragedWeights\(0.9\)"):
+    with pytest.raises(ConfigError, match=r"average=0.9 in the recipe needs the callback Averaged"):
         trainer().fit(module(average=0.9), datamodule=data)
     trainer().validate(module(average=0.9), datamodule=data, verbose=False)
 
 
 def test_a_cycle_without_an_end_is_refused(data: DataModule) -> None:
-    with pytest.raises(ConfigError, match="`schedule` onecycle needs an end: give the Trainer max_epochs"):
+    with pytest.raises(ConfigError, match="a onecycle schedule needs a last step: set max_epochs"):
         trainer(epochs=-1, max_time="00:00:10:00").fit(module(), datamodule=data)
     engine = trainer(epochs=-1, max_steps=2)
     engine.fit(module(), datamodule=data)

@@ -199,5 +199,5 @@ def order_of(data: DataModule) -> list[float]:
 
 def test_more_processes_than_images_are_refused(data: DataModule) -> None:
     data.trainer = Shared(0, 9)  # type: ignore[assignment]
-    with pytest.raises(DataError, match="8 images cannot be shared by 9 processes; use fewer `devices`"):
+    with pytest.raises(DataError, match="8 images cannot be shared by 9 processes; use fewer devices"):
         data.val_dataloader()

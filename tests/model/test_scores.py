@@ -85,7 +85,7 @@ def test_what_one_image_cannot_say_is_left_out(tmp_path: Path) -> None:
 def test_targets_of_another_number_are_refused(tmp_path: Path) -> None:
     data = made(tmp_path)[2]
     other = TargetInfo(names=("a",), low=(0.0,), high=(1.0,), integer=(False,))
-    with pytest.raises(DataError, match="the data has 3 targets, but `targets` names 1"):
+    with pytest.raises(DataError, match="the data has 3 targets, but TargetInfo names 1"):
         logged(data, other)
 
 

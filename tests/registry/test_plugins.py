@@ -29,6 +29,7 @@ class Point:
     name: str
     thing: Any
     dist: Distribution
+    module: str = "a.module"
 
     def load(self) -> Any:
         return self.thing() if callable(self.thing) else self.thing

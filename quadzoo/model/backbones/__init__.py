@@ -1,1 +1,1 @@
-"""Built-in backbones: each module is a plugin of its own, registered as anyone's would be."""
+"""The built-in backbones: each module is a plugin and is registered like any other."""

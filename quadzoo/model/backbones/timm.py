@@ -1,4 +1,4 @@
-"""Every architecture of timm, as timm/<name>, and by its plain name where that is free."""
+"""Every architecture of timm, as timm/<name>, and as <name> where no other plugin has that name."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from quadzoo import BackboneSpec, hookimpl
 if TYPE_CHECKING:
     from torch import nn
 
-# What people try first; each is trained in this project's own tests.
+# The architectures that have a description in lists; each is trained in this project's tests.
 CURATED = {
     "efficientnet_b0": "EfficientNet-B0 (Tan & Le 2019): small and accurate",
     "mobilenetv3_large_100": "MobileNetV3 Large (Howard et al. 2019): made for phones",
     "regnety_004": "RegNetY 400 MF (Radosavovic et al. 2020)",
-    "convnext_atto": "ConvNeXt Atto (Liu et al. 2022), 3.7 million weights with its classifier",
+    "convnext_atto": "ConvNeXt Atto (Liu et al. 2022), 3.7 M parameters with its classifier",
     "vit_tiny_patch16_224": "Vision Transformer Tiny (Dosovitskiy et al. 2021), patches of 16 pixels",
     "swin_tiny_patch4_window7_224": "Swin Transformer Tiny (Liu et al. 2021)",
 }
@@ -39,7 +39,7 @@ def build_timm(name: str, *, pretrained: bool, in_channels: int, image_size: tup
 def architectures() -> list[str]:
     """Return the names of timm's architectures without importing timm, which takes seconds.
 
-    They are read off the decorators in timm's source; a test holds them equal to timm's own list.
+    They are found by the decorators in timm's source; a test compares them with timm's own list.
     """
     package = find_spec("timm")
     if package is None or package.origin is None:
@@ -51,7 +51,7 @@ def architectures() -> list[str]:
 
 @hookimpl
 def register_backbones() -> Iterator[BackboneSpec]:
-    """Register all of timm. Images arrive in [0, 1]: each model normalises as its weights expect."""
+    """Register all of timm. Images come in 0 to 1: each model normalises them as its weights expect."""
     for name in architectures():
         yield BackboneSpec(
             name=f"timm/{name}",

@@ -41,7 +41,7 @@ def register_backbones() -> list[BackboneSpec]:
         BackboneSpec(
             name="tiny_cnn",
             build=build_tiny_cnn,
-            description="four convolutions, 98 thousand weights: for smoke runs and tests",
+            description="four convolutions, 98 thousand parameters: for smoke runs and tests",
             license="Apache-2.0",
             revision="0.1.0",
         )

@@ -18,8 +18,8 @@ _LAYERS = {"resnet50": 50, "resnet34": 34, "resnet18": 18}
 def build_resnet(name: str, *, pretrained: bool, in_channels: int, image_size: tuple[int, int]) -> nn.Module:
     """Return the ResNet up to its last block: (B, in_channels, H, W) to (B, F, H/32, W/32), rounded up.
 
-    Pretrained weights (torchvision's default set for the model) for another number of channels are those
-    for colour, averaged over the three and scaled so that a grey image excites the filters as before.
+    Pretrained weights are torchvision's default set for the model. For another number of channels than three
+    the first layer's are averaged over the three and scaled, so that a grey image gives the same features.
     """
     from torch import nn
     from torchvision import models

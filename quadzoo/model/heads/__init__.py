@@ -1,4 +1,4 @@
-"""Heads on the mean feature (mlp, linear, gaussian, integer) and one that keeps the width (spatial)."""
+"""The built-in heads: mlp, linear, gaussian and integer on the mean feature, spatial on eight columns."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def build_integer(*, num_features: int, targets: TargetInfo) -> nn.Module:
 
 
 def build_spatial(*, num_features: int, targets: TargetInfo) -> nn.Module:
-    """Return two layers that see eight columns of the feature map side by side."""
+    """Return two linear layers on the feature map, pooled to eight columns."""
     from quadzoo.model.heads.spatial import SpatialHead
 
     return SpatialHead(num_features, len(targets))
@@ -73,13 +73,13 @@ def register_heads() -> list[HeadSpec]:
         HeadSpec(
             name="integer",
             build=build_integer,
-            description="a class for each whole number from low to high, cross-entropy, on the mean feature",
+            description="a class for each integer from low to high, cross-entropy, on the mean feature",
             revision="0.1.0",
         ),
         HeadSpec(
             name="spatial",
             build=build_spatial,
-            description="eight columns of the feature map side by side, in their order, MSE",
+            description="two layers on the feature map, pooled to eight columns, MSE",
             revision="0.1.0",
         ),
     ]

@@ -9,21 +9,21 @@ from quadzoo import TargetInfo
 from quadzoo.model.heads.pooled import stack
 
 _HIDDEN = 512
-_MOST = 4096  # values of one classifier; a target of more is read off a grid
+_MOST = 4096  # classes of one target; a target with more values has _GRID classes
 _GRID = 101
 
 
 class IntegerHead(nn.Module):
-    """Features (B, F, h, w) to logits (B, sum of the targets' values), from the mean feature.
+    """Features (B, F, h, w) to the logits of each target's classes, from the mean feature.
 
-    A whole-number target has one class for each value from low to high, and the loss is the cross-entropy:
-    the exact likelihood of such a target. Any other target, and one of more than 4,096 values, has 101
-    values from low to high, and what lies between two of them counts for both, the nearer the more
-    (the two-hot encoding of Schrittwieser et al. 2020, Mastering Atari, Go, Chess and Shogi by Planning
-    with a Learned Model, appendix F). What lies outside counts as the nearest value.
+    An integer target has one class for each value from low to high, and the loss is the cross-entropy. Any
+    other target, and an integer one with more than 4,096 values, has 101 classes, at equal distances from low
+    to high; a value between two classes is divided between them by its distance to each (the two-hot encoding
+    of Schrittwieser et al. 2020, Mastering Atari, Go, Chess and Shogi by Planning with a Learned Model,
+    appendix F). A value outside counts as the nearest class.
 
-    ``prediction_modes`` are the two ways to predict: ``expectation``, the best for squared errors where the
-    probabilities are right, and ``mode``, the most probable value, which is exact or off by a whole number.
+    The prediction modes are ``expectation``, which minimises the squared error if the probabilities are
+    right, and ``mode``, the most probable class.
     """
 
     prediction_modes = ("expectation", "mode")
@@ -36,39 +36,42 @@ class IntegerHead(nn.Module):
             for low, high, whole in zip(targets.low, targets.high, targets.integer, strict=True)
         ]
         self.layers = stack((num_features, _HIDDEN, sum(self.steps) + len(self.steps)))
-        # Among the weights, so that what is loaded predicts as what was saved.
+        # A persistent buffer, so that a loaded model predicts as the saved one did.
         self.register_buffer("mode", torch.tensor(False))
 
     def use_prediction_mode(self, name: str) -> None:
-        """Predict by one of ``prediction_modes`` from now on."""
+        """Predict in this mode from now on. Raises ValueError for a name not in ``prediction_modes``."""
+        if name not in self.prediction_modes:
+            raise ValueError(f"prediction mode {name!r}: use {' or '.join(self.prediction_modes)}")
         self.mode.fill_(name == "mode")
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, F, h, w) to the logits of all targets, side by side."""
+        """Map features (B, F, h, w) to the logits of all targets, concatenated: (B, sum of classes)."""
         logits: Tensor = self.layers(features.mean(dim=(2, 3)))
         return logits
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return the cross-entropy to targets (B, T) in the scaled unit, averaged over both."""
+        """Return the cross-entropy to targets (B, T) in the scaled unit, a scalar: the mean over all."""
         losses = []
-        for steps, logits, scaled in zip(self.steps, self._each(raw), target.unbind(dim=1), strict=True):
+        for steps, logits, scaled in zip(self.steps, self._split(raw), target.unbind(dim=1), strict=True):
             position = scaled.clamp(0, 1) * steps
             below = position.floor().clamp(max=steps - 1)
             above = (position - below)[:, None]
-            likelihood = logits.log_softmax(dim=1)
+            log_likelihood = logits.log_softmax(dim=1)
             two = torch.stack((below, below + 1), dim=1).long()
-            losses.append(-(likelihood.gather(1, two) * torch.cat((1 - above, above), dim=1)).sum(dim=1))
+            shares = torch.cat((1 - above, above), dim=1)
+            losses.append(-(log_likelihood.gather(1, two) * shares).sum(dim=1))
         return torch.stack(losses).mean()
 
     def predict(self, raw: Tensor) -> Tensor:
-        """Return (B, T): each target's expectation or, after ``use_prediction_mode("mode")``, its likeliest value."""
+        """Return predictions (B, T), in the prediction mode that is in use."""
         predictions = []
-        for steps, logits in zip(self.steps, self._each(raw), strict=True):
+        for steps, logits in zip(self.steps, self._split(raw), strict=True):
             values = torch.linspace(0, 1, steps + 1, device=raw.device)
             expectation = logits.softmax(dim=1) @ values
-            # No `if`: it would make a GPU wait.
+            # torch.where, because an `if` on a tensor would make the CPU wait for a GPU.
             predictions.append(torch.where(self.mode, values[logits.argmax(dim=1)], expectation))
         return torch.stack(predictions, dim=1)
 
-    def _each(self, raw: Tensor) -> tuple[Tensor, ...]:
+    def _split(self, raw: Tensor) -> tuple[Tensor, ...]:
         return torch.split(raw, [steps + 1 for steps in self.steps], dim=1)

@@ -10,10 +10,10 @@ from torch.nn import functional as F
 
 
 def stack(widths: Sequence[int]) -> nn.Sequential:
-    """Return linear layers of the given widths, LeakyReLU(0.2) between them.
+    """Return linear layers of the given widths, with LeakyReLU(0.2) between them.
 
-    The weights start as He et al. 2015 (Delving Deep into Rectifiers, section 2.2) say for that slope:
-    torch's own start shrinks the signal in every layer of a deep stack.
+    The weights are initialised for that slope (He et al. 2015, Delving Deep into Rectifiers, section 2.2):
+    torch's default initialisation shrinks the signal in every layer of a deep stack.
     """
     layers: list[nn.Module] = []
     for width_in, width_out in pairwise(widths):
@@ -25,9 +25,9 @@ def stack(widths: Sequence[int]) -> nn.Sequential:
 
 
 class PooledHead(nn.Module):
-    """Average the feature map, then linear layers of the given widths, trained with the MSE.
+    """Linear layers of the given widths on the mean of the feature map, trained with the MSE.
 
-    LeakyReLU(0.2) stands between the layers, except before the last, as in the tutorial's network.
+    There is a LeakyReLU(0.2) between the layers, except before the last one, as in the tutorial's network.
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
@@ -42,9 +42,9 @@ class PooledHead(nn.Module):
         return prediction
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return the mean squared error over images and targets, both (B, T)."""
+        """Return the mean squared error of predictions and targets (B, T), a scalar."""
         return F.mse_loss(raw, target)
 
     def predict(self, raw: Tensor) -> Tensor:
-        """Return the output as it is: (B, T) in the scaled unit."""
+        """Return the output of ``forward`` unchanged: (B, T) in the scaled unit."""
         return raw

@@ -1,4 +1,4 @@
-"""Regression on a feature map that keeps its order from left to right."""
+"""Regression on a feature map that keeps the order of its columns."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch.nn import functional as F
 from quadzoo.model.heads.pooled import stack
 
 _COLUMNS = 8
-_NARROW = 64  # channels a column keeps, so that the layer that sees all columns stays small
+_NARROW = 64  # channels per column, so that the layer over all columns stays small
 _HIDDEN = 512
 
 
 class SpatialHead(nn.Module):
-    """Average over the height alone, pool the width to eight columns, and see them side by side.
+    """Average over the height, pool the width to eight columns, and concatenate them for two linear layers.
 
-    A fixed number of bins takes images of any size, as the spatial pyramid pooling of He et al. 2014
-    (Spatial Pyramid Pooling in Deep Convolutional Networks, section 2.2), here of one level and along the
+    The fixed number of columns allows feature maps of any size. It is one level of the spatial pyramid
+    pooling of He et al. 2014 (Spatial Pyramid Pooling in Deep Convolutional Networks, section 2.2), along the
     width. Trained with the MSE.
     """
 
@@ -32,9 +32,9 @@ class SpatialHead(nn.Module):
         return prediction
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return the mean squared error over images and targets, both (B, T)."""
+        """Return the mean squared error of predictions and targets (B, T), a scalar."""
         return F.mse_loss(raw, target)
 
     def predict(self, raw: Tensor) -> Tensor:
-        """Return the output as it is: (B, T) in the scaled unit."""
+        """Return the output of ``forward`` unchanged: (B, T) in the scaled unit."""
         return raw

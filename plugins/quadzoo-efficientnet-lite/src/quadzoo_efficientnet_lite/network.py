@@ -37,7 +37,7 @@ class EfficientNetLite0(nn.Module):
 
 
 def _take_channels(stem: nn.Conv2d, in_channels: int) -> None:
-    """Let a layer for red, green and blue take another number of channels, to the same effect for grey."""
+    """Adapt an RGB layer to another number of channels, so that grey images give the same output."""
     if in_channels != stem.in_channels:
         mean = stem.weight.data.mean(dim=1, keepdim=True)
         stem.weight = nn.Parameter(mean.repeat(1, in_channels, 1, 1) * stem.in_channels / in_channels)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 _BINS = 101
-_LOW, _HIGH = -0.1, 1.1  # of the bins, in the scaled unit: test targets may lie outside the range of train's
+_LOW, _HIGH = -0.1, 1.1  # of the bins, in the scaled unit: test targets may lie outside 0 to 1
 _SIGMA = 0.75  # of a bin: Farebrother et al. 2024, Stop Regressing, section 3.1
 _HIDDEN = 512
 
@@ -36,7 +36,7 @@ class HLGaussHead(nn.Module):
         return logits.unflatten(1, (self.num_targets, _BINS))
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return the cross-entropy of logits (B, T, 101) to the histograms of targets (B, T), averaged."""
+        """Return the mean cross-entropy of logits (B, T, 101) to histograms of targets (B, T), a scalar."""
         return -(self._histogram(target) * raw.log_softmax(dim=2)).sum(dim=2).mean()
 
     def predict(self, raw: Tensor) -> Tensor:

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _CONVOLUTIONS = ((32, (2, 2)), (64, (2, 2)), (128, (2, 1)), (128, (2, 1)))
-"""Channels and stride (down, across): of 32 pixels in height remain 2 rows, of 4 in width a column."""
+"""Channels and stride (height, width): 32 pixels of height become 2 rows, 4 pixels of width one column."""
 _ROWS = 2
 _WIDTH = 160  # of a column
 _HEADS = 5
-_QUERIES = 4  # questions asked of the line
+_QUERIES = 4
 
 
 class Reader(nn.Module):
@@ -22,9 +22,9 @@ class Reader(nn.Module):
     Convolutions make a column of features for every four pixels of the width, as in the CRNN of Shi et al.
     2015 (An End-to-End Trainable Neural Network for Image-based Sequence Recognition, section 2.1). Two
     transformer layers (Vaswani et al. 2017, Attention Is All You Need, section 3, with the normalisation
-    first) let columns see each other, and two more let four learned queries gather from them what the
-    targets need (as DETR's decoder does; Carion et al. 2020, End-to-End Object Detection with Transformers,
-    section 3.2). Features are the four answers, side by side.
+    first) attend over the columns, and two more decode four learned queries from them (as in DETR; Carion et
+    al. 2020, End-to-End Object Detection with Transformers, section 3.2). The features are the four outputs,
+    concatenated.
     """
 
     num_features = _QUERIES * _WIDTH

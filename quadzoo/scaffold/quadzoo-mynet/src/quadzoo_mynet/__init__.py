@@ -1,4 +1,4 @@
-"""What this plugin adds to quadzoo. torch is imported only when something is built."""
+"""The backbone and the head of this plugin. Nothing heavy is imported before something is built."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ if TYPE_CHECKING:
 
 
 def build_backbone(*, pretrained: bool, in_channels: int, image_size: tuple[int, int]) -> nn.Module:
-    """Return a module that maps float32 images (B, in_channels, H, W) to features (B, F, h, w).
-
-    Raises ValueError with ``pretrained``: there are no pretrained weights.
-    """
+    """Return a module that maps (B, in_channels, H, W) to features (B, F, h, w)."""
     from quadzoo_mynet.backbone import Backbone
 
     if pretrained:
@@ -23,7 +20,7 @@ def build_backbone(*, pretrained: bool, in_channels: int, image_size: tuple[int,
 
 
 def build_head(*, num_features: int, targets: TargetInfo) -> nn.Module:
-    """Return a module that maps float32 features (B, num_features, h, w) to predictions (B, T)."""
+    """Return a module that maps features (B, num_features, h, w) to predictions (B, T)."""
     from quadzoo_mynet.head import Head
 
     return Head(num_features, len(targets))
