@@ -25,7 +25,7 @@ class Entry(Generic[Spec]):
     def provenance(self) -> dict[str, str]:
         """What says which code this is: `quadzoo.records.keys.Provenance` has the same fields.
 
-        Without a revision, a spec from an editable installation is identified by its source files: they change
+        """Which code this is: `quadzoo.records.keys.Provenance` has the same fields.
         while the version stays.
         """
         revision = getattr(self.spec, "revision", "")
