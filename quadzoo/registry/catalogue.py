@@ -25,8 +25,8 @@ class Entry(Generic[Spec]):
     def provenance(self) -> dict[str, str]:
         """What says which code this is: `quadzoo.records.keys.Provenance` has the same fields.
 
-        Without a revision, the source files identify a spec from an editable installation: they change while
-        the version stays.
+        Without a revision, a spec from an editable installation is identified by its source files: these
+        change while the version stays.
         """
         revision = getattr(self.spec, "revision", "")
         return {
