@@ -1,4 +1,4 @@
-"""Do timm's architectures keep the rules for backbones? One of each family, built from scratch.
+"""Do timm's architectures keep the rules for backbones? One of each family, randomly initialised.
 
     python benchmarks/conformance.py
 
@@ -14,7 +14,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from quadzoo.executors.local import Executor
+from quadzoo.executors.local import LocalExecutor
 from quadzoo.testing.checking import Subject, verdicts
 
 HERE = Path(__file__).parent
@@ -73,13 +73,13 @@ def main() -> None:
     parser.add_argument("--architectures", default=",".join(ARCHITECTURES))
     parser.add_argument("--to", type=Path, default=HERE, help="folder of results/ and CONFORMANCE.md")
     arguments = parser.parse_args()
-    executor = Executor()
+    executor = LocalExecutor()
     found: dict[str, dict[str, str]] = {}
     for name in arguments.architectures.split(","):
         subject = Subject("backbone", f"timm/{name}")
         found[name] = {one.rule: one.broken for one in verdicts(subject, executor, timeout=300)}
         print(name, sum(not line for line in found[name].values()), "of", len(found[name]), flush=True)
-        write(found, arguments.to)  # each time: what is measured is not lost
+        write(found, arguments.to)  # after each one, so that an interrupt loses nothing
 
 
 def write(found: dict[str, dict[str, str]], to: Path) -> None:
@@ -95,7 +95,7 @@ def write(found: dict[str, dict[str, str]], to: Path) -> None:
 
 
 def page(results: dict) -> str:
-    """Return who keeps every rule, and every broken one in a line."""
+    """Return the page: the architectures that keep every rule, and a line for each rule that is broken."""
     verdicts_of = results["verdicts"]
     whole = [name for name, rules in verdicts_of.items() if not any(rules.values())]
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())

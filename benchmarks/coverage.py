@@ -5,8 +5,9 @@
 Simulated errors of S seeds × N images are products of log-normal parts: how hard the image is, how good
 the seed, and noise. Compared are the interval of `quadzoo/report/statistics.py`, the crossed percentile
 bootstrap that draws seeds and images (Owen 2007, The pigeonhole bootstrap), and one that draws images
-alone. Also: of six equal rows, how often is any told from the one that does best on other images, by Holm
-for all 15 pairs (ours) and for the 5 that are looked at. It writes results/coverage.json and COVERAGE.md.
+alone. Also: of six equal rows, how often does any differ significantly from the one that is best on other
+images, by Holm's correction for all 15 pairs (ours) and for the 5 that are tested. It writes
+results/coverage.json and COVERAGE.md.
 """
 
 from __future__ import annotations

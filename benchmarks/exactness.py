@@ -1,11 +1,11 @@
-"""Who reads the coefficients right? EXACTNESS.md, from the records and results in results/.
+"""How often are all coefficients read right? EXACTNESS.md, from the records and results in results/.
 
     python benchmarks/exactness.py                                    writes the table anew, runs nothing
     python benchmarks/exactness.py --data FOLDER --fonts FONTS        first runs what has no record
 
-FOLDER holds the published images, FONTS fonts that the pretraining of reader-equations left out. Beside
-each figure stands the command that gave it; the rows of benchmarks/ocr.py and benchmarks/tutorial_loop.py
-come from their own results.
+FOLDER holds the published images, FONTS fonts that the training of reader-equations did not use. Each row
+names the command that gave its figures; the rows of benchmarks/ocr.py and benchmarks/tutorial_loop.py come
+from their own results.
 """
 
 from __future__ import annotations
@@ -14,51 +14,48 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from leaderboard import keep
 
-from quadzoo.cli.display import Display
+from quadzoo import api
 from quadzoo.data.equations import write_folder
-from quadzoo.executors.local import Executor
-from quadzoo.grid.config import BenchConfig
-from quadzoo.grid.runner import bench
 from quadzoo.records.record import RunRecord, read_records
-from quadzoo.report.leaderboard import leaderboards
-from quadzoo.report.results import read_runs
 
 HERE = Path(__file__).parent
 RECORDS = Path("results") / "exactness"
-N_DRAWN = 2000  # fresh equations in the published font
-N_EACH = 500  # and in each other
+N_DRAWN = 2000  # newly drawn equations in the published font
+N_EACH = 500  # and in each other font
 SEED = 7  # of their generator; the published ones and those of `quadratic` have others
 MODEL = "reader-equations"
 FINE_TUNING = {"epochs": 5, "lr": 2e-4}
 PUBLISHED = 0.002589975  # the tutorial's test MSE
 # The best two of the leaderboard from scratch, the best with pretrained weights, at most 15 minutes each.
 LONGER = {
-    "longer-resnet18-mlp": {"backbones": ("resnet18",), "heads": ("mlp",), "recipe": {"epochs": 60}},
-    "longer-resnet18": {"backbones": ("resnet18",), "heads": ("hl_gauss",), "recipe": {"epochs": 60}},
-    "longer-lite0": {"backbones": ("efficientnet_lite0",), "heads": ("hl_gauss",), "recipe": {"epochs": 40}},
+    "longer-resnet18-mlp": {"backbones": ("resnet18",), "heads": ("mlp",), "epochs": 60},
+    "longer-resnet18": {"backbones": ("resnet18",), "heads": ("hl_gauss",), "epochs": 60},
+    "longer-lite0": {"backbones": ("efficientnet_lite0",), "heads": ("hl_gauss",), "epochs": 40},
 }
 
 
 def run_all(data: Path, fonts: Sequence[Path], out: Path) -> None:
     """Run what the table needs and has no record yet, each kind into a folder of its own."""
-    tested = {"init": MODEL, "recipe": {"epochs": 0}, "folds": 5}
-    configs = {
+    tested = {"init": MODEL, "epochs": 0, "folds": 5}
+    benches: dict[str, dict[str, Any]] = {
         "published": {"data": str(data), **tested},
-        "fine-tuned": {"data": str(data), "init": MODEL, "recipe": FINE_TUNING, "seeds": (0, 1, 2)},
-        **{name: {"data": str(data), **flags, "seeds": (0, 1, 2)} for name, flags in LONGER.items()},
+        "fine-tuned": {"data": str(data), "init": MODEL, **FINE_TUNING, "seeds": (0, 1, 2)},
+        **{
+            name: {"data": str(data), **parameters, "seeds": (0, 1, 2)} for name, parameters in LONGER.items()
+        },
     }
     for font in (data.parent / "fonts" / "HindSiliguri-Regular.ttf", *fonts):
         folder = out / "drawn" / font.stem
         if not folder.exists():
             write_folder(folder, N_EACH if font in fonts else N_DRAWN, SEED, font=font)
-        configs[f"font-{font.stem}"] = {"data": str(folder), **tested}
-    for name, flags in configs.items():
-        with Display() as display:
-            bench(BenchConfig(**flags, out=out / name), Executor(), display)
+        benches[f"font-{font.stem}"] = {"data": str(folder), **tested}
+    for name, parameters in benches.items():
+        api.bench(**parameters, out=out / name, progress=True)
 
 
 def page(results: Path) -> str:
@@ -76,8 +73,8 @@ def page(results: Path) -> str:
         *map(_longer, longer),
         *(_read(one, side) for one in ocr["results"] if not one["reader"].endswith((MODEL, "batches"))
           for side in ("test", "all") if side in one["scores"]),
-        [f"{MODEL}, as it comes", *_of(published), f"`{untrained} {data}`"],
-        [f"{MODEL}, {FINE_TUNING['epochs']} more epochs on train", *_of(tuned),
+        [f"{MODEL}, without further training", *_of(published), f"`{untrained} {data}`"],
+        [f"{MODEL}, fine-tuned on train for {FINE_TUNING['epochs']} epochs", *_of(tuned),
          f"`quadzoo bench --init {MODEL} --epochs {FINE_TUNING['epochs']} --lr {FINE_TUNING['lr']} "
          f"--seeds 0,1,2 {data}`"],
     ]  # fmt: skip
@@ -90,28 +87,28 @@ def page(results: Path) -> str:
         f"The {first.data.n:,} published images (data {first.data.hash[:12]}), split grouped "
         f"({split.hash[:12]}: {split.n_train:,} train, {split.n_val} val, {split.n_test} test), "
         f"{first.environment.device_name}, {first.environment.threads} threads. "
-        "An image is exact when a, b and c all are, after rounding. Where there are three seeds, the mean "
-        "and, in brackets, the lowest and highest. Records in results/exactness, results/ocr.json and "
-        "results/tutorial_loop.json; the table is made from them by `python benchmarks/exactness.py`.",
+        "An image is exact when a, b and c are all right after rounding. Of three seeds the table gives the "
+        "mean and, in brackets, the lowest and the highest. `python benchmarks/exactness.py` makes it from "
+        "the records in results/exactness, from results/ocr.json and from results/tutorial_loop.json.",
         "",
-        *_table(["what reads", "images", "exact", "MSE", "command"], rows),
+        *_table(["reader", "images", "exact", "MSE", "command"], rows),
         "",
-        "Images a second, and how many times as many the model reads: side by side in one run of "
-        "`python benchmarks/ocr.py --data FOLDER` on each machine.",
+        "Images per second and, in brackets, how many times faster the model is. On each machine all were "
+        "measured side by side in one run of `python benchmarks/ocr.py --data FOLDER`.",
         "",
         *_table(["machine", "bf16 units", MODEL, "RapidOCR's recognition", "in batches"],
                 [_speeds(json.loads(path.read_text())) for path in sorted(results.glob("ocr*.json"))]),
         "",
-        f"## Fresh equations, drawn: {MODEL}, as it comes",
+        f"## Newly drawn equations: {MODEL}, without further training",
         "",
         drawn,
         "",
         *_table(["font", "images", "exact", "MSE"],
                 [["Hind Siliguri, the published one", *_of(hind)],
                  *([name.removeprefix("font-"), *_of(records)] for name, records in fonts.items()),
-                 ["all fonts but the first, none of which it ever saw", *_of(unseen)]]),
+                 ["all fonts but the first (none was used in its training)", *_of(unseen)]]),
         "",
-        f"## By form, on the published images: {MODEL}, as it comes",
+        f"## By form, on the published images: {MODEL}, without further training",
         "",
         *_table(["form", "images", "exact"], _forms(results / "exactness" / "published")),
         "",
@@ -141,8 +138,8 @@ def _longer(records: Sequence[RunRecord]) -> list[str]:
     start = "from ImageNet's weights" if first.weights == "pretrained" else "from scratch"
     minutes = sum(record.cost.fit_seconds or 0 for record in records) / 60
     command = f"quadzoo bench --backbones {first.backbone} --heads {first.head} "
-    command += f"--epochs {first.recipe['epochs']} --seeds 0,1,2 --precision {first.precision} --data FOLDER"
-    what = f"{first.backbone} + {first.head}, {first.recipe['epochs']} epochs {start}"
+    command += f"--epochs {first.recipe.epochs} --seeds 0,1,2 --precision {first.precision} --data FOLDER"
+    what = f"{first.backbone} + {first.head}, {first.recipe.epochs} epochs {start}"
     return [f"{what}, {minutes:.0f} minutes for three seeds", *_of(records), f"`{command}`"]
 
 
@@ -158,27 +155,27 @@ def _read(one: dict, side: str) -> list[str]:
             "`python benchmarks/ocr.py --data FOLDER`"]  # fmt: skip
 
 
-def _speeds(told: dict) -> list[str]:
-    speed = {one["reader"]: one["images_per_second"] for one in told["results"]}
+def _speeds(result: dict) -> list[str]:
+    speed = {one["reader"]: one["images_per_second"] for one in result["results"]}
     rapid = [speed[f"RapidOCR, recognition alone{way}"] for way in ("", ", in batches")]
-    return [told["device"], ", ".join(told["bf16 units"]), f"{speed[MODEL]:,.0f}",
+    return [result["device"], ", ".join(result["bf16 units"]), f"{speed[MODEL]:,.0f}",
             *(f"{one:.0f} ({speed[MODEL] / one:.0f} times)" for one in rapid)]  # fmt: skip
 
 
 def _tutorial(path: Path) -> list[list[str]]:
-    told = json.loads(path.read_text())
-    score = told["scores"]["test"]
+    result = json.loads(path.read_text())
+    score, seconds = result["scores"]["test"], result["seconds"]
     return [
-        ["the tutorial, as published", "its own test, two thirds of it in train", "", f"{PUBLISHED:.3g}", ""],
-        [f"the tutorial's loop, {told['seconds'] / 60:.0f} minutes ({told['epochs']} epochs) from scratch",
-         "test", f"{score['exact']:.2%}", f"{score['mse']:.3g}",
+        ["the tutorial, as published", "its own test, two thirds of which is also in train", "",
+         f"{PUBLISHED:.3g}", ""],
+        [f"the tutorial's loop, {seconds / 60:.0f} minutes ({result['epochs']} epochs) from scratch", "test",
+         f"{score['exact']:.2%}", f"{score['mse']:.3g}",
          "`python benchmarks/tutorial_loop.py --data FOLDER --minutes 15`"],
     ]  # fmt: skip
 
 
 def _forms(folder: Path) -> list[list[str]]:
-    (board,) = leaderboards(read_runs([folder])[0])
-    kinds = board.rows[0].details.kinds
+    kinds = api.leaderboard(folder).rows[0].details.kinds
     return [[f"`{one.kind}`", f"{one.n:,}", f"{one.test_exact:.2%}"] for one in kinds]
 
 

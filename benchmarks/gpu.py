@@ -1,4 +1,4 @@
-"""What benchmarks/gpu.sh runs; see there."""
+"""Run what benchmarks/gpu.sh describes."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def main() -> None:
 def measure(scratch: Path, to: Path, *, small: bool) -> None:
     """Measure one thing after the other, with an empty cache, as a new user would.
 
-    What is measured is written at once, so that neither a part that fails nor an end of the machine's time
-    costs the others' figures.
+    Every figure is written as soon as it is measured: where a part fails, or the machine's time ends, the
+    others' figures are kept.
     """
     started = time.monotonic()
     known = [str(ROOT), str(metadata(scratch)), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -64,7 +64,7 @@ def measure(scratch: Path, to: Path, *, small: bool) -> None:
         "several runs, by --jobs": side_by_side,
         "matrix": in_what_is_left,
     }
-    told: dict[str, object] = {
+    result: dict[str, object] = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": sys.version.split()[0],
         "versions": {name: installed(name) for name in PACKAGES},
@@ -72,11 +72,11 @@ def measure(scratch: Path, to: Path, *, small: bool) -> None:
     to.parent.mkdir(parents=True, exist_ok=True)
     for name, part in parts.items():
         try:
-            told[name] = part()
+            result[name] = part()
         except subprocess.CalledProcessError as error:
-            told[name] = {"failed": str(error)}
-        told["minutes"] = (time.monotonic() - started) / 60
-        to.write_text(json.dumps(told, indent=1) + "\n")
+            result[name] = {"failed": str(error)}
+        result["minutes"] = (time.monotonic() - started) / 60
+        to.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def call(*arguments: str) -> None:

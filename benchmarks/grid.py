@@ -4,9 +4,9 @@
 
 It draws equations and times the whole command `quadzoo bench --freeze`, with an empty cache. Beside it, for
 each head and the first seed, one process trains the same head on the same frozen backbone, for as many epochs
-in the same precision, but has the backbone read every batch again. Of these the training alone is timed, not
-starting, testing or saving; what all seeds would take is that times their number. Nothing else should run
-beside it. It writes benchmarks/results/grid.json.
+in the same precision, but computes the features of every batch again. Of these the training alone is timed,
+not starting, testing or saving; the time of all seeds is taken to be that times their number. Nothing else
+should run at the same time. It writes benchmarks/results/grid.json.
 """
 
 from __future__ import annotations
@@ -24,12 +24,9 @@ from pathlib import Path
 
 import torch
 
-from quadzoo.cli.display import Display
+from quadzoo import api
 from quadzoo.data.datamodule import DataModule
 from quadzoo.data.equations import write_folder
-from quadzoo.executors.local import Executor
-from quadzoo.grid.config import BenchConfig
-from quadzoo.grid.runner import plan_bench
 from quadzoo.records.record import read_records
 from quadzoo.targets import scale
 from quadzoo.training.run import build_module, make_trainer
@@ -70,7 +67,7 @@ def main() -> None:
             head: float(python(__file__, "--alone", str(data), "--heads", head, *shared)) for head in heads
         }
     total = len(seeds) * sum(one_by_one.values())
-    told = {
+    result = {
         "command": ["python", "benchmarks/grid.py", *sys.argv[1:]],
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": records[0].environment.device_name,
@@ -79,7 +76,7 @@ def main() -> None:
         "torch": version("torch"),
         "backbone": arguments.backbone,
         "precision": records[0].precision,
-        "image": records[0].image["size"],
+        "image": records[0].image.size,
         "images": arguments.n,
         "epochs": arguments.epochs,
         "runs": len(records),
@@ -89,8 +86,8 @@ def main() -> None:
         "ratio": total / grid,
     }
     arguments.to.parent.mkdir(parents=True, exist_ok=True)
-    arguments.to.write_text(json.dumps(told, indent=1) + "\n")
-    print(json.dumps(told, indent=1))
+    arguments.to.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result, indent=1))
 
 
 def python(*arguments: str) -> str:
@@ -100,25 +97,22 @@ def python(*arguments: str) -> str:
 
 
 def alone(folder: Path, backbone: str, head: str, epochs: int) -> float:
-    """Train a head on a frozen backbone that reads every batch anew, validating after each epoch.
+    """Train a head on a frozen backbone, computing the features of every batch anew; validate each epoch.
 
     Return the seconds of the training.
     """
-    config = BenchConfig(
-        backbones=(backbone,), heads=(head,), data=str(folder), weights="none",
-        recipe={"epochs": epochs, "freeze": True},
-    )  # fmt: skip
-    with Display() as display:
-        (plan,) = plan_bench(config, Executor(), display).runs
-    torch.manual_seed(plan.seed)
-    module, trainer = build_module(plan), make_trainer(plan, [])
+    plan = api.plan(
+        backbones=(backbone,), heads=(head,), data=str(folder), weights="none", epochs=epochs, freeze=True
+    )
+    (task,), fold = plan.tasks, plan.data.folds[0].fold
+    placement = plan.placement(task)
+    torch.manual_seed(task.seed)
+    module, trainer = build_module(task, placement), make_trainer(task, placement, [])
     device = trainer.strategy.root_device
-    datamodule = DataModule(
-        plan.data.images.file, scale(plan.data.targets, plan.info), plan.data.split,
-        plan.recipe.batch_size, plan.seed,
-    )  # fmt: skip
+    targets = scale(fold.targets, task.unit)
+    datamodule = DataModule(placement.images, targets, fold.split, task.recipe.batch_size, task.seed)
     module.to(device).eval()
-    optimizer = torch.optim.AdamW(module.head.parameters(), lr=plan.recipe.lr)
+    optimizer = torch.optim.AdamW(module.head.parameters(), lr=task.recipe.lr)
 
     def answered(images: torch.Tensor) -> torch.Tensor:
         with torch.no_grad(), trainer.precision_plugin.forward_context():

@@ -15,11 +15,8 @@ import argparse
 import shutil
 from pathlib import Path
 
-from quadzoo.cli.display import Display
-from quadzoo.executors.local import Executor
-from quadzoo.grid.config import BenchConfig
-from quadzoo.grid.runner import bench
-from quadzoo.records.record import PREDICTIONS, RECORD, WORST
+from quadzoo import api
+from quadzoo.records.record import RECORD, WEIGHTS
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.markdown import to_markdown
 from quadzoo.report.page import to_html
@@ -47,16 +44,15 @@ def main() -> None:
     arguments = parser.parse_args()
     records = arguments.to / RECORDS.relative_to(HERE)
     if arguments.data:
-        config = BenchConfig(
-            backbones=tuple(arguments.backbones.split(",")),
-            heads=tuple(arguments.heads.split(",")),
-            seeds=SEEDS,
+        api.bench(
+            arguments.backbones.split(","),
+            arguments.heads.split(","),
+            SEEDS,
             data=arguments.data,
-            recipe={"epochs": arguments.epochs} if arguments.epochs else {},
+            epochs=arguments.epochs,
             out=arguments.out,
+            progress=True,
         )
-        with Display() as display:
-            bench(config, Executor(), display)
         keep(arguments.out, records)
     for name, text in pages(records).items():
         (arguments.to / name).write_text(text, encoding="utf-8")
@@ -64,20 +60,20 @@ def main() -> None:
 
 def keep(out: Path, records: Path) -> None:
     """Copy all but the weights of every finished run."""
-    for run in read_runs([out])[0]:
+    for run in read_runs([out]).runs:
         if run.record.status != "ok":
             continue
         folder = records / "runs" / run.record.key
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (RECORD, PREDICTIONS, WORST):
+        for name in {RECORD, *run.record.files} - {WEIGHTS}:
             shutil.copyfile(run.folder / name, folder / name)
 
 
 def pages(records: Path) -> dict[str, str]:
     """Return what the records give, by the name of the file."""
-    runs, _, unreadable = read_runs([records])
-    boards = leaderboards(runs, unreadable)
-    return {"LEADERBOARD.md": to_markdown(boards), "leaderboard.html": to_html(boards, runs)}
+    results = read_runs([records])
+    boards = leaderboards(results.runs, results.unreadable)
+    return {"LEADERBOARD.md": to_markdown(boards), "leaderboard.html": to_html(boards, results.runs)}
 
 
 if __name__ == "__main__":

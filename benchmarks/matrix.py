@@ -3,10 +3,10 @@
     python benchmarks/matrix.py --minutes 6
 
 Every cell of the matrix is a run of quadzoo with a process of its own, three short epochs long, on drawn
-equations that were decoded once. The cells most worth knowing come first: eager at the first size, then
+equations that were decoded once. The cells that tell most come first: eager at the first size, then
 compiled there, then the other sizes; graphs only for small batches. When the minutes are over, the rest is
 listed as not measured. It writes results/matrix.json, after every cell: images/s without validation, peak
-memory and seconds of each cell, device and versions. A GPU is what it is for; `--device cpu` works too.
+memory and seconds of each cell, device and versions. It is meant for a GPU; `--device cpu` works too.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from quadzoo.cli.display import Display
+from quadzoo import api
 from quadzoo.data.equations import write_folder
-from quadzoo.executors.local import Executor
-from quadzoo.grid.config import BenchConfig
-from quadzoo.grid.plan import Precision, RunPlan
+from quadzoo.data.fold import Fold
+from quadzoo.executors.local import LocalExecutor
+from quadzoo.grid.plan import Plan
 from quadzoo.grid.probe import find_device
-from quadzoo.grid.runner import plan_bench
-from quadzoo.records.record import Compiled, read_record, run_folder
+from quadzoo.records.record import Compiled, Precision, read_record, run_folder
 
 HERE = Path(__file__).parent
 PRECISION: Precision = "bf16"
@@ -63,9 +62,9 @@ def main() -> None:
     end = time.monotonic() + 60 * arguments.minutes
     sizes, backbones = arguments.sizes.split(","), arguments.backbones.split(",")
     cells = in_order(sizes, backbones, [int(batch) for batch in arguments.batches.split(",")])
-    executor = Executor()
+    executor = LocalExecutor()
     measured: list[dict[str, object]] = []
-    told = {
+    result = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": find_device(executor, arguments.device).name,
         "versions": {name: version(name) for name in ("torch", "torchvision", "timm", "pytorch-lightning")},
@@ -76,54 +75,52 @@ def main() -> None:
 
     def save() -> None:
         rest = {"not measured": [asdict(cell) for cell in cells]}
-        arguments.to.write_text(json.dumps(told | rest, indent=1) + "\n")
+        arguments.to.write_text(json.dumps(result | rest, indent=1) + "\n")
 
     arguments.to.parent.mkdir(parents=True, exist_ok=True)
     save()
-    with tempfile.TemporaryDirectory() as scratch, Display() as display:
+    with tempfile.TemporaryDirectory() as scratch:
         write_folder(Path(scratch) / "data", arguments.images, seed=0)
-        plans: dict[str, dict[str, RunPlan]] = {}
+        plans: dict[str, Plan] = {}
         while cells and time.monotonic() < end:
             cell = cells.pop(0)
             if cell.size not in plans:
-                config = BenchConfig(
-                    backbones=tuple(backbones), data=f"{scratch}/data", weights="none", resize="stretch",
+                plans[cell.size] = api.plan(
+                    backbones=backbones, data=f"{scratch}/data", weights="none", resize="stretch",
                     image_size=cell.size, device=arguments.device, precision=PRECISION, out=Path(scratch),
+                    progress=True,
                 )  # fmt: skip
-                plans[cell.size] = {run.backbone: run for run in plan_bench(config, executor, display).runs}
-            plan = plans[cell.size][cell.backbone]
-            measured.append({**asdict(cell), **measure(cell, plan, executor, end)})
+            measured.append({**asdict(cell), **measure(cell, plans[cell.size], executor, end)})
             print(json.dumps(measured[-1]), flush=True)
             save()
 
 
 def in_order(sizes: list[str], backbones: list[str], batches: list[int]) -> list[Cell]:
-    """Return all cells, those most worth knowing first."""
+    """Return all cells, those that tell most first."""
     cells = (Cell(*one) for one in itertools.product(sizes, backbones, batches, WAYS))
     worth = [cell for cell in cells if cell.way != "graphs" or cell.batch <= LARGEST_GRAPHED]
     return sorted(worth, key=lambda cell: (cell.size != sizes[0], cell.way != "no"))
 
 
-def measure(cell: Cell, plan: RunPlan, executor: Executor, end: float) -> dict[str, object]:
+def measure(cell: Cell, plan: Plan, executor: LocalExecutor, end: float) -> dict[str, object]:
     """Train a cell, on no more images than its steps need; return its figures, or why there are none."""
-    split = plan.data.split
-    few = replace(
-        split, train=split.train[: STEPS * cell.batch], val=split.val[:TESTED], test=split.test[:TESTED]
-    )
-    key = "-".join(str(part) for part in asdict(cell).values())
-    recipe = plan.recipe.model_copy(update={"epochs": EPOCHS, "batch_size": cell.batch})
-    run = replace(plan, key=key, recipe=recipe, compiled=cell.way, data=replace(plan.data, split=few))
-    folder = run_folder(run.out, key)
+    (whole,) = (task for task in plan.tasks if task.backbone == cell.backbone)
+    recipe = whole.recipe.model_copy(update={"epochs": EPOCHS, "batch_size": cell.batch})
+    task = replace(whole, identity=replace(whole.identity, recipe=recipe))
+    out = plan.config.out / cell.way  # the way is not in the key
+    folder = run_folder(out, task.key)
     folder.mkdir(parents=True)
+    placement = replace(plan.placement(task), compiled=cell.way, out=out, fold=folder / "fold.npz")
+    shortened(plan.data.folds[0].fold, cell).save(placement.fold)
     clock = time.monotonic()
-    child = executor.start("quadzoo.training.run:run", run, folder / "run.log")
-    child.process.join(max(1.0, min(LIMIT, end - clock)))
-    if not child.ended:
-        child.kill()
+    job = executor.submit("quadzoo.training.run:run", (task, placement), folder / "run.log")
+    job.wait(max(1.0, min(LIMIT, end - clock)))
+    if not job.ended:
+        job.cancel()
         return {"failed": "no time left"}
-    record = read_record(run.out, key)
+    record = read_record(out, task.key)
     if record is None:
-        return {"failed": child.fate()}
+        return {"failed": job.exit_reason()}
     if record.error:
         return {"failed": f"{record.error.type}: {record.error.message}"[:300]}
     return {
@@ -131,6 +128,15 @@ def measure(cell: Cell, plan: RunPlan, executor: Executor, end: float) -> dict[s
         "peak_memory_mb": record.cost.peak_memory_mb,
         "whole_seconds": time.monotonic() - clock,
     }
+
+
+def shortened(fold: Fold, cell: Cell) -> Fold:
+    """Return the fold with no more images than the steps of a cell need."""
+    split = fold.split
+    few = replace(
+        split, train=split.train[: STEPS * cell.batch], val=split.val[:TESTED], test=split.test[:TESTED]
+    )
+    return replace(fold, split=few)
 
 
 if __name__ == "__main__":

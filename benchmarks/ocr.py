@@ -1,22 +1,22 @@
-"""What optical character recognition with a parser reads, beside what the model reader-equations reads.
+"""Optical character recognition with a parser, compared with the model reader-equations.
 
     apt install tesseract-ocr
     pip install --no-deps rapidocr-onnxruntime && pip install onnxruntime pyclipper shapely pyyaml
     python benchmarks/ocr.py --data FOLDER
 
-FOLDER holds the published images. Readers: Tesseract, told that it is one line of text (--psm 7);
+FOLDER holds the published images. Readers: Tesseract, set to one line of text (--psm 7);
 RapidOCR's recognition alone on the image cut down to its ink, one at a time as its call takes them, and in
 batches as its recogniser would; RapidOCR with its text detection on the whole image; and reader-equations,
 the model of plugins/quadzoo-reader, which never saw one of these images, in batches and in bf16.
 
-The parser is a kind one: it takes what cannot stand after an x for the raised 2, and dashes, crosses and
-letters for the signs they look like. Equations of the factored form count with b = r + s, as they are
-labelled. What it cannot parse is answered with the mean of train.
+The parser is lenient: it takes any sign that cannot follow an x for the superscript 2, and dashes, crosses
+and letters for the signs they look like. Equations of the factored form count with b = r + s, as they are
+labelled. For an image that it cannot parse the mean of train is the prediction.
 
 It writes benchmarks/results/ocr.json (ocr-*.json are of other machines): for the test images of the grouped
 split and for all 2,000 the share that is exact, the MSE, and images a second on two threads, decoding not
-counted: readers take turns, a chunk each, and the median over chunks counts. Detection reads the test
-images alone.
+counted: readers take turns, a chunk each, and the speed is the median over chunks. Detection is run on the
+test images alone.
 """
 
 from __future__ import annotations
@@ -39,18 +39,15 @@ import cv2
 import numpy as np
 import torch
 
-from quadzoo.cli.display import Display
+from quadzoo import api
 from quadzoo.data.decoding import decode
 from quadzoo.data.equations import read
-from quadzoo.data.geometry import fit
-from quadzoo.data.sources import open_source
-from quadzoo.executors.local import Executor
-from quadzoo.grid.config import BenchConfig
-from quadzoo.grid.plan import RunPlan
-from quadzoo.grid.runner import plan_bench
+from quadzoo.data.geometry import Geometry, fit
+from quadzoo.data.sources import DataRequest, open_source
 from quadzoo.metrics import scores_of
 from quadzoo.targets import unscale
 from quadzoo.training.run import build_module
+from quadzoo.training.task import Placement, Task
 
 HERE = Path(__file__).parent
 THREADS = 2
@@ -62,7 +59,7 @@ Reader = Callable[[list[np.ndarray]], list[Answer]]
 
 
 def parse(text: str) -> Answer:
-    """Return a, b, c as the published tables label them, of what a reader made of an image."""
+    """Return a, b, c, as the published tables label them, of the text that a reader found in an image."""
     text = re.sub(r"\s", "", text)
     text = re.sub("[—–−_~]", "-", text).replace("×", "x").replace("X", "x").replace("*", "x")
     text = text.translate(str.maketrans("OolI|[]{}", "00111()()"))
@@ -121,17 +118,16 @@ def ink(image: np.ndarray) -> np.ndarray:
     return image[top : rows.max() + MARGIN + 1, left : columns.max() + MARGIN + 1]
 
 
-def network(run: RunPlan) -> Reader:
+def network(task: Task, placement: Placement, geometry: Geometry) -> Reader:
     """Return the model that a run starts from, fed in batches."""
-    module = build_module(run).eval()
-    module.head.use_prediction_mode("mode")  # as val prefers on these images
-    geometry = run.data.images.geometry
+    module = build_module(task, placement).eval()
+    module.head.use_prediction_mode("mode")  # it has the lower val MSE on these images
 
     def answer(images: list[np.ndarray]) -> list[Answer]:
         batch = torch.from_numpy(np.stack([fit(one, geometry) for one in images]))
-        with torch.inference_mode(), torch.autocast("cpu", enabled=run.precision == "bf16"):
+        with torch.inference_mode(), torch.autocast("cpu", enabled=task.precision == "bf16"):
             scaled = module.predict(batch.permute(0, 3, 1, 2))
-        return list(map(tuple, unscale(scaled.double().numpy(), run.info)))
+        return list(map(tuple, unscale(scaled.double().numpy(), task.unit)))
 
     return answer
 
@@ -147,13 +143,12 @@ def main() -> None:
     arguments = parser.parse_args()
     wanted = arguments.readers.split(",")
     torch.set_num_threads(THREADS)
-    config = BenchConfig(
-        data=arguments.data, init="reader-equations", recipe={"epochs": 0}, device="cpu", precision="bf16"
+    plan = api.plan(
+        data=arguments.data, init="reader-equations", epochs=0, device="cpu", precision="bf16", progress=True
     )
-    with Display() as display:
-        run = plan_bench(config, Executor(), display).runs[0]
-    source, info, split = open_source(config.request), run.data.info, run.data.split
-    # Test first, so that who reads a part reads that.
+    (task,), split = plan.tasks, plan.data.folds[0].fold.split
+    source = open_source(DataRequest(arguments.data))
+    # Test first: a reader that is given a part of the images is given these.
     rest = np.setdiff1d(np.arange(len(source)), split.test)
     test = split.test[: arguments.limit]
     rows = test if arguments.limit else np.concatenate([test, rest])
@@ -170,7 +165,8 @@ def main() -> None:
         readers["RapidOCR, recognition alone, in batches"] = recognise, len(rows), software
         readers["RapidOCR, with detection"] = find, len(test), software
     if "reader-equations" in wanted:
-        readers["reader-equations"] = network(run), len(rows), f"quadzoo-reader {version('quadzoo-reader')}"
+        read = network(task, plan.placement(task), plan.data.images.geometry)
+        readers["reader-equations"] = read, len(rows), f"quadzoo-reader {version('quadzoo-reader')}"
     answers: dict[str, list[Answer]] = {name: [] for name in readers}
     rates: dict[str, list[float]] = {name: [] for name in readers}
     for reader, _, _ in readers.values():
@@ -192,26 +188,26 @@ def main() -> None:
             side: {"n": size, "exact": score["exact"], "mse": score["mse"]}
             for side, size in {"test": len(test), "all": len(source)}.items()
             if size <= n
-            for score in [scores_of(found[:size], source.targets[rows[:size]], info)]
+            for score in [scores_of(found[:size], source.targets[rows[:size]], task.targets)]
         }
         rate = statistics.median(rates[name])
         results.append({"reader": name, "software": software, "scores": scores, "images_per_second": rate,
                         "slowest_and_fastest": [min(rates[name]), max(rates[name])]})  # fmt: skip
         print(name, scores, f"{rate:.1f} images/s", flush=True)
     units: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch does not say
-    told = {
+    result = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "device": run.device.name,
+        "device": plan.device.name,
         "threads": THREADS,
         "bf16 units": sorted(name for name, there in units.items() if there and "bf16" in name),
-        "precision of reader-equations": run.precision,
+        "precision of reader-equations": task.precision,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "data": {"name": source.name, "hash": run.data.images.hash},
+        "data": {"name": source.name, "hash": plan.data.images.hash},
         "split": {"name": split.name, "hash": split.hash},
         "results": results,
     }
     arguments.to.parent.mkdir(parents=True, exist_ok=True)
-    arguments.to.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    arguments.to.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

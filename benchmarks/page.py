@@ -20,9 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from playwright.sync_api import Browser, sync_playwright
 
+from quadzoo.records import predictions
 from quadzoo.records.record import PREDICTIONS, RunRecord, read_records, run_folder, write_record
 from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
@@ -48,7 +48,7 @@ def main() -> None:
         )
         sizes = [int(rows) for rows in arguments.rows.split(",")]
         measured = [measure(rows, arguments.repeats, model, browser) for rows in sizes]
-        told = {
+        result = {
             "chromium": browser.version,
             "machine": platform.processor() or platform.machine(),
             "measured": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -56,7 +56,7 @@ def main() -> None:
         }
         browser.close()
     (arguments.to / "results").mkdir(parents=True, exist_ok=True)
-    text = json.dumps(told, indent=1) + "\n"
+    text = json.dumps(result, indent=1) + "\n"
     (arguments.to / "results" / "page.json").write_text(text)
     print(text)
 
@@ -88,27 +88,24 @@ def measure(rows: int, repeats: int, model: RunRecord, browser: Browser) -> dict
 def write(out: Path, model: RunRecord, row: int, seed: int) -> None:
     """Write one run, with made-up predictions."""
     rng = np.random.default_rng([row, seed])
-    key = f"{row:08x}{seed:08x}"
-    write_record(
-        out,
-        model.model_copy(
-            update={
-                "key": key,
-                "combination": f"{row:08x}",
-                "backbone": f"net_{row:03d}",
-                "seed": seed,
-                "split": model.split.model_copy(update={"n_test": N_TEST}),
-            }
-        ),
-    )
+    record = model.model_copy(deep=True, update={"backbone": f"net_{row:03d}", "seed": seed})
+    code = record.provenance
+    code.backbone = code.backbone.model_copy(update={"name": record.backbone})
+    record.split.n_test = N_TEST
+    record.key = record.identity.key
+    write_record(out, record)
     ids = [f"eqn_{number:04d}" for number in range(N_TEST)]
-    columns: dict[str, object] = {"id": ids, "split": "test"}
-    for target in model.targets:
-        columns[target] = rng.integers(1, 20, N_TEST)
-        columns[f"{target}_pred"] = columns[target] + rng.normal(0, 1 + row / 100, N_TEST)
-    kinds = ["ax² + bx + c = 0", "ax² + bx = c"] * (N_TEST // 2)
-    table = pd.DataFrame({**columns, "image_group": ids, "image_kind": kinds})
-    table.to_csv(run_folder(out, key) / PREDICTIONS, index=False)
+    truth = rng.integers(1, 20, (N_TEST, len(model.targets))).astype(float)
+    table = predictions.to_csv(
+        ["test"] * N_TEST,
+        ids,
+        truth,
+        truth + rng.normal(0, 1 + row / 100, truth.shape),
+        targets=model.targets,
+        groups=ids,
+        kinds=["ax² + bx + c = 0", "ax² + bx = c"] * (N_TEST // 2),
+    )
+    (run_folder(out, record.key) / PREDICTIONS).write_bytes(table)
 
 
 def first_sort(page: Path, browser: Browser) -> float:

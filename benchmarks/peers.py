@@ -1,4 +1,4 @@
-"""What a user would otherwise write: the same network trained by other loops, for benchmarks/speed.py.
+"""The loops that a user would otherwise write, training the same network; for benchmarks/speed.py.
 
     python benchmarks/peers.py tutorial|lightning|timm|torchvision --backbone resnet50 --data FOLDER
 
@@ -185,7 +185,7 @@ def main() -> None:
     torch.manual_seed(0)
     source = open_source(DataRequest(str(arguments.data)))
     source = source.subset(range(len(source))[: arguments.limit])
-    info = target_info(source, np.arange(len(source)))
+    info = target_info(source.target_names, source.targets, source.low, source.high)
     net, targets = Net(arguments.backbone, info), scale(source.targets, info)
     speeds = list(PEERS[arguments.peer](net, source, targets, arguments.epochs))
     print(json.dumps({"images_per_second": speeds}))

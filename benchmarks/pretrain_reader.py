@@ -12,8 +12,8 @@ Beside the head's loss the columns learn to spell the equation: a linear layer, 
 its signs off them, trained by connectionist temporal classification (Graves et al. 2006, Connectionist
 Temporal Classification: Labelling Unsegmented Sequence Data with Recurrent Neural Networks, section 4).
 
-The folder that it names in the end has what a run of `quadzoo bench` leaves; its val and test images come
-from the same generator. A second call goes on to that end from the weights of a finished training.
+The folder whose name it prints last has what a run of `quadzoo bench` leaves; its val and test images come
+from the same generator. Where a training is finished, a second call only tests its weights again.
 """
 
 from __future__ import annotations
@@ -46,20 +46,23 @@ from quadzoo import TargetInfo
 from quadzoo.data.cache import ImageSet
 from quadzoo.data.datamodule import DataModule
 from quadzoo.data.equations import HIGH, LOW, SIGNS, TARGETS, Equation, draw, factored, form, generate, terms
+from quadzoo.data.fold import Fold
 from quadzoo.data.geometry import Geometry, content_ids_of
 from quadzoo.data.splits import Split
 from quadzoo.errors import ConfigError
-from quadzoo.executors.local import Executor
+from quadzoo.executors.local import LocalExecutor
 from quadzoo.grid.config import BenchConfig
-from quadzoo.grid.plan import Arithmetic, FoldData, RunPlan, Weights, make_plan
+from quadzoo.grid.plan import BenchData, FoldPlan, PrecisionChoice, Weights, make_plan
 from quadzoo.grid.probe import find_device
+from quadzoo.model.contract import backbone_width
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule
-from quadzoo.records.record import WEIGHTS, Cost, run_folder, write_record
+from quadzoo.records.record import SEEN, WEIGHTS, Cost, run_folder, write_record
 from quadzoo.registry import catalogue
 from quadzoo.storage import write_atomically
 from quadzoo.targets import scale
 from quadzoo.training.run import build_module, make_trainer, tested
+from quadzoo.training.task import Placement, Task
 
 HEIGHT, WIDTH = 32, 200
 LONGEST = 24  # signs
@@ -170,16 +173,20 @@ class Stream(IterableDataset[Batch]):
 
 
 class Pretraining(RegressionModule):
-    """The run's module, whose backbone also learns to spell."""
+    """The run's module, whose backbone also learns to spell.
 
-    def __init__(self, module: RegressionModule) -> None:
-        super().__init__(
-            module.backbone, module.head, module.recipe, module.mean.flatten(), module.std.flatten()
-        )
-        self.speller = nn.Linear(module.backbone.num_features // 4, len(SIGNS) + 1)
-        self.spelt = torch.zeros(())
+    Weights and scores of the last epoch are kept in the folder ``out``: there the learning rate has fallen to
+    0, and they are the best.
+    """
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def __init__(self, module: RegressionModule, out: Path) -> None:
+        mean, std = (values.flatten().tolist() for values in (module.mean, module.std))
+        super().__init__(module.backbone, module.head, module.recipe, mean, std, targets=module.targets)
+        self.speller = nn.Linear(backbone_width(module.backbone) // 4, len(SIGNS) + 1)
+        self.spelling_loss = torch.zeros(())
+        self.out, self.start = out, time.perf_counter()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # type: ignore[override]
         """Return the sum of both losses."""
         images, target, spelling, lengths = batch
         columns = self.backbone.read((images.float() / 255 - self.mean) / self.std)
@@ -188,15 +195,28 @@ class Pretraining(RegressionModule):
             raw = self.head(features.float()[:, :, None, None])
             signs = self.speller(columns.float()).log_softmax(dim=2).transpose(0, 1)
             widths = torch.full_like(lengths, len(signs))
-            spelt = F.ctc_loss(signs, spelling, widths, lengths, zero_infinity=True)
-            right = self.head.loss(raw, target)
+            spelling_loss = F.ctc_loss(signs, spelling, widths, lengths, zero_infinity=True)
+            loss = self.head.loss(raw, target)
         self._metric("train").update(self._prediction(raw).detach(), target)
-        self.spelt = spelt.detach()
-        return right + spelt
+        self.spelling_loss = spelling_loss.detach()
+        return {"loss": loss + spelling_loss}
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return loss and prediction; spelling is not judged."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # type: ignore[override]
+        """Return loss and prediction; spelling is not validated."""
         return self._step(batch[:2], "val")
+
+    def on_train_epoch_end(self) -> None:
+        """Keep weights and scores."""
+        super().on_train_epoch_end()
+        scores, seconds = self.history[-1], time.perf_counter() - self.start
+        scores["spelling_loss"] = float(self.spelling_loss)
+        print(f"epoch {len(self.history)} {scores} {seconds:.0f} s", flush=True)
+        state = {
+            name: value.contiguous() for name, value in self.state_dict().items() if "speller" not in name
+        }
+        write_atomically(self.out / WEIGHTS, safetensors.torch.save(state))
+        progress = {"seconds": seconds, "history": self.history}
+        write_atomically(self.out / PROGRESS, json.dumps(progress).encode())
 
 
 def fonts_of(paths: list[Path]) -> list[Path]:
@@ -210,43 +230,19 @@ def fonts_of(paths: list[Path]) -> list[Path]:
     return usable
 
 
-class Keep(pl.Callback):
-    """Keeps weights and scores of the last epoch: where the learning rate has fallen to 0, the best."""
-
-    def __init__(self, to: Path) -> None:
-        self.to, self.start, self.history = to, time.perf_counter(), []
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: Pretraining) -> None:
-        """Write them."""
-        shown = {
-            "val_mse": float(trainer.callback_metrics["val_mse"]),
-            "spelling_loss": float(pl_module.spelt),
-        }
-        self.history.append(shown)
-        print(f"epoch {len(self.history)} {shown} {time.perf_counter() - self.start:.0f} s", flush=True)
-        state = {
-            name: value.contiguous()
-            for name, value in pl_module.state_dict().items()
-            if "speller" not in name
-        }
-        write_atomically(self.to / WEIGHTS, safetensors.torch.save(state))
-        progress = {"seconds": time.perf_counter() - self.start, "history": self.history}
-        write_atomically(self.to / PROGRESS, json.dumps(progress).encode())
-
-
-def train(plan: RunPlan, fonts: list[Path], epoch_images: int, to: Path) -> None:
-    """Train; leave the weights in ``to``."""
-    pl.seed_everything(plan.seed, workers=True, verbose=False)
-    module = Pretraining(build_module(plan))
-    batch = plan.recipe.batch_size
-    training = DataLoader(Stream(fonts, batch, epoch_images // batch, plan.seed), None, num_workers=1)
-    validation = DataLoader(Stream(fonts, batch, 16, plan.seed + 1), None)
-    trainer = make_trainer(plan, [Keep(to)])
+def train(task: Task, placement: Placement, fonts: list[Path], epoch_images: int) -> None:
+    """Train; leave weights and scores in the results folder."""
+    pl.seed_everything(task.seed, workers=True, verbose=False)
+    module = Pretraining(build_module(task, placement), placement.out)
+    batch = task.recipe.batch_size
+    training = DataLoader(Stream(fonts, batch, epoch_images // batch, task.seed), None, num_workers=1)
+    validation = DataLoader(Stream(fonts, batch, 16, task.seed + 1), None)
+    trainer = make_trainer(task, placement, [])
     with sdpa_kernel(SDPBackend.MATH):  # trains twice as fast on a CPU as the fused one
         trainer.fit(module, training, validation)
 
 
-def held_out(fonts: list[Path], n: int, seed: int, file: Path) -> FoldData:
+def held_out(fonts: list[Path], n: int, seed: int, file: Path) -> BenchData:
     """Draw n val and n test images to ``file``, and return them with their labels."""
     images, targets, kinds = [], [], []
     rng = random.Random(seed)
@@ -262,17 +258,9 @@ def held_out(fonts: list[Path], n: int, seed: int, file: Path) -> FoldData:
     rows = np.arange(len(array))
     split = Split("generated", 0, 1, rows[:0], rows[:n], rows[n:], 0, content)
     ids = [f"generated {row}" for row in rows]
-    return FoldData(
-        "generated equations",
-        ids,
-        content_ids_of(digests),
-        kinds,
-        truth,
-        ImageSet(file, geometry, digests, content),
-        split,
-        INFO,
-        {},
-    )
+    fold = Fold(ids, content_ids_of(digests), kinds, truth, digests, split)
+    prepared = ImageSet(file, geometry, digests, content)
+    return BenchData("generated equations", prepared, [FoldPlan(fold, INFO, {})])
 
 
 def main() -> None:
@@ -293,29 +281,42 @@ def main() -> None:
     fonts = fonts_of(arguments.font)
     print(f"{len(fonts)} fonts", flush=True)
     recipe = Recipe(epochs=arguments.epochs, batch_size=128, lr=1.5e-3, augment="none", warmup=0.1)
-    config = BenchConfig(backbones=("reader",), heads=("integer",), recipe=recipe, out=arguments.to)
+    config = BenchConfig(
+        backbones=("reader",), heads=("integer",), recipe=recipe, out=arguments.to, force=True
+    )
     arguments.to.mkdir(parents=True, exist_ok=True)
     data = held_out(fonts, arguments.held_out, 1, arguments.to / "held-out.npy")
-    device = find_device(Executor(), "cpu")
+    device = find_device(LocalExecutor(), "cpu")
     weights = {"reader": Weights("none", "from scratch, on generated equations")}
-    precisions = {"reader": Arithmetic("bf16" if device.bf16 else "32", "bf16 where it is native")}
-    plan = make_plan(config, catalogue.load(), [data], device, weights=weights, precisions=precisions).runs[0]
-    torch.set_num_threads(plan.threads)
+    choice = PrecisionChoice("bf16" if device.bf16 else "32", "bf16 where it is native")
+    plan = make_plan(
+        config, catalogue.load(), data, device, weights=weights, choose=lambda _: {"reader": choice}
+    )
+    (task,), fold = plan.tasks, data.folds[0].fold
+    placement = plan.placement(task)
+    torch.set_num_threads(placement.threads)
 
     progress = arguments.to / PROGRESS
     if not progress.exists() or len(json.loads(progress.read_text())["history"]) < recipe.epochs:
-        train(plan, fonts, arguments.epoch_images, arguments.to)
-    told = json.loads(progress.read_text())
-    module = build_module(plan)
+        train(task, placement, fonts, arguments.epoch_images)
+    kept = json.loads(progress.read_text())
+    module = build_module(task, placement)
     module.load_state_dict(safetensors.torch.load_file(arguments.to / WEIGHTS))
-    module.history = told["history"]
+    module.history = kept["history"]
     drawn = recipe.epochs * arguments.epoch_images
-    cost = Cost(fit_seconds=told["seconds"], train_images_per_second=drawn / told["seconds"])
-    datamodule = DataModule(data.images.file, scale(data.targets, INFO), data.split, 128, plan.seed)
-    record = tested(plan, module, datamodule, started=started, fitted=cost, best_epoch=recipe.epochs)
+    cost = Cost(fit_seconds=kept["seconds"], train_images_per_second=drawn / kept["seconds"])
+    targets = scale(fold.targets, task.unit)
+    datamodule = DataModule(placement.images, targets, fold.split, recipe.batch_size, task.seed)
+    record = tested(
+        task, placement, fold, module, datamodule,
+        started=started, fitted=cost, best_epoch=recipe.epochs,
+    )  # fmt: skip
     record.split.n_train = drawn
-    write_record(plan.out, record)
-    print(f"{run_folder(plan.out, plan.key)}: test exact {record.metrics.test_exact:.2%}")
+    folder = run_folder(placement.out, task.key)
+    del record.files[SEEN]  # the training images were never kept, so nobody can say which they were
+    (folder / SEEN).unlink()
+    write_record(placement.out, record)
+    print(f"{folder}: test exact {record.metrics.test_exact:.2%}")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@
 
 Every recipe trains the same backbones with the same head on the same images, split, seeds and epochs.
 It adds to benchmarks/results/recipe.json (records of all runs, device and versions) and writes, from that
-file, benchmarks/RECIPE.md. A figure is the mean over seeds of the test MSE at the best val MSE. What other
-heads make of the default recipe comes from the leaderboard's runs (leaderboard.py).
+file, benchmarks/RECIPE.md. A figure is the mean over seeds of the test MSE at the best val MSE. The rows of
+other heads with the default recipe come from the leaderboard's runs (leaderboard.py).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import argparse
 import json
 from pathlib import Path
 
-from quadzoo.cli.display import Display
-from quadzoo.executors.local import Executor
+from quadzoo.executors.local import LocalExecutor
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.runner import bench
 from quadzoo.model.recipe import Recipe
+from quadzoo.progress import Display
 from quadzoo.records.record import RunRecord, read_records
 
 HERE = Path(__file__).parent
@@ -77,7 +77,7 @@ def main() -> None:
 def measure(arguments: argparse.Namespace) -> None:
     """Train every recipe asked for, each in a results folder of its own."""
     names = [list(RECIPES)[int(position)] for position in arguments.recipes.split(",")]
-    executor = Executor()
+    executor = LocalExecutor()
     for name in names:
         config = BenchConfig(
             backbones=tuple(arguments.backbones.split(",")),
@@ -127,13 +127,13 @@ def page(results: Path) -> str:
         and record.backbone in backbones
         and (record.weights, record.precision) == (first["weights"], first["precision"])
         and record.split.hash == first["split"]["hash"]
-        and Recipe.model_validate(record.recipe) == DEFAULT
+        and record.recipe == DEFAULT
     ]
     return table(rows + others)
 
 
 def which(row: dict[str, object]) -> tuple[object, ...]:
-    """Return what there is one run of."""
+    """Return what tells a run from all others: recipe, backbone and seed."""
     return row["name"], row["backbone"], row["seed"]
 
 

@@ -6,7 +6,7 @@ tiny_cnn, one epoch, on 2,000, 20,000 and 200,000 drawn equations, first with an
 images decoded; and 1, 4 and 16 runs of two epochs on 2,000. Seconds are those of the whole command; memory
 is the largest resident size of a run's process, and of the command's own. It writes
 benchmarks/results/scaling.json and, from that file, benchmarks/SCALING.md. On two CPU cores it takes a
-quarter of an hour; nothing else should run beside it.
+quarter of an hour; nothing else should run at the same time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from data import timed
 from quadzoo.data.cache import prepare
 from quadzoo.data.equations import write_folder
 from quadzoo.data.sources import DataRequest, open_source
-from quadzoo.executors.local import Executor
+from quadzoo.executors.local import LocalExecutor
 from quadzoo.grid.probe import find_device
 from quadzoo.records.record import read_records
 
@@ -42,10 +42,10 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=HERE, help="folder of results/scaling.json and SCALING.md")
     arguments = parser.parse_args()
     sizes = [int(n) for n in arguments.images.split(",")]
-    told = {
+    result = {
         "command": ["python", "benchmarks/scaling.py", *sys.argv[1:]],
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "device": find_device(Executor(), "auto").name,
+        "device": find_device(LocalExecutor(), "auto").name,
         "cpus": os.cpu_count(),
         "python": sys.version.split()[0],
         "torch": version("torch"),
@@ -53,8 +53,8 @@ def main() -> None:
         "runs": by_runs(sizes[0], [int(n) for n in arguments.runs.split(",")]),
     }
     (arguments.to / "results").mkdir(parents=True, exist_ok=True)
-    (arguments.to / "results" / "scaling.json").write_text(json.dumps(told, indent=1) + "\n")
-    (arguments.to / "SCALING.md").write_text(page(told))
+    (arguments.to / "results" / "scaling.json").write_text(json.dumps(result, indent=1) + "\n")
+    (arguments.to / "SCALING.md").write_text(page(result))
 
 
 def by_images(n: int) -> dict[str, dict[str, float]]:
@@ -96,9 +96,9 @@ def bench(data: str, out: Path, *flags: str) -> dict[str, float]:
     }
 
 
-def page(told: dict) -> str:
+def page(result: dict) -> str:
     """Return tables and plots as Markdown."""
-    images, runs = told["images"], told["runs"]
+    images, runs = result["images"], result["runs"]
     slope = (images[max(images)]["filled"]["seconds"] - images[min(images)]["filled"]["seconds"]) / (
         (max(images) - min(images)) / 1000
     )
@@ -107,9 +107,10 @@ def page(told: dict) -> str:
     lines = [
         "# How cost grows",
         "",
-        f"`{' '.join(told['command'])}`, once: tiny_cnn with head mlp, {told['device']}, {told['cpus']} "
-        f"CPUs, Python {told['python']}, torch {told['torch']}. Seconds of the whole command; memory is the "
-        "largest resident size of a run's process, and of the command's own. Drawing images is not in it.",
+        f"`{' '.join(result['command'])}`, once: tiny_cnn with head mlp, {result['device']}, "
+        f"{result['cpus']} CPUs, Python {result['python']}, torch {result['torch']}. Seconds of the whole "
+        "command; memory is the largest resident size of a run's process, and of the command's own. Drawing "
+        "the images is not counted.",
         "",
         "## With the images: one run, one epoch",
         "",

@@ -4,9 +4,9 @@
 
 It draws equations and, round by round, lets every contender of benchmarks/peers.py and `quadzoo bench` train
 the same backbone for two epochs on the same number of images, one after the other, each in a process of its
-own. `quadzoo` has the peers' 100 x 100 pixels, `quadzoo, auto` the size it takes by itself (32 x 208 here,
+own. `quadzoo` has the peers' 100 x 100 pixels, `quadzoo, auto` the size that it chooses (32 x 208 here,
 which is two thirds of the pixels); both begin with an empty cache, so they decode, and try precisions.
-Nothing else should run beside it.
+Nothing else should run at the same time.
 
 It writes benchmarks/results/speed.json (every figure, device, versions) and benchmarks/SPEED.md: training
 images a second in the second epoch, seconds of the whole command, and the ratios to the tutorial's loop.
@@ -29,7 +29,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from quadzoo.data.equations import write_folder
-from quadzoo.executors.local import Executor
+from quadzoo.executors.local import LocalExecutor
 from quadzoo.grid.probe import find_device
 from quadzoo.records.record import read_records
 
@@ -64,8 +64,8 @@ def main() -> None:
                         figure = peer(contender, backbone, data, n_train)
                     figures.append({"round": number, "backbone": backbone, "contender": contender, **figure})
                     print(json.dumps(figures[-1]), flush=True)
-    device = find_device(Executor(), "auto")
-    told = {
+    device = find_device(LocalExecutor(), "auto")
+    result = {
         "command": ["python", "benchmarks/speed.py", *sys.argv[1:]],
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": device.name,
@@ -78,8 +78,8 @@ def main() -> None:
         "figures": figures,
     }
     (arguments.to / "results").mkdir(parents=True, exist_ok=True)
-    (arguments.to / "results" / "speed.json").write_text(json.dumps(told, indent=1) + "\n")
-    (arguments.to / "SPEED.md").write_text(table(told))
+    (arguments.to / "results" / "speed.json").write_text(json.dumps(result, indent=1) + "\n")
+    (arguments.to / "SPEED.md").write_text(table(result))
 
 
 def ours(backbone: str, data: Path, flags: Sequence[str]) -> tuple[dict[str, object], int]:
@@ -91,10 +91,10 @@ def ours(backbone: str, data: Path, flags: Sequence[str]) -> tuple[dict[str, obj
                    "--out", f"{scratch}/out"]  # fmt: skip
         seconds, _ = timed(command)
         (record,) = read_records(Path(scratch) / "out")
-    figure = {
+    figure: dict[str, object] = {
         "precision": record.precision,
         "precision_note": record.precision_note,
-        "image_size": record.image["size"],
+        "image_size": record.image.size,
         "images_per_second": record.cost.train_images_per_second,
         "whole_seconds": seconds,
     }
@@ -132,18 +132,18 @@ def ratio(
     return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} – {ratios[-1]:.2f})"
 
 
-def table(told: dict) -> str:
+def table(result: dict) -> str:
     """Return the figures as Markdown, a table for each backbone."""
-    figures = told["figures"]
+    figures = result["figures"]
     rounds = len({one["round"] for one in figures})
-    versions = ", ".join(f"{name} {number}" for name, number in told["versions"].items())
+    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
     lines = [
         "# Speed",
         "",
-        f"`{' '.join(told['command'])}`: {told['train']} training images, {told['epochs']} epochs, batches "
-        f"of 32, {rounds} rounds of all contenders by turns. {told['device']}, {told['cpus']} CPUs, Python "
-        f"{told['python']}, {versions}. Medians; ratios to the tutorial's loop are medians of the rounds' "
-        "own (lowest – highest). All figures: results/speed.json; what the contenders are: peers.py.",
+        f"`{' '.join(result['command'])}`: {result['train']} training images, {result['epochs']} epochs, "
+        f"batches of 32, {rounds} rounds of all contenders by turns. {result['device']}, {result['cpus']} "
+        f"CPUs, Python {result['python']}, {versions}. Medians; ratios to the tutorial's loop are medians "
+        "of the rounds' own (lowest – highest). All figures: results/speed.json; peers.py has the contenders.",
     ]
     for backbone in dict.fromkeys(one["backbone"] for one in figures):
         lines += [

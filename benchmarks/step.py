@@ -3,8 +3,8 @@
     python benchmarks/step.py
 
 For each backbone, at 100 x 100 pixels and in the precision that `--precision auto` takes: the median time of
-augmenting a batch of 32, of forward and backward, of clipping, of the optimizer, and the operators that take
-most. The step is that of quadzoo without Lightning. It writes benchmarks/PROFILE.md.
+augmenting a batch of 32, of forward and backward, of clipping, of the optimizer, and the slowest
+operators. The step is that of quadzoo without Lightning. It writes benchmarks/PROFILE.md.
 """
 
 from __future__ import annotations
@@ -21,15 +21,12 @@ from pathlib import Path
 import torch
 from torch.profiler import profile
 
-from quadzoo.cli.display import Display
+from quadzoo import api
 from quadzoo.data.datamodule import ArrayFile
 from quadzoo.data.equations import write_folder
-from quadzoo.executors.local import Executor
-from quadzoo.grid.config import BenchConfig
-from quadzoo.grid.plan import RunPlan
-from quadzoo.grid.runner import plan_bench
 from quadzoo.model.augment import augment
 from quadzoo.training.run import build_module, make_trainer
+from quadzoo.training.task import Placement, Task
 
 HERE = Path(__file__).parent
 PROFILED = 3  # steps
@@ -46,42 +43,40 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=HERE / "PROFILE.md")
     arguments = parser.parse_args()
     known = dict(os.environ)
-    executor = Executor()
-    if known != dict(os.environ):  # what it has set for the allocator is read when Python starts
+    api.start()
+    if known != dict(os.environ):  # start() sets the allocator's variables, which are read when Python starts
         os.execv(sys.executable, [sys.executable, *sys.argv])
     with tempfile.TemporaryDirectory() as scratch:
         write_folder(Path(scratch) / "data", 64, seed=0)
-        config = BenchConfig(
-            backbones=tuple(arguments.backbones.split(",")), data=f"{scratch}/data", weights="none",
-            image_size=arguments.image_size, resize="stretch", device="cpu",
+        plan = api.plan(
+            backbones=arguments.backbones.split(","), data=f"{scratch}/data", weights="none",
+            image_size=arguments.image_size, resize="stretch", device="cpu", progress=True,
         )  # fmt: skip
-        with Display() as display:
-            runs = plan_bench(config, executor, display).runs
-        first = runs[0]
+        first = plan.tasks[0]
         lines = [
             "# Where a training step goes",
             "",
             f"`{' '.join(['python', 'benchmarks/step.py', *sys.argv[1:]])}`: batches of "
             f"{first.recipe.batch_size}, {arguments.image_size}, medians of {arguments.repeats}. "
-            f"{first.device.name}, {first.threads} threads, torch {torch.__version__}.",
+            f"{plan.device.name}, {plan.placement(first).threads} threads, torch {torch.__version__}.",
         ]
-        for run in runs:
-            lines += section(run, arguments.repeats)
+        for task in plan.tasks:
+            lines += section(task, plan.placement(task), arguments.repeats)
     arguments.to.write_text("\n".join(lines) + "\n")
 
 
-def section(run: RunPlan, repeats: int) -> list[str]:
+def section(task: Task, placement: Placement, repeats: int) -> list[str]:
     """Return the parts of a step of one backbone, and its most expensive operators."""
-    torch.set_num_threads(run.threads)
-    module, trainer = build_module(run), make_trainer(run, [])
+    torch.set_num_threads(placement.threads)
+    module, trainer = build_module(task, placement), make_trainer(task, placement, [])
     module.train()
-    optimizer = torch.optim.AdamW(module.parameters(), lr=run.recipe.lr, fused=True)
-    n = run.recipe.batch_size
-    images = ArrayFile(run.data.images.file)[torch.arange(n)].permute(0, 3, 1, 2)
-    target = torch.rand(n, len(run.info.names))
+    optimizer = torch.optim.AdamW(module.parameters(), lr=task.recipe.lr, fused=True)
+    n = task.recipe.batch_size
+    images = ArrayFile(placement.images)[torch.arange(n)].permute(0, 3, 1, 2)
+    target = torch.rand(n, len(task.targets))
 
     def change() -> torch.Tensor:
-        return augment(images, run.recipe.augment)
+        return augment(images, task.recipe.augment)
 
     changed = change()
 
@@ -92,7 +87,7 @@ def section(run: RunPlan, repeats: int) -> list[str]:
         module.head.loss(raw, target).backward()
 
     def clip() -> None:
-        torch.nn.utils.clip_grad_norm_(module.parameters(), run.recipe.gradient_clip or 1.0)
+        torch.nn.utils.clip_grad_norm_(module.parameters(), task.recipe.gradient_clip or 1.0)
 
     def whole() -> None:
         change()
@@ -112,7 +107,7 @@ def section(run: RunPlan, repeats: int) -> list[str]:
     )  # fmt: skip
     return [
         "",
-        f"## {run.backbone}, precision {run.precision} ({run.precision_note})",
+        f"## {task.backbone}, precision {task.precision} ({task.precision_note})",
         "",
         "| part | ms |",
         "| --- | --- |",

@@ -1,10 +1,10 @@
-"""The loop of the tutorial that this project grew from, as it stands there: the peer to be measured against.
+"""The training loop of the tutorial that this project grew from, unchanged, for comparison.
 
     python benchmarks/tutorial_loop.py --data FOLDER --split grouped --minutes 15
 
 Per image cv2.imread, cv2.resize to 100 x 100, 1 - x/256 and a reshape (not a transpose) to three channels;
 batches of 32 without workers, float32; torchvision's ResNet-50, here without pretrained weights, whose last
-layer gives way to six linear layers with LeakyReLU(0.2); mean squared error of targets scaled by the
+layer is replaced by six linear layers with LeakyReLU(0.2); mean squared error of targets scaled by the
 published ranges; Adam at 0.001, halved every ten epochs; the epoch with the best validation loss is tested.
 
 It trains until the minutes are over, or the epochs, and writes benchmarks/results/tutorial_loop.json: the
@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, Dataset
 from quadzoo.data.cache import prepare
 from quadzoo.data.sources import DataRequest, Source, open_source
 from quadzoo.data.splits import make_splits
-from quadzoo.executors.local import Executor
+from quadzoo.executors.local import LocalExecutor
 from quadzoo.grid.probe import find_device
 from quadzoo.metrics import scores_of
 from quadzoo.targets import scale, target_info, unscale
@@ -83,7 +83,7 @@ def main() -> None:
     source = open_source(DataRequest(arguments.data))
     prepared = prepare(source, "auto")
     (split,) = make_splits(arguments.split, source.ids, prepared.content_ids)
-    info = target_info(source, split.train)
+    info = target_info(source.target_names, source.targets[split.train], source.low, source.high)
     targets = scale(source.targets, info)
     train = ImageSet(source, split.train[: arguments.limit], targets)
     loader = DataLoader(train, batch_size=32, shuffle=True)
@@ -110,7 +110,7 @@ def main() -> None:
         if score < best:
             best, weights = score, copy.deepcopy(net.state_dict())
         print(f"epoch {len(history)}: val MSE {score:.4g}, {time.perf_counter() - clock:.0f} s", flush=True)
-        # No epoch is begun that would end too late.
+        # No epoch is begun that would end after the minutes are over.
         if (time.perf_counter() - clock) * (1 + 1 / len(history)) > 60 * arguments.minutes:
             break
     seconds = time.perf_counter() - clock
@@ -119,9 +119,9 @@ def main() -> None:
         side: scores_of(unscale(predict(net, rows), info), source.targets[positions], info)
         for side, rows, positions in (("val", val, split.val), ("test", test, split.test))
     }
-    told = {
+    result = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "device": find_device(Executor(), "cpu").name,
+        "device": find_device(LocalExecutor(), "cpu").name,
         "threads": torch.get_num_threads(),
         "versions": {"torch": torch.__version__, "torchvision": torchvision.__version__},
         "data": {"name": source.name, "hash": prepared.hash},
@@ -135,7 +135,7 @@ def main() -> None:
         "scores": scores,
     }
     arguments.to.parent.mkdir(parents=True, exist_ok=True)
-    arguments.to.write_text(json.dumps(told, indent=1) + "\n")
+    arguments.to.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(scores, indent=1))
 
 

@@ -50,6 +50,8 @@ def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     try:
         # As text first: not every pandas reads a number to its last digit.
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if not isinstance(table.index, pd.RangeIndex):  # pandas has shifted the columns
+            raise DataError(f"{path}: its first row has more cells than the header")
         missing = [name for name in ("id", "split", *numbers) if name not in table]
         if missing:
             raise DataError(f"{path}: no column {missing[0]!r}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib import format as npy
 
 from quadzoo.errors import DataError
 from quadzoo.records.record import RECORD, SEEN, read_record_file, sha256_of
@@ -60,12 +61,13 @@ def read(folder: Path) -> np.ndarray | None:
     try:
         if sha256_of(folder / SEEN) != expected:
             raise DataError(f"{folder / SEEN}: not the file that the record names; it was changed or cut off")
-        table = np.load(folder / SEEN, allow_pickle=False)
+        # Mapped, not read: the file may say that it holds more than there is memory.
+        table = npy.open_memmap(folder / SEEN, mode="r")
     except (OSError, ValueError) as error:
         raise DataError(f"{folder / SEEN}: cannot be read ({error})") from error
     if table.dtype != np.uint8 or table.ndim != 2 or table.shape[1] != 1 + _DIGEST:
         raise DataError(f"{folder / SEEN}: not a table of digests")
-    return np.asarray(table)
+    return np.array(table)
 
 
 def overlap(table: np.ndarray, digests: np.ndarray, val: np.ndarray, test: np.ndarray) -> Overlap:

@@ -60,7 +60,7 @@ def test_a_part_that_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert matrix == "measured, too"
 
 
-def test_what_there_is_no_time_for_is_told(script: Callable[..., None], tmp_path: Path) -> None:
+def test_cells_without_time_are_listed(script: Callable[..., None], tmp_path: Path) -> None:
     script(
         "matrix", "--backbones", "tiny_cnn", "--sizes", "24x64", "--batches", "8,256", "--images", 60,
         "--minutes", 0, "--device", "cpu", "--to", tmp_path / "matrix.json",

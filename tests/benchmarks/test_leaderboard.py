@@ -32,7 +32,7 @@ def test_leaderboard_benchmark_runs_at_tiny_size(
            "--out", tmp_path / "out", "--to", tmp_path)  # fmt: skip
     kept = tmp_path / "results" / "leaderboard"
     assert sorted(path.name for path in next(kept.glob("runs/*")).iterdir()) == [
-        "predictions.csv", "record.json", "worst.webp",
+        "predictions.csv", "record.json", "seen_images.npy", "worst.webp",
     ]  # fmt: skip
     assert verify(kept, weights=False).faults == []
     assert "tiny_cnn" in (tmp_path / "LEADERBOARD.md").read_text()

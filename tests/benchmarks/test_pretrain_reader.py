@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from quadzoo.data.equations import HIGH, LOW, read
+from quadzoo.records.record import read_record_file
 
 pytest.importorskip("quadzoo_reader", reason="plugins/quadzoo-reader is not installed")
 
@@ -54,7 +55,10 @@ def test_small(script: Callable[..., None], published: Path, tmp_path: Path) -> 
     assert record["split"]["n_train"] == 256
     assert record["image"]["size"] == [32, 200]
     assert {"model.safetensors", "predictions.csv"} <= {path.name for path in folder.iterdir()}
-    assert [*record["history"][0]] == ["val_mse", "spelling_loss"]
+    assert [*record["history"][0]] == ["train_mse", "val_mse", "spelling_loss"]
+    kept = read_record_file(folder / "record.json")
+    assert kept.key == kept.identity.key == folder.name
+    assert "seen_images.npy" not in {*kept.files, *(path.name for path in folder.iterdir())}
     # A second call trains nothing anew.
     weights = (tmp_path / "model.safetensors").stat().st_mtime_ns
     script("pretrain_reader", *flags)

@@ -10,17 +10,17 @@ from quadzoo.records.record import read_records
 
 
 @pytest.fixture
-def told(script: Callable[..., None], tmp_path: Path) -> dict:
+def result(script: Callable[..., None], tmp_path: Path) -> dict:
     script("speed", "--backbones", "tiny_cnn", "--rounds", "1", "--n", "60", "--to", tmp_path)
     return json.loads((tmp_path / "results" / "speed.json").read_text())
 
 
-def test_small(told: dict, tmp_path: Path) -> None:
-    figures = {one["contender"]: one for one in told["figures"]}
+def test_small(result: dict, tmp_path: Path) -> None:
+    figures = {one["contender"]: one for one in result["figures"]}
     assert list(figures) == ["quadzoo", "quadzoo, auto", "tutorial", "lightning", "timm", "torchvision"]
     assert figures["quadzoo"]["image_size"] == [100, 100]
     assert all(one["images_per_second"] > 0 and one["whole_seconds"] > 1 for one in figures.values())
-    assert told["train"] < 60
+    assert result["train"] < 60
     page = (tmp_path / "SPEED.md").read_text()
     ratio = figures["quadzoo"]["images_per_second"] / figures["tutorial"]["images_per_second"]
     shorter = figures["tutorial"]["whole_seconds"] / figures["quadzoo"]["whole_seconds"]
@@ -44,29 +44,31 @@ def test_a_ratio_compares_what_stood_side_by_side() -> None:
 def test_grid(script: Callable[..., None], tmp_path: Path) -> None:
     script("grid", "--backbone", "tiny_cnn", "--heads", "linear", "--seeds", "0,1", "--epochs", "2",
            "--n", "60", "--to", tmp_path / "grid.json")  # fmt: skip
-    told = json.loads((tmp_path / "grid.json").read_text())
-    assert told["runs"] == 2
-    assert told["ratio"] == pytest.approx(2 * told["one_by_one_seconds"]["linear"] / told["grid_seconds"])
+    result = json.loads((tmp_path / "grid.json").read_text())
+    assert result["runs"] == 2
+    assert result["ratio"] == pytest.approx(
+        2 * result["one_by_one_seconds"]["linear"] / result["grid_seconds"]
+    )
 
 
 def test_scaling(script: Callable[..., None], tmp_path: Path) -> None:
     script("scaling", "--images", "60,80", "--runs", "1,2", "--to", tmp_path)
-    told = json.loads((tmp_path / "results" / "scaling.json").read_text())
-    assert list(told["images"]) == ["60", "80"]
-    assert list(told["runs"]) == ["1", "2"]
-    assert all(one["fit_seconds"] > 0 for one in told["runs"].values())
+    result = json.loads((tmp_path / "results" / "scaling.json").read_text())
+    assert list(result["images"]) == ["60", "80"]
+    assert list(result["runs"]) == ["1", "2"]
+    assert all(one["fit_seconds"] > 0 for one in result["runs"].values())
     page = (tmp_path / "SCALING.md").read_text()
     assert page.count("xychart") == 3
-    assert f"| 80 | {told['images']['80']['empty']['seconds']:.1f} s |" in page
+    assert f"| 80 | {result['images']['80']['empty']['seconds']:.1f} s |" in page
 
 
 def test_training_time_is_that_of_all_runs(equations: Path, tmp_path: Path) -> None:
     from scaling import bench
 
-    told = bench(str(equations), tmp_path, "--epochs", "1", "--seeds", "0,1")
+    result = bench(str(equations), tmp_path, "--epochs", "1", "--seeds", "0,1")
     seconds = [record.cost.fit_seconds or 0 for record in read_records(tmp_path)]
     assert len(seconds) == 2
-    assert told["fit_seconds"] == pytest.approx(sum(seconds))
+    assert result["fit_seconds"] == pytest.approx(sum(seconds))
 
 
 def test_step(script: Callable[..., None], tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ import torch
 def test_small(script: Callable[..., None], equations: Path, tmp_path: Path) -> None:
     script("tutorial_loop", "--data", equations, "--epochs", "2", "--limit", "32",
            "--to", tmp_path / "result.json")  # fmt: skip
-    told = json.loads((tmp_path / "result.json").read_text())
-    assert told["epochs"] == len(told["val_history"]) == 2
-    assert told["scores"]["val"]["mse"] == pytest.approx(min(told["val_history"]))
-    assert told["train_images_per_second"] > 0
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["epochs"] == len(result["val_history"]) == 2
+    assert result["scores"]["val"]["mse"] == pytest.approx(min(result["val_history"]))
+    assert result["train_images_per_second"] > 0
 
 
 def test_images_are_scrambled_as_the_tutorial_does(equations: Path) -> None:

@@ -11,7 +11,7 @@ from quadzoo.records.keys import hash_of
 from quadzoo.records.record import is_done, read_record, read_records, write_record
 from quadzoo.storage import write_atomically
 
-from ..report.test_leaderboard import record
+from ..report.records import record
 
 
 def test_round_trip(tmp_path: Path) -> None:
