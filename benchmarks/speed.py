@@ -143,7 +143,7 @@ def table(result: dict) -> str:
         f"`{' '.join(result['command'])}`: {result['train']} training images, {result['epochs']} epochs, "
         f"batches of 32, {rounds} rounds of all contenders by turns. {result['device']}, {result['cpus']} "
         f"CPUs, Python {result['python']}, {versions}. Medians; ratios to the tutorial's loop are medians "
-        "of the rounds' own (lowest – highest). All figures: results/speed.json; peers.py has the contenders.",
+        "of the rounds' own (lowest – highest). All figures: results/speed.json; peers.py has contenders.",
     ]
     for backbone in dict.fromkeys(one["backbone"] for one in figures):
         lines += [
