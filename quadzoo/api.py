@@ -72,9 +72,10 @@ def leaderboard(*folders: str | PathLike[str]) -> Leaderboard:
     for path in paths:
         if not (path / "runs").is_dir():
             raise DataError(f"{path}: no results folder (it has no runs/); give what `out` named")
-    boards = leaderboards(read_runs(paths)[0])
+    results = read_runs(paths)
+    boards = leaderboards(results.runs, results.unreadable)
     if not boards:
-        raise DataError(f"{', '.join(map(str, paths))}: no run yet")
+        raise DataError(f"{', '.join(map(str, paths))}: no run that can be read")
     return boards[0].model_copy(update={"more": boards[1:]})
 
 

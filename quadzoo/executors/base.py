@@ -64,5 +64,7 @@ def asked(executor: Executor, work: str, argument: Any) -> Iterator[Job]:
 def why_it_ended(job: Job) -> str:
     """Return, in one line, how a job ended and the last line that it printed."""
     lines = job.log_tail().strip().splitlines()
-    reason = f"{job.exit_reason()}; its last words: {lines[-1].strip()}" if lines else job.exit_reason()
+    reason = (
+        f"{job.exit_reason()}; the last line it printed: {lines[-1].strip()}" if lines else job.exit_reason()
+    )
     return reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 1]}…"

@@ -26,7 +26,7 @@ _ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
     "MALLOC_TOP_PAD_": str(256 << 20),
 }
-# Of what a new process is told by default: the parent's main module, which it would run again, and the
+# Of what a new process gets by default: the parent's main module, which it would run again, and the
 # parent's module path, which may begin with the current folder, where anybody's files lie.
 _NOT_PASSED_ON = ("init_main_from_name", "init_main_from_path", "main_path", "sys_path")
 

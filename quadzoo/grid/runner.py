@@ -283,7 +283,7 @@ def _finish(one: _Running, timeout: float | None) -> RunRecord:
 def _written_by(one: _Running) -> RunRecord | None:
     """Return the record that the run has written; None where it has not, and that before it is still there.
 
-    Told by the file, which every write replaces, not by the clock, which may be set back.
+    The file decides, since every write replaces it, and not the clock, which may be set back.
     """
     path = run_folder(one.placement.out, one.task.key) / RECORD
     if file_identity(path) == one.record_before:

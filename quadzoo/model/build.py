@@ -22,7 +22,7 @@ def build_backbone(
     """Build a backbone for images (B, in_channels, H, W); ``image_size`` is (H, W).
 
     The module has an int attribute ``num_features``. Raises BadModule where ``build`` returns anything else;
-    what ``build`` itself raises, such as for weights that cannot be had, comes through.
+    what ``build`` itself raises, such as for weights that are not available, comes through.
     """
     backbone = spec.build(pretrained=pretrained, in_channels=in_channels, image_size=image_size)
     _check(backbone_width, backbone, f"backbone {spec.name!r}")

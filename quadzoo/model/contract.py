@@ -11,7 +11,7 @@ from quadzoo.errors import BadModule
 
 
 def check_module(built: object) -> None:
-    """Raise BadModule unless what ``build`` returned is an nn.Module."""
+    """Check that ``build`` returned an nn.Module. Raises BadModule where it did not."""
     if not isinstance(built, nn.Module):
         raise BadModule(f"expected build to return a torch.nn.Module, got {type(built).__name__}")
 
@@ -29,7 +29,10 @@ def backbone_width(backbone: object) -> int:
 
 
 def feature_tensor(features: object) -> Tensor:
-    """Return the features that a backbone gave. Raises BadModule for a list, a tuple, a dict and the like."""
+    """Return the features of a backbone, float32 or bfloat16 (B, F, h, w) or (B, F).
+
+    Raises BadModule for a list, a tuple, a dict and the like.
+    """
     if not isinstance(features, Tensor):
         raise BadModule(
             f"expected features as one tensor (B, F, h, w) or (B, F), got {type(features).__name__}"
@@ -38,7 +41,7 @@ def feature_tensor(features: object) -> Tensor:
 
 
 def feature_map(features: object, num_features: int) -> Tensor:
-    """Return what a backbone gave as features (B, F, h, w), of the same dtype; (B, F) becomes (B, F, 1, 1).
+    """Return features as (B, F, h, w), float32 or bfloat16 as they were; (B, F) becomes (B, F, 1, 1).
 
     Raises BadModule for what is no tensor, or has another shape.
     """
@@ -52,7 +55,7 @@ def feature_map(features: object, num_features: int) -> Tensor:
 
 
 def check_head(head: object) -> None:
-    """Raise BadModule unless what a head's ``build`` returned is an nn.Module with loss and predict."""
+    """Check that a head is an nn.Module with ``loss`` and ``predict``. Raises BadModule where it is not."""
     check_module(head)
     for method in ("loss", "predict"):
         if not callable(getattr(head, method, None)):

@@ -149,18 +149,18 @@ class RegressionModule(pl.LightningModule):
         return {"loss": loss, "prediction": prediction}
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return the loss of a training batch, augmented as the recipe says, and the predictions (B, T)."""
+        """Return loss and predictions, float32 (B, T), of a training batch, augmented by the recipe."""
         self._check_images(batch)
         images, target = batch
         return self._step((augment(images, self.recipe.augment), target), "train")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return loss and predictions (B, T) of a validation batch."""
+        """Return loss and predictions, float32 (B, T), of a validation batch."""
         self._check_images(batch)
         return self._step(batch, "val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return loss and predictions (B, T) of a test batch."""
+        """Return loss and predictions, float32 (B, T), of a test batch."""
         self._check_images(batch)
         return self._step(batch, "test")
 
@@ -175,7 +175,7 @@ class RegressionModule(pl.LightningModule):
             raise DataError(f"images must be uint8, from 0 to 255, got {batch[0].dtype}")
 
     def setup(self, stage: str) -> None:
-        """Raise ConfigError for a Trainer that cannot do what the recipe asks for."""
+        """Check the Trainer. Raises ConfigError for one that cannot do what the recipe asks for."""
         if self.trainer.precision not in _PRECISIONS:
             raise ConfigError(
                 f"Trainer(precision={self.trainer.precision!r}): the head computes in float32; "

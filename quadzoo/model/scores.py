@@ -48,7 +48,10 @@ class TargetScores(nn.Module):
         self.metrics.update(prediction, target)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return scalars ``rmse/<target>``, ``mae/<target>`` and, where it is defined, ``r2/<target>``."""
+        """Return ``rmse/<target>``, ``mae/<target>`` and, where it is defined, ``r2/<target>``.
+
+        Each is a float32 scalar; there were predictions (N, T) so far.
+        """
         values = {kind: scores.reshape(-1) for kind, scores in self.metrics.compute().items()}
         found: dict[str, Tensor] = {}
         for index, (name, span) in enumerate(zip(self.names, self.spans, strict=True)):

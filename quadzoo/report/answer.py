@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quadzoo.report.captions import evidence
+from quadzoo.report.captions import beaten, evidence
 from quadzoo.report.columns import interval_text
 from quadzoo.report.rows import Leaderboard, Row
 from quadzoo.report.text import listed, millions, milliseconds, percent, seconds, short
@@ -15,6 +15,8 @@ def answers(board: Leaderboard) -> dict[str, str]:
     best = board.best
     if best is None:
         return {}
+    if nothing := beaten(board):
+        return {"Which backbone?": nothing, "How sure is that?": evidence(board)}
     return {
         "Which backbone?": _which(board, best),
         "How sure is that?": _how_sure(board, best),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from quadzoo.report.rows import Leaderboard, Unreadable
-from quadzoo.report.text import listed
+from quadzoo.report.text import listed, short
 
 
 class Caption(NamedTuple):
@@ -24,6 +24,7 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(left_out(board.unreadable), warning=True),
         Caption(leak(board), warning=True),
         Caption(seen(board), warning=True),
+        Caption(beaten(board), warning=True),
         Caption(trust(board)),
         Caption(unknown(board)),
         Caption(mixed(board)),
@@ -63,7 +64,7 @@ def leak(board: Leaderboard) -> str:
 
 def seen(board: Leaderboard) -> str:
     """Return the warning that rows started from models that had seen images of val or test."""
-    told = []
+    warnings = []
     for row in board.rows:
         overlap = row.overlap
         sides = [] if overlap is None else [
@@ -71,12 +72,12 @@ def seen(board: Leaderboard) -> str:
         ]  # fmt: skip
         found = [f"{count:,} of the {n:,} {side} images" for side, count, n in sides if count]
         if found:
-            told.append(f"{row.name} started from a model trained on {listed(found)}")
-    return f"{listed(told)}: such scores are too optimistic." if told else ""
+            warnings.append(f"{row.name} started from a model trained on {listed(found)}")
+    return f"{listed(warnings)}: such scores are too optimistic." if warnings else ""
 
 
 def unknown(board: Leaderboard) -> str:
-    """Return which rows started from a model of which nobody knows what images it had seen."""
+    """Return which rows started from a model that does not say which images it had seen."""
     names: dict[str, list[str]] = defaultdict(list)
     for row in board.rows:
         if row.overlap is not None and row.overlap.test is None:
@@ -84,6 +85,20 @@ def unknown(board: Leaderboard) -> str:
     return " ".join(
         f"{listed(rows)}: overlap with the training images of {model} unknown."
         for model, rows in names.items()
+    )
+
+
+def beaten(board: Leaderboard) -> str:
+    """Return that no network beats the best row without a network, by val MSE; nothing where one does."""
+    rows = [row for row in board.rows if row.head == "-" and row.val_mse is not None]
+    if board.best is None or board.best.val_mse is None or not rows:
+        return ""
+    simple = min(rows, key=lambda row: row.val_mse or 0.0)
+    if board.best.val_mse < (simple.val_mse or 0.0):
+        return ""
+    return (
+        f"No network beats {simple.name} on the validation images (MSE {short(board.best.val_mse)} against "
+        f"{short(simple.val_mse)}): none of them is worth using."
     )
 
 

@@ -322,7 +322,13 @@ COLUMNS: tuple[Column, ...] = (
         lambda row: row.image_size,
         priority=10,
     ),
-    _words("precision", "precision", "arithmetic of the runs", lambda row: row.precision, priority=11),
+    _words(
+        "precision",
+        "precision",
+        "number format of the backbone's arithmetic: 32 is float32",
+        lambda row: row.precision,
+        priority=11,
+    ),
     _csv_only("frozen", "whether the backbone was not trained", lambda row: row.frozen),
     _words(
         "device",

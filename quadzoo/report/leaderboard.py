@@ -27,7 +27,7 @@ _ALPHA = 0.05
 def leaderboards(runs: Iterable[Run], unreadable: Sequence[Unreadable] = ()) -> list[Leaderboard]:
     """Return one leaderboard for each data set and split, the one with most runs first.
 
-    Each names the ``unreadable`` runs: nobody can tell which of them they belong to.
+    Each names the ``unreadable`` runs: it is unknown which of them they belong to.
     """
     by_task: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for run in runs:

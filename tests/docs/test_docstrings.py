@@ -16,11 +16,9 @@ ROOT = Path(quadzoo.__file__).parent
 
 # Modules and packages whose public functions, methods and classes are held to the rules below.
 CHECKED = (
-    "api", "data", "errors", "executors", "grid", "metrics", "records", "registry", "report", "storage",
-    "targets", "threads", "training",
+    "api", "data", "errors", "executors", "grid", "metrics", "model", "records", "registry", "report",
+    "storage", "targets", "threads", "training",
 )  # fmt: skip
-# To be moved to CHECKED once its docstrings comply.
-NOT_YET = ("model",)
 
 _ARRAY = re.compile(r"\b(ndarray|NDArray|Tensor)\b")
 # In parentheses, with a comma: (N, T), (B, C, H, W), (n,), (M, 17), (B, num_features, H/8, W/8), (n, ...).
@@ -45,9 +43,8 @@ class Public(NamedTuple):
 
 
 def homes() -> dict[str, str]:
-    """The names of `quadzoo.__all__`, each with the module that defines it; without those of `NOT_YET`."""
-    not_yet = {module for package in NOT_YET for module in modules(package)}
-    return {name: home for name, home in quadzoo._HOMES.items() if home not in not_yet}
+    """The names of `quadzoo.__all__`, each with the module that defines it."""
+    return quadzoo._HOMES
 
 
 def in_module(module: str) -> Iterator[Public]:

@@ -109,7 +109,7 @@ def test_a_child_that_dies_is_reported_with_its_last_words(
     with asked(executor, work, "argument") as job:
         job.wait(60)
         line = why_it_ended(job)
-    assert line.startswith("its process ended with exit status 1; its last words: ")
+    assert line.startswith("its process ended with exit status 1; the last line it printed: ")
     assert reason in line
     assert len(line) <= 300
     assert "\n" not in line

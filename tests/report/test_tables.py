@@ -129,3 +129,13 @@ def test_another_machine_is_named(tmp_path: Path) -> None:
     assert machines.endswith(
         "Those of elsewhere + mlp were measured on another machine and cannot be compared."
     )
+
+
+def test_that_no_network_beats_a_row_without_one_is_said(tmp_path: Path) -> None:
+    board = board_of(tmp_path, record("1", 0.10, backbone="net"), record("2", 0.11, backbone="other"))
+    told = "No network beats mean-of-train on the validation images (MSE 0.1 against 0.09)"
+    assert told in to_markdown([board])
+    assert told in to_html([board], [])
+    assert "has the lowest val MSE" not in to_html([board], [])
+    good = board_of(tmp_path / "good", record("1", 0.08))
+    assert "No network beats" not in to_markdown([good])

@@ -27,7 +27,7 @@ def _check_available(repository: str | None) -> None:
 
 
 class TimmFeatures(nn.Module):
-    """A timm model that maps images (B, in_channels, H, W) in 0 to 1 to features (B, F, h, w).
+    """A timm model that maps float32 images (B, in_channels, H, W) in 0 to 1 to features (B, F, h, w).
 
     Transformers give their patch tokens as a map, without class and register tokens. For an architecture
     that refuses the size, or whose patches would cut off its last rows or columns, the image is padded at

@@ -14,7 +14,7 @@ _LEAST_VARIANCE = 1e-6  # the square of a thousandth of a target's range
 
 
 class GaussianHead(nn.Module):
-    """Features (B, F, h, w) to mean and variance of each target (B, T, 2), from the mean feature.
+    """Float32 features (B, F, h, w) to mean and variance of each target (B, T, 2), from the mean feature.
 
     The loss is the β-NLL of Seitzer et al. 2022 (On the Pitfalls of Heteroscedastic Uncertainty Estimation
     with Probabilistic Neural Networks, section 4): the negative log-likelihood of each target, weighted by
@@ -26,17 +26,17 @@ class GaussianHead(nn.Module):
         self.layers = stack((num_features, _HIDDEN, 2 * num_targets))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, F, h, w) to (B, T, 2): mean in the scaled unit, variance in its square."""
+        """Map float32 features (B, F, h, w) to (B, T, 2): mean in the scaled unit, variance in its square."""
         mean, spread = self.layers(features.mean(dim=(2, 3))).unflatten(1, (-1, 2)).unbind(dim=2)
         return torch.stack((mean, F.softplus(spread) + _LEAST_VARIANCE), dim=2)
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return the mean β-NLL of targets (B, T) under (B, T, 2), a scalar."""
+        """Return the mean β-NLL of float32 targets (B, T) under (B, T, 2), a scalar."""
         mean, variance = raw.unbind(dim=2)
         # Not torch's gaussian_nll_loss, which tests for negative variances and so waits for the GPU.
         negative_log_likelihood = (variance.log() + (mean - target) ** 2 / variance) / 2
         return (variance.detach() ** _BETA * negative_log_likelihood).mean()
 
     def predict(self, raw: Tensor) -> Tensor:
-        """Return the means (B, T)."""
+        """Return the means, float32 (B, T)."""
         return raw[:, :, 0]

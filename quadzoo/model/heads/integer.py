@@ -14,7 +14,7 @@ _GRID = 101
 
 
 class IntegerHead(nn.Module):
-    """Features (B, F, h, w) to the logits of each target's classes, from the mean feature.
+    """Maps float32 features (B, F, h, w) to the logits of each target's classes, from the mean feature.
 
     An integer target has one class for each value from low to high, and the loss is the cross-entropy. Any
     other target, and an integer one with more than 4,096 values, has 101 classes, at equal distances from low
@@ -46,12 +46,12 @@ class IntegerHead(nn.Module):
         self.mode.fill_(name == "mode")
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, F, h, w) to the logits of all targets, concatenated: (B, sum of classes)."""
+        """Map float32 features (B, F, h, w) to the logits of all targets, concatenated."""
         logits: Tensor = self.layers(features.mean(dim=(2, 3)))
         return logits
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return the cross-entropy to targets (B, T) in the scaled unit, a scalar: the mean over all."""
+        """Return the mean cross-entropy to float32 targets (B, T) in the scaled unit, a scalar."""
         losses = []
         for steps, logits, scaled in zip(self.steps, self._split(raw), target.unbind(dim=1), strict=True):
             position = scaled.clamp(0, 1) * steps
@@ -64,7 +64,7 @@ class IntegerHead(nn.Module):
         return torch.stack(losses).mean()
 
     def predict(self, raw: Tensor) -> Tensor:
-        """Return predictions (B, T), in the prediction mode that is in use."""
+        """Return predictions, float32 (B, T), in the prediction mode that is in use."""
         predictions = []
         for steps, logits in zip(self.steps, self._split(raw), strict=True):
             values = torch.linspace(0, 1, steps + 1, device=raw.device)

@@ -37,14 +37,14 @@ class PooledHead(nn.Module):
             del self.layers[-2]
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, F, h, w) to predictions (B, T) in the scaled unit."""
+        """Map float32 features (B, F, h, w) to predictions (B, T) in the scaled unit."""
         prediction: Tensor = self.layers(features.mean(dim=(2, 3)))
         return prediction
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return the mean squared error of predictions and targets (B, T), a scalar."""
+        """Return the mean squared error of float32 predictions and targets (B, T), a scalar."""
         return F.mse_loss(raw, target)
 
     def predict(self, raw: Tensor) -> Tensor:
-        """Return the output of ``forward`` unchanged: (B, T) in the scaled unit."""
+        """Return the output of ``forward`` unchanged: float32 (B, T) in the scaled unit."""
         return raw

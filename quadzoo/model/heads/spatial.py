@@ -26,15 +26,15 @@ class SpatialHead(nn.Module):
         self.layers = stack((_NARROW * _COLUMNS, _HIDDEN, num_targets))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, F, h, w) to predictions (B, T) in the scaled unit."""
+        """Map float32 features (B, F, h, w) to predictions (B, T) in the scaled unit."""
         columns = F.adaptive_avg_pool1d(features.mean(dim=2), _COLUMNS)
         prediction: Tensor = self.layers(F.leaky_relu(self.narrow(columns), 0.2).flatten(1))
         return prediction
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return the mean squared error of predictions and targets (B, T), a scalar."""
+        """Return the mean squared error of float32 predictions and targets (B, T), a scalar."""
         return F.mse_loss(raw, target)
 
     def predict(self, raw: Tensor) -> Tensor:
-        """Return the output of ``forward`` unchanged: (B, T) in the scaled unit."""
+        """Return the output of ``forward`` unchanged: float32 (B, T) in the scaled unit."""
         return raw
