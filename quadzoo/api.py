@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from contextlib import nullcontext
 from os import PathLike
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from quadzoo.report.rows import Leaderboard
 
 _RECIPE = ("epochs", "batch_size", "lr", "augment", "freeze")
+_LISTS = ("backbones", "heads", "seeds", "targets")
+_SHOWN = 60  # characters of a value in an error
+_QUOTES = "'\""
 
 
 def bench(
@@ -68,6 +72,11 @@ def leaderboard(*folders: str | PathLike[str]) -> Leaderboard:
     from quadzoo.report.leaderboard import leaderboards
     from quadzoo.report.results import read_runs
 
+    wrong = [folder for folder in folders if not isinstance(folder, str | PathLike)]
+    if wrong or not folders:
+        raise DataError(
+            f"leaderboard takes folders, one or more, each by itself; got {wrong or 'none'}"[:300]
+        )
     paths = [Path(folder) for folder in folders]
     for path in paths:
         if not (path / "runs").is_dir():
@@ -95,16 +104,29 @@ def config_of(**parameters: Any) -> BenchConfig:
 
     from quadzoo.errors import ConfigError
     from quadzoo.grid.config import BenchConfig
+    from quadzoo.model.recipe import Recipe
 
     given = {name: value for name, value in parameters.items() if value is not None}
-    recipe = {name: given.pop(name) for name in _RECIPE if name in given}
+    unknown = sorted(given.keys() - BenchConfig.model_fields.keys() - {*_RECIPE})
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], [*BenchConfig.model_fields, *_RECIPE], n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"there is no parameter {unknown[0]!r}{hint}")
+    recipe = given.pop("recipe", {})
+    recipe = recipe.model_dump() if isinstance(recipe, Recipe) else dict(recipe)
+    recipe |= {name: given.pop(name) for name in _RECIPE if name in given}
+    for name in _LISTS:
+        if isinstance(given.get(name), str | int):
+            raise ConfigError(f"`{name}` {given[name]}: a list is needed, such as [{given[name]!r}]")
     try:
         return BenchConfig(**given, recipe=recipe)
     except ValidationError as error:
         faults = []
         for fault in error.errors():
             names = [str(part) for part in fault["loc"] if part != "recipe"]
-            where = f"`{names[0]}` {fault['input']}: " if names else ""
+            value = " ".join(repr(fault["input"]).split())
+            value = value if len(value) <= _SHOWN else f"{value[: _SHOWN - 1]}…"
+            where = f"`{names[0]}` {value.strip(_QUOTES)}: " if names else ""
             faults.append(where + fault["msg"].removeprefix("Value error, "))
         raise ConfigError("; ".join(faults)) from error
 

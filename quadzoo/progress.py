@@ -14,8 +14,10 @@ from rich.text import Text
 
 from quadzoo.grid.plan import Plan
 from quadzoo.records.record import RunRecord
+from quadzoo.report.text import one_line
 from quadzoo.training.task import Task
 
+_LINE = 300  # characters of a failure; the record has more
 _SECONDS_A_LINE = 60  # where no bar can move, in a log
 
 
@@ -136,7 +138,9 @@ class Display:
             self.failed += 1
             strangers = {n: v for n, v in record.environment.plugins.items() if n != "quadzoo"}
             plugins = "".join(f" (plugin {name} {version})" for name, version in strangers.items())
-            self.note(f"{counter}{plugins}: FAILED: {record.error.type}: {record.error.message}")
+            self.note(
+                one_line(f"{counter}{plugins}: FAILED: {record.error.type}: {record.error.message}", _LINE)
+            )
         else:
             self.note(
                 f"{counter}: val MSE {record.metrics.val_mse:.3g}, test MSE {record.metrics.test_mse:.3g}, "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -150,3 +153,26 @@ def _removed(mark: Path, *others: Path) -> bool:
         return False
     mark.unlink(missing_ok=True)
     return True
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """Return the content of a file that anybody may have put there.
+
+    Raises OSError for one that cannot be read, is larger than ``most`` bytes, or is a pipe, a device or a
+    folder, whose reading might never end.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise OSError(errno.EFBIG, f"it has {size:,} bytes, at most {most:,} are read", str(path))
+        return file.read(most)
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BufferedReader]:
+    """Open a regular file for reading. Raises OSError for anything else, without waiting for it."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        yield file

@@ -14,6 +14,9 @@ from quadzoo.cli.options import with_flags
 from quadzoo.cli.plugin import plugin
 from quadzoo.cli.report import report, verify
 from quadzoo.errors import QuadzooError
+from quadzoo.report.text import one_line
+
+_LONGEST = 300  # characters of an error
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -67,5 +70,5 @@ def _status(arguments: list[str] | None) -> int:
 
 
 def _complain(text: str) -> int:
-    click.echo(f"quadzoo: error: {' '.join(with_flags(text).split())}", err=True)
+    click.echo(f"quadzoo: error: {one_line(with_flags(text), _LONGEST)}", err=True)
     return 2

@@ -29,14 +29,20 @@ class ArrayFile:
 
     It is read and not mapped: the operating system caches the file in both cases, but mapped pages count as
     this process's memory, and after one epoch they are the whole file. ``file[rows]`` returns the given rows
-    (B, H, W, C) in the file's dtype; it raises DataError where the file is too short.
+    (B, H, W, C) in the file's dtype; it raises DataError where the file is too short. Raises DataError for
+    any other array.
     """
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
             npy.read_magic(file)
-            self.shape, _, self._dtype = npy.read_array_header_1_0(file)
+            self.shape, by_columns, self._dtype = npy.read_array_header_1_0(file)
             self._start = file.tell()
+        if by_columns or self._dtype not in (np.uint8, np.float32) or len(self.shape) != 4:
+            raise DataError(
+                f"{path}: {self._dtype} {self.shape}{', in column order' * by_columns}; needed is "
+                "(N, H, W, C) in row order, uint8 for images or float32 for features"
+            )
         self._path = path
         self._stride = math.prod(self.shape[1:]) * self._dtype.itemsize
 

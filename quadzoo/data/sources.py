@@ -8,10 +8,10 @@ import re
 import shutil
 import unicodedata
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -66,6 +66,17 @@ class Source:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The images' paths inside the folder, without suffix where that is enough to tell them apart.
+
+        They are the same however the table writes its ids.
+        """
+        paths = [unicodedata.normalize("NFC", Path(file).as_posix()) for file in self.files]
+        stems = [path.removesuffix(Path(path).suffix) for path in paths]
+        often = Counter(stems)
+        return [stem if often[stem] == 1 else path for path, stem in zip(paths, stems, strict=True)]
 
     def path(self, index: int) -> Path:
         """Return the path of an image."""
@@ -255,8 +266,8 @@ def _scan(
         group_values=groups if grouped else None,
         kinds=kinds or None,
     )
-    by_id = sorted(range(len(ids)), key=ids.__getitem__)
-    return source if by_id == list(range(len(ids))) else source.subset(by_id), faults
+    by_name = sorted(range(len(ids)), key=source.names.__getitem__)
+    return source if by_name == list(range(len(ids))) else source.subset(by_name), faults
 
 
 class _Unusable(Exception):

@@ -48,14 +48,16 @@ def make_splits(
     *,
     folds: int = 1,
     group_values: list[str] | None = None,
+    names: list[str] | None = None,
 ) -> list[Split]:
-    """Divide N images, given in ascending order of their ids, as a ``Source`` has them; one Split a fold.
+    """Divide N images, given in the order of a ``Source``; one Split a fold.
 
-    ``content_ids`` is int64 (N,), one number for pixel-identical images. ``grouped`` keeps these, and rows
-    that share a value of ``group_values``, on one side. ``article`` is the tutorial's own division, whose
-    train and val are parts of its test. Any other ``split`` is the path of a CSV with the columns id and
-    split. Raises ConfigError for parameters that do not fit together, and SplitError for a file that cannot
-    be used or a side that would be empty.
+    ``ids`` are what a split file names images by; ``names``, by default the ids, are what the hash names them
+    by. ``content_ids`` is int64 (N,), one number for pixel-identical images. ``grouped`` keeps these, and
+    rows that share a value of ``group_values``, on one side. ``article`` is the tutorial's own division,
+    whose train and val are parts of its test. Any other ``split`` is the path of a CSV with the columns id
+    and split. Raises ConfigError for parameters that do not fit together, and SplitError for a file that
+    cannot be used or a side that would be empty.
     """
     if split != "grouped" and folds != 1:
         raise ConfigError(f"`folds` {folds} needs `split` grouped, not {split}")
@@ -69,7 +71,7 @@ def make_splits(
     else:
         divisions = [_from_file(Path(split), ids)]
     name = split if split in ("grouped", "article") else Path(split).stem
-    digest = hashlib.sha256()
+    digest, named = hashlib.sha256(), names or ids
     for sides in divisions:
         for side, members in zip(_SIDES, sides, strict=True):
             if not len(members):
@@ -77,7 +79,7 @@ def make_splits(
                     f"`split` {split}: no image is left for {side}; {len(ids):,} images are too few, "
                     "or its file names none"
                 )
-            digest.update(side.encode() + b"".join(ids[i].encode() + b"\0" for i in members))
+            digest.update(side.encode() + b"".join(named[i].encode() + b"\0" for i in members))
     return [
         Split(
             name,

@@ -31,6 +31,8 @@ _ALLOCATOR = {
 _NOT_PASSED_ON = ("init_main_from_name", "init_main_from_path", "main_path", "sys_path")
 
 _starting = threading.RLock()
+# Not the one of the process: that may have been started by others, without a safe path.
+_server = forkserver.ForkServer()
 
 
 @dataclass(frozen=True)
@@ -93,14 +95,15 @@ class LocalExecutor:
         for name, value in _ALLOCATOR.items():
             os.environ.setdefault(name, value)  # read when the server starts
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["quadzoo.training.run"])
+        _server.set_forkserver_preload(["quadzoo.training.run"])
         _start_server()
 
     def submit(self, work: str, argument: Any, log: Path) -> LocalJob:
         """Call ``work(argument, send)`` in a new process; see `quadzoo.executors.base.Executor`."""
         _start_server()
         ours, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_enter, args=(work, argument, theirs, log), daemon=True)
+        arguments = (work, argument, theirs, log, _own_paths())
+        process = self._context.Process(target=_enter, args=arguments, daemon=True)
         with _safe_start():
             process.start()
         theirs.close()
@@ -118,7 +121,7 @@ def _start_server() -> None:
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with _safe_start():
-            forkserver.ensure_running()
+            _server.ensure_running()
     finally:
         signal.signal(signal.SIGINT, handler)
 
@@ -135,24 +138,35 @@ def _safe_start() -> Iterator[None]:
     def safe(name: str) -> dict[str, Any]:
         return {key: value for key, value in preparation_data(name).items() if key not in _NOT_PASSED_ON}
 
-    with _starting:
-        before = os.environ.get("PYTHONSAFEPATH")
-        os.environ["PYTHONSAFEPATH"] = "1"  # read by each interpreter that starts
-        try:
-            with mock.patch.object(spawn, "get_preparation_data", safe):
-                yield
-        finally:
-            if before is None:
-                del os.environ["PYTHONSAFEPATH"]
-            else:
-                os.environ["PYTHONSAFEPATH"] = before
+    # Read by each interpreter that starts. An empty entry of PYTHONPATH is the current folder, too.
+    environment = {"PYTHONSAFEPATH": "1"}
+    if "PYTHONPATH" in os.environ:
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, os.environ["PYTHONPATH"].split(os.pathsep)))
+    with (
+        _starting,
+        mock.patch.dict(os.environ, environment),
+        mock.patch.object(spawn, "get_preparation_data", safe),
+        mock.patch.object(forkserver, "connect_to_new_process", _server.connect_to_new_process),
+    ):
+        yield
 
 
-def _enter(work: str, argument: Any, connection: Connection, log: Path) -> None:
+def _own_paths() -> list[str]:
+    """Return where this process looks for modules, without the current folder and that of its script."""
+    first = [] if sys.flags.safe_path else sys.path[:1]
+    avoided = {os.path.realpath(path) for path in (os.getcwd(), *first)}
+    return [path for path in sys.path if os.path.isabs(path) and os.path.realpath(path) not in avoided]
+
+
+def _enter(work: str, argument: Any, connection: Connection, log: Path, paths: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends us
-    with log.open("ab", buffering=0) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    try:
+        with log.open("ab", buffering=0) as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+    except OSError:  # the parent has given up, and deleted the folder
+        os._exit(1)
+    sys.path.extend(path for path in paths if path not in sys.path)
     try:
         pkgutil.resolve_name(work)(argument, connection.send)
     except BrokenPipeError:  # the parent is gone

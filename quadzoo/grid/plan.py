@@ -20,6 +20,7 @@ from quadzoo.records.record import Compiled, DataFacts, Initial, Metrics, Precis
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.targets import TargetInfo, standardised, target_info
 from quadzoo.threads import threads_of_a_run
+from quadzoo.training.outcome import ranges_of
 from quadzoo.training.task import Device, Placement, Task
 
 _GRAPHS_BELOW = 96  # images a batch: more keep a GPU busy while the next kernels are launched
@@ -192,6 +193,7 @@ def _task(
             weights=weights.kind,
             loaded=weights.loaded,
             initial=initial.sha256 if initial else None,
+            unit=ranges_of(model.unit).model_dump() if model else None,
             precision="32",
             recipe=config.recipe,
             seed=seed,

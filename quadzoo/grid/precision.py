@@ -21,7 +21,7 @@ from quadzoo.grid.plan import PrecisionChoice
 from quadzoo.model.recipe import Recipe
 from quadzoo.records.keys import Provenance, hash_of
 from quadzoo.registry.catalogue import Catalogue
-from quadzoo.storage import write_atomically
+from quadzoo.storage import read_regular, write_atomically
 from quadzoo.training.task import Device
 
 CHOICES = "precision.json"  # in the results folder
@@ -33,6 +33,8 @@ _TOLERANCE = {"features": 0.05, "gradient": 0.05}
 _WARM_UP = 2
 _SECONDS = 1.0  # of steps, unless warming up and two in each precision take longer
 _LONG = 1800.0
+_ENDING = 5.0  # seconds from a job's last message to its end
+_MOST_BYTES = 1 << 20  # of precision.json
 _CHOICE = TypeAdapter(PrecisionChoice)
 _CHOICES = TypeAdapter(dict[str, PrecisionChoice])
 
@@ -88,19 +90,22 @@ class PrecisionChooser:
 
     def _auto(self, backbone: str, advance: Callable[[int], None]) -> PrecisionChoice:
         if not self.keep:
-            return self._kept().get(self._code(backbone)) or self._tried(backbone, advance)
+            return self._kept().get(self._code(backbone)) or self._tried(backbone, advance)[0]
         self.config.out.mkdir(parents=True, exist_ok=True)
         with FileLock(self.config.out / f".{CHOICES}.lock"):  # another bench may be choosing here
             kept = self._kept()
             if (code := self._code(backbone)) not in kept:
-                kept[code] = self._tried(backbone, advance)
+                choice, certain = self._tried(backbone, advance)
+                if not certain:
+                    return choice
+                kept[code] = choice
                 write_atomically(self.config.out / CHOICES, _CHOICES.dump_json(kept, indent=1))
             return kept[code]
 
     def _kept(self) -> dict[str, PrecisionChoice]:
         path = self.config.out / CHOICES
         try:
-            return _CHOICES.validate_json(path.read_bytes())
+            return _CHOICES.validate_json(read_regular(path, _MOST_BYTES))
         except FileNotFoundError:
             return {}
         except (OSError, ValidationError) as error:
@@ -110,10 +115,13 @@ class PrecisionChooser:
         code = Provenance(**self.catalogue.backbones[backbone].provenance).ingredients
         return f"{code['name']} ({code['distribution']} {code['version']})"
 
-    def _tried(self, backbone: str, advance: Callable[[int], None]) -> PrecisionChoice:
-        """Try both, or return the answer of an earlier trial in the same circumstances."""
+    def _tried(self, backbone: str, advance: Callable[[int], None]) -> tuple[PrecisionChoice, bool]:
+        """Try both, or return the answer of an earlier trial in the same circumstances.
+
+        Also return whether the answer is certain: that of a trial that broke off is not, and is not kept.
+        """
         if not self.device.bf16:
-            return PrecisionChoice("32", "bf16 is not native here")
+            return PrecisionChoice("32", "bf16 is not native here"), True
         geometry, recipe = self.images.geometry, self.config.recipe
         trial = _Trial(
             backbone, self.images.file, geometry.channels, geometry.size, recipe.batch_size, self.device.kind
@@ -126,14 +134,15 @@ class PrecisionChooser:
         }
         path = precision_folder() / f"{hash_of(circumstances)}.json"
         try:
-            choice = _CHOICE.validate_json(path.read_bytes())
+            return _CHOICE.validate_json(path.read_bytes()), True
         except (OSError, ValidationError):
             advance(0)
             measured = _measure(self.executor, trial, self.config.timeout or _LONG)
             choice = _judge(measured)
-            if not isinstance(measured, str):
+            certain = not isinstance(measured, str)
+            if certain:
                 write_atomically(path, _CHOICE.dump_json(choice))
-        return choice
+        return choice, certain
 
 
 def _judge(measured: dict[str, float] | str) -> PrecisionChoice:
@@ -153,6 +162,7 @@ def _measure(executor: Executor, trial: _Trial, timeout: float) -> dict[str, flo
         answers: list[dict[str, float]] = list(job.messages(timeout))
         if answers:
             return answers[0]
+        job.wait(_ENDING)
         return why_it_ended(job) if job.ended else f"not finished within {timeout:g} seconds"
 
 

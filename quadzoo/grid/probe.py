@@ -84,10 +84,10 @@ def _ask(
     executor: Executor, longest: float, patience: float, question: tuple[str, int, tuple[int, int]]
 ) -> Weights:
     with asked(executor, f"{__name__}:try_weights", question) as job:
-        return _answer(job, longest, patience)
+        return _answer(question[0], job, longest, patience)
 
 
-def _answer(job: Job, longest: float, patience: float) -> Weights:
+def _answer(backbone: str, job: Job, longest: float, patience: float) -> Weights:
     deadline = time.monotonic() + longest
     asking = False
     while (remaining := deadline - time.monotonic()) > 0:
@@ -99,6 +99,11 @@ def _answer(job: Job, longest: float, patience: float) -> Weights:
             else:
                 return cast(Weights, message)
         if not messages and job.ended:
+            if asking:
+                raise WeightsError(
+                    f"loading pretrained weights of {backbone} failed: {why_it_ended(job)}; try again, or "
+                    "`weights` none trains from scratch"
+                )
             return Weights("none", why_it_ended(job))
     if not asking:
         return Weights("none", f"building it without weights timed out ({longest:.0f} s)")

@@ -19,7 +19,7 @@ from quadzoo.data.cache import ImageSet, in_use, prepare
 from quadzoo.data.sources import N_DRAWN, open_source
 from quadzoo.data.splits import make_splits
 from quadzoo.errors import ConfigError, DataError
-from quadzoo.executors.base import Executor, Job
+from quadzoo.executors.base import Executor, Job, why_it_ended
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.models import check_targets, find_model, fixed_by
 from quadzoo.grid.observer import Observer
@@ -28,7 +28,6 @@ from quadzoo.grid.precision import PrecisionChooser
 from quadzoo.grid.probe import check_compiler, find_device, find_weights
 from quadzoo.records.record import (
     RECORD,
-    Failure,
     RunRecord,
     is_done,
     read_record,
@@ -41,7 +40,7 @@ from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import Results, read_runs, unreadable_records
 from quadzoo.report.rows import Leaderboard
 from quadzoo.storage import file_identity
-from quadzoo.training.outcome import record_of
+from quadzoo.training.outcome import failure, record_of
 from quadzoo.training.task import Placement, Task
 
 _LOG = "run.log"
@@ -73,6 +72,14 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer, *, d
     A ``dry`` plan writes nothing to the results folder; else that keeps the precisions that were chosen.
     Raises a QuadzooError for the first thing that does not fit.
     """
+    try:
+        return _planned(config, executor, observer, dry)
+    except OSError as error:  # a path that is too long, a folder without permissions, a full disk
+        where = str(error.filename or "")
+        raise DataError(f"{where[:100]}{'…' * (len(where) > 100)}: {error.strerror or error}") from error
+
+
+def _planned(config: BenchConfig, executor: Executor, observer: Observer, dry: bool) -> Plan:
     names = catalogue.load()
     for plugin in names.plugins:
         if plugin.failure:
@@ -94,7 +101,12 @@ def plan_bench(config: BenchConfig, executor: Executor, observer: Observer, *, d
     channels = model.record.image.channels if model else None
     images = prepare(source, config.image_size, config.resize, decoding, channels=channels)
     splits = make_splits(
-        config.split, source.ids, images.content_ids, folds=config.folds, group_values=source.group_values
+        config.split,
+        source.ids,
+        images.content_ids,
+        folds=config.folds,
+        group_values=source.group_values,
+        names=source.names,
     )
     data = bench_data(source, images, splits)
     if model:
@@ -267,14 +279,11 @@ def _finish(one: _Running, timeout: float | None) -> RunRecord:
     record = _written_by(one)
     if record is None:
         if one.overdue:
-            failure = Failure(
-                type="TimedOut",
-                message=f"not finished within {timeout:g} seconds",
-                traceback=one.job.log_tail(),
-            )
+            why = "TimedOut", f"not finished within {timeout:g} seconds"
         else:
-            failure = Failure(type="ProcessDied", message=one.job.exit_reason(), traceback=one.job.log_tail())
-        record = record_of(one.task, one.placement, one.started, error=failure)
+            why = "ProcessDied", why_it_ended(one.job)
+        error = failure(*why, one.job.log_tail())
+        record = record_of(one.task, one.placement, one.started, error=error)
         write_record(one.placement.out, record)
     one.lock.release()
     return record

@@ -40,16 +40,22 @@ def feature_tensor(features: object) -> Tensor:
     return features
 
 
-def feature_map(features: object, num_features: int) -> Tensor:
+def feature_map(features: object, num_features: int, batch: int) -> Tensor:
     """Return features as (B, F, h, w), float32 or bfloat16 as they were; (B, F) becomes (B, F, 1, 1).
 
-    Raises BadModule for what is no tensor, or has another shape.
+    ``batch`` is B. Raises BadModule for what is no floating-point tensor, or has another shape.
     """
     tensor = feature_tensor(features)
-    if tensor.ndim not in (2, 4) or tensor.shape[1] != num_features:
+    if tensor.ndim not in (2, 4) or tensor.shape[1] != num_features or 0 in tensor.shape:
         raise BadModule(
             f"the backbone says num_features = {num_features} but gives features of shape "
             f"{tuple(tensor.shape)}; the contract asks for (B, F, h, w) or (B, F)"
+        )
+    if len(tensor) != batch:
+        raise BadModule(f"the backbone gives features of {len(tensor)} images for a batch of {batch}")
+    if not tensor.is_floating_point():
+        raise BadModule(
+            f"the backbone gives features of {tensor.dtype}; the contract asks for floating point"
         )
     return tensor[:, :, None, None] if tensor.ndim == 2 else tensor
 
@@ -60,3 +66,25 @@ def check_head(head: object) -> None:
     for method in ("loss", "predict"):
         if not callable(getattr(head, method, None)):
             raise BadModule(f"expected a method {method}, got none")
+
+
+def loss_value(loss: object) -> Tensor:
+    """Return a head's loss over (B, T), a float32 scalar. Raises BadModule for anything else."""
+    if not isinstance(loss, Tensor) or loss.ndim != 0 or not loss.is_floating_point():
+        raise BadModule(f"the head's loss must be a floating-point scalar, got {_described(loss)}")
+    return loss
+
+
+def predictions(prediction: object, target: Tensor) -> Tensor:
+    """Return a head's predictions, float32 (B, T) like ``target``. Raises BadModule for anything else."""
+    if not isinstance(prediction, Tensor) or not prediction.is_floating_point():
+        raise BadModule(f"the head must predict a floating-point tensor (B, T), got {_described(prediction)}")
+    if prediction.shape != target.shape:
+        raise BadModule(
+            f"the head predicts {tuple(prediction.shape)} for targets of shape {tuple(target.shape)}"
+        )
+    return prediction
+
+
+def _described(value: object) -> str:
+    return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__

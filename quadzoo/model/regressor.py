@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torchmetrics import MeanSquaredError
 
 from quadzoo.data.datamodule import Batch
-from quadzoo.errors import BadModule, ConfigError, DataError, NonFiniteLoss
+from quadzoo.errors import ConfigError, DataError, NonFiniteLoss
 from quadzoo.model.augment import augment
 from quadzoo.model.callbacks import AveragedWeights
-from quadzoo.model.contract import backbone_width, feature_map
+from quadzoo.model.contract import backbone_width, feature_map, loss_value, predictions
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.scores import TargetScores
 from quadzoo.targets import TargetInfo
@@ -113,7 +113,7 @@ class RegressionModule(pl.LightningModule):
         """
         compute = self._compiled_backbone if self.training else None
         features = (compute or self._backbone_features)(images)
-        return feature_map(features, backbone_width(self.backbone))
+        return feature_map(features, backbone_width(self.backbone), len(images))
 
     def _apply_head(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
@@ -137,12 +137,8 @@ class RegressionModule(pl.LightningModule):
         inputs, target = batch
         raw = self._raw(inputs)
         with torch.autocast(target.device.type, enabled=False):
-            loss = self.head.loss(raw, target)
-        prediction = self._prediction(raw).detach()
-        if prediction.shape != target.shape:
-            raise BadModule(
-                f"the head predicts {tuple(prediction.shape)} for targets of shape {tuple(target.shape)}"
-            )
+            loss = loss_value(self.head.loss(raw, target))
+        prediction = predictions(self._prediction(raw), target).detach()
         self._metric(stage).update(prediction, target)
         if stage != "train":
             self._scores(stage, target).update(prediction, target)

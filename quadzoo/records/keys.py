@@ -67,7 +67,7 @@ class Identity:
 
     ``data`` and ``split`` are hashes; ``weights`` says what training started from: none, pretrained
     (``loaded`` then says which, where it is known), or a trained model, whose weights have the SHA-256
-    ``initial``.
+    ``initial`` and whose outputs have the ``unit`` (low, high and integer of each target).
     """
 
     data: str
@@ -79,6 +79,7 @@ class Identity:
     weights: str
     loaded: LoadedWeights | None
     initial: str | None
+    unit: Mapping[str, Any] | None
     precision: Literal["32", "bf16"]
     recipe: Recipe
     seed: int
@@ -108,7 +109,7 @@ class Identity:
     @property
     def _weights(self) -> Any:
         if self.initial:
-            return {"sha256": self.initial}
+            return {"sha256": self.initial, "unit": self.unit}
         if self.loaded:
             return {"tag": self.loaded.tag, "sha256": self.loaded.sha256}
         return self.weights

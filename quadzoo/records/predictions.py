@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from quadzoo.errors import DataError
+from quadzoo.storage import read_regular
 
+_MOST_BYTES = 2 << 30
 _OLDER_NAMES = {"picture_group": "image_group", "picture_kind": "image_kind"}
 RESERVED = ("id", "split", "image_group", "image_kind", *_OLDER_NAMES)
 
@@ -49,7 +52,8 @@ def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     numbers = [name for target in targets for name in (target, f"{target}_pred")]
     try:
         # As text first: not every pandas reads a number to its last digit.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        content = io.BytesIO(read_regular(path, _MOST_BYTES))
+        table = pd.read_csv(content, dtype=str, keep_default_na=False)
         if not isinstance(table.index, pd.RangeIndex):  # pandas has shifted the columns
             raise DataError(f"{path}: its first row has more cells than the header")
         missing = [name for name in ("id", "split", *numbers) if name not in table]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from quadzoo.errors import DataError
 from quadzoo.metrics import Scores
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.weights import LoadedWeights
 from quadzoo.records.keys import NEUTRAL_RECIPE, Identity, ImageFacts, Provenance
-from quadzoo.storage import write_atomically
+from quadzoo.storage import open_regular, read_regular, write_atomically
 
 SCHEMA = 2
 RECORD = "record.json"
@@ -24,12 +24,14 @@ PREDICTIONS = "predictions.csv"
 WORST = "worst.webp"
 SEEN = "seen_images.npy"
 N_WORST = 24  # images in worst.webp, at most
+_RECORD_BYTES = 64 << 20
 
 Compiled = Literal["no", "kernels", "graphs"]
 Precision = Literal["32", "bf16"]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
+_MOST = 1e30  # larger numbers are no scores, and their squares and sums overflow
+Finite = Annotated[float, Field(ge=-_MOST, le=_MOST, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class _Part(BaseModel):
@@ -128,6 +130,14 @@ class Ranges(_Part):
     high: list[Finite]
     integer: list[bool]
 
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        if not len(self.low) == len(self.high) == len(self.integer):
+            raise ValueError("low, high and integer differ in length")
+        if any(low >= high for low, high in zip(self.low, self.high, strict=True)):
+            raise ValueError("low must be below high, target by target")
+        return self
+
 
 class Failure(_Part):
     """Why a run failed."""
@@ -175,7 +185,7 @@ class RunRecord(_Part):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    record_schema: Annotated[int, Field(ge=1)] = Field(default=SCHEMA, alias="schema")
+    record_schema: Annotated[int, Field(ge=1, strict=True)] = Field(default=SCHEMA, alias="schema")
     key: str
     status: Literal["ok", "failed"]
     backbone: str
@@ -208,8 +218,8 @@ class RunRecord(_Part):
     environment: Environment
     files: dict[str, str]
     error: Failure | None
-    started: datetime
-    finished: datetime
+    started: AwareDatetime
+    finished: AwareDatetime
 
     @property
     def identity(self) -> Identity:
@@ -224,10 +234,16 @@ class RunRecord(_Part):
             weights=self.weights,
             loaded=self.loaded,
             initial=self.initial.sha256 if self.initial else None,
+            unit=(self.unit or self.own_ranges).model_dump() if self.initial else None,
             precision=self.precision,
             recipe=self.recipe,
             seed=self.seed,
         )
+
+    @property
+    def own_ranges(self) -> Ranges:
+        """The unit that scores are given in."""
+        return Ranges(low=self.target_low, high=self.target_high, integer=self.target_integer)
 
     @property
     def combination(self) -> str:
@@ -248,12 +264,15 @@ class RunRecord(_Part):
             given["prediction_mode"] = given.pop("decoding")
         if isinstance(given.get("recipe"), dict):
             given["recipe"] = {**NEUTRAL_RECIPE, **given["recipe"]}
+        elif not isinstance(given.get("recipe"), Recipe):
+            raise ValueError("recipe is no mapping")
         return given
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if {len(self.target_low), len(self.target_high), len(self.target_integer)} != {len(self.targets)}:
-            raise ValueError("targets, target_low, target_high and target_integer differ in length")
+        for ranges in (self.own_ranges, self.unit or self.own_ranges):
+            if len(ranges.low) != len(self.targets):
+                raise ValueError("targets and their ranges differ in number")
         if self.status == "ok":
             metrics = self.metrics
             if metrics.val_mse is None or metrics.test_mse is None:
@@ -280,15 +299,23 @@ def write_record(out: Path, record: RunRecord) -> None:
 
 
 def read_record(out: Path, key: str) -> RunRecord | None:
-    """Return the record of a key, None where there is none. Raises DataError for one that is no record."""
+    """Return the record of a key, None where there is none.
+
+    Raises DataError for one that is no record, or is that of another run.
+    """
     path = run_folder(out, key) / RECORD
-    return read_record_file(path) if path.exists() else None
+    if not os.path.lexists(path):
+        return None
+    record = read_record_file(path)
+    if record.key != key:
+        raise DataError(f"{path}: it is the record of run {record.key[:20]}, its folder is {key}")
+    return record
 
 
 def read_record_file(path: Path) -> RunRecord:
     """Return the record in a file. Raises DataError for a file that cannot be read, or is no record."""
     try:
-        return RunRecord.model_validate_json(path.read_bytes())
+        return RunRecord.model_validate_json(read_regular(path, _RECORD_BYTES))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -306,7 +333,11 @@ def read_records(out: Path) -> list[RunRecord]:
 
 def keys_in(out: Path) -> list[str]:
     """Return the names of the run folders that have a record, sorted."""
-    return sorted(path.parent.name for path in (out / "runs").glob(f"*/{RECORD}"))
+    try:
+        folders = list(os.scandir(out / "runs"))
+    except OSError:
+        return []
+    return sorted(folder.name for folder in folders if os.path.lexists(Path(folder.path) / RECORD))
 
 
 def is_done(out: Path, key: str) -> bool:
@@ -315,10 +346,10 @@ def is_done(out: Path, key: str) -> bool:
         record = read_record(out, key)
     except DataError:
         return False
-    return record is not None and record.status == "ok"
+    return record is not None and record.status == "ok" and record.identity.key == key
 
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal. Raises OSError where it cannot be read."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

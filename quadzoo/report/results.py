@@ -13,7 +13,7 @@ import pandas as pd
 
 from quadzoo.errors import DataError
 from quadzoo.records.predictions import of_targets, read_predictions
-from quadzoo.records.record import PREDICTIONS, RECORD, RunRecord, read_record_file
+from quadzoo.records.record import PREDICTIONS, RECORD, RunRecord, keys_in, read_record, run_folder
 from quadzoo.report.rows import Conflict, Unreadable
 from quadzoo.report.text import one_line
 
@@ -52,7 +52,7 @@ def read_runs(folders: Iterable[Path]) -> Results:
     found: dict[str, list[Run]] = {}
     unreadable = []
     for folder in folders:
-        for path in sorted((folder / "runs").glob(f"*/{RECORD}")):
+        for path in [run_folder(folder, key) / RECORD for key in keys_in(folder)]:
             try:
                 run = _run(path)
             except DataError as error:
@@ -83,17 +83,25 @@ def read_runs(folders: Iterable[Path]) -> Results:
 def unreadable_records(out: Path) -> list[Unreadable]:
     """Return the records of a results folder that cannot be read, without a look at predictions."""
     found = []
-    for path in sorted((out / "runs").glob(f"*/{RECORD}")):
+    for path in [run_folder(out, key) / RECORD for key in keys_in(out)]:
         try:
-            read_record_file(path)
+            _record(path)
         except DataError as error:
             found.append(_unreadable(out, path.parent, error))
     return found
 
 
+def _record(path: Path) -> RunRecord:
+    """Return a run's record. Raises DataError for one that cannot be read or is another run's."""
+    record = read_record(path.parents[2], path.parent.name)
+    if record is None:
+        raise DataError(f"{path}: it is gone")
+    return record
+
+
 def _run(path: Path) -> Run:
     """Return the run of a record's file. Raises DataError for one that cannot be read or scored."""
-    record = read_record_file(path)
+    record = _record(path)
     return Run(record, path.parent, _scored(path.parent / PREDICTIONS, record))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,6 +13,7 @@ from quadzoo.records.record import Code, Cost, Environment, Epoch, Failure, Metr
 from quadzoo.targets import TargetInfo
 from quadzoo.training.task import Placement, Task
 
+_MESSAGE, _DETAILS = 1000, 20_000  # characters
 _LIBRARIES = ("torchvision", "timm", "pytorch-lightning")
 
 
@@ -52,7 +54,7 @@ def record_of(
         target_low=list(targets.low),
         target_high=list(targets.high),
         target_integer=list(targets.integer),
-        unit=None if task.unit == targets else _ranges(task.unit),
+        unit=None if task.unit == targets else ranges_of(task.unit),
         metrics=metrics or Metrics(),
         baselines=task.baselines,
         cost=cost or Cost(),
@@ -72,7 +74,26 @@ def record_of(
     )
 
 
-def _ranges(unit: TargetInfo) -> Ranges:
+def failure_of(error: BaseException) -> Failure:
+    """Return why a run failed, with texts of bounded length that any file can hold."""
+    try:
+        message, details = str(error), "".join(traceback.format_exception(error))
+    except Exception as broken:
+        message = details = f"the text of the error cannot be made ({type(broken).__name__})"
+    return failure(type(error).__name__, message, details)
+
+
+def failure(kind: str, message: str, details: str) -> Failure:
+    """Return a `Failure` with texts of bounded length; of ``details`` the end is kept."""
+    kind, message, details = (
+        text.encode(errors="backslashreplace").decode() for text in (kind, message, details)
+    )
+    shown = message if len(message) <= _MESSAGE else f"{message[: _MESSAGE - 1]}…"
+    return Failure(type=kind, message=shown, traceback=details[-_DETAILS:])
+
+
+def ranges_of(unit: TargetInfo) -> Ranges:
+    """Return a unit as records have it."""
     return Ranges(low=list(unit.low), high=list(unit.high), integer=list(unit.integer))
 
 

@@ -28,7 +28,6 @@ from quadzoo.records.record import (
     WEIGHTS,
     Cost,
     Epoch,
-    Failure,
     Metrics,
     RunRecord,
     write_record,
@@ -39,7 +38,7 @@ from quadzoo.training.artifacts import save
 from quadzoo.training.cost import measure
 from quadzoo.training.energy import EnergyMeter
 from quadzoo.training.features import frozen_features
-from quadzoo.training.outcome import record_of
+from quadzoo.training.outcome import failure_of, record_of
 from quadzoo.training.task import Placement, Task
 
 _FROZEN_SEED = 0
@@ -56,9 +55,9 @@ def run(work: tuple[Task, Placement], send: Send) -> None:
         record = _run(task, placement, send, started)
     except BrokenPipeError:
         raise  # the parent is gone, and with it the lock: this run is not ours to record any more
-    except Exception as error:
-        failure = Failure(type=type(error).__name__, message=str(error), traceback=traceback.format_exc())
-        record = record_of(task, placement, started, error=failure)
+    except (Exception, SystemExit) as error:
+        traceback.print_exc()  # whole, in the run's log
+        record = record_of(task, placement, started, error=failure_of(error))
     write_record(placement.out, record)
 
 

@@ -148,3 +148,60 @@ def test_a_torch_that_cannot_be_imported_is_named(discs: Path, tmp_path: Path) -
     assert done.stderr.startswith("quadzoo: error: querying devices failed: ")
     assert "libcudart.so.12: cannot open shared object" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+TRAP = "open({path!r}, 'a').write('run')\nraise ImportError('not this one')\n"
+
+
+@pytest.mark.parametrize(
+    "before", ["", "from multiprocessing import forkserver; forkserver.ensure_running(); "]
+)
+def test_children_of_a_python_prompt_are_safe(before: str, discs: Path, tmp_path: Path) -> None:
+    """There Python itself looks into the current folder first, and a server may have been started so."""
+    (tmp_path / "lightning_utilities.py").write_text(TRAP.format(path=str(tmp_path / "run")))
+    bench = (
+        f"quadzoo.bench(backbones=['tiny_cnn'], epochs=1, weights='none', data={str(discs / 'discs.csv')!r}, "
+        f"images={str(discs / 'photos')!r}, targets=['radius'], id_column='file', out='out')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{before}import quadzoo; print({bench}.best.name)"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "tiny_cnn + mlp\n", done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_empty_entry_of_the_path_is_not_the_current_folder(discs: Path, tmp_path: Path) -> None:
+    (tmp_path / "lightning_utilities.py").write_text(TRAP.format(path=str(tmp_path / "run")))
+    command = [
+        str(Path(sys.executable).parent / "quadzoo"), "bench", "--data", str(discs / "discs.csv"), "--images",
+        str(discs / "photos"), "--targets", "radius", "--id-column", "file", "--backbones", "tiny_cnn",
+        "--epochs", "1", "--out", str(tmp_path / "out"),
+    ]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path / 'nowhere'}{os.pathsep}"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_plugins_that_only_the_parent_finds_reach_its_children(
+    discs: Path, stranger: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(f"""\
+        import sys
+        sys.path.append({str(stranger)!r})
+        import quadzoo
+        board = quadzoo.bench(
+            backbones=["good"], epochs=1, weights="none", data={str(discs / "discs.csv")!r},
+            images={str(discs / "photos")!r}, targets=["radius"], id_column="file", out="out",
+            precision="32",
+        )
+        print(board.best.name)
+        """)
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "good + mlp\n", done.stderr

@@ -33,7 +33,7 @@ FIRST_INGREDIENTS = {
     "data", "image", "split", "fold", "plugins", "weights", "recipe", "precision", "seed",
 }  # fmt: skip
 FIRST_IDENTITY = {
-    "data", "image", "split", "fold", "backbone", "head", "weights", "loaded", "initial", "precision",
+    "data", "image", "split", "fold", "backbone", "head", "weights", "loaded", "initial", "unit", "precision",
     "recipe", "seed",
 }  # fmt: skip
 # Nor do neutral values change.
@@ -56,6 +56,7 @@ PLAIN = Identity(
     weights="none",
     loaded=None,
     initial=None,
+    unit=None,
     precision="32",
     recipe=RECIPE,
     seed=0,
@@ -143,8 +144,10 @@ def changed() -> Iterator[tuple[str, Identity]]:
     yield "loaded", replace(PLAIN, weights="pretrained", loaded=LOADED)
     yield "loaded sha256", replace(PLAIN, weights="pretrained", loaded=replace(LOADED, sha256="b" * 64))
     yield "loaded tag", replace(PLAIN, weights="pretrained", loaded=replace(LOADED, tag="in22k"))
-    yield "initial", replace(PLAIN, initial="c" * 64)
-    yield "other initial", replace(PLAIN, initial="d" * 64)
+    unit = {"low": [0.0], "high": [1.0], "integer": [False]}
+    yield "initial", replace(PLAIN, initial="c" * 64, unit=unit)
+    yield "other initial", replace(PLAIN, initial="d" * 64, unit=unit)
+    yield "other unit", replace(PLAIN, initial="c" * 64, unit={**unit, "high": [2.0]})
     for kind in ("backbone", "head"):
         code: Provenance = getattr(PLAIN, kind)
         for name in ("name", "distribution", "revision"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -82,7 +83,7 @@ RECORD_DAMAGE = {
     "schema": (swap('"schema": 2', '"schema": 99'), "schema 99"),
     "no score": (swap('"val_mse": 0.25', '"val_mse": null'), "val_mse or test_mse is missing"),
     "no image": (swap('"n_val": 2', '"n_val": 0'), "no val or no test images"),
-    "range": (swap('"target_high": [\n    10.0', '"target_high": [\n    0.0'), "no ranges of the targets"),
+    "range": (swap('"target_high": [\n    10.0', '"target_high": [\n    0.0'), "low must be below high"),
     "other target": (swap('"y": 0.5', '"z": 0.5'), "test_r2 has other targets than the record"),
 }
 PREDICTIONS_DAMAGE = {
@@ -145,3 +146,24 @@ def test_records_are_checked_without_predictions(tmp_path: Path) -> None:
     write_record(tmp_path, record("2", 0.5))
     swap('"val_mse": 0.5', '"val_mse": Infinity')(tmp_path / "runs" / "2" / "record.json")
     assert [one.key for one in unreadable_records(tmp_path)] == ["2"]
+
+
+@pytest.mark.parametrize("name", ["record.json", "predictions.csv"])
+def test_a_pipe_is_no_file(name: str, tmp_path: Path) -> None:
+    """Reading it would never end."""
+    write_record(tmp_path, record("1", 0.5, files={"predictions.csv": "0"}))
+    path = tmp_path / "runs" / "1" / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    (one,) = read_runs([tmp_path]).unreadable
+    assert "not a regular file" in one.reason
+
+
+def test_a_device_and_a_loop_of_links_are_no_records(tmp_path: Path) -> None:
+    for key, target in (("device", "/dev/zero"), ("loop", "record.json")):
+        (tmp_path / "runs" / key).mkdir(parents=True)
+        (tmp_path / "runs" / key / "record.json").symlink_to(target)
+    write_record(tmp_path, record("1", 0.5))
+    results = read_runs([tmp_path])
+    assert [run.record.key for run in results.runs] == ["1"]
+    assert [one.key for one in results.unreadable] == ["device", "loop"]

@@ -160,7 +160,7 @@ def row_gone(out: Path) -> None:
         (other_recipe, "is not that of what the record says was run"),
         (trained_before, "is not that of what the record says was run"),
         (hides_its_model, "weights are 'none', but initial is key='k'"),
-        (moved, "its folder 0123456789abcdef"),
+        (moved, "its folder is 0123456789abcdef"),
         (bit, "model.safetensors has SHA-256"),
         (no_weights, "model.safetensors is missing"),
         (no_predictions, "predictions.csv is missing"),
