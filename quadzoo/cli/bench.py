@@ -225,7 +225,7 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
         print_leaderboards([board])
     out = given.get("out", Path("results"))
     click.echo(
-        f"quadzoo: {out / 'leaderboard.html'}, .md, .csv and .json; one folder a run in {out / 'runs'}",
+        f"quadzoo: {out / 'leaderboard.html'}, .md, .csv and .json; one folder per run in {out / 'runs'}",
         err=True,
     )
     return 1 if display.failed or board.unreadable else 0

@@ -95,5 +95,6 @@ def verify(out: Path, no_weights: bool, as_json: bool) -> int:
         for fault in verdict.faults:
             click.echo(f"{fault.where}: {fault.text}")
         found = f"{len(verdict.faults)} do not match" if verdict.faults else "all match"
-        click.echo(f"{verdict.runs} runs, {verdict.ok} of them ok, {verdict.files} files: {found}")
+        runs = f"{verdict.runs} run{'s' * (verdict.runs != 1)}, {verdict.ok} of them with status ok"
+        click.echo(f"{runs}, {verdict.files} files: {found}")
     return 1 if verdict.faults else 0

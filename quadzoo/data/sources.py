@@ -131,7 +131,8 @@ def open_source(request: DataRequest, advance: Callable[[int], None] = lambda _:
     """
     source, faults = scan(request, advance)
     if faults:
-        others = f" (and {len(faults) - 1:,} more faults: quadzoo data check lists them)"
+        more = len(faults) - 1
+        others = f" (and {more:,} more fault{'s' * (more > 1)}: quadzoo data check lists them)"
         raise DataError(faults[0].text + others * (len(faults) > 1))
     return source
 

@@ -100,5 +100,5 @@ def test_verify_names_what_does_not_match(two: tuple[Path, Path], quadzoo: Call)
     result = quadzoo("verify", two[0])
     assert result.status == 1
     assert "1: key 1 is not that of what the record says was run" in result.out
-    assert result.out.splitlines()[-1].startswith("2 runs, 2 of them ok, 0 files:")
+    assert result.out.splitlines()[-1].startswith("2 runs, 2 of them with status ok, 0 files:")
     assert json.loads(quadzoo("verify", two[0], "--json").out)["runs"] == 2
