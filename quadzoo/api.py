@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from quadzoo.grid.config import BenchConfig
     from quadzoo.grid.observer import Observer
     from quadzoo.grid.plan import Plan
-    from quadzoo.report.rows import Leaderboard
+    from quadzoo.report.notebook import NotebookLeaderboard
 
 _RECIPE = ("epochs", "batch_size", "lr", "augment", "freeze")
 _LISTS = ("backbones", "heads", "seeds", "targets")
@@ -28,7 +28,7 @@ def bench(
     *,
     progress: bool | Observer = False,
     **parameters: Any,
-) -> Leaderboard:
+) -> NotebookLeaderboard:
     """Train every backbone × head × seed on one data set, and return the leaderboard.
 
     ``parameters`` are the flags of ``quadzoo bench`` with underscores: ``data``, ``images``, ``targets``,
@@ -42,9 +42,10 @@ def bench(
     executor = LocalExecutor()  # before the other imports: its server has more to import, and begins with it
     config = config_of(backbones=backbones, heads=heads, seeds=seeds, **parameters)
     from quadzoo.grid.runner import bench as run_bench
+    from quadzoo.report.notebook import NotebookLeaderboard
 
     with _observed(progress) as observer:
-        return run_bench(config, executor, observer)
+        return NotebookLeaderboard.of([run_bench(config, executor, observer)])
 
 
 def plan(*, progress: bool | Observer = False, **parameters: Any) -> Plan:
@@ -62,7 +63,7 @@ def plan(*, progress: bool | Observer = False, **parameters: Any) -> Plan:
         return plan_bench(config, executor, observer, dry=True)
 
 
-def leaderboard(*folders: str | PathLike[str]) -> Leaderboard:
+def leaderboard(*folders: str | PathLike[str]) -> NotebookLeaderboard:
     """Return the leaderboard of one or more results folders; nothing is trained or written.
 
     Where they hold several data sets or splits it is that with most runs, and its ``more`` are the others.
@@ -70,6 +71,7 @@ def leaderboard(*folders: str | PathLike[str]) -> Leaderboard:
     """
     from quadzoo.errors import DataError
     from quadzoo.report.leaderboard import leaderboards
+    from quadzoo.report.notebook import NotebookLeaderboard
     from quadzoo.report.results import read_runs
 
     wrong = [folder for folder in folders if not isinstance(folder, str | PathLike)]
@@ -85,7 +87,7 @@ def leaderboard(*folders: str | PathLike[str]) -> Leaderboard:
     boards = leaderboards(results.runs, results.unreadable)
     if not boards:
         raise DataError(f"{', '.join(map(str, paths))}: no run that can be read")
-    return boards[0].model_copy(update={"more": boards[1:]})
+    return NotebookLeaderboard.of(boards)
 
 
 def start() -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from quadzoo.records.record import Cost, DataFacts, Metrics, SplitFacts
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Evidence = Literal["smoke", "screen", "publish"]
 
@@ -142,8 +138,7 @@ class Unreadable(BaseModel):
 class Leaderboard(BaseModel):
     """The rows for one data set and one split, best mean val MSE first.
 
-    ``unreadable`` are the runs of the same results folders that could not be read, of whatever data; ``more``
-    are their leaderboards for other data sets and splits, where they were asked for.
+    ``unreadable`` are the runs of the same results folders that could not be read, of whatever data.
     """
 
     data: DataFacts
@@ -153,30 +148,6 @@ class Leaderboard(BaseModel):
     versions: dict[str, str]
     rows: list[Row]
     unreadable: list[Unreadable] = []
-    more: list[Leaderboard] = Field(default_factory=list, exclude=True)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the rows as a table with the columns of leaderboard.csv; what a row lacks is None."""
-        import pandas as pd
-
-        from quadzoo.report.columns import csv_columns
-
-        columns = csv_columns()
-        rows = [[column.value(row) for column in columns] for row in self.rows]
-        return pd.DataFrame(rows, columns=[column.name for column in columns])
-
-    def _repr_html_(self) -> str:
-        """Return captions and table as HTML, which notebooks show."""
-        import pandas as pd
-
-        from quadzoo.report.captions import captions
-        from quadzoo.report.columns import shown_columns
-
-        columns = shown_columns(self)
-        rows = [[column.text(row) for column in columns] for row in self.rows]
-        table = pd.DataFrame(rows, columns=[column.heading for column in columns])
-        paragraphs = "".join(f"<p>{escape(caption.text)}</p>" for caption in captions(self))
-        return paragraphs + table.to_html(index=False, border=0)
 
     @property
     def failed(self) -> int:

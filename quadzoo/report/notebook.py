@@ -1,0 +1,39 @@
+"""A leaderboard as Python and notebooks want it: a table to work with, and one to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import pandas as pd
+from pydantic import Field
+
+from quadzoo.report.captions import captions
+from quadzoo.report.columns import csv_columns, shown_columns
+from quadzoo.report.rows import Leaderboard
+
+
+class NotebookLeaderboard(Leaderboard):
+    """A leaderboard; ``more`` are those of the same results folders for other data sets and splits."""
+
+    more: list[NotebookLeaderboard] = Field(default_factory=list, exclude=True)
+
+    @classmethod
+    def of(cls, boards: Sequence[Leaderboard]) -> NotebookLeaderboard:
+        """Return the first of some leaderboards, with the others as its ``more``."""
+        first, *others = (cls.model_construct(**dict(board)) for board in boards)
+        return first.model_copy(update={"more": others})
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the rows as a table with the columns of leaderboard.csv; what a row lacks is None."""
+        columns = csv_columns()
+        rows = [[column.value(row) for column in columns] for row in self.rows]
+        return pd.DataFrame(rows, columns=[column.name for column in columns])
+
+    def _repr_html_(self) -> str:
+        """Return captions and table as HTML, which notebooks show."""
+        columns = shown_columns(self)
+        rows = [[column.text(row) for column in columns] for row in self.rows]
+        table = pd.DataFrame(rows, columns=[column.heading for column in columns])
+        paragraphs = "".join(f"<p>{escape(caption.text)}</p>" for caption in captions(self))
+        return paragraphs + table.to_html(index=False, border=0)
