@@ -49,7 +49,7 @@ def test_record_keeps_the_contract(finished: Path) -> None:
     found = records(finished)
     assert {(r["head"], r["seed"]) for r in found} == {("mlp", 0), ("mlp", 1), ("linear", 0), ("linear", 1)}
     for record in found:
-        assert record["schema"] == 1
+        assert record["schema"] == 2
         assert record["status"] == "ok"
         assert (record["backbone"], record["weights"], record["error"]) == ("tiny_cnn", "none", None)
         assert record["data"].keys() >= {"name", "hash", "n", "duplicates"}
@@ -359,20 +359,15 @@ def test_a_name_for_both_ways_of_writing_it(
 
 
 def test_a_recipe_that_standardises_and_averages(equations: Path, tmp_path: Path) -> None:
-    from quadzoo.cli.display import Display
-    from quadzoo.executors.local import Executor
-    from quadzoo.grid.config import BenchConfig
-    from quadzoo.grid.runner import bench
+    import quadzoo
 
-    config = BenchConfig(
-        backbones=("tiny_cnn",), weights="none", data=str(equations), out=tmp_path,
+    quadzoo.bench(
+        backbones=["tiny_cnn"], weights="none", data=str(equations), out=tmp_path,
         recipe={"epochs": 2, "average": 0.9, "unit": "standard"},
     )  # fmt: skip
-    with Display() as display:
-        bench(config, Executor(), display)
     (record,) = records(tmp_path)
     spread = np.array(record["unit"]["high"]) - record["unit"]["low"]
     assert (spread < np.array(record["target_high"]) - record["target_low"]).all()
-    # Scores stand in the range's unit all the same: about those of a network that has learnt little.
+    # Scores are in the range's unit all the same: about those of a network that has learned little.
     assert 0.01 < record["metrics"]["test_mse"] < 1
     assert record["recipe"]["average"] == 0.9
