@@ -26,6 +26,7 @@ from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import Plan, Weights, bench_data, make_plan
 from quadzoo.grid.precision import PrecisionChooser
 from quadzoo.grid.probe import check_compiler, find_device, find_weights
+from quadzoo.grid.ridge import with_ridge
 from quadzoo.records.record import (
     RECORD,
     RunRecord,
@@ -165,6 +166,7 @@ def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leader
     data = plan.data
     try:
         with in_use(data.images), _Interrupts() as interrupts:
+            plan = with_ridge(plan, executor, observer)
             _run_all(plan, executor, observer, interrupts)
     finally:
         board = _report(config.out, data.images.hash, data.folds[0].fold.split.hash, observer)

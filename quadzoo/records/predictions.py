@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from quadzoo.data.fold import Fold
 from quadzoo.errors import DataError
 from quadzoo.storage import read_regular
 
@@ -42,6 +43,21 @@ def to_csv(
     if kinds is not None:
         columns["image_kind"] = list(kinds)
     return pd.DataFrame(columns).to_csv(index=False).encode()
+
+
+def of_fold(fold: Fold, targets: Sequence[str], val: np.ndarray, test: np.ndarray) -> bytes:
+    """Return the table of predictions float64 (n_val, T) and (n_test, T), in original units, for a fold."""
+    rows = np.concatenate([fold.split.val, fold.split.test])
+    _, first, group = np.unique(fold.groups, return_index=True, return_inverse=True)
+    return to_csv(
+        ["val"] * len(val) + ["test"] * len(test),
+        [fold.ids[row] for row in rows],
+        fold.targets[rows],
+        np.concatenate([val, test]),
+        targets=targets,
+        groups=[fold.ids[first[group[row]]] for row in rows],
+        kinds=None if fold.kinds is None else [fold.kinds[row] for row in rows],
+    )
 
 
 def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:

@@ -175,9 +175,15 @@ def _mean_cost(costs: list[Cost]) -> dict[str, Any]:
 
 
 def _baseline_rows(records: list[RunRecord]) -> list[Row]:
-    """Return the rows without a model; every record holds their scores on its fold."""
-    by_fold = {record.split.fold: record for record in records}
-    first = records[0]
+    """Return the rows without a model; records hold their scores on the records' folds.
+
+    A later bench may know baselines that an earlier one did not.
+    """
+    found: dict[str, dict[int, tuple[Metrics, SplitFacts]]] = defaultdict(dict)
+    for record in records:
+        for name, metrics in record.baselines.items():
+            found[name][record.split.fold] = metrics, record.split
+    folds = {record.split.fold for record in records}
     return [
         Row(
             backbone=name,
@@ -185,11 +191,11 @@ def _baseline_rows(records: list[RunRecord]) -> list[Row]:
             weights="-",
             seeds=0,
             failed=0,
-            **_pooled([(record.baselines[name], record.split) for record in by_fold.values()]),
-            leaky=first.split.leaky,
+            **_pooled(list(by_fold.values())),
+            leaky=records[0].split.leaky,
         )
-        for name in first.baselines
-        if all(name in record.baselines for record in by_fold.values())
+        for name, by_fold in found.items()
+        if by_fold.keys() == folds
     ]
 
 

@@ -40,7 +40,7 @@ def save(
     images = ArrayFile(placement.images)[torch.from_numpy(worst)].numpy()
     files = {
         WEIGHTS: _weights(module),
-        PREDICTIONS: _predictions(task, fold, val, test),
+        PREDICTIONS: predictions.of_fold(fold, task.targets.names, val, test),
         WORST: _thumbnails(images),
     }
     known = seen.of_run(fold.digests, fold.split.train, fold.split.val, placement.initial, task.recipe.epochs)
@@ -56,20 +56,6 @@ def _weights(module: RegressionModule) -> bytes:
     # Cloned, since safetensors refuses tensors that share memory.
     state = {name: value.cpu().contiguous().clone() for name, value in module.state_dict().items()}
     return safetensors.torch.save(state)
-
-
-def _predictions(task: Task, fold: Fold, val: np.ndarray, test: np.ndarray) -> bytes:
-    rows = np.concatenate([fold.split.val, fold.split.test])
-    _, first, group = np.unique(fold.groups, return_index=True, return_inverse=True)
-    return predictions.to_csv(
-        ["val"] * len(val) + ["test"] * len(test),
-        [fold.ids[row] for row in rows],
-        fold.targets[rows],
-        np.concatenate([val, test]),
-        targets=task.targets.names,
-        groups=[fold.ids[first[group[row]]] for row in rows],
-        kinds=None if fold.kinds is None else [fold.kinds[row] for row in rows],
-    )
 
 
 def _worst(task: Task, fold: Fold, test: np.ndarray) -> np.ndarray:

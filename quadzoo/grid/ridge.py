@@ -1,0 +1,176 @@
+"""Ridge regression on pixels and on frozen features: what a network has to beat to be worth its cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from quadzoo.data.fold import Fold
+from quadzoo.executors.base import Executor, asked, why_it_ended
+from quadzoo.grid.observer import Observer
+from quadzoo.grid.plan import FoldPlan, Plan
+from quadzoo.metrics import scores_of
+from quadzoo.records import predictions
+from quadzoo.records.baseline import BaselineRecord, read_baseline, write_baseline
+from quadzoo.records.keys import hash_of
+from quadzoo.records.record import Metrics
+from quadzoo.training.task import Task
+
+PIXELS = "ridge-pixels"
+FEATURES = "ridge-features"
+_SIDE = 32  # pixels
+_ALPHAS = np.logspace(-2, 6, 17)
+_MOST_FITTED = 5000  # training images: of more, so many are drawn, since the time grows with their square
+_CHUNK = 1024
+_LONG = 1800.0  # seconds for the features of a backbone
+
+
+class Fit(NamedTuple):
+    """Predictions float64 (n_val, T) and (n_test, T) in original units, penalties (T,), images fitted to."""
+
+    val: np.ndarray
+    test: np.ndarray
+    alphas: np.ndarray
+    n_fitted: int
+
+
+def ridge(rows: Callable[[np.ndarray], np.ndarray], fold: Fold) -> Fit:
+    """Fit ridge regression to the training images of a fold and predict the others.
+
+    ``rows`` returns the features, float (M, F), of the images at int64 positions (M,). Features are
+    standardised; the penalty of each target is that of 17 from 1e-2 to 1e6 with the least leave-one-out error
+    on train (Golub, Heath & Wahba 1979, Technometrics 21, p. 215); predictions are clipped to the range of
+    train.
+    """
+    from sklearn.linear_model import RidgeCV
+    from sklearn.preprocessing import StandardScaler
+
+    train = fold.split.train
+    if len(train) > _MOST_FITTED:
+        train = np.sort(np.random.default_rng(0).choice(train, _MOST_FITTED, replace=False))
+    scaler = StandardScaler()
+    features = scaler.fit_transform(rows(train).astype(np.float64))
+    targets = fold.targets[train]
+    model = RidgeCV(alphas=_ALPHAS, alpha_per_target=targets.shape[1] > 1).fit(features, targets)
+    low, high = fold.targets[fold.split.train].min(axis=0), fold.targets[fold.split.train].max(axis=0)
+
+    def predicted(side: np.ndarray) -> np.ndarray:
+        parts = [
+            model.predict(scaler.transform(rows(side[start : start + _CHUNK]).astype(np.float64)))
+            for start in range(0, len(side), _CHUNK)
+        ]
+        return np.asarray(np.clip(np.concatenate(parts).reshape(len(side), -1), low, high))
+
+    alphas = np.broadcast_to(np.atleast_1d(model.alpha_), targets.shape[1:])
+    return Fit(predicted(fold.split.val), predicted(fold.split.test), alphas, len(train))
+
+
+def with_ridge(plan: Plan, executor: Executor, observer: Observer) -> Plan:
+    """Return the plan with the scores of ridge regression among the baselines of each task.
+
+    On pixels always, and on the frozen features of each backbone with pretrained weights. Each is computed
+    once for a results folder and fold, and kept there with its predictions. A backbone whose features cannot
+    be computed is noted, and has no such row.
+    """
+    if not plan.to_do:
+        return plan
+    firsts = {task.backbone: task for task in plan.to_do if task.identity.loaded}
+    advance = observer.counting("fitting ridge regression", (1 + len(firsts)) * len(plan.data.folds))
+    found: dict[int, dict[str, Metrics]] = {}
+    for one in plan.data.folds:
+        of_pixels = partial(_of_pixels, plan.data.images.file)
+        found[one.fold.split.fold] = {PIXELS: _kept(plan, one, PIXELS, None, of_pixels)}
+        advance(1)
+    for backbone, task in firsts.items():
+        name = f"{FEATURES}:{backbone}"
+        try:
+            for one in plan.data.folds:
+                rows = _of_features(plan, task, executor)
+                found[one.fold.split.fold][name] = _kept(plan, one, name, task, rows)
+                advance(1)
+        except _NoFeatures as error:
+            observer.note(f"warning: no {name}: {error}")
+    tasks = [replace(task, baselines={**task.baselines, **found[task.split.fold]}) for task in plan.tasks]
+    return replace(plan, tasks=tasks)
+
+
+class _NoFeatures(Exception):
+    """Why the features of a backbone could not be computed."""
+
+
+Rows = Callable[[np.ndarray], np.ndarray]
+
+
+def _kept(plan: Plan, of_fold: FoldPlan, name: str, task: Task | None, rows: Callable[[], Rows]) -> Metrics:
+    """Return the scores of a baseline, from the results folder where they are."""
+    fold, data = of_fold.fold, plan.data
+    loaded = task.identity.loaded if task else None
+    key = hash_of(
+        {
+            "baseline": name,
+            "data": data.images.hash,
+            "image": asdict(data.images.geometry),
+            "split": fold.split.hash,
+            "fold": fold.split.fold,
+            "weights": {"tag": loaded.tag, "sha256": loaded.sha256} if loaded else None,
+        }
+    )
+    record = read_baseline(plan.config.out, key)
+    if record is None:
+        clock = time.perf_counter()
+        fit, info, split = ridge(rows(), fold), of_fold.targets, fold.split
+        metrics = Metrics.of(
+            scores_of(fit.val, fold.targets[split.val], info),
+            scores_of(fit.test, fold.targets[split.test], info),
+        )
+        record = BaselineRecord(
+            key=key,
+            name=name,
+            data=data.facts,
+            split=next(task.split for task in plan.tasks if task.split.fold == split.fold),
+            targets=list(info.names),
+            metrics=metrics,
+            alphas=dict(zip(info.names, fit.alphas.tolist(), strict=True)),
+            n_fitted=fit.n_fitted,
+            seconds=time.perf_counter() - clock,
+            files={},
+        )
+        write_baseline(plan.config.out, record, predictions.of_fold(fold, info.names, fit.val, fit.test))
+    return record.metrics
+
+
+def _of_pixels(images: Path) -> Rows:
+    """Return what gives images as vectors, float32 (M, F), at most 32 pixels a side."""
+    array = np.load(images, mmap_mode="r")
+    height, width = (min(side, _SIDE) for side in array.shape[1:3])
+
+    def rows(positions: np.ndarray) -> np.ndarray:
+        def small() -> Iterator[np.ndarray]:
+            for position in positions:
+                yield cv2.resize(array[position], (width, height), interpolation=cv2.INTER_AREA).reshape(-1)
+
+        return np.stack(list(small())).astype(np.float32)
+
+    return rows
+
+
+def _of_features(plan: Plan, task: Task, executor: Executor) -> Callable[[], Rows]:
+    """Return what computes a backbone's pooled features once, and then gives them, float32 (M, F)."""
+
+    def computed() -> Rows:
+        work = "quadzoo.training.features:pooled_features"
+        with asked(executor, work, (task, plan.placement(task))) as job:
+            answers = list(job.messages(plan.config.timeout or _LONG))
+            if not answers:
+                raise _NoFeatures(why_it_ended(job) if job.ended else "not finished in time")
+        array = np.load(answers[0], mmap_mode="r")
+        return lambda positions: np.asarray(array[positions])
+
+    return computed

@@ -1,0 +1,58 @@
+"""What answers without a network of the bench leave behind: a record and predictions, as a run does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from quadzoo.records.record import PREDICTIONS, DataFacts, Metrics, NotNegative, SplitFacts, sha256_of
+from quadzoo.storage import write_atomically
+
+BASELINE = "baseline.json"
+
+
+class BaselineRecord(BaseModel):
+    """One baseline on one fold: its scores, the penalty that was chosen for each target, and what it took.
+
+    ``alphas`` are ridge regression's, chosen by leave-one-out on train; ``n_fitted`` is how many training
+    images it was fitted to.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str
+    name: str
+    data: DataFacts
+    split: SplitFacts
+    targets: list[str]
+    metrics: Metrics
+    alphas: dict[str, NotNegative]
+    n_fitted: int = Field(ge=1)
+    seconds: NotNegative
+    files: dict[str, str]
+
+
+def baseline_folder(out: Path, key: str) -> Path:
+    """Return OUT/baselines/<key>."""
+    return out / "baselines" / key
+
+
+def write_baseline(out: Path, record: BaselineRecord, predictions: bytes) -> None:
+    """Write predictions.csv and, last, the record. Raises OSError where that cannot be done."""
+    folder = baseline_folder(out, record.key)
+    write_atomically(folder / PREDICTIONS, predictions)
+    record.files = {PREDICTIONS: sha256_of(folder / PREDICTIONS)}
+    text = json.dumps(record.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(folder / BASELINE, text.encode() + b"\n")
+
+
+def read_baseline(out: Path, key: str) -> BaselineRecord | None:
+    """Return the record of a baseline; None where there is none that can be read: it is then made anew."""
+    folder = baseline_folder(out, key)
+    try:
+        record = BaselineRecord.model_validate_json((folder / BASELINE).read_bytes())
+        return record if record.files.get(PREDICTIONS) == sha256_of(folder / PREDICTIONS) else None
+    except (OSError, ValidationError):
+        return None
