@@ -40,7 +40,8 @@ def frozen_features(task: Task, placement: Placement, module: RegressionModule, 
 def pooled_features(work: tuple[Task, Placement], send: Send) -> None:
     """Child's side: send the path of an ``.npy`` of a backbone's features, float32 (N, F).
 
-    They are averaged over (h, w). The backbone has its pretrained weights and is in evaluation mode, in float32.
+    They are averaged over (h, w). The backbone has its pretrained weights and runs in evaluation mode, in
+    float32.
     """
     task, placement = work
     torch.set_num_threads(placement.threads)
