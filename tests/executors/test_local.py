@@ -86,7 +86,7 @@ def test_a_script_needs_no_main_guard(discs: Path, tmp_path: Path) -> None:
         [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["once", "tiny_cnn + mlp 3"]
+    assert done.stdout.splitlines() == ["once", "tiny_cnn + mlp 4"]
     assert done.stderr == ""  # silent unless asked
 
 
