@@ -12,6 +12,7 @@ Send = Callable[[Any], None]
 """Sends a message to whoever submitted the job; it must pickle."""
 
 _LONGEST_REASON = 300  # characters
+_ENDING = 5.0  # seconds
 
 
 class Job(Protocol):
@@ -59,6 +60,23 @@ def asked(executor: Executor, work: str, argument: Any) -> Iterator[Job]:
             yield job
         finally:
             job.cancel()
+
+
+class NoAnswer(Exception):
+    """Why a question got no answer, in one line."""
+
+
+def answer(executor: Executor, work: str, argument: Any, timeout: float) -> Any:
+    """Submit a question and return the first message.
+
+    Raises NoAnswer where none comes within the seconds given.
+    """
+    with asked(executor, work, argument) as job:
+        messages = list(job.messages(timeout))
+        if messages:
+            return messages[0]
+        job.wait(_ENDING)  # its end of the connection closes a little before it is over
+        raise NoAnswer(why_it_ended(job) if job.ended else f"not finished within {timeout:g} seconds")
 
 
 def why_it_ended(job: Job) -> str:

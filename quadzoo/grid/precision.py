@@ -8,20 +8,19 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from quadzoo.data.cache import ImageSet
 from quadzoo.data.sources import precision_folder
 from quadzoo.errors import DataError
-from quadzoo.executors.base import Executor, Send, asked, why_it_ended
+from quadzoo.executors.base import Executor, NoAnswer, Send, answer
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.models import Model
 from quadzoo.grid.plan import PrecisionChoice
 from quadzoo.model.recipe import Recipe
 from quadzoo.records.keys import Provenance, hash_of
 from quadzoo.registry.catalogue import Catalogue
-from quadzoo.storage import read_regular, write_atomically
+from quadzoo.storage import lock, read_regular, write_atomically
 from quadzoo.training.task import Device
 
 CHOICES = "precision.json"  # in the results folder
@@ -33,7 +32,6 @@ _TOLERANCE = {"features": 0.05, "gradient": 0.05}
 _WARM_UP = 2
 _SECONDS = 1.0  # of steps, unless warming up and two in each precision take longer
 _LONG = 1800.0
-_ENDING = 5.0  # seconds from a job's last message to its end
 _MOST_BYTES = 1 << 20  # of precision.json
 _CHOICE = TypeAdapter(PrecisionChoice)
 _CHOICES = TypeAdapter(dict[str, PrecisionChoice])
@@ -91,8 +89,7 @@ class PrecisionChooser:
     def _auto(self, backbone: str, advance: Callable[[int], None]) -> PrecisionChoice:
         if not self.keep:
             return self._kept().get(self._code(backbone)) or self._tried(backbone, advance)[0]
-        self.config.out.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.config.out / f".{CHOICES}.lock"):  # another bench may be choosing here
+        with lock(self.config.out / f".{CHOICES}.lock"):  # another bench may be choosing here
             kept = self._kept()
             if (code := self._code(backbone)) not in kept:
                 choice, certain = self._tried(backbone, advance)
@@ -158,12 +155,11 @@ def _judge(measured: dict[str, float] | str) -> PrecisionChoice:
 
 def _measure(executor: Executor, trial: _Trial, timeout: float) -> dict[str, float] | str:
     """Return gain and errors of bf16, or why the backbone could not be tried."""
-    with asked(executor, f"{__name__}:try_precisions", trial) as job:
-        answers: list[dict[str, float]] = list(job.messages(timeout))
-        if answers:
-            return answers[0]
-        job.wait(_ENDING)
-        return why_it_ended(job) if job.ended else f"not finished within {timeout:g} seconds"
+    try:
+        measured: dict[str, float] = answer(executor, f"{__name__}:try_precisions", trial, timeout)
+    except NoAnswer as error:
+        return str(error)
+    return measured
 
 
 def try_precisions(trial: _Trial, send: Send) -> None:

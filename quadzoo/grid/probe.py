@@ -12,7 +12,7 @@ from typing import cast
 
 from quadzoo.data.geometry import Geometry
 from quadzoo.errors import ConfigError, QuadzooError, WeightsError
-from quadzoo.executors.base import Executor, Job, Send, asked, why_it_ended
+from quadzoo.executors.base import Executor, Job, NoAnswer, Send, answer, asked, why_it_ended
 from quadzoo.grid.plan import Weights
 from quadzoo.training.task import Device
 
@@ -23,11 +23,11 @@ _ASKING = "asking"  # a child says so when it begins to look for pretrained weig
 
 def find_device(executor: Executor, wanted: str) -> Device:
     """Return the device that runs will use. Raises ConfigError when a GPU is wanted and none is there."""
-    with asked(executor, f"{__name__}:tell_device", None) as job:
-        answers = list(job.messages(timeout=_LONG))
-        if not answers:
-            raise QuadzooError(f"querying devices failed: {why_it_ended(job)}")
-    cuda, cpu = cast(tuple[Device | None, Device], answers[0])
+    try:
+        found = answer(executor, f"{__name__}:tell_device", None, _LONG)
+    except NoAnswer as error:
+        raise QuadzooError(f"querying devices failed: {error}") from error
+    cuda, cpu = cast(tuple[Device | None, Device], found)
     if wanted == "cuda" and cuda is None:
         raise ConfigError("`device` cuda: torch finds no usable GPU; `device` cpu works everywhere")
     return cpu if wanted == "cpu" or cuda is None else cuda

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from quadzoo.data.fold import Fold
-from quadzoo.executors.base import Executor, asked, why_it_ended
+from quadzoo.executors.base import Executor, NoAnswer, answer
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import FoldPlan, Plan
 from quadzoo.metrics import scores_of
@@ -95,14 +95,10 @@ def with_ridge(plan: Plan, executor: Executor, observer: Observer) -> Plan:
                 rows = _of_features(plan, task, executor)
                 found[one.fold.split.fold][name] = _kept(plan, one, name, task, rows)
                 advance(1)
-        except _NoFeatures as error:
+        except NoAnswer as error:
             observer.note(f"warning: no {name}: {error}")
     tasks = [replace(task, baselines={**task.baselines, **found[task.split.fold]}) for task in plan.tasks]
     return replace(plan, tasks=tasks)
-
-
-class _NoFeatures(Exception):
-    """Why the features of a backbone could not be computed."""
 
 
 Rows = Callable[[np.ndarray], np.ndarray]
@@ -152,11 +148,11 @@ def _of_pixels(images: Path) -> Rows:
     height, width = (min(side, _SIDE) for side in array.shape[1:3])
 
     def rows(positions: np.ndarray) -> np.ndarray:
-        def small() -> Iterator[np.ndarray]:
-            for position in positions:
-                yield cv2.resize(array[position], (width, height), interpolation=cv2.INTER_AREA).reshape(-1)
-
-        return np.stack(list(small())).astype(np.float32)
+        small = [
+            cv2.resize(array[position], (width, height), interpolation=cv2.INTER_AREA).reshape(-1)
+            for position in positions
+        ]
+        return np.stack(small).astype(np.float32)
 
     return rows
 
@@ -165,12 +161,8 @@ def _of_features(plan: Plan, task: Task, executor: Executor) -> Callable[[], Row
     """Return what computes a backbone's pooled features once, and then gives them, float32 (M, F)."""
 
     def computed() -> Rows:
-        work = "quadzoo.training.features:pooled_features"
-        with asked(executor, work, (task, plan.placement(task))) as job:
-            answers = list(job.messages(plan.config.timeout or _LONG))
-            if not answers:
-                raise _NoFeatures(why_it_ended(job) if job.ended else "not finished in time")
-        array = np.load(answers[0], mmap_mode="r")
+        work, longest = "quadzoo.training.features:pooled_features", plan.config.timeout or _LONG
+        array = np.load(answer(executor, work, (task, plan.placement(task)), longest), mmap_mode="r")
         return lambda positions: np.asarray(array[positions])
 
     return computed

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from quadzoo import storage
 from quadzoo.data.cache import ImageSet, in_use, prepare
 from quadzoo.data.sources import N_DRAWN, open_source
 from quadzoo.data.splits import make_splits
@@ -258,14 +259,12 @@ def _receive(one: _Running, observer: Observer) -> None:
 
 def _lock(out: Path, task: Task) -> FileLock | None:
     """Take the run for this bench; None while another bench has it."""
-    folder = run_folder(out, task.key)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    taken = storage.lock(run_folder(out, task.key) / ".lock", blocking=False)
     try:
-        lock.acquire(blocking=False)
+        taken.acquire()
     except Timeout:
         return None
-    return lock
+    return taken
 
 
 def _start(plan: Plan, task: Task, lock: FileLock, executor: Executor) -> _Running:
