@@ -55,7 +55,7 @@ def write(folder: Path, rows: Iterable[sets.Row]) -> int:
 
 
 def data_sets(
-    photos: Photos, upright: Photos, truth: np.ndarray, aloe: np.ndarray
+    photos: Photos, upright: Photos, aloe: np.ndarray, truth: np.ndarray
 ) -> dict[str, Iterator[sets.Row]]:
     """Return the rows of each set: six images of each photograph, ten where fewer photographs will do."""
     six, ten = 6 * len(photos), 10 * len(upright)
@@ -83,7 +83,7 @@ def make(folder: Path, say: Callable[[str], None] = print) -> None:
     small = {name: sets.reduced(photo) for name, photo in photos.items()}
     upright = {file.name: small[file.name] for file in files if file.use == "upright"}
     truth = sources.read(paths["aloe-disparity"], cv2.IMREAD_GRAYSCALE)
-    for name, rows in data_sets(small, upright, truth, photos["aloel"]).items():
+    for name, rows in data_sets(small, upright, photos["aloel"], truth).items():
         say(f"{name}: {write(folder / name, rows)} images")
     shutil.copy(SUITE, folder / SUITE.name)
     say(f"quadzoo bench --suite {folder / SUITE.name}")

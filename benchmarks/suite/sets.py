@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 def reduced(photo: np.ndarray) -> np.ndarray:
-    """Return a photograph made smaller: by a third at least, so that it is sharp, and to 768 pixels at most."""
+    """Return a photograph made smaller: by a third at least, so that it is sharp; 768 pixels at most."""
     height, width = photo.shape[:2]
     share = min(768 / max(height, width), 1 / 1.5)
     return cv2.resize(photo, (round(width * share), round(height * share)), interpolation=cv2.INTER_AREA)
@@ -79,7 +79,7 @@ def jpeg(photo: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float
 
 def scale(photo: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     """Lose resolution; the target is the factor, 1 to 8, by which the image was made smaller and enlarged."""
-    side = int(rng.integers(SIDE // 8, SIDE + 1))
+    side = round(SIDE / 2 ** rng.uniform(0, 3))
     small = cv2.resize(crop(photo, SIDE, rng), (side, side), interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), SIDE / side
 
