@@ -94,7 +94,7 @@ def _checked(file: File, root: Path) -> bytes:
     content = path.read_bytes()
     if (found := _sha256(content)) != file.sha256:
         raise SourceError(
-            f"{file.path} of package {file.package}: SHA-256 {found[:12]}, not {file.sha256[:12]} as in files.csv"
+            f"{file.path} of package {file.package}: SHA-256 {found[:12]}, files.csv has {file.sha256[:12]}"
         )
     return content
 
