@@ -106,7 +106,7 @@ def config_of(**parameters: Any) -> BenchConfig:
 
     from quadzoo.errors import ConfigError
     from quadzoo.grid.config import BenchConfig
-    from quadzoo.model.recipe import Recipe
+    from quadzoo.model.recipe import RECIPES, Recipe
 
     given = {name: value for name, value in parameters.items() if value is not None}
     unknown = sorted(given.keys() - BenchConfig.model_fields.keys() - {*_RECIPE})
@@ -115,6 +115,10 @@ def config_of(**parameters: Any) -> BenchConfig:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ConfigError(f"there is no parameter {unknown[0]!r}{hint}")
     recipe = given.pop("recipe", {})
+    if isinstance(recipe, str):
+        if recipe not in RECIPES:
+            raise ConfigError(f"`recipe` {recipe[:_SHOWN]!r}: there is {', '.join(RECIPES)}")
+        recipe = RECIPES[recipe]
     recipe = recipe.model_dump() if isinstance(recipe, Recipe) else dict(recipe)
     recipe |= {name: given.pop(name) for name in _RECIPE if name in given}
     for name in _LISTS:

@@ -30,7 +30,7 @@ def print_plan(plan: Plan, as_json: bool) -> None:
             "image_size": "x".join(map(str, task.identity.image.size)),
             "precision": task.precision,
             "device": plan.device.kind,
-            "epochs": task.recipe.epochs,
+            "epochs": task.epochs,
             "status": "done" if task.key in plan.done else "to do",
         }
         for task in plan.tasks

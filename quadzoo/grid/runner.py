@@ -95,6 +95,11 @@ def _planned(config: BenchConfig, executor: Executor, observer: Observer, dry: b
             "heads": names.heads.distinct(config.heads),
         }
     )
+    for head in config.heads:
+        if names.heads[head].spec.closed_form and not config.recipe.freeze and config.recipe.epochs != 0:
+            raise ConfigError(
+                f"`heads` {head} is fitted in closed form to frozen features; add `freeze`, or choose another"
+            )
     _check_out(config.out)
     for one in unreadable_records(config.out):
         observer.note(f"warning: run {one.key} cannot be read: {one.reason}")

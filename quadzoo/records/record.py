@@ -8,7 +8,15 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from quadzoo.errors import DataError
 from quadzoo.metrics import Scores
@@ -172,15 +180,22 @@ class Environment(_Part):
     libraries: dict[str, str]
 
 
+class Found(_Part):
+    """What came of a request that left something to be found: the number of ``epochs``."""
+
+    epochs: Count | None = None
+
+
 class RunRecord(_Part):
     """One run: a combination of backbone and head, a seed, a data set, a split and a fold.
 
     ``weights`` names what training started from: pretrained (``loaded`` says which weights), none, or a
     trained model, of which ``initial`` says more. ``unit`` is the network's scaled unit where that model, or
     the recipe, has another than that of the ``target_`` fields, in which scores are given.
-    ``prediction_mode`` is how the head predicts, where it has several ways. ``worst`` are the ids of the
-    images in worst.webp, from top to bottom, largest error first; ``flags`` are those of ``quadzoo bench``
-    that repeat the run, paths by their last part.
+    ``prediction_mode`` is how the head predicts, where it has several ways. ``found`` says what came of a
+    request that left something to be found. ``worst`` are the ids of the images in worst.webp, from top to
+    bottom, largest error first; ``flags`` are those of ``quadzoo bench`` that repeat the run, paths by their
+    last part.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -208,9 +223,10 @@ class RunRecord(_Part):
     baselines: dict[str, Metrics]
     cost: Cost
     recipe: Recipe
+    found: Found = Found()
     precision: Precision
     precision_note: str = ""
-    best_epoch: Annotated[int, Field(ge=1)] | None
+    best_epoch: Count | None
     prediction_mode: str | None = None
     history: list[Epoch]
     worst: list[str] = []
@@ -220,6 +236,12 @@ class RunRecord(_Part):
     error: Failure | None
     started: AwareDatetime
     finished: AwareDatetime
+
+    @field_validator("recipe", mode="before")
+    @classmethod
+    def _recipe_of_then(cls, given: Any) -> Any:
+        """Complete a recipe from before some of its fields existed: it did what their neutral values do."""
+        return {**NEUTRAL_RECIPE, **given} if isinstance(given, dict) else given
 
     @property
     def identity(self) -> Identity:
@@ -239,6 +261,11 @@ class RunRecord(_Part):
             recipe=self.recipe,
             seed=self.seed,
         )
+
+    @property
+    def epochs(self) -> int | None:
+        """The number of epochs; None where it was to be found and the run failed before."""
+        return self.found.epochs if self.recipe.epochs == "auto" else self.recipe.epochs
 
     @property
     def own_ranges(self) -> Ranges:

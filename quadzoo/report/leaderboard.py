@@ -108,7 +108,7 @@ def _combination(members: list[Run], device: str) -> _Combination:
         mixed=mixed_of([run.record for run in ok]),
         image_size="x".join(str(side) for side in first.image.size),
         precision=", ".join(sorted({run.record.precision for run in ok or members})),
-        epochs=first.recipe.epochs,
+        epochs=_epochs(ok or members),
         frozen=first.recipe.freeze,
         plugins=", ".join(f"{name} {version}" for name, version in first.environment.plugins.items()),
         combination=first.combination,
@@ -119,6 +119,12 @@ def _combination(members: list[Run], device: str) -> _Combination:
         details=details_of(tests),
     )
     return _Combination(row, errors)
+
+
+def _epochs(runs: list[Run]) -> int | None:
+    """Return the number of epochs, on average over runs that stopped at different ones."""
+    known = [run.record.epochs for run in runs if run.record.epochs is not None]
+    return round(fmean(known)) if known else None
 
 
 def _failure(record: RunRecord) -> FailedRun:

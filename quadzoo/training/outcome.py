@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 import quadzoo
-from quadzoo.records.record import Code, Cost, Environment, Epoch, Failure, Metrics, Ranges, RunRecord
+from quadzoo.records.record import Code, Cost, Environment, Epoch, Failure, Found, Metrics, Ranges, RunRecord
 from quadzoo.targets import TargetInfo
 from quadzoo.training.task import Placement, Task
 
@@ -59,6 +59,7 @@ def record_of(
         baselines=task.baselines,
         cost=cost or Cost(),
         recipe=task.recipe,
+        found=Found(epochs=len(history)) if task.recipe.epochs == "auto" and not error else Found(),
         precision=task.precision,
         precision_note=task.precision_note,
         best_epoch=best_epoch,

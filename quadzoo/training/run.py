@@ -39,6 +39,7 @@ from quadzoo.training.cost import measure
 from quadzoo.training.energy import EnergyMeter
 from quadzoo.training.features import frozen_features
 from quadzoo.training.outcome import failure_of, record_of
+from quadzoo.training.start import start_head
 from quadzoo.training.task import Placement, Task
 
 _FROZEN_SEED = 0
@@ -80,17 +81,27 @@ def _run(task: Task, placement: Placement, send: Send, started: datetime) -> Run
     trainer = make_trainer(task, placement, [best, *averaging, speed, progress])
 
     fitted = Cost(fit_seconds=0.0)
-    if task.recipe.epochs:
+    if task.epochs:
         meter, clock = EnergyMeter(placement.device.kind == "cuda"), time.perf_counter()
-        trainer.fit(module, datamodule=datamodule)
+        start_head(task, module, datamodule, trainer, best)
+        trains = any(parameter.requires_grad for parameter in module.parameters())
+        if trains:
+            trainer.fit(module, datamodule=datamodule)
         fitted = Cost(
             fit_seconds=time.perf_counter() - clock,
             fit_energy_joules=meter.joules,
-            train_images_per_second=speed.images_per_second,
+            train_images_per_second=speed.images_per_second if trains else None,
         )
         best.restore(module)
     return tested(
-        task, placement, fold, module, datamodule, started=started, fitted=fitted, best_epoch=best.epoch + 1
+        task,
+        placement,
+        fold,
+        module,
+        datamodule,
+        started=started,
+        fitted=fitted,
+        best_epoch=best.epoch + 1 if task.epochs else None,
     )
 
 
@@ -103,12 +114,13 @@ def tested(
     *,
     started: datetime,
     fitted: Cost,
-    best_epoch: int,
+    best_epoch: int | None,
 ) -> RunRecord:
     """Validate and test a trained module, measure it, save what a run leaves, and return its record.
 
-    ``fitted`` holds what training cost, ``best_epoch`` is that of the module's weights, 0 where none was
-    trained. Raises NonFinitePrediction for a prediction that is NaN or infinite.
+    ``fitted`` holds what training cost. ``best_epoch`` is that of the module's weights: 0 where they are the
+    first ones, None where nothing was trained. Raises NonFinitePrediction for a prediction that is NaN or
+    infinite.
     """
     predictions = Predictions()
     trainer = make_trainer(task, placement, [predictions])
@@ -131,7 +143,7 @@ def tested(
         started,
         metrics=metrics,
         cost=cost,
-        best_epoch=best_epoch or None,
+        best_epoch=best_epoch,
         prediction_mode=prediction_mode,
         history=[Epoch.model_validate(scores) for scores in module.history],
         worst=worst,
@@ -201,7 +213,16 @@ def build_module(task: Task, placement: Placement) -> RegressionModule:
     if task.recipe.freeze:
         torch.manual_seed(task.seed)
     answers = build_head(head, num_features=backbone_width(features), targets=task.unit)
-    module = join(backbone, features, answers, task.recipe, image.channels, targets=task.unit)
+    module = join(
+        backbone,
+        features,
+        answers,
+        task.recipe,
+        image.channels,
+        targets=task.unit,
+        scored=task.targets,
+        pretrained=task.identity.weights == "pretrained",
+    )
     if placement.initial:
         _load(module, placement.initial / WEIGHTS, task)
     return module
@@ -209,7 +230,10 @@ def build_module(task: Task, placement: Placement) -> RegressionModule:
 
 def _load(module: RegressionModule, weights: Path, task: Task) -> None:
     try:
-        module.load_state_dict(safetensors.torch.load_file(weights))
+        state = safetensors.torch.load_file(weights)
+        for name in ("feature_mean", "feature_std"):  # which only a model with a frozen backbone has
+            setattr(module, name, state.get(name))
+        module.load_state_dict(state)
     except (RuntimeError, OSError, safetensors.SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BadModule(
@@ -228,7 +252,8 @@ def make_trainer(task: Task, placement: Placement, callbacks: list[pl.Callback])
         accelerator="gpu" if on_gpu else "cpu",
         devices=1,
         precision="bf16-mixed" if task.precision == "bf16" else "32-true",
-        max_epochs=task.recipe.epochs,
+        max_epochs=task.epochs,
+        check_val_every_n_epoch=task.recipe.validate_every(task.split.n_train),
         deterministic=not on_gpu,
         benchmark=on_gpu,
         callbacks=callbacks,

@@ -57,6 +57,11 @@ class Task:
         return self.identity.recipe
 
     @property
+    def epochs(self) -> int:
+        """The number of epochs."""
+        return self.recipe.epochs_for(self.split.n_train)
+
+    @property
     def seed(self) -> int:
         """The seed."""
         return self.identity.seed
