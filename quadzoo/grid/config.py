@@ -60,7 +60,7 @@ class BenchConfig(BaseModel):
         }  # fmt: skip
         defaults = Recipe()
         # With `freeze` nothing can be augmented, so the flag would say nothing.
-        for name in ("epochs", "batch_size", "lr", "freeze" if self.recipe.freeze else "augment"):
+        for name in ("epochs", "batch_size", "lr", "tune", "freeze" if self.recipe.freeze else "augment"):
             if getattr(self.recipe, name) != getattr(defaults, name):
                 chosen[name] = getattr(self.recipe, name)
         return {flag_of(name): written(name, value) for name, value in chosen.items()}
@@ -78,6 +78,10 @@ class BenchConfig(BaseModel):
             raise ValueError("`epochs` 0 tests what `init` loads; say which model, or train for an epoch")
         if self.recipe.epochs == 0 and self.recipe.freeze:
             raise ValueError("`freeze`: `epochs` 0 trains nothing anyway; leave one of the two out")
+        if self.recipe.epochs == 0 and self.recipe.tune:
+            raise ValueError(
+                "`tune`: `epochs` 0 trains nothing, at no learning rate; leave one of the two out"
+            )
         if self.recipe.freeze and self.compile:
             raise ValueError("`compile`: with `freeze` no backbone is trained; leave one of the two out")
         if self.recipe.epochs == 0 and len(self.seeds) > 1:

@@ -182,6 +182,8 @@ class RegressionModule(pl.LightningModule):
             raise ConfigError(
                 f"average={average:g} in the recipe needs the callback AveragedWeights({average:g})"
             )
+        if stage == "fit" and self.recipe.tune:
+            raise ConfigError(f"tune={self.recipe.tune!r} in the recipe is for a bench; here say which lr")
 
     # Metrics are reset at an epoch's start, since an interrupted epoch does not reach its end.
     def on_train_epoch_start(self) -> None:

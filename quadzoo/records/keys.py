@@ -19,7 +19,7 @@ from quadzoo.model.recipe import Recipe
 from quadzoo.model.weights import LoadedWeights
 
 # The fields that came after the first release, each with the value that changes nothing.
-NEUTRAL_RECIPE: Mapping[str, Any] = {"average": None, "unit": "range", "freeze": False}
+NEUTRAL_RECIPE: Mapping[str, Any] = {"average": None, "unit": "range", "freeze": False, "tune": None}
 NEUTRAL_IMAGE: Mapping[str, Any] = {}
 
 

@@ -113,6 +113,15 @@ class Initial(_Part):
     overlap_val: Count | None = None
 
 
+class Found(_Part):
+    """What was found for requests of the recipe that left something open.
+
+    ``lr`` is the learning rate that ``tune`` chose, and that the run was trained with.
+    """
+
+    lr: Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)] | None = None
+
+
 class Epoch(BaseModel):
     """The errors after one epoch, in the network's scaled unit, and further losses by name."""
 
@@ -177,7 +186,8 @@ class RunRecord(_Part):
 
     ``weights`` names what training started from: pretrained (``loaded`` says which weights), none, or a
     trained model, of which ``initial`` says more. ``unit`` is the network's scaled unit where that model, or
-    the recipe, has another than that of the ``target_`` fields, in which scores are given.
+    the recipe, has another than that of the ``target_`` fields, in which scores are given. ``recipe`` is what
+    was asked for, ``found`` what came of requests that it leaves open.
     ``prediction_mode`` is how the head predicts, where it has several ways. ``worst`` are the ids of the
     images in worst.webp, from top to bottom, largest error first; ``flags`` are those of ``quadzoo bench``
     that repeat the run, paths by their last part.
@@ -208,6 +218,7 @@ class RunRecord(_Part):
     baselines: dict[str, Metrics]
     cost: Cost
     recipe: Recipe
+    found: Found | None = None
     precision: Precision
     precision_note: str = ""
     best_epoch: Annotated[int, Field(ge=1)] | None
@@ -281,6 +292,8 @@ class RunRecord(_Part):
                 raise ValueError("test_rmse or test_r2 has other targets than the record")
             if not (self.split.n_val and self.split.n_test):
                 raise ValueError("status is ok, but the split has no val or no test images")
+            if (self.recipe.tune is None) != (self.found is None or self.found.lr is None):
+                raise ValueError(f"recipe.tune is {self.recipe.tune}, but found is {self.found}")
         if (self.status == "failed") != (self.error is not None):
             raise ValueError(f"status is {self.status}, but error is {'set' if self.error else 'null'}")
         return self

@@ -9,7 +9,17 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 import quadzoo
-from quadzoo.records.record import Code, Cost, Environment, Epoch, Failure, Metrics, Ranges, RunRecord
+from quadzoo.records.record import (
+    Code,
+    Cost,
+    Environment,
+    Epoch,
+    Failure,
+    Found,
+    Metrics,
+    Ranges,
+    RunRecord,
+)
 from quadzoo.targets import TargetInfo
 from quadzoo.training.task import Placement, Task
 
@@ -59,6 +69,7 @@ def record_of(
         baselines=task.baselines,
         cost=cost or Cost(),
         recipe=task.recipe,
+        found=None if task.found == Found() else task.found,
         precision=task.precision,
         precision_note=task.precision_note,
         best_epoch=best_epoch,
