@@ -17,6 +17,7 @@ from quadzoo.errors import DataError
 from quadzoo.executors.base import Executor, Job, asked, why_it_ended
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import Plan
+from quadzoo.model.recipe import Recipe
 from quadzoo.records.record import Failure, Found
 from quadzoo.records.tuning import Trial, TuningRecord, read_tuning, tuning_key, tuning_path, write_tuning
 from quadzoo.report.captions import at_the_edge
@@ -68,14 +69,14 @@ class _Search:
             fold=task.split.fold,
             precision=task.precision,
             seed=self.seed,
-            epochs=task.recipe.trial(task.recipe.lr).epochs,
+            epochs=_trial_recipe(task, self.rates[0]).epochs,
             trials=[self.trials[lr] for lr in self.rates if lr in self.trials],
         )
 
     def task_of(self, lr: float) -> Task:
         """Return the task of a trial."""
         first = self.tasks[0]
-        identity = replace(first.identity, seed=self.seed, recipe=first.recipe.trial(lr))
+        identity = replace(first.identity, seed=self.seed, recipe=_trial_recipe(first, lr))
         return replace(first, identity=identity)
 
     def read(self, plan: Plan) -> None:
@@ -131,11 +132,11 @@ def in_words(plan: Plan) -> str:
     number = trials_to_do(plan)
     if not number:
         return ""
-    recipe = plan.config.recipe
-    epochs = recipe.trial(recipe.lr).epochs
+    task = plan.to_do[0]
+    epochs = _trial_recipe(task, task.recipe.lr).epochs
     # Said, because few steps hardly tell one learning rate from another. An incomplete batch is left out.
-    steps = epochs * max(1, plan.to_do[0].split.n_train // recipe.batch_size)
-    rates = ", ".join(f"{lr:g}" for lr in recipe.learning_rates)
+    steps = epochs * max(1, task.split.n_train // task.recipe.batch_size)
+    rates = ", ".join(f"{lr:g}" for lr in task.recipe.learning_rates)
     return (
         f"before that {number} trial{'s' * (number > 1)}, each of {epochs} epoch{'s' * (epochs > 1)} "
         f"(about {steps} step{'s' * (steps > 1)}), to choose learning rates from {rates}"
@@ -294,6 +295,10 @@ class _Tuner:
             self._open.remove(search)
         if search.lock is not None:
             search.lock.release()
+
+
+def _trial_recipe(task: Task, lr: float) -> Recipe:
+    return task.recipe.trial(lr, task.recipe.epochs)
 
 
 def _result(trial: Trial) -> str:

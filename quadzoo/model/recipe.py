@@ -61,13 +61,12 @@ class Recipe(BaseModel):
         octaves = [2 * _OCTAVES * step / steps - _OCTAVES for step in range(steps + 1)]
         return tuple(float(f"{self.lr * 2**octave:.3g}") if octave else self.lr for octave in octaves)
 
-    def trial(self, lr: float) -> Recipe:
-        """Return the recipe that tries a learning rate: a quarter of the epochs, at least one, all else same.
+    def trial(self, lr: float, epochs: int) -> Recipe:
+        """Return the recipe that tries a learning rate for a quarter of the ``epochs`` of a run, rounded up.
 
         The schedule is whole: it ends with the trial.
         """
-        epochs = math.ceil(self.epochs / _TRIAL_SHARE)
-        return self.model_copy(update={"epochs": max(1, epochs), "lr": lr, "tune": None})
+        return self.model_copy(update={"epochs": math.ceil(epochs / _TRIAL_SHARE), "lr": lr, "tune": None})
 
     @field_validator("tune")
     @classmethod

@@ -218,7 +218,7 @@ class RunRecord(_Part):
     baselines: dict[str, Metrics]
     cost: Cost
     recipe: Recipe
-    found: Found | None = None
+    found: Found = Found()
     precision: Precision
     precision_note: str = ""
     best_epoch: Annotated[int, Field(ge=1)] | None
@@ -292,8 +292,8 @@ class RunRecord(_Part):
                 raise ValueError("test_rmse or test_r2 has other targets than the record")
             if not (self.split.n_val and self.split.n_test):
                 raise ValueError("status is ok, but the split has no val or no test images")
-            if (self.recipe.tune is None) != (self.found is None or self.found.lr is None):
-                raise ValueError(f"recipe.tune is {self.recipe.tune}, but found is {self.found}")
+            if (self.recipe.tune is None) != (self.found.lr is None):
+                raise ValueError(f"recipe.tune is {self.recipe.tune}, but found.lr is {self.found.lr}")
         if (self.status == "failed") != (self.error is not None):
             raise ValueError(f"status is {self.status}, but error is {'set' if self.error else 'null'}")
         return self

@@ -60,7 +60,7 @@ def _learning_rates(records: Sequence[RunRecord]) -> set[str]:
     """Return the tuned learning rates of folds whose runs differ in them; each fold may have its own."""
     by_fold: dict[int, set[str]] = defaultdict(set)
     for record in records:
-        if record.found and record.found.lr:
+        if record.found.lr:
             by_fold[record.split.fold].add(f"{record.found.lr:g}")
     return set().union(*(rates for rates in by_fold.values() if len(rates) > 1))
 

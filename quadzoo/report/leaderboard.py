@@ -126,7 +126,7 @@ def _tuned(records: list[RunRecord]) -> Tuned | None:
     recipe = records[0].recipe
     if recipe.tune is None:
         return None
-    found = {record.found.lr for record in records if record.found and record.found.lr}
+    found = {record.found.lr for record in records if record.found.lr}
     return Tuned(request=recipe.tune, tried=list(recipe.learning_rates), found=sorted(found))
 
 

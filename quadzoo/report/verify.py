@@ -98,7 +98,7 @@ def _run(out: Path, key: str, record: RunRecord, weights: bool) -> Iterator[str]
 
 def _learning_rate(out: Path, record: RunRecord) -> Iterator[str]:
     """Compare the learning rate that was found with the request, and with the trials where they are kept."""
-    lr = record.found.lr if record.found else None
+    lr = record.found.lr
     if lr is None:
         return
     if lr not in record.recipe.learning_rates:

@@ -36,7 +36,7 @@ def plan(equations: Path, tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 def work_of(plan: Plan, lr: float, **recipe: Any) -> tuple[Task, Placement]:
     (task,) = plan.tasks
-    tried = task.recipe.trial(lr).model_copy(update=recipe)
+    tried = task.recipe.trial(lr, 2).model_copy(update=recipe)
     return replace(task, identity=replace(task.identity, recipe=tried)), plan.placement(task)
 
 
