@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from quadzoo.grid.plan import Plan
     from quadzoo.report.notebook import NotebookLeaderboard
 
-_RECIPE = ("epochs", "batch_size", "lr", "augment", "freeze")
+_RECIPE = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
 _LISTS = ("backbones", "heads", "seeds", "targets")
 _SHOWN = 60  # characters of a value in an error
 _QUOTES = "'\""

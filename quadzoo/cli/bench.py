@@ -121,6 +121,12 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 )
 @click.option("--lr", type=float, metavar="X", help="Highest learning rate.  [default: 0.002]")
 @click.option(
+    "--tune",
+    metavar="lr:N",
+    help="First try N learning rates, from an eighth to eight times --lr, for each backbone and head: on the "
+    "lowest seed, for a quarter of the epochs. All seeds are then trained with the best by val MSE.",
+)
+@click.option(
     "--freeze",
     is_flag=True,
     default=None,

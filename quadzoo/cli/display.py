@@ -12,6 +12,7 @@ from rich.table import Table
 from quadzoo.cli.options import with_flags
 from quadzoo.cli.tables import print_table, text_table, width_of
 from quadzoo.grid.plan import Plan
+from quadzoo.grid.tuning import in_words, trials_to_do
 from quadzoo.report.captions import captions
 from quadzoo.report.columns import Column, shown_columns
 from quadzoo.report.rows import Leaderboard
@@ -41,9 +42,12 @@ def print_plan(plan: Plan, as_json: bool) -> None:
             "weights": {backbone: task.weights_note for backbone, task in firsts.items()},
             "precision": {backbone: task.precision_note for backbone, task in firsts.items()},
         }
-        click.echo(json.dumps({"runs": rows, **notes}, indent=2, ensure_ascii=False))
+        document = {"runs": rows, "trials": trials_to_do(plan), **notes}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
     print_table(text_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows]))
+    if trials := in_words(plan):
+        click.echo(trials)
     for backbone, task in firsts.items():
         click.echo(with_flags(f"weights of {backbone}: {task.identity.weights} ({task.weights_note})"))
         click.echo(f"precision of {backbone}: {task.precision} ({task.precision_note})")

@@ -11,7 +11,7 @@ from quadzoo.data.geometry import Resize
 from quadzoo.data.sources import DataRequest
 from quadzoo.model.recipe import RECIPES, Recipe
 
-_RECIPE_FLAGS = ("epochs", "batch_size", "lr", "augment", "freeze")
+_RECIPE_FLAGS = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
 
 
 class BenchConfig(BaseModel):
@@ -82,6 +82,10 @@ class BenchConfig(BaseModel):
             raise ValueError("`epochs` 0 tests what `init` loads; say which model, or train for an epoch")
         if self.recipe.epochs == 0 and self.recipe.freeze:
             raise ValueError("`freeze`: `epochs` 0 trains nothing anyway; leave one of the two out")
+        if self.recipe.epochs == 0 and self.recipe.tune:
+            raise ValueError(
+                "`tune`: `epochs` 0 trains nothing, at no learning rate; leave one of the two out"
+            )
         if self.recipe.freeze and self.compile:
             raise ValueError("`compile`: with `freeze` no backbone is trained; leave one of the two out")
         if self.recipe.epochs == 0 and len(self.seeds) > 1:

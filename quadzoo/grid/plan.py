@@ -16,7 +16,16 @@ from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.models import Model
 from quadzoo.model.weights import LoadedWeights
 from quadzoo.records.keys import Identity, ImageFacts, Provenance
-from quadzoo.records.record import Compiled, DataFacts, Initial, Metrics, Precision, SplitFacts, is_done
+from quadzoo.records.record import (
+    Compiled,
+    DataFacts,
+    Failure,
+    Initial,
+    Metrics,
+    Precision,
+    SplitFacts,
+    is_done,
+)
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.registry.specs import HeadSpec
 from quadzoo.targets import TargetInfo, standardised, target_info
@@ -74,7 +83,10 @@ class BenchData:
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs of a bench, in order, the keys of those that need not run, and where the others will."""
+    """All runs of a bench, in order, the keys of those that need not run, and where the others will.
+
+    ``failures`` says of keys why they cannot be trained: what a request of the recipe asks for was not found.
+    """
 
     tasks: list[Task]
     done: frozenset[str]
@@ -82,6 +94,7 @@ class Plan:
     config: BenchConfig
     device: Device
     model: Model | None
+    failures: Mapping[str, Failure] = field(default_factory=dict)
 
     @property
     def to_do(self) -> list[Task]:

@@ -28,6 +28,7 @@ from quadzoo.grid.plan import Plan, Weights, bench_data, make_plan
 from quadzoo.grid.precision import PrecisionChooser
 from quadzoo.grid.probe import check_compiler, find_device, find_weights
 from quadzoo.grid.ridge import with_ridge
+from quadzoo.grid.tuning import with_tuning
 from quadzoo.records.record import (
     RECORD,
     RunRecord,
@@ -173,6 +174,7 @@ def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leader
     try:
         with in_use(data.images), _Interrupts() as interrupts:
             plan = with_ridge(plan, executor, observer)
+            plan = with_tuning(plan, executor, observer, interrupts.check)
             _run_all(plan, executor, observer, interrupts)
     finally:
         board = _report(config.out, data.images.hash, data.folds[0].fold.split.hash, observer)
@@ -240,6 +242,11 @@ def _run_all(plan: Plan, executor: Executor, observer: Observer, interrupts: _In
                 elif not config.force and is_done(config.out, task.key):
                     observer.note(f"{task.title}: another bench has finished it")
                     lock.release()
+                elif error := plan.failures.get(task.key):
+                    record = record_of(task, plan.placement(task), datetime.now(UTC), error=error)
+                    write_record(config.out, record)
+                    lock.release()
+                    observer.ended(task, record)
                 else:
                     running.append(_start(plan, task, lock, executor))
             executor.wait_for_any([one.job for one in running], timeout=1.0)

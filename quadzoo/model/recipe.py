@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Augment = Literal["none", "shift", "photo"]
+
+# How the learning rate is tuned. The key of a run holds the request, such as lr:3, and so stands for these
+# figures, too: they never change.
+_TUNE = re.compile(r"lr:([2-9]|1[0-9]|20)")
+_OCTAVES = 2  # the rates lie between lr / 2² and lr · 2²
+_TRIAL_SHARE = 4  # a trial takes a quarter of the epochs
 
 # What `epochs` auto comes to. benchmarks/RECIPE.md has the measurements.
 _EPOCHS = 20  # of a set that is large enough
 _STEPS = 200  # that a smaller set is trained for at least
 _FROZEN_STEPS = 1000  # a head alone is trained in no time
 _VALIDATIONS = 40  # at most
+
+
+def trial_epochs(epochs: int) -> int:
+    """Return how many epochs a trial of a learning rate takes, of those of a run: a quarter, rounded up."""
+    return math.ceil(epochs / _TRIAL_SHARE)
 
 
 class Recipe(BaseModel):
@@ -31,13 +43,15 @@ class Recipe(BaseModel):
 
     ``unit`` is the scaled unit of the targets: ``range`` maps each target's range to 0 to 1; ``standard``
     maps its mean to 0 and its standard deviation to 1, which weights all targets equally; ``head`` is the one
-    that the head's spec asks for. ``ridge`` says
-    what is done with ridge regression on the features of a pretrained backbone, where the head can hold it:
-    as a ``candidate`` it is validated before training and kept where training gives nothing better; as
-    ``start`` training also begins there (Kumar et al. 2022, Fine-Tuning can Distort Pretrained Features,
-    section 3.4). ``freeze`` trains the head alone, on features that are computed once, so nothing can be
-    augmented; ``frozen_features`` says whether it gets them raw or standardised, by their means over the
-    training images.
+    that the head's spec asks for. ``ridge`` says what is done with ridge regression on the features of a
+    pretrained backbone, where the head can hold it: as a ``candidate`` it is validated before training and
+    kept where training gives nothing better; as ``start`` training also begins there (Kumar et al. 2022,
+    Fine-Tuning can Distort Pretrained Features, section 3.4). ``freeze`` trains the head alone, on features
+    that are computed once, so nothing can be augmented; ``frozen_features`` says whether it gets them raw or
+    standardised, by their means over the training images.
+
+    ``tune``, as ``lr:N``, is a request: N learning rates are tried, and the best by val takes the place of
+    ``lr``. The request is a bench's to meet; what came of it is in the run's record.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +72,37 @@ class Recipe(BaseModel):
     ridge: Literal["none", "candidate", "start"] = "candidate"
     freeze: bool = False
     frozen_features: Literal["raw", "standardised"] = "standardised"
+    tune: str | None = None
+
+    @property
+    def learning_rates(self) -> tuple[float, ...]:
+        """The learning rates that ``tune`` has tried, lowest first; none without it.
+
+        The lowest is a quarter of ``lr``, the highest four times ``lr``, and all ratios of neighbours are
+        the same. They are rounded to three digits, but for ``lr`` itself, the middle one of an odd number.
+        """
+        if self.tune is None:
+            return ()
+        steps = int(self.tune.removeprefix("lr:")) - 1
+        octaves = [2 * _OCTAVES * step / steps - _OCTAVES for step in range(steps + 1)]
+        return tuple(float(f"{self.lr * 2**octave:.3g}") if octave else self.lr for octave in octaves)
+
+    def trial(self, lr: float, epochs: int) -> Recipe:
+        """Return the recipe that tries a learning rate for a quarter of the ``epochs`` of a run, rounded up.
+
+        The schedule is whole: it ends with the trial. Ridge regression is no candidate: where it won, all
+        rates would tie.
+        """
+        ridge = "start" if self.ridge == "start" else "none"
+        short = {"epochs": trial_epochs(epochs), "lr": lr, "tune": None, "ridge": ridge}
+        return self.model_copy(update=short)
+
+    @field_validator("tune")
+    @classmethod
+    def _tune_is_known(cls, tune: str | None) -> str | None:
+        if tune is not None and not _TUNE.fullmatch(tune):
+            raise ValueError("write lr:N, where N, from 2 to 20, is how many learning rates are tried")
+        return tune
 
     @model_validator(mode="before")
     @classmethod
@@ -70,6 +115,12 @@ class Recipe(BaseModel):
                 "augmented; leave out one of the two"
             )
         return {**given, "augment": "none"}
+
+    @model_validator(mode="after")
+    def _tune_has_rates(self) -> Self:
+        if self.tune and not 1e-20 < self.lr < 1e20:
+            raise ValueError(f"`tune` {self.tune}: `lr` {self.lr:g} is no learning rate to try others around")
+        return self
 
     def epochs_for(self, n_train: int) -> int:
         """Return the number of epochs over ``n_train`` images."""

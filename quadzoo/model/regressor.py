@@ -213,6 +213,8 @@ class RegressionModule(pl.LightningModule):
             raise ConfigError(
                 f"average={average:g} in the recipe needs the callback AveragedWeights({average:g})"
             )
+        if stage == "fit" and self.recipe.tune:
+            raise ConfigError(f"tune={self.recipe.tune!r} in the recipe is for a bench; here say which lr")
 
     def configure_callbacks(self) -> list[pl.Callback]:
         """Return the callbacks that the recipe needs in any Trainer."""

@@ -27,6 +27,7 @@ NEUTRAL_RECIPE: Mapping[str, Any] = {
     "batch_norm": "running",
     "ridge": "none",
     "frozen_features": "raw",
+    "tune": None,
 }
 NEUTRAL_IMAGE: Mapping[str, Any] = {}
 

@@ -121,6 +121,17 @@ class Initial(_Part):
     overlap_val: Count | None = None
 
 
+class Found(_Part):
+    """What was found for requests of the recipe that left something open.
+
+    ``epochs`` is the number that `epochs` auto came to; ``lr`` is the learning rate that ``tune`` chose, and
+    that the run was trained with.
+    """
+
+    epochs: Count | None = None
+    lr: Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)] | None = None
+
+
 class Epoch(BaseModel):
     """The errors after one epoch, in the network's scaled unit, and further losses by name."""
 
@@ -178,12 +189,6 @@ class Environment(_Part):
     compiled: Compiled = "no"
     plugins: dict[str, str]
     libraries: dict[str, str]
-
-
-class Found(_Part):
-    """What came of a request that left something to be found: the number of ``epochs``."""
-
-    epochs: Count | None = None
 
 
 class RunRecord(_Part):
@@ -308,6 +313,8 @@ class RunRecord(_Part):
                 raise ValueError("test_rmse or test_r2 has other targets than the record")
             if not (self.split.n_val and self.split.n_test):
                 raise ValueError("status is ok, but the split has no val or no test images")
+            if (self.recipe.tune is None) != (self.found.lr is None):
+                raise ValueError(f"recipe.tune is {self.recipe.tune}, but found.lr is {self.found.lr}")
         if (self.status == "failed") != (self.error is not None):
             raise ValueError(f"status is {self.status}, but error is {'set' if self.error else 'null'}")
         return self

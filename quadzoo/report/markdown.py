@@ -41,7 +41,8 @@ def _section(board: Leaderboard) -> list[str]:
     if failures:
         lines += ["", "Failed runs:", ""]
         lines += [
-            f"- {_escaped(row.backbone)} · {_escaped(row.head)} · seed {one.seed}: {_escaped(one.error)}"
+            f"- {_escaped(row.backbone)} · {_escaped(row.head)}{' (tuned)' if row.tuned else ''} · "
+            f"seed {one.seed}: {_escaped(one.error)}"
             for row, one in failures
         ]
     return lines

@@ -7,6 +7,7 @@ import time
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -63,6 +64,38 @@ def run(work: tuple[Task, Placement], send: Send) -> None:
 
 
 def _run(task: Task, placement: Placement, send: Send, started: datetime) -> RunRecord:
+    fit = trained(task, placement, send)
+    return tested(
+        task,
+        placement,
+        fit.fold,
+        fit.module,
+        fit.datamodule,
+        started=started,
+        fitted=fit.cost,
+        best_epoch=fit.best_epoch,
+    )
+
+
+class Trained(NamedTuple):
+    """A module with its best weights, its data, what training cost, and the epoch of the weights, from 1.
+
+    Epoch 0 is before training; None where there was none.
+    """
+
+    fold: Fold
+    module: RegressionModule
+    datamodule: DataModule
+    cost: Cost
+    best_epoch: int | None
+
+
+def trained(task: Task, placement: Placement, send: Send) -> Trained:
+    """Build the task's module and train it on this process's device; no test image is used.
+
+    ``send`` is given the share of the training that is done and the last val MSE, from time to time. Raises
+    NonFiniteLoss when training diverges.
+    """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     torch.set_num_threads(placement.threads)
     pl.seed_everything(task.seed, workers=True, verbose=False)
@@ -93,16 +126,7 @@ def _run(task: Task, placement: Placement, send: Send, started: datetime) -> Run
             train_images_per_second=speed.images_per_second if trains else None,
         )
         best.restore(module)
-    return tested(
-        task,
-        placement,
-        fold,
-        module,
-        datamodule,
-        started=started,
-        fitted=fitted,
-        best_epoch=best.epoch + 1 if task.epochs else None,
-    )
+    return Trained(fold, module, datamodule, fitted, best.epoch + 1 if task.epochs else None)
 
 
 def tested(
@@ -124,13 +148,11 @@ def tested(
     """
     predictions = Predictions()
     trainer = make_trainer(task, placement, [predictions])
-    val, prediction_mode = _validated(
-        task, fold, module, datamodule, trainer=trainer, predictions=predictions
-    )
+    val, prediction_mode = validated(task, fold, module, datamodule, trainer=trainer, predictions=predictions)
     trainer.test(module, datamodule=datamodule, verbose=False)
     test = unscale(predictions.take(), task.unit)
     for side, values in (("val", val), ("test", test)):
-        _check_finite(side, values, task)
+        check_finite(side, values, task)
     metrics = Metrics.of(
         scores_of(val, fold.targets[fold.split.val], task.targets),
         scores_of(test, fold.targets[fold.split.test], task.targets),
@@ -151,7 +173,11 @@ def tested(
     )
 
 
-def _check_finite(side: str, values: np.ndarray, task: Task) -> None:
+def check_finite(side: str, values: np.ndarray, task: Task) -> None:
+    """Check the predictions for a side, float64 (N, T).
+
+    Raises NonFinitePrediction for one that is NaN or infinite.
+    """
     bad = ~np.isfinite(values).all(axis=1)
     if bad.any():
         raise NonFinitePrediction(
@@ -159,7 +185,7 @@ def _check_finite(side: str, values: np.ndarray, task: Task) -> None:
         )
 
 
-def _validated(
+def validated(
     task: Task,
     fold: Fold,
     module: RegressionModule,
@@ -171,7 +197,7 @@ def _validated(
     """Return predictions, float64 (n_val, T) in original units, and the prediction mode they were made in.
 
     Of a head's several modes that with the lowest val MSE is taken, and stays. A head with one way to predict
-    has no names for it: None.
+    has no names for it: None. ``predictions`` is a callback of ``trainer``.
     """
     found: dict[str | None, tuple[float, np.ndarray]] = {}
     for mode in getattr(module.head, "prediction_modes", (None,)):
@@ -217,7 +243,7 @@ def build_module(task: Task, placement: Placement) -> RegressionModule:
         backbone,
         features,
         answers,
-        task.recipe,
+        task.trained_recipe,
         image.channels,
         targets=task.unit,
         scored=task.targets,
