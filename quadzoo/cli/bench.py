@@ -86,8 +86,8 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     metavar="auto|HxW|N",
     default="auto",
     show_default=True,
-    help="Size of the images that networks see. `auto` cuts the border that all images share and limits the "
-    "long side to 224 pixels.",
+    help="Size of the images that networks see. `auto` cuts the border that all images share; the long "
+    "side is 64 to 224 pixels.",
 )
 @click.option(
     "--resize",
