@@ -131,7 +131,10 @@ def _check_distinct(path: Path, sets: Mapping[str, Parameters]) -> None:
 
 @contextmanager
 def blamed(path: Path, name: str, given_beside: Parameters) -> Iterator[None]:
-    """Have errors name file and set; parameters of the file lose their backticks: they are no flags there."""
+    """Have errors name file and set; parameters of the file lose their backticks: they are no flags there.
+
+    Raises the error that it catches, with another text.
+    """
     try:
         yield
     except QuadzooError as error:

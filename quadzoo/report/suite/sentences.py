@@ -63,17 +63,21 @@ def _how_sure(board: SuiteBoard, best: SuiteRow) -> str:
     others = len(board.ranked) - 1
     same = [row.name for row in overlapping(board, best)]
     if not same:
-        rest = "the other row is" if others == 1 else f"all {others} other rows are"
+        rest = "the other row is" if others == 1 else f"{_all(others)} other rows are"
         return f"{interval} that of no other row: {rest} significantly worse (α = 0.05)."
     of = f"those of {len(same)} of {others} other rows"
     if len(same) == others:
-        of = "that of the other row" if others == 1 else f"those of all {others} other rows"
+        of = "that of the other row" if others == 1 else f"those of {_all(others)} other rows"
     is_ = "is" if len(same) == 1 else "are"
     text = f"{interval} {of}: {listed(same)} {is_} not significantly different (α = 0.05)."
     if len(same) < others:
         rest = "The other row is" if others - len(same) == 1 else "The other rows are"
         text += f" {rest} significantly worse."
     return text
+
+
+def _all(others: int) -> str:
+    return "both" if others == 2 else f"all {others}"
 
 
 def _beats(best: SuiteRow) -> str:
