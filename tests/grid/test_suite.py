@@ -173,6 +173,7 @@ def test_a_plan_of_all_sets(file: Path, quadzoo: Call, tmp_path: Path) -> None:
 
 A = SET.format(name="a")
 TWO = SHARED + A + SET.format(name="b")
+AUTO = TWO.replace('precision = "32"\n', "")  # a precision that is chosen is written to the results folder
 THIRD = '[sets.c]\ndata = "{}/table.csv"\nimages = "a/images"\ntargets = ["{}"]\n'
 FAULTS = {
     "no set": (SHARED, "--suite {file}: no sets; add tables [sets.NAME]"),
@@ -191,7 +192,7 @@ FAULTS = {
     "a name that is taken": ("[sets.runs]\n", "set 'runs': its results get a folder of that name"),
     "twice by name": (A + THIRD.format("a", "y"), "set c: the same data, images and targets as set a"),
     "twice by content": (TWO + THIRD.format("a/../a", "y"), "set c: it has the same images and targets"),
-    "the third set": (TWO + THIRD.format("nowhere", "y"), "nowhere/table.csv: no such folder or file"),
+    "the third set": (AUTO + THIRD.format("nowhere", "y"), "nowhere/table.csv: no such folder or file"),
     "its target": (TWO + THIRD.format("a", "z"), "no column 'z' (targets); it has id, y"),
     "an unknown backbone": ('backbones = ["tiny_cmm"]\n' + A, "set a: unknown backbone 'tiny_cmm'"),
 }

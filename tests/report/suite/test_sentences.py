@@ -60,6 +60,7 @@ def test_nothing_to_rank(tmp_path: Path) -> None:
         "a + mlp is the only row that is finished on 1 data set: there is nothing to rank it with."
     )
     assert "How sure is that?" not in answers(alone)
+    assert "than the best baseline on 1 of 1 data set." in answers(alone)["Does it beat the baselines?"]
     apart = write(tmp_path / "apart", {"u": {"a": [0.01]}, "v": {"b": [0.01]}})
     assert answers(apart)["Which backbone?"].startswith("No row is finished on all of the 2 data sets")
     assert "Mean ranks need two rows" in said(apart)
