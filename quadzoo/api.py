@@ -191,6 +191,7 @@ def config_of(**parameters: Any) -> BenchConfig:
     if unknown:
         near = difflib.get_close_matches(unknown[0], [*BenchConfig.model_fields, *_RECIPE], n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
+        hint = "; quadzoo.suite runs several data sets" if unknown[0] == "suite" else hint
         raise ConfigError(f"there is no parameter {unknown[0]!r}{hint}")
     recipe = given.pop("recipe", {})
     recipe = recipe.model_dump() if isinstance(recipe, Recipe) else dict(recipe)
