@@ -78,9 +78,6 @@ def test_page_before_any_run(tmp_path: Path) -> None:
     assert len(to_csv(board).splitlines()) == 1
 
 
-Wide = Callable[[int], str]
-
-
 @pytest.fixture
 def wide(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """What a terminal of some columns shows."""
