@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from quadzoo.grid.suite import SuiteRequest
     from quadzoo.report.notebook import NotebookLeaderboard, NotebookSuite
 
-_RECIPE = ("epochs", "batch_size", "lr", "augment", "freeze")
+_RECIPE = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
 _LISTS = ("backbones", "heads", "seeds", "targets")
 _SHOWN = 60  # characters of a value in an error
 _QUOTES = "'\""
@@ -127,7 +127,7 @@ def _suite_request(path: Path, parameters: dict[str, Any]) -> SuiteRequest:
     wrong = [name for name in OF_A_SET if name in beside]
     if wrong:
         raise ConfigError(f"`{wrong[0]}` beside `suite`: each set has its own; write it in {shown(path)}")
-    known = ({*BenchConfig.model_fields} - {"recipe"}) | {*_RECIPE}
+    known = {*BenchConfig.model_fields, *_RECIPE}
     out = Path(beside.pop("out", BenchConfig.model_fields["out"].default))
     benches = {}
     for name, given in read_suite_file(path, tuple(sorted(known))).items():
@@ -184,7 +184,7 @@ def config_of(**parameters: Any) -> BenchConfig:
 
     from quadzoo.errors import ConfigError
     from quadzoo.grid.config import BenchConfig
-    from quadzoo.model.recipe import Recipe
+    from quadzoo.model.recipe import RECIPES, Recipe
 
     given = {name: value for name, value in parameters.items() if value is not None}
     unknown = sorted(given.keys() - BenchConfig.model_fields.keys() - {*_RECIPE})
@@ -194,6 +194,10 @@ def config_of(**parameters: Any) -> BenchConfig:
         hint = "; quadzoo.suite runs several data sets" if unknown[0] == "suite" else hint
         raise ConfigError(f"there is no parameter {unknown[0]!r}{hint}")
     recipe = given.pop("recipe", {})
+    if isinstance(recipe, str):
+        if recipe not in RECIPES:
+            raise ConfigError(f"`recipe` {recipe[:_SHOWN]!r}: there is {', '.join(RECIPES)}")
+        recipe = RECIPES[recipe]
     recipe = recipe.model_dump() if isinstance(recipe, Recipe) else dict(recipe)
     recipe |= {name: given.pop(name) for name in _RECIPE if name in given}
     for name in _LISTS:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.text import Text
 
 from quadzoo.grid.plan import Plan
+from quadzoo.grid.tuning import in_words
 from quadzoo.records.record import RunRecord
 from quadzoo.report.text import one_line
 from quadzoo.training.task import Task
@@ -90,6 +91,8 @@ class Display:
             f"{len(plan.tasks)} run{'s' * (len(plan.tasks) > 1)}{done}; "
             f"{plan.device.name} ({plan.device.kind})"
         )
+        if trials := in_words(plan):
+            self.note(trials)
         for task in {task.backbone: task for task in plan.tasks}.values():
             kind = task.identity.weights
             start = {"pretrained": "pretrained weights", "none": "random weights"}.get(kind, kind)

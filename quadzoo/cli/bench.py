@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from quadzoo.cli.options import names
+from quadzoo.cli.options import Epochs, names
 
 
 def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -104,6 +104,14 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     help="`letterbox` keeps the aspect ratio of each image; `stretch` does not.",
 )
 @click.option(
+    "--recipe",
+    type=click.Choice(["default", "first", "tutorial"]),
+    default="default",
+    show_default=True,
+    help="All hyper-parameters at once: `first` is that of quadzoo 0.1, `tutorial` the tutorial's. The flags "
+    "below change single ones.",
+)
+@click.option(
     "--augment",
     type=click.Choice(["none", "shift", "photo"]),
     help="Random changes of training images: `shift` moves and scales them a little, `photo` also changes "
@@ -111,14 +119,20 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 )
 @click.option(
     "--epochs",
-    type=click.IntRange(0),
-    metavar="N",
-    help="Passes over the training images; 0 only tests what --init loads.  [default: 20]",
+    type=Epochs(),
+    help="Passes over the training images: `auto` is 20, and more for small sets; 0 only tests what --init "
+    "loads.  [default: auto]",
 )
 @click.option(
     "--batch-size", type=click.IntRange(1), metavar="N", help="Images per training step.  [default: 32]"
 )
 @click.option("--lr", type=float, metavar="X", help="Highest learning rate.  [default: 0.002]")
+@click.option(
+    "--tune",
+    metavar="lr:N",
+    help="First try N learning rates, from an eighth to eight times --lr, for each backbone and head: on the "
+    "lowest seed, for a quarter of the epochs. All seeds are then trained with the best by val MSE.",
+)
 @click.option(
     "--freeze",
     is_flag=True,

@@ -13,6 +13,7 @@ from rich.table import Table
 from quadzoo.cli.options import with_flags
 from quadzoo.cli.tables import print_table, text_table, width_of
 from quadzoo.grid.plan import Plan
+from quadzoo.grid.tuning import in_words, trials_to_do
 from quadzoo.report.captions import captions
 from quadzoo.report.columns import Column, RowT, shown_columns
 from quadzoo.report.rows import Leaderboard
@@ -35,7 +36,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "image_size": "x".join(map(str, task.identity.image.size)),
             "precision": task.precision,
             "device": plan.device.kind,
-            "epochs": task.recipe.epochs,
+            "epochs": task.epochs,
             "status": "done" if task.key in plan.done else "to do",
         }
         for task in plan.tasks
@@ -45,7 +46,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "weights": {backbone: task.weights_note for backbone, task in firsts.items()},
         "precision": {backbone: task.precision_note for backbone, task in firsts.items()},
     }
-    return {"runs": rows, **notes}
+    return {"runs": rows, "trials": trials_to_do(plan), **notes}
 
 
 def print_plan(plan: Plan, as_json: bool) -> None:
@@ -56,6 +57,8 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         return
     rows, firsts = document["runs"], {task.backbone: task for task in plan.tasks}
     print_table(text_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows]))
+    if trials := in_words(plan):
+        click.echo(trials)
     for backbone, task in firsts.items():
         click.echo(with_flags(f"weights of {backbone}: {task.identity.weights} ({task.weights_note})"))
         click.echo(f"precision of {backbone}: {task.precision} ({task.precision_note})")

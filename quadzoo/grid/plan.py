@@ -16,8 +16,18 @@ from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.models import Model
 from quadzoo.model.weights import LoadedWeights
 from quadzoo.records.keys import Identity, ImageFacts, Provenance
-from quadzoo.records.record import Compiled, DataFacts, Initial, Metrics, Precision, SplitFacts, is_done
+from quadzoo.records.record import (
+    Compiled,
+    DataFacts,
+    Failure,
+    Initial,
+    Metrics,
+    Precision,
+    SplitFacts,
+    is_done,
+)
 from quadzoo.registry.catalogue import Catalogue
+from quadzoo.registry.specs import HeadSpec
 from quadzoo.targets import TargetInfo, standardised, target_info
 from quadzoo.threads import threads_of_a_run
 from quadzoo.training.outcome import ranges_of
@@ -73,7 +83,10 @@ class BenchData:
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs of a bench, in order, the keys of those that need not run, and where the others will."""
+    """All runs of a bench, in order, the keys of those that need not run, and where the others will.
+
+    ``failures`` says of keys why they cannot be trained: what a request of the recipe asks for was not found.
+    """
 
     tasks: list[Task]
     done: frozenset[str]
@@ -81,6 +94,7 @@ class Plan:
     config: BenchConfig
     device: Device
     model: Model | None
+    failures: Mapping[str, Failure] = field(default_factory=dict)
 
     @property
     def to_do(self) -> list[Task]:
@@ -221,7 +235,7 @@ def _task(
             leaky=split.leaky,
         ),
         targets=of_fold.targets,
-        unit=model.unit if model else _unit(of_fold, config),
+        unit=model.unit if model else _unit(of_fold, config, catalogue.heads[head].spec),
         weights_note=weights.note,
         initial=initial,
         precision_note="",
@@ -250,8 +264,9 @@ def _compiled(config: BenchConfig, device: Device) -> Compiled:
     return "graphs" if device.kind == "cuda" and config.recipe.batch_size < _GRAPHS_BELOW else "kernels"
 
 
-def _unit(of_fold: FoldPlan, config: BenchConfig) -> TargetInfo:
+def _unit(of_fold: FoldPlan, config: BenchConfig, head: HeadSpec) -> TargetInfo:
     """Return the targets in the unit that a network without a history learns in."""
-    if config.recipe.unit == "range":
+    unit = head.unit if config.recipe.unit == "head" else config.recipe.unit
+    if unit == "range":
         return of_fold.targets
     return standardised(of_fold.fold.targets[of_fold.fold.split.train], of_fold.targets)

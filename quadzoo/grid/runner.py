@@ -28,6 +28,7 @@ from quadzoo.grid.plan import Plan, Weights, bench_data, make_plan
 from quadzoo.grid.precision import PrecisionChooser
 from quadzoo.grid.probe import check_compiler, find_device, find_weights
 from quadzoo.grid.ridge import with_ridge
+from quadzoo.grid.tuning import with_tuning
 from quadzoo.records.record import (
     RECORD,
     RunRecord,
@@ -106,6 +107,11 @@ def _planned(
             "heads": names.heads.distinct(config.heads),
         }
     )
+    for head in config.heads:
+        if names.heads[head].spec.closed_form and not config.recipe.freeze and config.recipe.epochs != 0:
+            raise ConfigError(
+                f"`heads` {head} is fitted in closed form to frozen features; add `freeze`, or choose another"
+            )
     _check_out(config.out)
     for one in unreadable_records(config.out):
         observer.note(f"warning: run {one.key} cannot be read: {one.reason}")
@@ -188,6 +194,7 @@ def bench(
     try:
         with in_use(data.images), _Interrupts() as interrupts:
             plan = with_ridge(plan, executor, observer)
+            plan = with_tuning(plan, executor, observer, interrupts.check)
             _run_all(plan, executor, observer, interrupts)
     finally:
         board = _report(config.out, data.images.hash, data.folds[0].fold.split.hash, observer)
@@ -255,6 +262,11 @@ def _run_all(plan: Plan, executor: Executor, observer: Observer, interrupts: _In
                 elif not config.force and is_done(config.out, task.key):
                     observer.note(f"{task.title}: another bench has finished it")
                     lock.release()
+                elif error := plan.failures.get(task.key):
+                    record = record_of(task, plan.placement(task), datetime.now(UTC), error=error)
+                    write_record(config.out, record)
+                    lock.release()
+                    observer.ended(task, record)
                 else:
                     running.append(_start(plan, task, lock, executor))
             executor.wait_for_any([one.job for one in running], timeout=1.0)

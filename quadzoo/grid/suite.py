@@ -105,6 +105,8 @@ def _check_names(where: str, given: Parameters, known: tuple[str, ...]) -> None:
             raise ConfigError(f"{where}there is no parameter {one_line(name, 60)!r}{hint}")
         if isinstance(value, dict):
             raise ConfigError(f"{where}{name} is a table; it takes a value")
+        if name == "recipe" and not isinstance(value, str):
+            raise ConfigError(f"{where}recipe {one_line(repr(value), 60)}: it takes the name of one")
 
 
 def _located(folder: Path, name: str, value: Any) -> Any:

@@ -143,6 +143,19 @@ def _seeds(row: Row) -> str:
     return f"{row.seeds} ({row.failed} failed)" if row.failed else str(row.seeds or "")
 
 
+def _tuned(row: Row) -> str:
+    if row.tuned is None:
+        return ""
+    rates = ", ".join(f"{lr:g}" for lr in row.tuned.found)
+    return f"lr {rates} of {len(row.tuned.tried)}" if rates else row.tuned.request
+
+
+def _learning_rates(row: Row) -> str:
+    if row.tuned:
+        return ", ".join(f"{lr:g}" for lr in row.tuned.found)
+    return f"{row.recipe['lr']:g}" if row.recipe else ""
+
+
 def _start(row: Row) -> str:
     return f"{row.weights}, frozen" if row.frozen else row.weights
 
@@ -191,6 +204,14 @@ COLUMNS: tuple[Column[Row], ...] = (
         text=_start,
         number=False,
         shown="always",
+    ),
+    Column(
+        name="tuned",
+        heading="tuned",
+        meaning="lr:N where the learning rate was chosen from N by val; tables show which was taken",
+        value=lambda row: row.tuned.request if row.tuned else None,
+        text=_tuned,
+        number=False,
     ),
     Column(
         name="seeds",
@@ -314,6 +335,11 @@ COLUMNS: tuple[Column[Row], ...] = (
         "overlap",
         "test images that the model a row started from had been trained on; empty where unknown or none",
         lambda row: row.overlap.test if row.overlap else None,
+    ),
+    _csv_only(
+        "lr",
+        "highest learning rate of training; of a tuned row that which was taken, or one a fold",
+        _learning_rates,
     ),
     _figure("epochs", "epochs", "epochs of training", lambda row: row.epochs, _count, priority=9),
     _words(

@@ -41,7 +41,8 @@ def _section(board: Leaderboard) -> list[str]:
     if failures:
         lines += ["", "Failed runs:", ""]
         lines += [
-            f"- {escaped(row.backbone)} · {escaped(row.head)} · seed {one.seed}: {escaped(one.error)}"
+            f"- {escaped(row.backbone)} · {escaped(row.head)}{' (tuned)' if row.tuned else ''} · "
+            f"seed {one.seed}: {escaped(one.error)}"
             for row, one in failures
         ]
     return lines

@@ -79,6 +79,17 @@ class Details(BaseModel):
     worst_seed: int | None = None
 
 
+class Tuned(BaseModel):
+    """How the learning rate of a row was chosen: the request, the rates tried, and those that were taken.
+
+    ``found`` has several where folds differ, and none where no run has finished.
+    """
+
+    request: str
+    tried: list[float]
+    found: list[float]
+
+
 class Overlap(BaseModel):
     """Images that the model a row started from had been trained on, over all folds; None: unknown."""
 
@@ -108,6 +119,7 @@ class Row(Metrics):
     precision: str = ""
     epochs: int | None = None
     frozen: bool = False
+    tuned: Tuned | None = None
     plugins: str = "-"
     combination: str = "-"
     recipe: dict[str, Any] | None = None
@@ -118,8 +130,9 @@ class Row(Metrics):
 
     @property
     def name(self) -> str:
-        """Backbone and head."""
-        return self.backbone if self.head == "-" else f"{self.backbone} + {self.head}"
+        """Backbone and head, and whether the row is tuned: the same two may have another row that is not."""
+        name = self.backbone if self.head == "-" else f"{self.backbone} + {self.head}"
+        return f"{name} (tuned)" if self.tuned else name
 
     @property
     def cost(self) -> RowCost:

@@ -185,6 +185,8 @@ FAULTS = {
     "a table": (A + "epochs = { a = 1 }\n", "set a: epochs is a table"),
     "a value": (A + 'epochs = "few"\n', "set a: epochs few: Input should be a valid int"),
     "a number for a path": ("[sets.a]\ndata = 3\n", "set a: data 3: Input should be a valid string"),
+    "a recipe that is none": (A + "recipe = 3\n", "set a: recipe 3: it takes the name of one"),
+    "an unknown recipe": (A + 'recipe = "x"\n', "set a: recipe 'x': there is "),
     "no data": ("[sets.a]\n", 'set a: no data; name its table, as in data = "a/table.csv"'),
     "out": (A + 'out = "x"\n', "set a: out cannot stand in the file; give --out beside it"),
     "suite": ('suite = "x"\n' + A, "suite cannot stand in the file"),

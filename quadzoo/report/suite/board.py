@@ -21,12 +21,14 @@ from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import Leaderboard, Row, Unreadable
 from quadzoo.report.statistics import critical_difference
+from quadzoo.report.text import one_line
 
 # What a network has to beat to be worth its cost. Other rows without a network of the bench may be ensembles
 # of its networks, or what somebody else predicted.
 _BASELINES = ("mean-of-train", "pixel-lookup", "ridge-pixels")
 _BASELINES_BEGIN = "ridge-features:"
 _FEWEST = 2  # rows to rank
+_LONGEST_VARIANT = 60  # characters of it in a name
 
 
 class Cell(BaseModel):
@@ -217,8 +219,10 @@ def _rows(boards: Mapping[str, Leaderboard], sets: Mapping[str, SetFacts]) -> li
     for name, members in trained.items():
         for row in members:
             plain, facts = _plain(row), _variant_facts(row)
-            variant = ", ".join(f"{field} {facts.get(field, '-')}" for field in differ[plain])
-            found[plain._replace(variant=variant)][name].append(row)
+            told = [f"{field} {facts.get(field, '-')}" for field in differ[plain]]
+            found[plain._replace(variant=", ".join([plain.variant] * bool(plain.variant) + told))][
+                name
+            ].append(row)
     rows = []
     for names, by_set in found.items():
         cells = {name: _cell(one, by_set.get(name, [])) for name, one in sets.items()}
@@ -235,7 +239,12 @@ def _rows(boards: Mapping[str, Leaderboard], sets: Mapping[str, SetFacts]) -> li
 
 
 def _plain(row: Row) -> _Names:
-    return _Names(row.backbone, row.head, f"{row.weights}, frozen" if row.frozen else row.weights)
+    return _Names(
+        row.backbone,
+        row.head,
+        f"{row.weights}, frozen" if row.frozen else row.weights,
+        f"tune {row.tuned.request}" if row.tuned else "",
+    )
 
 
 def _what_differs(boards: Iterable[Sequence[Row]]) -> dict[_Names, list[str]]:
@@ -265,7 +274,7 @@ def _name(names: _Names, every: Iterable[_Names]) -> str:
     """Return backbone and head, and of weights and variant what is needed to tell the row from others."""
     same = [one for one in every if one[:2] == names[:2]]
     told = [names.weights] if len({one.weights for one in same}) > 1 else []
-    told += [names.variant] if names.variant else []
+    told += [one_line(names.variant, _LONGEST_VARIANT)] if names.variant else []
     return f"{names.backbone} + {names.head}" + (f" ({', '.join(told)})" if told else "")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quadzoo.report.columns import Column
 from quadzoo.report.suite.board import Cell, SetFacts, SuiteBoard, SuiteRow
-from quadzoo.report.text import short, whole
+from quadzoo.report.text import one_line, short, whole
 
 ROW_COLUMNS: tuple[Column[SuiteRow], ...] = (
     Column(
@@ -45,9 +45,9 @@ ROW_COLUMNS: tuple[Column[SuiteRow], ...] = (
     Column(
         name="variant",
         heading="variant",
-        meaning="what tells the row from others of the same name, such as another recipe",
+        meaning="how its learning rate was tuned, and what tells the row from others, such as another recipe",
         value=lambda row: row.variant,
-        text=lambda row: row.variant,
+        text=lambda row: one_line(row.variant, 60),
         number=False,
     ),
     Column(

@@ -130,6 +130,14 @@ def test_a_recipe_that_differs_only_between_sets_makes_no_further_row(tmp_path: 
     assert [(row.name, row.sets) for row in read_suite_board(tmp_path).rows] == [("a + mlp", 2)]
 
 
+def test_tuned_rows_are_marked_and_never_the_same_row_as_others(tmp_path: Path) -> None:
+    write(tmp_path, {"u": {"a": [0.02]}, "v": {"a": [0.02]}})
+    tuned = {"backbone": "a", "recipe": {"epochs": 2, "tune": "lr:3"}, "found": {"lr": 0.01}}
+    add(tmp_path / "u", "tuned", 0.01, **tuned)
+    board = read_suite_board(tmp_path)
+    assert [(row.name, row.sets) for row in board.rows] == [("a + mlp", 2), ("a + mlp (tune lr:3)", 1)]
+
+
 def test_weights_are_named_where_they_tell_rows_apart(tmp_path: Path) -> None:
     write(tmp_path, {"u": {"a": [0.01], "b": [0.02]}})
     add(tmp_path / "u", "p", 0.005, backbone="a", weights="pretrained")
