@@ -81,8 +81,11 @@ class Display:
         return advance
 
     def planned(self, plan: Plan) -> None:
-        """Say what will run, on what, and with which weights."""
-        self._count = len(plan.to_do)
+        """Say what will run, on what, and with which weights; in a suite, once for each set."""
+        self._count, self._ended = len(plan.to_do), 0
+        if self._total is not None:
+            self._progress.remove_task(self._total)
+            self._total = None
         done = f", {len(plan.done)} done already" if plan.done else ""
         self.note(
             f"{len(plan.tasks)} run{'s' * (len(plan.tasks) > 1)}{done}; "

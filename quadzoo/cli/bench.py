@@ -61,6 +61,13 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     help="Column with the names of the image files, with or without suffix.  [default: id]",
 )
 @click.option(
+    "--suite",
+    type=click.Path(path_type=Path),
+    metavar="FILE.toml",
+    help="Run the same bench on each data set of a file, and rank the rows over all of them. Each set has "
+    "its results in OUT/NAME.",
+)
+@click.option(
     "--split",
     metavar="grouped|article|FILE.csv",
     default="grouped",
@@ -209,6 +216,7 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
     quadzoo bench --backbones resnet50,efficientnet_b0
     quadzoo bench --data my.csv --images photos --id-column file \\
         --targets age,height --backbones resnet18,convnext_atto --seeds 0,1,2
+    quadzoo bench --suite my-sets.toml
     """
     context = click.get_current_context()
     # `init` has its own backbone, head and size, so it matters whether these were asked for.
@@ -220,6 +228,10 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
     from quadzoo import api
 
     api.start()  # before the other imports
+    if "suite" in given:
+        from quadzoo.cli.suite import bench_suite
+
+        return bench_suite(given, dry_run, as_json)
     from quadzoo.cli.display import print_leaderboards, print_plan
     from quadzoo.cli.options import with_flags
     from quadzoo.progress import Display

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import click
 from rich.console import Console
@@ -14,12 +15,16 @@ from quadzoo.cli.tables import print_table, text_table, width_of
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.tuning import in_words, trials_to_do
 from quadzoo.report.captions import captions
-from quadzoo.report.columns import Column, shown_columns
+from quadzoo.report.columns import Column, RowT, shown_columns
 from quadzoo.report.rows import Leaderboard
+from quadzoo.report.suite.board import SuiteBoard
+from quadzoo.report.suite.columns import place_columns, row_columns, set_columns
+from quadzoo.report.suite.sentences import answers
+from quadzoo.report.suite.sentences import captions as suite_captions
 
 
-def print_plan(plan: Plan, as_json: bool) -> None:
-    """Print the plan on stdout."""
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Return the plan as JSON-like data: its runs, and why weights and precisions are what they are."""
     rows = [
         {
             "key": task.key,
@@ -37,14 +42,20 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         for task in plan.tasks
     ]
     firsts = {task.backbone: task for task in plan.tasks}
+    notes = {
+        "weights": {backbone: task.weights_note for backbone, task in firsts.items()},
+        "precision": {backbone: task.precision_note for backbone, task in firsts.items()},
+    }
+    return {"runs": rows, "trials": trials_to_do(plan), **notes}
+
+
+def print_plan(plan: Plan, as_json: bool) -> None:
+    """Print the plan on stdout."""
+    document = plan_document(plan)
     if as_json:
-        notes = {
-            "weights": {backbone: task.weights_note for backbone, task in firsts.items()},
-            "precision": {backbone: task.precision_note for backbone, task in firsts.items()},
-        }
-        document = {"runs": rows, "trials": trials_to_do(plan), **notes}
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
+    rows, firsts = document["runs"], {task.backbone: task for task in plan.tasks}
     print_table(text_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows]))
     if trials := in_words(plan):
         click.echo(trials)
@@ -55,24 +66,52 @@ def print_plan(plan: Plan, as_json: bool) -> None:
 
 def print_leaderboards(boards: Sequence[Leaderboard]) -> None:
     """Print leaderboards on stdout, as wide as the terminal allows."""
-    console = Console()
     for board in boards:
         for caption in captions(board):
             click.echo(caption.text)
-        columns = shown_columns(board)
-        table = _table(columns, board)
-        while console.is_terminal and width_of(table) > console.width:
-            last = max(reversed(columns), key=lambda column: column.priority)
-            if not last.priority:
-                break
-            columns.remove(last)
-            table = _table(columns, board)
-        print_table(table)
+        print_table(_table(_fitting(shown_columns(board), board.rows), board.rows))
 
 
-def _table(columns: Sequence[Column], board: Leaderboard) -> Table:
+def print_suite(board: SuiteBoard) -> None:
+    """Print the leaderboard of a suite on stdout: what it says, its rows, and its sets."""
+    for text in [*answers(board).values(), *(caption.text for caption in suite_captions(board))]:
+        click.echo(text)
+    if not board.rows:
+        return
+    print_table(_table(_fitting(row_columns(board), board.rows), board.rows))
+    click.echo()
+    places = place_columns(board)
+    columns = _fitting([*set_columns(board), *places], board.sets)
+    hidden = 0
+    while _too_wide(_table(columns, board.sets)) and hidden < len(places):
+        hidden += 1
+        columns.pop()
+    print_table(_table(columns, board.sets))
+    if places:
+        told = f"#1{f' to #{len(places)}' * (len(places) > 1)}: the rows above, from top to bottom."
+        told += f" The last {hidden} have no room here; leaderboard-suite.md has them." * (hidden > 0)
+        click.echo(told)
+
+
+def _fitting(columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> list[Column[RowT]]:
+    """Return the columns for which the terminal is wide enough; those without a priority stay."""
+    kept = list(columns)
+    while _too_wide(_table(kept, rows)):
+        last = max(reversed(kept), key=lambda column: column.priority)
+        if not last.priority:
+            break
+        kept.remove(last)
+    return kept
+
+
+def _too_wide(table: Table) -> bool:
+    console = Console()
+    return console.is_terminal and width_of(table) > console.width
+
+
+def _table(columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> Table:
     return text_table(
         [column.heading for column in columns],
-        [[column.text(row) for column in columns] for row in board.rows],
+        [[column.text(row) for column in columns] for row in rows],
         right=[column.heading for column in columns if column.number],
     )

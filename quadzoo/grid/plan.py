@@ -101,6 +101,14 @@ class Plan:
         """The tasks that have no record with status ok, or are forced."""
         return [task for task in self.tasks if task.key not in self.done]
 
+    @property
+    def weights(self) -> dict[str, Weights]:
+        """What each backbone starts from, where that is no trained model."""
+        return {
+            task.backbone: Weights(task.identity.weights, task.weights_note, task.identity.loaded)
+            for task in self.tasks
+        }
+
     def placement(self, task: Task) -> Placement:
         """Return where a task runs on this machine; the fold's labels are written to a file for it."""
         images = self.data.images.file

@@ -37,6 +37,7 @@ from quadzoo.records.record import (
     run_folder,
     write_record,
 )
+from quadzoo.records.suite import is_suite
 from quadzoo.registry import catalogue
 from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
@@ -69,20 +70,30 @@ class _Running:
         return time.monotonic() > self.deadline
 
 
-def plan_bench(config: BenchConfig, executor: Executor, observer: Observer, *, dry: bool = False) -> Plan:
+def plan_bench(
+    config: BenchConfig,
+    executor: Executor,
+    observer: Observer,
+    *,
+    dry: bool = False,
+    like: Plan | None = None,
+) -> Plan:
     """Check names, data, split, device and weights, and return the plan.
 
     A ``dry`` plan writes nothing to the results folder; else that keeps the precisions that were chosen.
+    ``like`` is an earlier plan of the same bench: weights are not looked for again, and data may not differ.
     Raises a QuadzooError for the first thing that does not fit.
     """
     try:
-        return _planned(config, executor, observer, dry)
+        return _planned(config, executor, observer, dry, like)
     except OSError as error:  # a path that is too long, a folder without permissions, a full disk
         where = str(error.filename or "")
         raise DataError(f"{where[:100]}{'…' * (len(where) > 100)}: {error.strerror or error}") from error
 
 
-def _planned(config: BenchConfig, executor: Executor, observer: Observer, dry: bool) -> Plan:
+def _planned(
+    config: BenchConfig, executor: Executor, observer: Observer, dry: bool, like: Plan | None
+) -> Plan:
     names = catalogue.load()
     for plugin in names.plugins:
         if plugin.failure:
@@ -108,6 +119,10 @@ def _planned(config: BenchConfig, executor: Executor, observer: Observer, dry: b
     decoding = observer.counting("decoding images", 2 * len(source))
     channels = model.record.image.channels if model else None
     images = prepare(source, config.image_size, config.resize, decoding, channels=channels)
+    if like and images.hash != like.data.images.hash:
+        raise DataError(
+            f"{source.table}: images or targets have changed since the bench began; start it again"
+        )
     splits = make_splits(
         config.split,
         source.ids,
@@ -125,7 +140,7 @@ def _planned(config: BenchConfig, executor: Executor, observer: Observer, dry: b
     weights = (
         {model.record.backbone: Weights(model.name, f"SHA-256 {model.sha256[:12]}", model=model)}
         if model
-        else _weights(config, executor, observer, images)
+        else (like.weights if like else _weights(config, executor, observer, images))
     )
     chooser = PrecisionChooser(
         executor, config, names, images, device, model, keep=not dry, counting=observer.counting
@@ -159,16 +174,21 @@ def _check_out(out: Path) -> None:
         raise ConfigError(f"`out` {out}: {existing} is a file, not a folder")
     if not os.access(existing, os.W_OK):
         raise ConfigError(f"`out` {out}: {existing} is not writable; choose another folder")
+    if is_suite(out):
+        raise ConfigError(f"`out` {out}: it holds a suite; name another folder, or that of a set in it")
 
 
-def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leaderboard:
+def bench(
+    config: BenchConfig, executor: Executor, observer: Observer, *, like: Plan | None = None
+) -> Leaderboard:
     """Run what is not done yet, each run in a process of its own, and write OUT's leaderboard.
 
     A run that fails leaves a record that says so; the others go on. An interrupt ends the runs under way,
     writes the leaderboard of what is finished, and is raised again. Raises a QuadzooError for what cannot be
-    run, before anything is trained, and DataError where no record can be read afterwards.
+    run, before anything is trained, and DataError where no record can be read afterwards. ``like`` as for
+    `plan_bench`.
     """
-    plan = plan_bench(config, executor, observer)
+    plan = plan_bench(config, executor, observer, like=like)
     observer.planned(plan)
     data = plan.data
     try:

@@ -18,10 +18,10 @@ def to_markdown(boards: Sequence[Leaderboard], unreadable: Sequence[Unreadable] 
     lines = ["# Leaderboard"] if len(boards) == 1 else ["# Leaderboards"]
     if not boards:
         told = left_out(unreadable)
-        lines += ["", f"**{_escaped(told)}**" if told else "No run yet."]
+        lines += ["", f"**{escaped(told)}**" if told else "No run yet."]
     for board in boards:
         if len(boards) > 1:
-            lines += ["", f"## {_escaped(board.data.name)}, split {_escaped(board.split.name)}"]
+            lines += ["", f"## {escaped(board.data.name)}, split {escaped(board.split.name)}"]
         lines += _section(board)
     return "\n".join(lines) + "\n"
 
@@ -29,28 +29,30 @@ def to_markdown(boards: Sequence[Leaderboard], unreadable: Sequence[Unreadable] 
 def _section(board: Leaderboard) -> list[str]:
     lines = []
     for caption in captions(board):
-        text = _escaped(caption.text)
+        text = escaped(caption.text)
         lines += ["", f"**{text}**" if caption.warning else text]
     for question, answer in answers(board).items():
-        lines += ["", f"**{question}** {_escaped(answer)}"]
+        lines += ["", f"**{question}** {escaped(answer)}"]
     columns = [*shown_columns(board), *rmse_columns(board)]
-    lines += ["", _line([column.heading for column in columns]), _line(["---"] * len(columns))]
-    lines += [_line([column.text(row) for column in columns]) for row in board.rows]
+    lines += ["", line([column.heading for column in columns]), line(["---"] * len(columns))]
+    lines += [line([column.text(row) for column in columns]) for row in board.rows]
     lines += ["", "RMSE in the targets' own units. docs/metrics.md defines every column."]
     failures = [(row, failure) for row in board.rows for failure in row.failures]
     if failures:
         lines += ["", "Failed runs:", ""]
         lines += [
-            f"- {_escaped(row.backbone)} · {_escaped(row.head)}{' (tuned)' if row.tuned else ''} · "
-            f"seed {one.seed}: {_escaped(one.error)}"
+            f"- {escaped(row.backbone)} · {escaped(row.head)}{' (tuned)' if row.tuned else ''} · "
+            f"seed {one.seed}: {escaped(one.error)}"
             for row, one in failures
         ]
     return lines
 
 
-def _line(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(_escaped(text) for text in texts) + " |"
+def line(texts: Sequence[str]) -> str:
+    """Return a line of a table."""
+    return "| " + " | ".join(escaped(text) for text in texts) + " |"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return a text of anybody's as Markdown shows it unchanged, in one line."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

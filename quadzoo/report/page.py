@@ -42,7 +42,7 @@ def to_html(boards: Sequence[Leaderboard], runs: Sequence[Run], unreadable: Sequ
     """
     page = _Page({run.record.key: run for run in runs}, _DETAILS_BYTES, _IMAGES_BYTES)
     sections = [page.section(f"board-{number}", board) for number, board in enumerate(boards)]
-    template = _environment().get_template("page.html")
+    template = environment().get_template("page.html")
     return template.render(
         sections=sections,
         left_out=left_out(unreadable),
@@ -100,7 +100,7 @@ class _Page:
         strips = {key: self.strip(self.runs[key]) for key in keys}
         images = [(worst, strips[worst.run]) for worst in row.details.worst]
         html: Markup = (
-            _environment()
+            environment()
             .get_template("details.html")
             .module.details(  # type: ignore[attr-defined]
                 row, images, _row_plots(row), _MOST_TARGETS
@@ -179,7 +179,8 @@ def _sort_key(value: Value) -> str:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Return what renders the templates."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

@@ -23,6 +23,7 @@ from quadzoo.records.record import (
     run_folder,
     sha256_of,
 )
+from quadzoo.records.suite import is_suite
 from quadzoo.records.tuning import read_tuning, tuning_key
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs, unreadable_records
@@ -55,6 +56,8 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
     """
     keys = sorted(path.parent.name for path in (out / "runs").glob(f"*/{RECORD}"))
     if not keys:
+        if is_suite(out):
+            raise DataError(f"{out}: it holds a suite; verify the folders of its sets, one by one")
         raise DataError(f"{out}: no records under {out / 'runs'}; give the folder that `out` named")
     unreadable = {one.key: one.reason for one in unreadable_records(out)}
     faults = [Fault(where=key, text=reason) for key, reason in unreadable.items()]
