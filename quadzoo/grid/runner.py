@@ -48,6 +48,7 @@ from quadzoo.training.outcome import failure, record_of
 from quadzoo.training.task import Placement, Task
 
 _LOG = "run.log"
+_SHARE_SAID = 0.05  # of a bench's time
 
 
 @dataclass
@@ -193,9 +194,14 @@ def bench(
     data = plan.data
     try:
         with in_use(data.images), _Interrupts() as interrupts:
+            clock = time.monotonic()
             plan = with_ridge(plan, executor, observer)
+            ridge_seconds = time.monotonic() - clock
             plan = with_tuning(plan, executor, observer, interrupts.check)
             _run_all(plan, executor, observer, interrupts)
+            share = ridge_seconds / (time.monotonic() - clock)
+            if plan.to_do and share > _SHARE_SAID:
+                observer.note(f"ridge regression took {ridge_seconds:.1f} s, {share:.0%} of the bench")
     finally:
         board = _report(config.out, data.images.hash, data.folds[0].fold.split.hash, observer)
     if board is None:

@@ -179,7 +179,14 @@ class RegressionModule(pl.LightningModule):
         """Return loss and predictions, float32 (B, T), of a training batch, augmented by the recipe."""
         self._check_images(batch)
         images, target = batch
-        return self._step((augment(images, self.recipe.augment), target), "train")
+        try:
+            return self._step((augment(images, self.recipe.augment), target), "train")
+        except ValueError as error:
+            if len(target) == 1 and "more than 1 value per channel" in str(error):
+                raise ConfigError(
+                    "batch norm cannot train on a batch of one image; raise `batch_size`, or have more images"
+                ) from error
+            raise
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return loss and predictions, float32 (B, T), of a validation batch."""
