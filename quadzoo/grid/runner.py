@@ -22,6 +22,7 @@ from quadzoo.data.splits import make_splits
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.executors.base import Executor, Job, why_it_ended
 from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.hints import shift_hint
 from quadzoo.grid.models import check_targets, find_model, fixed_by
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import Plan, Weights, bench_data, make_plan
@@ -135,6 +136,8 @@ def _planned(
     data = bench_data(source, images, splits)
     if model:
         check_targets(model, data.folds[0].targets)
+    if hint := shift_hint(source.target_names, config.recipe):
+        observer.note(hint)
     device = find_device(executor, config.device)
     if config.compile:
         check_compiler(executor, device)
