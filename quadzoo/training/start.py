@@ -27,14 +27,22 @@ def start_head(
     there: a head that already fits the training images leaves the backbone little to learn from. Random
     features are not worth a try.
     """
-    recipe = task.recipe
-    pretrained = recipe.freeze or task.identity.weights == "pretrained"
-    fits = recipe.ridge != "none" and pretrained and hasattr(module.head, "start")
     module.to(trainer.strategy.root_device).eval()
+    try:
+        _prepare(task, module, datamodule, trainer, best)
+    finally:
+        module.train()  # Lightning's fit leaves the mode as it finds it
+
+
+def _prepare(
+    task: Task, module: RegressionModule, datamodule: DataModule, trainer: pl.Trainer, best: BestWeights
+) -> None:
+    recipe = task.recipe
     if recipe.freeze and recipe.frozen_features == "standardised" and module.feature_mean is None:
         with _forward(trainer):
             module.standardise_by(_pooled(module, datamodule))
-    if not fits:
+    pretrained = recipe.freeze or task.identity.weights == "pretrained"
+    if recipe.ridge == "none" or not pretrained or not hasattr(module.head, "start"):
         return
     trains = any(parameter.requires_grad for parameter in module.parameters())
     before = {name: value.clone() for name, value in module.head.state_dict().items()}
