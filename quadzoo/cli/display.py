@@ -13,8 +13,9 @@ from quadzoo.cli.options import with_flags
 from quadzoo.cli.tables import print_table, text_table, width_of
 from quadzoo.grid.plan import Plan
 from quadzoo.report.captions import captions
-from quadzoo.report.columns import Column, shown_columns
-from quadzoo.report.rows import Leaderboard
+from quadzoo.report.columns import Column, share_columns, shown_columns
+from quadzoo.report.learning import explained, sentences
+from quadzoo.report.rows import Leaderboard, Row
 
 
 def print_plan(plan: Plan, as_json: bool) -> None:
@@ -56,19 +57,24 @@ def print_leaderboards(boards: Sequence[Leaderboard]) -> None:
         for caption in captions(board):
             click.echo(caption.text)
         columns = shown_columns(board)
-        table = _table(columns, board)
+        table = _table(columns, board.rows)
         while console.is_terminal and width_of(table) > console.width:
             last = max(reversed(columns), key=lambda column: column.priority)
             if not last.priority:
                 break
             columns.remove(last)
-            table = _table(columns, board)
+            table = _table(columns, board.rows)
         print_table(table)
+        if board.shares:
+            click.echo(f"\nError against number of training images. {explained(board)}")
+            for text in sentences(board):
+                click.echo(text)
+            print_table(_table(share_columns(), [row for curve in board.shares for row in curve.rows]))
 
 
-def _table(columns: Sequence[Column], board: Leaderboard) -> Table:
+def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     return text_table(
         [column.heading for column in columns],
-        [[column.text(row) for column in columns] for row in board.rows],
+        [[column.text(row) for column in columns] for row in rows],
         right=[column.heading for column in columns if column.number],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -72,7 +73,11 @@ class DataFacts(_Part):
 
 
 class SplitFacts(_Part):
-    """The division; ``leaked`` counts test images that are also, pixel for pixel, in train or val."""
+    """The division; ``leaked`` counts test images that are also, pixel for pixel, in train or val.
+
+    Where ``train_share`` is below 1, train is about that share of train in the division with the hash
+    ``whole_hash``, with the same val and test.
+    """
 
     name: str
     hash: str
@@ -83,6 +88,13 @@ class SplitFacts(_Part):
     n_test: Count
     leaked: Count
     leaky: bool
+    train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    whole_hash: str | None = None
+
+    @property
+    def whole(self) -> str:
+        """The hash of the division with all training images."""
+        return self.whole_hash or self.hash
 
 
 class Cost(_Part):
@@ -249,6 +261,11 @@ class RunRecord(_Part):
     def combination(self) -> str:
         """What all seeds and folds of this combination share."""
         return self.identity.combination
+
+    @property
+    def curve(self) -> str:
+        """What the combination would be on all training images: the same for all its shares of them."""
+        return replace(self.identity, split=self.split.whole).combination
 
     @model_validator(mode="before")
     @classmethod

@@ -29,6 +29,7 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(unknown(board)),
         Caption(mixed(board)),
         Caption(machines(board)),
+        Caption(smaller(board)),
     ]
     return [caption for caption in made if caption.text]
 
@@ -36,7 +37,8 @@ def captions(board: Leaderboard) -> list[Caption]:
 def task(board: Leaderboard) -> str:
     """Return what was measured."""
     data, split = board.data, board.split
-    sides = f"{split.n_train:,} train, {split.n_val:,} val, {split.n_test:,} test"
+    share = f" ({split.train_share:.3g} of the training images)" if split.train_share < 1 else ""
+    sides = f"{split.n_train:,} train{share}, {split.n_val:,} val, {split.n_test:,} test"
     folds = f", {split.folds} folds, about {sides} each" if split.folds > 1 else f" ({sides})"
     images = f"{data.n:,} images, {data.duplicates:,} of them duplicates"
     return f"{data.name}: {images}; split {split.name}{folds}."
@@ -141,6 +143,16 @@ def trust(board: Leaderboard) -> str:
         f"{evidence(board)} Rows are sorted by val MSE. The 95 % interval of the test MSE accounts for the "
         f"choice of {covered}.{tied}"
     )
+
+
+def smaller(board: Leaderboard) -> str:
+    """Return that runs on smaller shares of the training images have a table of their own."""
+    largest = board.split.train_share
+    shares = sorted({row.train_share for row in board.every_row} - {largest})
+    if not shares:
+        return ""
+    named = listed([f"{share:.3g}" for share in shares])
+    return f"Runs on smaller shares of the training images ({named}) are in a table of their own, below."
 
 
 def machines(board: Leaderboard) -> str:

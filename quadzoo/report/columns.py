@@ -67,6 +67,13 @@ def csv_columns() -> list[Column]:
     return sorted(COLUMNS, key=lambda column: place.get(column.name, len(place)))
 
 
+def share_columns() -> list[Column]:
+    """Return the columns that people see of a row on several shares of the training images."""
+    names = ("backbone", "head", "weights", "n_train", "seeds", "val_mse", "test_mse", "test_mse_high")
+    by_name = {column.name: column for column in COLUMNS}
+    return [by_name[name] for name in names]
+
+
 def rmse_columns(board: Leaderboard) -> list[Column]:
     """Return a column for the RMSE of each target, for tables without details of a row."""
     targets = next((row.test_rmse for row in board.rows if row.test_rmse), {})
@@ -313,6 +320,18 @@ COLUMNS: tuple[Column, ...] = (
         "overlap",
         "test images that the model a row started from had been trained on; empty where unknown or none",
         lambda row: row.overlap.test if row.overlap else None,
+    ),
+    _csv_only(
+        "train_share", "share of the training images that the row was trained on", lambda row: row.train_share
+    ),
+    _figure(
+        "n_train",
+        "train images",
+        "images that the row was trained on; of folds, the mean",
+        lambda row: row.n_train,
+        whole,
+        shown="differs",
+        priority=9,
     ),
     _figure("epochs", "epochs", "epochs of training", lambda row: row.epochs, _count, priority=9),
     _words(

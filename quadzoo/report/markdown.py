@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from quadzoo.report.answer import answers
 from quadzoo.report.captions import captions, left_out
-from quadzoo.report.columns import rmse_columns, shown_columns
+from quadzoo.report.columns import rmse_columns, share_columns, shown_columns
+from quadzoo.report.learning import explained, sentences, share_of
 from quadzoo.report.rows import Leaderboard, Unreadable
 
 
@@ -37,14 +38,28 @@ def _section(board: Leaderboard) -> list[str]:
     lines += ["", _line([column.heading for column in columns]), _line(["---"] * len(columns))]
     lines += [_line([column.text(row) for column in columns]) for row in board.rows]
     lines += ["", "RMSE in the targets' own units. docs/metrics.md defines every column."]
-    failures = [(row, failure) for row in board.rows for failure in row.failures]
+    lines += _shares(board)
+    failures = [(row, failure) for row in board.every_row for failure in row.failures]
     if failures:
         lines += ["", "Failed runs:", ""]
         lines += [
-            f"- {_escaped(row.backbone)} · {_escaped(row.head)} · seed {one.seed}: {_escaped(one.error)}"
+            f"- {_escaped(row.backbone)} · {_escaped(row.head)} · seed {one.seed}{share_of(row)}: "
+            f"{_escaped(one.error)}"
             for row, one in failures
         ]
     return lines
+
+
+def _shares(board: Leaderboard) -> list[str]:
+    """Return the section of the shares of the training images; nothing where there are none."""
+    if not board.shares:
+        return []
+    columns = share_columns()
+    lines = ["", "**Error against number of training images.** " + _escaped(explained(board)), ""]
+    lines += [f"- {_escaped(text)}" for text in sentences(board)]
+    lines += ["", _line([column.heading for column in columns]), _line(["---"] * len(columns))]
+    rows = [row for curve in board.shares for row in curve.rows]
+    return lines + [_line([column.text(row) for column in columns]) for row in rows]
 
 
 def _line(texts: Sequence[str]) -> str:

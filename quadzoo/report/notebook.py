@@ -9,7 +9,8 @@ import pandas as pd
 from pydantic import Field
 
 from quadzoo.report.captions import captions
-from quadzoo.report.columns import csv_columns, shown_columns
+from quadzoo.report.columns import csv_columns, share_columns, shown_columns
+from quadzoo.report.learning import explained, sentences
 from quadzoo.report.rows import Leaderboard
 
 
@@ -36,4 +37,14 @@ class NotebookLeaderboard(Leaderboard):
         rows = [[column.text(row) for column in columns] for row in self.rows]
         table = pd.DataFrame(rows, columns=[column.heading for column in columns])
         paragraphs = "".join(f"<p>{escape(caption.text)}</p>" for caption in captions(self))
+        return paragraphs + table.to_html(index=False, border=0) + self._shares_html()
+
+    def _shares_html(self) -> str:
+        """Return the section of the shares of the training images; nothing where there are none."""
+        if not self.shares:
+            return ""
+        columns = share_columns()
+        rows = [[column.text(row) for column in columns] for curve in self.shares for row in curve.rows]
+        table = pd.DataFrame(rows, columns=[column.heading for column in columns])
+        paragraphs = "".join(f"<p>{escape(text)}</p>" for text in [*sentences(self), explained(self)])
         return paragraphs + table.to_html(index=False, border=0)

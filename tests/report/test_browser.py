@@ -14,7 +14,7 @@ from quadzoo.records.record import Cost, write_record
 from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
-from tests.report.records import predict, record
+from tests.report.records import predict, record, write_shares
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright comes with quadzoo[test]")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe comes with quadzoo[test]")
@@ -171,6 +171,24 @@ def test_axe_finds_nothing_serious(width: int, scheme: str, tmp_path: Path, open
         (one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")
     ] == []
     # The page itself never scrolls sideways; its tables do.
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (390, "dark")])
+def test_shares_of_the_training_images(width: int, scheme: str, tmp_path: Path, open_page: Open) -> None:
+    write_shares(tmp_path)
+    write_shares(tmp_path, backbone=EVIL[:60], exponent=0.2, shares=[0.25, 0.5])
+    results = read_runs([tmp_path])
+    write_report(tmp_path, leaderboards(results.runs), results)
+    written = tmp_path / "leaderboard.html"
+    page = open_page(written, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    plot = page.locator(".shares .plot")
+    assert plot.is_visible()
+    assert plot.locator(".best .beyond").count() == 1
+    assert plot.locator(".best circle").count() == 3
+    assert "Twice the images: about 0.7" in page.locator(".laws").inner_text()
+    found = axe.Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
