@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from quadzoo.report.notebook import NotebookLeaderboard
 
 _RECIPE = ("epochs", "batch_size", "lr", "augment", "freeze")
-_LISTS = ("backbones", "heads", "seeds", "targets")
+_LISTS = ("backbones", "heads", "seeds", "targets", "train_share")
 _SHOWN = 60  # characters of a value in an error
 _QUOTES = "'\""
 
@@ -118,7 +118,7 @@ def config_of(**parameters: Any) -> BenchConfig:
     recipe = recipe.model_dump() if isinstance(recipe, Recipe) else dict(recipe)
     recipe |= {name: given.pop(name) for name in _RECIPE if name in given}
     for name in _LISTS:
-        if isinstance(given.get(name), str | int):
+        if isinstance(given.get(name), str | int | float):
             raise ConfigError(f"`{name}` {given[name]}: a list is needed, such as [{given[name]!r}]")
     try:
         return BenchConfig(**given, recipe=recipe)

@@ -94,7 +94,8 @@ class Display:
                 f"{task.backbone} starts from {start} ({task.weights_note}); precision {task.precision} "
                 f"({task.precision_note})"
             )
-        split, initial = plan.tasks[0].split, plan.tasks[0].initial
+        largest = max(plan.tasks, key=lambda task: task.split.train_share)
+        split, initial = largest.split, largest.initial
         if split.leaky:
             self.note(
                 f"warning: split {split.name} leaks: {split.leaked} of {split.n_test} test images are also "

@@ -27,6 +27,8 @@ def print_plan(plan: Plan, as_json: bool) -> None:
             "head": task.head,
             "seed": task.seed,
             "fold": task.split.fold,
+            "train_share": task.split.train_share,
+            "n_train": task.split.n_train,
             "weights": task.identity.weights,
             "image_size": "x".join(map(str, task.identity.image.size)),
             "precision": task.precision,
@@ -44,7 +46,9 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         }
         click.echo(json.dumps({"runs": rows, **notes}, indent=2, ensure_ascii=False))
         return
-    print_table(text_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows]))
+    hidden = () if any(task.split.train_share < 1 for task in plan.tasks) else ("train_share", "n_train")
+    shown = [name for name in rows[0] if name not in hidden]
+    print_table(text_table(shown, [[str(row[name]) for name in shown] for row in rows]))
     for backbone, task in firsts.items():
         click.echo(with_flags(f"weights of {backbone}: {task.identity.weights} ({task.weights_note})"))
         click.echo(f"precision of {backbone}: {task.precision} ({task.precision_note})")

@@ -18,13 +18,13 @@ from filelock import FileLock, Timeout
 from quadzoo import storage
 from quadzoo.data.cache import ImageSet, in_use, prepare
 from quadzoo.data.sources import N_DRAWN, open_source
-from quadzoo.data.splits import make_splits
+from quadzoo.data.splits import Split, make_splits
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.executors.base import Executor, Job, why_it_ended
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.models import check_targets, find_model, fixed_by
 from quadzoo.grid.observer import Observer
-from quadzoo.grid.plan import Plan, Weights, bench_data, make_plan
+from quadzoo.grid.plan import BenchData, Plan, Weights, bench_data, make_plan
 from quadzoo.grid.precision import PrecisionChooser
 from quadzoo.grid.probe import check_compiler, find_device, find_weights
 from quadzoo.grid.ridge import with_ridge
@@ -46,6 +46,7 @@ from quadzoo.training.outcome import failure, record_of
 from quadzoo.training.task import Placement, Task
 
 _LOG = "run.log"
+_UNEVEN = 0.05  # of the training images, by which a share may be off without a warning
 
 
 @dataclass
@@ -110,7 +111,8 @@ def _planned(config: BenchConfig, executor: Executor, observer: Observer, dry: b
         group_values=source.group_values,
         names=source.names,
     )
-    data = bench_data(source, images, splits)
+    data = bench_data(source, images, splits, config.train_share)
+    _warn_of_uneven_shares(splits, data, observer)
     if model:
         check_targets(model, data.folds[0].targets)
     device = find_device(executor, config.device)
@@ -146,6 +148,17 @@ def _weights(
     return weights
 
 
+def _warn_of_uneven_shares(splits: list[Split], data: BenchData, observer: Observer) -> None:
+    for one in data.folds:
+        split = one.fold.split
+        n, n_whole = len(split.train), len(splits[split.fold].train)
+        if abs(n / n_whole - split.train_share) > _UNEVEN:
+            observer.note(
+                f"warning: `train_share` {split.train_share:g} is {n:,} of {n_whole:,} training images "
+                f"({n / n_whole:.0%}), since groups stay together"
+            )
+
+
 def _check_out(out: Path) -> None:
     """Raise ConfigError for a folder that cannot be written to."""
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
@@ -170,18 +183,23 @@ def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leader
             plan = with_ridge(plan, executor, observer)
             _run_all(plan, executor, observer, interrupts)
     finally:
-        board = _report(config.out, data.images.hash, data.folds[0].fold.split.hash, observer)
+        board = _report(config.out, data.images.hash, plan.tasks[0].split.whole, observer)
     if board is None:
         raise DataError(f"`out` {config.out}: none of its records can be read; the warnings above say why")
     return board
 
 
 def _report(out: Path, data_hash: str, split_hash: str, observer: Observer) -> Leaderboard | None:
-    """Write the leaderboard of the records for one data set and split; None where there are none."""
+    """Write the leaderboard of the records for one data set and split, and shares of its training images.
+
+    None where there are none.
+    """
     results = read_runs([out])
     for one in results.unreadable:
         observer.note(f"warning: run {one.key} left out: {one.reason}")
-    chosen = [r for r in results.runs if (r.record.data.hash, r.record.split.hash) == (data_hash, split_hash)]
+    chosen = [
+        r for r in results.runs if (r.record.data.hash, r.record.split.whole) == (data_hash, split_hash)
+    ]
     if not chosen:
         return None
     boards = leaderboards(chosen, results.unreadable)

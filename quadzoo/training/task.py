@@ -5,7 +5,7 @@ what is computed (the task) and where (the placement). Nothing here imports torc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -52,6 +52,11 @@ class Task:
         return self.identity.key
 
     @property
+    def curve(self) -> str:
+        """What all seeds and folds share, and all shares of the training images; records have it, too."""
+        return replace(self.identity, split=self.split.whole).combination
+
+    @property
     def recipe(self) -> Recipe:
         """The hyper-parameters."""
         return self.identity.recipe
@@ -70,7 +75,8 @@ class Task:
     def title(self) -> str:
         """The run's name for people."""
         fold = f" · fold {self.split.fold}" if self.split.folds > 1 else ""
-        return f"{self.backbone} · {self.head} · seed {self.seed}{fold}"
+        share = f" · share {self.split.train_share:g}" if self.split.train_share < 1 else ""
+        return f"{self.backbone} · {self.head} · seed {self.seed}{fold}{share}"
 
 
 @dataclass(frozen=True)
