@@ -87,6 +87,8 @@ class Display:
             f"{len(plan.tasks)} run{'s' * (len(plan.tasks) > 1)}{done}; "
             f"{plan.device.name} ({plan.device.kind})"
         )
+        if plan.estimate and plan.to_do:
+            self.note(plan.estimate.text)
         for task in {task.backbone: task for task in plan.tasks}.values():
             kind = task.identity.weights
             start = {"pretrained": "pretrained weights", "none": "random weights"}.get(kind, kind)

@@ -44,7 +44,12 @@ def print_plan(plan: Plan, as_json: bool) -> None:
             "weights": {backbone: task.weights_note for backbone, task in firsts.items()},
             "precision": {backbone: task.precision_note for backbone, task in firsts.items()},
         }
-        click.echo(json.dumps({"runs": rows, **notes}, indent=2, ensure_ascii=False))
+        estimate = {
+            "estimated_seconds": plan.estimate and plan.estimate.seconds,
+            "estimate": plan.estimate and plan.estimate.text,
+        }
+        document = {"runs": rows, **notes, **estimate}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
     hidden = () if any(task.split.train_share < 1 for task in plan.tasks) else ("train_share", "n_train")
     shown = [name for name in rows[0] if name not in hidden]
@@ -52,6 +57,8 @@ def print_plan(plan: Plan, as_json: bool) -> None:
     for backbone, task in firsts.items():
         click.echo(with_flags(f"weights of {backbone}: {task.identity.weights} ({task.weights_note})"))
         click.echo(f"precision of {backbone}: {task.precision} ({task.precision_note})")
+    if plan.estimate:
+        click.echo(with_flags(plan.estimate.text))
 
 
 def print_leaderboards(boards: Sequence[Leaderboard]) -> None:

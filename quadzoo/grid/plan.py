@@ -86,8 +86,24 @@ class BenchData:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """How many seconds a bench will take, and in words; None where that cannot be said, and why."""
+
+    seconds: float | None
+    note: str
+
+    @property
+    def text(self) -> str:
+        """The estimate for people."""
+        return f"no estimate: {self.note}" if self.seconds is None else self.note
+
+
+@dataclass(frozen=True)
 class Plan:
-    """All runs of a bench, in order, the keys of those that need not run, and where the others will."""
+    """All runs of a bench, in order, the keys of those that need not run, and where the others will.
+
+    ``estimate`` is None until somebody asks for it: `quadzoo.grid.estimate.with_estimate`.
+    """
 
     tasks: list[Task]
     done: frozenset[str]
@@ -95,6 +111,7 @@ class Plan:
     config: BenchConfig
     device: Device
     model: Model | None
+    estimate: Estimate | None = None
 
     @property
     def to_do(self) -> list[Task]:

@@ -22,8 +22,9 @@ from quadzoo.data.splits import Split, make_splits
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.executors.base import Executor, Job, why_it_ended
 from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.estimate import with_estimate
 from quadzoo.grid.models import check_targets, find_model, fixed_by
-from quadzoo.grid.observer import Observer
+from quadzoo.grid.observer import Observer, Silent
 from quadzoo.grid.plan import BenchData, Plan, Weights, bench_data, make_plan
 from quadzoo.grid.precision import PrecisionChooser
 from quadzoo.grid.probe import check_compiler, find_device, find_weights
@@ -126,7 +127,9 @@ def _planned(config: BenchConfig, executor: Executor, observer: Observer, dry: b
     chooser = PrecisionChooser(
         executor, config, names, images, device, model, keep=not dry, counting=observer.counting
     )
-    return make_plan(config, names, data, device, weights=weights, choose=chooser.choose)
+    plan = make_plan(config, names, data, device, weights=weights, choose=chooser.choose)
+    # Nobody sees the estimate of a bench that shows nothing.
+    return plan if isinstance(observer, Silent) and not dry else with_estimate(plan, executor, observer)
 
 
 def _weights(
