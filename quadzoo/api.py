@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from quadzoo.grid.config import BenchConfig
     from quadzoo.grid.observer import Observer
     from quadzoo.grid.plan import Plan
-    from quadzoo.report.notebook import NotebookLeaderboard
+    from quadzoo.grid.suite import SuiteRequest
+    from quadzoo.report.notebook import NotebookLeaderboard, NotebookSuite
 
-_RECIPE = ("epochs", "batch_size", "lr", "augment", "freeze")
+_RECIPE = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
 _LISTS = ("backbones", "heads", "seeds", "targets", "train_share")
 _SHOWN = 60  # characters of a value in an error
 _QUOTES = "'\""
@@ -57,10 +58,83 @@ def plan(*, progress: bool | Observer = False, **parameters: Any) -> Plan:
 
     executor = LocalExecutor()
     config = config_of(**parameters)
+    from quadzoo.grid.estimate import with_estimate
     from quadzoo.grid.runner import plan_bench
 
     with _observed(progress) as observer:
-        return plan_bench(config, executor, observer, dry=True)
+        return with_estimate(plan_bench(config, executor, observer, dry=True), executor, observer)
+
+
+def suite(
+    path: str | PathLike[str], *, progress: bool | Observer = False, **parameters: Any
+) -> NotebookSuite:
+    """Train every backbone × head × seed on each data set of a suite's TOML file, and return the leaderboard.
+
+    ``parameters`` are those of `bench`, and replace what the file says, for all sets; what makes a set,
+    ``data`` and the like, is in the file alone. Each set has its results folder, ``out``/<set>. All sets are
+    checked before anything is trained. Raises QuadzooError for what cannot be run; its text names the file,
+    the set and the parameter.
+    """
+    from quadzoo.executors.local import LocalExecutor
+
+    executor = LocalExecutor()
+    request = _suite_request(Path(path), parameters)
+    from quadzoo.grid.suite import bench_suite
+    from quadzoo.report.notebook import NotebookSuite
+
+    with _observed(progress) as observer:
+        return NotebookSuite.of(bench_suite(request, executor, observer))
+
+
+def plan_suite(
+    path: str | PathLike[str], *, progress: bool | Observer = False, **parameters: Any
+) -> dict[str, Plan]:
+    """Check everything that `suite` would, and return the plan of each set; nothing is trained or written.
+
+    Raises QuadzooError for what cannot be run.
+    """
+    from quadzoo.executors.local import LocalExecutor
+
+    executor = LocalExecutor()
+    request = _suite_request(Path(path), parameters)
+    from quadzoo.grid import suite as of_suite
+
+    with _observed(progress) as observer:
+        return of_suite.plan_suite(request, executor, observer)
+
+
+def suite_leaderboard(folder: str | PathLike[str]) -> NotebookSuite:
+    """Return the leaderboard of a suite's results folder; nothing is trained or written.
+
+    Raises DataError where the folder is that of no suite.
+    """
+    from quadzoo.errors import DataError
+    from quadzoo.records.suite import SUITE, is_suite
+    from quadzoo.report.notebook import NotebookSuite
+    from quadzoo.report.suite.board import read_suite_board
+
+    if not is_suite(Path(folder)):
+        raise DataError(f"{folder}: no results folder of a suite (it has no {SUITE}); give what `out` named")
+    return NotebookSuite.of(read_suite_board(Path(folder)))
+
+
+def _suite_request(path: Path, parameters: dict[str, Any]) -> SuiteRequest:
+    """Return the checked benches of a suite. Raises ConfigError."""
+    from quadzoo.errors import ConfigError
+    from quadzoo.grid.config import BenchConfig
+    from quadzoo.grid.suite import OF_A_SET, SuiteRequest, blamed, read_suite_file, shown
+
+    beside = {name: value for name, value in parameters.items() if value is not None}
+    wrong = [name for name in OF_A_SET if name in beside]
+    if wrong:
+        raise ConfigError(f"`{wrong[0]}` beside `suite`: each set has its own; write it in {shown(path)}")
+    known = {*BenchConfig.model_fields, *_RECIPE}
+    out = Path(beside.pop("out", BenchConfig.model_fields["out"].default))
+    benches = {}
+    for name, given in read_suite_file(path, tuple(sorted(known))).items():
+        with blamed(path, name, beside):
+            benches[name] = config_of(**{**given, **beside, "out": out / name})
+    return SuiteRequest(path, out, benches, beside)
 
 
 def leaderboard(*folders: str | PathLike[str]) -> NotebookLeaderboard:
@@ -70,6 +144,7 @@ def leaderboard(*folders: str | PathLike[str]) -> NotebookLeaderboard:
     Raises DataError where there is no results folder or no run.
     """
     from quadzoo.errors import DataError
+    from quadzoo.records.suite import is_suite
     from quadzoo.report.leaderboard import leaderboards
     from quadzoo.report.notebook import NotebookLeaderboard
     from quadzoo.report.results import read_runs
@@ -81,6 +156,10 @@ def leaderboard(*folders: str | PathLike[str]) -> NotebookLeaderboard:
         )
     paths = [Path(folder) for folder in folders]
     for path in paths:
+        if is_suite(path):
+            raise DataError(
+                f"{path}: it holds a suite, which suite_leaderboard reads; or give a set's folder"
+            )
         if not (path / "runs").is_dir():
             raise DataError(f"{path}: no results folder (it has no runs/); give what `out` named")
     results = read_runs(paths)
@@ -106,15 +185,20 @@ def config_of(**parameters: Any) -> BenchConfig:
 
     from quadzoo.errors import ConfigError
     from quadzoo.grid.config import BenchConfig
-    from quadzoo.model.recipe import Recipe
+    from quadzoo.model.recipe import RECIPES, Recipe
 
     given = {name: value for name, value in parameters.items() if value is not None}
     unknown = sorted(given.keys() - BenchConfig.model_fields.keys() - {*_RECIPE})
     if unknown:
         near = difflib.get_close_matches(unknown[0], [*BenchConfig.model_fields, *_RECIPE], n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
+        hint = "; quadzoo.suite runs several data sets" if unknown[0] == "suite" else hint
         raise ConfigError(f"there is no parameter {unknown[0]!r}{hint}")
     recipe = given.pop("recipe", {})
+    if isinstance(recipe, str):
+        if recipe not in RECIPES:
+            raise ConfigError(f"`recipe` {recipe[:_SHOWN]!r}: there is {', '.join(RECIPES)}")
+        recipe = RECIPES[recipe]
     recipe = recipe.model_dump() if isinstance(recipe, Recipe) else dict(recipe)
     recipe |= {name: given.pop(name) for name in _RECIPE if name in given}
     for name in _LISTS:

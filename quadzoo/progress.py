@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.text import Text
 
 from quadzoo.grid.plan import Plan
+from quadzoo.grid.tuning import in_words
 from quadzoo.records.record import RunRecord
 from quadzoo.report.text import one_line
 from quadzoo.training.task import Task
@@ -80,13 +81,18 @@ class Display:
         return advance
 
     def planned(self, plan: Plan) -> None:
-        """Say what will run, on what, and with which weights."""
-        self._count = len(plan.to_do)
+        """Say what will run, on what, and with which weights; in a suite, once for each set."""
+        self._count, self._ended = len(plan.to_do), 0
+        if self._total is not None:
+            self._progress.remove_task(self._total)
+            self._total = None
         done = f", {len(plan.done)} done already" if plan.done else ""
         self.note(
             f"{len(plan.tasks)} run{'s' * (len(plan.tasks) > 1)}{done}; "
             f"{plan.device.name} ({plan.device.kind})"
         )
+        if trials := in_words(plan):
+            self.note(trials)
         if plan.estimate and plan.to_do:
             self.note(plan.estimate.text)
         for task in {task.backbone: task for task in plan.tasks}.values():

@@ -62,6 +62,7 @@ REFUSED = {
     ),
     "a number for a list": ({"seeds": 3}, "`seeds` 3: a list is needed, such as [3]"),
     "a misspelt parameter": ({"target": ["age"]}, "there is no parameter 'target'; did you mean targets?"),
+    "a suite": ({"suite": "a.toml"}, "there is no parameter 'suite'; quadzoo.suite runs several data sets"),
     "a text for a number": ({"lr": "fast"}, "`lr` fast: Input should be a valid number"),
     "a table": ({"data": pd.DataFrame({"id": range(99), "y": range(99)})}, "Input should be a valid string"),
     "twice": ({"seeds": [1, 1]}, "`seeds` names 1 twice"),

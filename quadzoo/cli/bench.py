@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from quadzoo.cli.options import names
+from quadzoo.cli.options import Epochs, names
 
 
 def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -69,6 +69,13 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     help="Column with the names of the image files, with or without suffix.  [default: id]",
 )
 @click.option(
+    "--suite",
+    type=click.Path(path_type=Path),
+    metavar="FILE.toml",
+    help="Run the same bench on each data set of a file, and rank the rows over all of them. Each set has "
+    "its results in OUT/NAME.",
+)
+@click.option(
     "--split",
     metavar="grouped|article|FILE.csv",
     default="grouped",
@@ -103,8 +110,8 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     metavar="auto|HxW|N",
     default="auto",
     show_default=True,
-    help="Size of the images that networks see. `auto` cuts the border that all images share and limits the "
-    "long side to 224 pixels.",
+    help="Size of the images that networks see. `auto` cuts the border that all images share; the long "
+    "side is 64 to 224 pixels.",
 )
 @click.option(
     "--resize",
@@ -114,6 +121,14 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     help="`letterbox` keeps the aspect ratio of each image; `stretch` does not.",
 )
 @click.option(
+    "--recipe",
+    type=click.Choice(["default", "first", "tutorial"]),
+    default="default",
+    show_default=True,
+    help="All hyper-parameters at once: `first` is that of quadzoo 0.1, `tutorial` the tutorial's. The flags "
+    "below change single ones.",
+)
+@click.option(
     "--augment",
     type=click.Choice(["none", "shift", "photo"]),
     help="Random changes of training images: `shift` moves and scales them a little, `photo` also changes "
@@ -121,14 +136,20 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
 )
 @click.option(
     "--epochs",
-    type=click.IntRange(0),
-    metavar="N",
-    help="Passes over the training images; 0 only tests what --init loads.  [default: 20]",
+    type=Epochs(),
+    help="Passes over the training images: `auto` is 20, and more for small sets; 0 only tests what --init "
+    "loads.  [default: auto]",
 )
 @click.option(
     "--batch-size", type=click.IntRange(1), metavar="N", help="Images per training step.  [default: 32]"
 )
 @click.option("--lr", type=float, metavar="X", help="Highest learning rate.  [default: 0.002]")
+@click.option(
+    "--tune",
+    metavar="lr:N",
+    help="First try N learning rates, from an eighth to eight times --lr, for each backbone and head: on the "
+    "lowest seed, for a quarter of the epochs. All seeds are then trained with the best by val MSE.",
+)
 @click.option(
     "--freeze",
     is_flag=True,
@@ -212,6 +233,7 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
     quadzoo bench --backbones resnet50,efficientnet_b0
     quadzoo bench --data my.csv --images photos --id-column file \\
         --targets age,height --backbones resnet18,convnext_atto --seeds 0,1,2
+    quadzoo bench --suite my-sets.toml
     """
     context = click.get_current_context()
     # `init` has its own backbone, head and size, so it matters whether these were asked for.
@@ -223,6 +245,10 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
     from quadzoo import api
 
     api.start()  # before the other imports
+    if "suite" in given:
+        from quadzoo.cli.suite import bench_suite
+
+        return bench_suite(given, dry_run, as_json)
     from quadzoo.cli.display import print_leaderboards, print_plan
     from quadzoo.cli.options import with_flags
     from quadzoo.progress import Display

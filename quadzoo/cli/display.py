@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import click
 from rich.console import Console
@@ -12,14 +13,19 @@ from rich.table import Table
 from quadzoo.cli.options import with_flags
 from quadzoo.cli.tables import print_table, text_table, width_of
 from quadzoo.grid.plan import Plan
+from quadzoo.grid.tuning import in_words, trials_to_do
 from quadzoo.report.captions import captions
-from quadzoo.report.columns import Column, share_columns, shown_columns
-from quadzoo.report.learning import explained, sentences
-from quadzoo.report.rows import Leaderboard, Row
+from quadzoo.report.columns import Column, RowT, shown_columns
+from quadzoo.report.learning import explained, sentences, share_columns, share_rows
+from quadzoo.report.rows import Leaderboard
+from quadzoo.report.suite.board import SuiteBoard
+from quadzoo.report.suite.columns import place_columns, row_columns, set_columns
+from quadzoo.report.suite.sentences import answers
+from quadzoo.report.suite.sentences import captions as suite_captions
 
 
-def print_plan(plan: Plan, as_json: bool) -> None:
-    """Print the plan on stdout."""
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Return the plan as JSON-like data: its runs, their time, and why weights and precisions are so."""
     rows = [
         {
             "key": task.key,
@@ -33,27 +39,35 @@ def print_plan(plan: Plan, as_json: bool) -> None:
             "image_size": "x".join(map(str, task.identity.image.size)),
             "precision": task.precision,
             "device": plan.device.kind,
-            "epochs": task.recipe.epochs,
+            "epochs": task.epochs,
             "status": "done" if task.key in plan.done else "to do",
         }
         for task in plan.tasks
     ]
     firsts = {task.backbone: task for task in plan.tasks}
+    notes = {
+        "weights": {backbone: task.weights_note for backbone, task in firsts.items()},
+        "precision": {backbone: task.precision_note for backbone, task in firsts.items()},
+    }
+    estimate = {
+        "estimated_seconds": plan.estimate and plan.estimate.seconds,
+        "estimate": plan.estimate and plan.estimate.text,
+    }
+    return {"runs": rows, "trials": trials_to_do(plan), **notes, **estimate}
+
+
+def print_plan(plan: Plan, as_json: bool) -> None:
+    """Print the plan on stdout."""
+    document = plan_document(plan)
     if as_json:
-        notes = {
-            "weights": {backbone: task.weights_note for backbone, task in firsts.items()},
-            "precision": {backbone: task.precision_note for backbone, task in firsts.items()},
-        }
-        estimate = {
-            "estimated_seconds": plan.estimate and plan.estimate.seconds,
-            "estimate": plan.estimate and plan.estimate.text,
-        }
-        document = {"runs": rows, **notes, **estimate}
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
+    rows, firsts = document["runs"], {task.backbone: task for task in plan.tasks}
     hidden = () if any(task.split.train_share < 1 for task in plan.tasks) else ("train_share", "n_train")
     shown = [name for name in rows[0] if name not in hidden]
     print_table(text_table(shown, [[str(row[name]) for name in shown] for row in rows]))
+    if trials := in_words(plan):
+        click.echo(trials)
     for backbone, task in firsts.items():
         click.echo(with_flags(f"weights of {backbone}: {task.identity.weights} ({task.weights_note})"))
         click.echo(f"precision of {backbone}: {task.precision} ({task.precision_note})")
@@ -63,27 +77,56 @@ def print_plan(plan: Plan, as_json: bool) -> None:
 
 def print_leaderboards(boards: Sequence[Leaderboard]) -> None:
     """Print leaderboards on stdout, as wide as the terminal allows."""
-    console = Console()
     for board in boards:
         for caption in captions(board):
             click.echo(caption.text)
-        columns = shown_columns(board)
-        table = _table(columns, board.rows)
-        while console.is_terminal and width_of(table) > console.width:
-            last = max(reversed(columns), key=lambda column: column.priority)
-            if not last.priority:
-                break
-            columns.remove(last)
-            table = _table(columns, board.rows)
-        print_table(table)
+        print_table(_table(_fitting(shown_columns(board), board.rows), board.rows))
         if board.shares:
             click.echo(f"\nError against number of training images. {explained(board)}")
             for text in sentences(board):
                 click.echo(text)
-            print_table(_table(share_columns(), [row for curve in board.shares for row in curve.rows]))
+            rows = share_rows(board)
+            print_table(_table(_fitting(share_columns(board), rows), rows))
 
 
-def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+def print_suite(board: SuiteBoard) -> None:
+    """Print the leaderboard of a suite on stdout: what it says, its rows, and its sets."""
+    for text in [*answers(board).values(), *(caption.text for caption in suite_captions(board))]:
+        click.echo(text)
+    if not board.rows:
+        return
+    print_table(_table(_fitting(row_columns(board), board.rows), board.rows))
+    click.echo()
+    places = place_columns(board)
+    columns = _fitting([*set_columns(board), *places], board.sets)
+    hidden = 0
+    while _too_wide(_table(columns, board.sets)) and hidden < len(places):
+        hidden += 1
+        columns.pop()
+    print_table(_table(columns, board.sets))
+    if places:
+        told = f"#1{f' to #{len(places)}' * (len(places) > 1)}: the rows above, from top to bottom."
+        told += f" The last {hidden} have no room here; leaderboard-suite.md has them." * (hidden > 0)
+        click.echo(told)
+
+
+def _fitting(columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> list[Column[RowT]]:
+    """Return the columns for which the terminal is wide enough; those without a priority stay."""
+    kept = list(columns)
+    while _too_wide(_table(kept, rows)):
+        last = max(reversed(kept), key=lambda column: column.priority)
+        if not last.priority:
+            break
+        kept.remove(last)
+    return kept
+
+
+def _too_wide(table: Table) -> bool:
+    console = Console()
+    return console.is_terminal and width_of(table) > console.width
+
+
+def _table(columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> Table:
     return text_table(
         [column.heading for column in columns],
         [[column.text(row) for column in columns] for row in rows],

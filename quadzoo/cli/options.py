@@ -10,6 +10,26 @@ import click
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
 
 
+class Epochs(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
+    """A number of epochs, 0 or more, or ``auto``."""
+
+    name = "auto|N"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what help pages show."""
+        return self.name
+
+    def convert(
+        self, value: int | str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Return an int or ``auto``; anything else is a usage error."""
+        if value == "auto" or isinstance(value, int):
+            return value
+        if not value.isdecimal():
+            self.fail(f"{value!r}: say auto, or a number of epochs, 0 or more", param, ctx)
+        return int(value)
+
+
 def names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     """Split at commas. Raises BadParameter for an empty name."""
     if value is None:

@@ -34,12 +34,14 @@ def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None,
 
     Nothing is trained. If a run is in several folders, the newest successful one counts. Each data set and
     each split has its own table. Runs that cannot be read are named and left out; the exit status is then 1.
+    Of the folder of a suite, leaderboard-suite is made, over its data sets.
 
     \b
     quadzoo report results
     quadzoo report mine yours --to both
     """
     from quadzoo.cli.display import print_leaderboards
+    from quadzoo.records.suite import is_suite
     from quadzoo.report.files import FORMATS, write_report
     from quadzoo.report.leaderboard import leaderboards
     from quadzoo.report.results import read_runs
@@ -48,6 +50,13 @@ def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None,
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise ConfigError(f"--format {unknown[0]}: choose from {', '.join(FORMATS)}")
+    suites = [folder for folder in folders if is_suite(folder)]
+    if suites:
+        if len(folders) > 1:
+            raise ConfigError(f"{suites[0]}: it holds a suite; give it alone, or the folders of its sets")
+        from quadzoo.cli.suite import report_suite
+
+        return report_suite(suites[0], formats, to, as_json)
     for folder in folders:
         if not (folder / "runs").is_dir():
             raise DataError(f"{folder}: no results folder (it has no runs/); give what --out named")

@@ -22,6 +22,7 @@ Batch = tuple[Tensor, Tensor]
 float32 (B, T) in the scaled unit."""
 
 _SLICE = 1024  # images copied to a GPU at once
+_CALIBRATION, _BATCH = 512, 64  # images
 
 
 class ArrayFile:
@@ -168,6 +169,21 @@ class DataModule(pl.LightningDataModule):
     def predict_dataloader(self) -> Batches:
         """Return all images, in the data's order; of several processes, each its share. Raises DataError."""
         return self._batches(np.arange(len(self.targets)))
+
+    def calibration_batches(self) -> Batches:
+        """Return at most 512 training images, always the same, for statistics such as those of batch norm.
+
+        All processes get all of them.
+        """
+        return self.batches_of(np.random.default_rng(0).permutation(self.split.train)[:_CALIBRATION])
+
+    def batches_of(self, rows: np.ndarray) -> Batches:
+        """Return batches of at most 64 of the images at int64 positions (N,), in that order.
+
+        No batch has a single image, unless N is 1.
+        """
+        parts = np.array_split(rows, math.ceil(len(rows) / _BATCH))
+        return Batches(self.inputs, self.targets, rows, [len(part) for part in parts])
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what a checkpoint keeps: the state of the generator that shuffles, uint8 (K,).

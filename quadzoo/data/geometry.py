@@ -20,6 +20,7 @@ Box = tuple[int, int, int, int]
 """Top, left, bottom, right; the last two are exclusive."""
 
 _LONGEST_SIDE = 224  # of `auto`
+_TINY = 64  # pixels of the longest side: `auto` enlarges smaller images, for networks that halve them 5 times
 _MULTIPLE = 8
 _SMALLEST_SIDE = 32
 _LEAST_ENLARGEMENT = 1.25  # below it resampling costs more sharpness than it gains size
@@ -148,8 +149,9 @@ def choose_geometry(
 ) -> Geometry:
     """Find the constant border that all images share, and the canvas to put them on.
 
-    ``wanted`` is the canvas's (H, W); None chooses it: large enough for the largest image, at most 224
-    pixels long, sides in multiples of 8. ``channels`` is 1, 3, or None for what the images have.
+    ``wanted`` is the canvas's (H, W); None chooses it: large enough for the largest image, which is enlarged
+    to a longest side of 64 pixels where that is a quarter more or above, at most 224 pixels long, sides in
+    multiples of 8. ``channels`` is 1, 3, or None for what the images have.
     """
     one_shape = len(survey.shapes) == 1
     height, width = (max(shape[axis] for shape in survey.shapes) for axis in (0, 1))
@@ -161,9 +163,12 @@ def choose_geometry(
         scale = min(size[0] / box_height, size[1] / box_width)
         max_scale = 1.0 if one_shape and 1 <= scale < _LEAST_ENLARGEMENT else None
     else:
-        scale = min(1.0, _LONGEST_SIDE / max(box_height, box_width))
+        longest = max(box_height, box_width)
+        scale = (
+            _TINY / longest if _TINY / longest >= _LEAST_ENLARGEMENT else min(1.0, _LONGEST_SIDE / longest)
+        )
         size = (_rounded(box_height * scale), _rounded(box_width * scale))
-        max_scale = 1.0
+        max_scale = max(1.0, scale)
     if resize == "stretch":
         max_scale = None
     elif crop and max_scale == 1.0 and size[0] >= box_height and size[1] >= box_width:

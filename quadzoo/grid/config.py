@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from quadzoo.data.geometry import Resize
 from quadzoo.data.sources import DataRequest
-from quadzoo.model.recipe import Recipe
+from quadzoo.model.recipe import RECIPES, Recipe
+
+_RECIPE_FLAGS = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
 
 
 class BenchConfig(BaseModel):
@@ -59,11 +61,13 @@ class BenchConfig(BaseModel):
                          "image_size", "resize")
             if getattr(self, name) != type(self).model_fields[name].default
         }  # fmt: skip
-        defaults = Recipe()
-        # With `freeze` nothing can be augmented, so the flag would say nothing.
-        for name in ("epochs", "batch_size", "lr", "freeze" if self.recipe.freeze else "augment"):
-            if getattr(self.recipe, name) != getattr(defaults, name):
-                chosen[name] = getattr(self.recipe, name)
+        for name, known in RECIPES.items():
+            others = {field: value for field, value in self.recipe if value != getattr(known, field)}
+            if {*others} <= {*_RECIPE_FLAGS}:
+                chosen |= others if name == "default" else {"recipe": name, **others}
+                break
+        if self.recipe.freeze:  # then nothing can be augmented, and the flag would say nothing
+            chosen.pop("augment", None)
         return {flag_of(name): written(name, value) for name, value in chosen.items()}
 
     @model_validator(mode="after")
@@ -84,6 +88,10 @@ class BenchConfig(BaseModel):
             raise ValueError("`train_share`: `epochs` 0 trains on no image; leave one of the two out")
         if self.recipe.epochs == 0 and self.recipe.freeze:
             raise ValueError("`freeze`: `epochs` 0 trains nothing anyway; leave one of the two out")
+        if self.recipe.epochs == 0 and self.recipe.tune:
+            raise ValueError(
+                "`tune`: `epochs` 0 trains nothing, at no learning rate; leave one of the two out"
+            )
         if self.recipe.freeze and self.compile:
             raise ValueError("`compile`: with `freeze` no backbone is trained; leave one of the two out")
         if self.recipe.epochs == 0 and len(self.seeds) > 1:

@@ -21,6 +21,7 @@ from quadzoo.errors import DataError
 from quadzoo.executors.base import Executor, NoAnswer, Send, answer
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import Estimate, Plan
+from quadzoo.grid.tuning import trials
 from quadzoo.model.recipe import Recipe
 from quadzoo.records.record import RunRecord, SplitFacts, keys_in, read_record
 from quadzoo.report.text import duration, listed
@@ -34,12 +35,8 @@ _SLOW = 5.0  # seconds: of such steps one is enough
 _FORWARD = 1 / 3  # of the time of a training step: forward, and backward to weights and to features
 # What a run does beside training and start: about 150 images to measure latency and throughput, files.
 _MEASURED_IMAGES = 150
+_CALIBRATED = 512  # images, at most, for batch norm before each validation
 _AROUND = 1.5  # seconds
-
-
-def epochs_of(recipe: Recipe, n_train: int) -> int:
-    """Return how many epochs a run on ``n_train`` images trains, at most: the one place that knows."""
-    return recipe.epochs
 
 
 @dataclass(frozen=True)
@@ -59,8 +56,10 @@ def with_estimate(plan: Plan, executor: Executor, observer: Observer) -> Plan:
     """Return the plan with an estimate of how long its runs will take; where none is to do, none is timed."""
     if not plan.to_do:
         return replace(plan, estimate=Estimate(0.0, "nothing to do"))
-    known = _known_runs(plan)
-    unknown = {task.backbone: task for task in reversed(plan.to_do) if not known.get(_row(task))}
+    known, tried = _known_runs(plan), trials(plan)
+    # Of a backbone's heads the first that trains by steps is timed; those in closed form take none.
+    first = sorted(reversed(plan.to_do), key=lambda task: not task.closed_form)
+    unknown = {task.backbone: task for task in first if not known.get(_row(task))}
     timings: dict[str, Timing] = {}
     advance = observer.counting("timing training steps", len(unknown))
     for backbone, task in unknown.items():
@@ -71,19 +70,25 @@ def with_estimate(plan: Plan, executor: Executor, observer: Observer) -> Plan:
             advance(len(unknown))
             return replace(plan, estimate=Estimate(None, f"{backbone} could not be timed: {error}"))
         advance(1)
+
+    def seconds_of(task: Task, run: Task) -> float:
+        runs = known.get(_row(run))
+        return _as_before(task, runs) if runs else _seconds(task, timings[task.backbone])
+
     by_backbone: dict[str, list[float]] = defaultdict(list)
     for task in plan.to_do:
-        runs = known.get(_row(task))
-        by_backbone[task.backbone].append(
-            _as_before(task, runs) if runs else _seconds(task, timings[task.backbone])
-        )
-    every = [seconds for runs in by_backbone.values() for seconds in runs]
+        by_backbone[task.backbone].append(seconds_of(task, task))
+    of_trials = [seconds_of(trial, run) for trial, run in tried]
     shared = sum(_features(plan, backbone, timing) for backbone, timing in timings.items())
-    total = shared + max(sum(every) / plan.config.jobs, *every)
+    total = shared  # and all trials come before all runs
+    for stage in (of_trials, [seconds for runs in by_backbone.values() for seconds in runs]):
+        total += max([sum(stage) / plan.config.jobs, *stage])
     parts = [
         f"{len(runs)} run{'s' * (len(runs) > 1)} of {backbone} ({duration(sum(runs))})"
         for backbone, runs in by_backbone.items()
     ]
+    if tried:
+        parts.append(f"{len(tried)} trial{'s' * (len(tried) > 1)} ({duration(sum(of_trials))})")
     text = f"about {duration(total)}: {listed(parts)}"
     return replace(plan, estimate=Estimate(total, text + ", compilation not counted" * plan.config.compile))
 
@@ -103,17 +108,18 @@ def _row(task: Task) -> tuple[str, str]:
 def _known_runs(plan: Plan) -> dict[tuple[str, str], list[_Known]]:
     """Return the finished runs in the results folder, made under the same conditions, by `_row`."""
     found: dict[tuple[str, str], list[_Known]] = defaultdict(list)
-    wanted = {_row(task) for task in plan.to_do}
+    wanted = {_row(task): task.closed_form for task in plan.to_do}
     threads = threads_of_a_run(plan.config.jobs, plan.config.threads)
     for record in _records(plan):
         where, fit = record.environment, record.cost.fit_seconds
         conditions = where.device, where.device_name, where.threads
-        if (record.curve, record.precision) not in wanted or record.status != "ok" or fit is None:
+        row = record.curve, record.precision
+        if row not in wanted or record.status != "ok" or fit is None:
             continue
         if conditions == (plan.device.kind, plan.device.name, threads):
             rest = (record.finished - record.started).total_seconds() - fit
-            known = _Known(_work(record.recipe, record.split), fit, max(0.0, rest))
-            found[record.curve, record.precision].append(known)
+            work = 0.0 if wanted[row] else _work(record.recipe, record.split)
+            found[row].append(_Known(work, fit, max(0.0, rest)))
     return found
 
 
@@ -127,11 +133,20 @@ def _records(plan: Plan) -> Iterator[RunRecord]:
             yield record
 
 
+def _work_of(task: Task) -> float:
+    return 0.0 if task.closed_form else _work(task.recipe, task.split)
+
+
 def _work(recipe: Recipe, split: SplitFacts) -> float:
     """Return how many images a run trains on in all its epochs, validation included as a share of them."""
+    epochs = recipe.epochs_for(split.n_train)
     batch = min(recipe.batch_size, split.n_train)
     steps = split.n_train // batch if batch else 0
-    return epochs_of(recipe, split.n_train) * (steps * batch + _FORWARD * split.n_val)
+    seen = split.n_val
+    if recipe.batch_norm == "reestimated" and not recipe.freeze:
+        seen += min(split.n_train, _CALIBRATED)
+    validations = epochs / recipe.validate_every(split.n_train, epochs)
+    return epochs * steps * batch + _FORWARD * validations * seen
 
 
 def _as_before(task: Task, runs: list[_Known]) -> float:
@@ -139,14 +154,14 @@ def _as_before(task: Task, runs: list[_Known]) -> float:
     rest = statistics.median(run.rest for run in runs)
     work = sum(run.work for run in runs)
     fit = sum(run.fit for run in runs)
-    return rest + (fit * _work(task.recipe, task.split) / work if work else fit / len(runs))
+    return rest + (fit * _work_of(task) / work if work else fit / len(runs))
 
 
 def _seconds(task: Task, timing: Timing) -> float:
     """Return the seconds of a run, from those of a few steps."""
     split = task.split
     evaluated = split.n_val + split.n_test + _MEASURED_IMAGES
-    fit = timing.step / timing.images * _work(task.recipe, split)
+    fit = timing.step / timing.images * _work_of(task)
     return timing.start + fit + evaluated * timing.forward / timing.images + _AROUND
 
 
@@ -225,7 +240,8 @@ def time_steps(work: tuple[Task, Placement], send: Send) -> None:
         make_trainer(task, placement, [watch]).fit(module, datamodule=data)
         watch.tell()  # of a training too short to be enough
 
-    if recipe.epochs and not recipe.freeze:
+    trains = task.epochs and any(parameter.requires_grad for parameter in module.parameters())
+    if trains and not recipe.freeze:
         fit(placement.images, fold.targets, fold.split, None)
         return
     trainer = make_trainer(task, placement, [])
@@ -235,7 +251,7 @@ def time_steps(work: tuple[Task, Placement], send: Send) -> None:
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
         forward = _repeated(lambda: module.features(images), clock)
         features = module.features(images).float().permute(0, 2, 3, 1).cpu().numpy()
-    if not recipe.epochs:
+    if not trains:
         tell(0.0, forward)
         return
     with TemporaryDirectory(prefix="quadzoo-") as folder:  # the head's steps, on the features of one batch

@@ -19,8 +19,18 @@ from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.models import Model
 from quadzoo.model.weights import LoadedWeights
 from quadzoo.records.keys import Identity, ImageFacts, Provenance
-from quadzoo.records.record import Compiled, DataFacts, Initial, Metrics, Precision, SplitFacts, is_done
+from quadzoo.records.record import (
+    Compiled,
+    DataFacts,
+    Failure,
+    Initial,
+    Metrics,
+    Precision,
+    SplitFacts,
+    is_done,
+)
 from quadzoo.registry.catalogue import Catalogue
+from quadzoo.registry.specs import HeadSpec
 from quadzoo.targets import TargetInfo, standardised, target_info
 from quadzoo.threads import threads_of_a_run
 from quadzoo.training.outcome import ranges_of
@@ -102,6 +112,7 @@ class Estimate:
 class Plan:
     """All runs of a bench, in order, the keys of those that need not run, and where the others will.
 
+    ``failures`` says of keys why they cannot be trained: what a request of the recipe asks for was not found.
     ``estimate`` is None until somebody asks for it: `quadzoo.grid.estimate.with_estimate`.
     """
 
@@ -111,12 +122,21 @@ class Plan:
     config: BenchConfig
     device: Device
     model: Model | None
+    failures: Mapping[str, Failure] = field(default_factory=dict)
     estimate: Estimate | None = None
 
     @property
     def to_do(self) -> list[Task]:
         """The tasks that have no record with status ok, or are forced."""
         return [task for task in self.tasks if task.key not in self.done]
+
+    @property
+    def weights(self) -> dict[str, Weights]:
+        """What each backbone starts from, where that is no trained model."""
+        return {
+            task.backbone: Weights(task.identity.weights, task.weights_note, task.identity.loaded)
+            for task in self.tasks
+        }
 
     def placement(self, task: Task) -> Placement:
         """Return where a task runs on this machine; the fold's labels are written to a file for it."""
@@ -265,7 +285,7 @@ def _task(
             whole_hash=split.whole_hash,
         ),
         targets=of_fold.targets,
-        unit=model.unit if model else _unit(of_fold, config),
+        unit=model.unit if model else _unit(of_fold, config, catalogue.heads[head].spec),
         weights_note=weights.note,
         initial=initial,
         precision_note="",
@@ -276,6 +296,7 @@ def _task(
             "--precision": "32",
             **({"--train-share": f"{split.train_share:g}"} if split.train_share < 1 else {}),
         },
+        closed_form=catalogue.heads[head].spec.closed_form,
     )
 
 
@@ -295,8 +316,9 @@ def _compiled(config: BenchConfig, device: Device) -> Compiled:
     return "graphs" if device.kind == "cuda" and config.recipe.batch_size < _GRAPHS_BELOW else "kernels"
 
 
-def _unit(of_fold: FoldPlan, config: BenchConfig) -> TargetInfo:
+def _unit(of_fold: FoldPlan, config: BenchConfig, head: HeadSpec) -> TargetInfo:
     """Return the targets in the unit that a network without a history learns in."""
-    if config.recipe.unit == "range":
+    unit = head.unit if config.recipe.unit == "head" else config.recipe.unit
+    if unit == "range":
         return of_fold.own
     return standardised(of_fold.fold.targets[of_fold.fold.split.train], of_fold.own)

@@ -18,6 +18,7 @@ from quadzoo.executors.base import Executor, NoAnswer, answer
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import FoldPlan, Plan
 from quadzoo.metrics import scores_of
+from quadzoo.model.closed_form import drawn, fit_ridge
 from quadzoo.records import predictions
 from quadzoo.records.baseline import BaselineRecord, read_baseline, write_baseline
 from quadzoo.records.keys import hash_of
@@ -27,8 +28,6 @@ from quadzoo.training.task import Task
 PIXELS = "ridge-pixels"
 FEATURES = "ridge-features"
 _SIDE = 32  # pixels
-_ALPHAS = np.logspace(-2, 6, 17)
-_MOST_FITTED = 5000  # training images: of more, so many are drawn, since the time grows with their square
 _CHUNK = 1024
 _LONG = 1800.0  # seconds for the features of a backbone
 
@@ -45,32 +44,18 @@ class Fit(NamedTuple):
 def ridge(rows: Callable[[np.ndarray], np.ndarray], fold: Fold) -> Fit:
     """Fit ridge regression to the training images of a fold and predict the others.
 
-    ``rows`` returns the features, float (M, F), of the images at int64 positions (M,). Features are
-    standardised; the penalty of each target is that of 17 from 1e-2 to 1e6 with the least leave-one-out error
-    on train (Golub, Heath & Wahba 1979, Technometrics 21, p. 215); predictions are clipped to the range of
-    train.
+    ``rows`` returns the features, float (M, F), of the images at int64 positions (M,). Predictions are
+    clipped to the range of train.
     """
-    from sklearn.linear_model import RidgeCV
-    from sklearn.preprocessing import StandardScaler
-
-    train = fold.split.train
-    if len(train) > _MOST_FITTED:
-        train = np.sort(np.random.default_rng(0).choice(train, _MOST_FITTED, replace=False))
-    scaler = StandardScaler()
-    features = scaler.fit_transform(rows(train).astype(np.float64))
-    targets = fold.targets[train]
-    model = RidgeCV(alphas=_ALPHAS, alpha_per_target=targets.shape[1] > 1).fit(features, targets)
-    low, high = fold.targets[fold.split.train].min(axis=0), fold.targets[fold.split.train].max(axis=0)
+    train, split = drawn(fold.split.train), fold.split
+    model = fit_ridge(rows(train), fold.targets[train])
+    low, high = fold.targets[split.train].min(axis=0), fold.targets[split.train].max(axis=0)
 
     def predicted(side: np.ndarray) -> np.ndarray:
-        parts = [
-            model.predict(scaler.transform(rows(side[start : start + _CHUNK]).astype(np.float64)))
-            for start in range(0, len(side), _CHUNK)
-        ]
-        return np.asarray(np.clip(np.concatenate(parts).reshape(len(side), -1), low, high))
+        parts = [model.predict(rows(side[start : start + _CHUNK])) for start in range(0, len(side), _CHUNK)]
+        return np.asarray(np.clip(np.concatenate(parts), low, high))
 
-    alphas = np.broadcast_to(np.atleast_1d(model.alpha_), targets.shape[1:])
-    return Fit(predicted(fold.split.val), predicted(fold.split.test), alphas, len(train))
+    return Fit(predicted(split.val), predicted(split.test), model.alphas, len(train))
 
 
 def with_ridge(plan: Plan, executor: Executor, observer: Observer) -> Plan:

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -29,6 +29,7 @@ from quadzoo.grid.plan import BenchData, Plan, Weights, bench_data, make_plan
 from quadzoo.grid.precision import PrecisionChooser
 from quadzoo.grid.probe import check_compiler, find_device, find_weights
 from quadzoo.grid.ridge import with_ridge
+from quadzoo.grid.tuning import with_tuning
 from quadzoo.records.record import (
     RECORD,
     RunRecord,
@@ -37,6 +38,7 @@ from quadzoo.records.record import (
     run_folder,
     write_record,
 )
+from quadzoo.records.suite import is_suite
 from quadzoo.registry import catalogue
 from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
@@ -70,20 +72,30 @@ class _Running:
         return time.monotonic() > self.deadline
 
 
-def plan_bench(config: BenchConfig, executor: Executor, observer: Observer, *, dry: bool = False) -> Plan:
-    """Check names, data, split, device and weights, and return the plan.
+def plan_bench(
+    config: BenchConfig,
+    executor: Executor,
+    observer: Observer,
+    *,
+    dry: bool = False,
+    like: Plan | None = None,
+) -> Plan:
+    """Check names, data, split, device and weights, and return the plan, without an estimate of its time.
 
     A ``dry`` plan writes nothing to the results folder; else that keeps the precisions that were chosen.
+    ``like`` is an earlier plan of the same bench: weights are not looked for again, and data may not differ.
     Raises a QuadzooError for the first thing that does not fit.
     """
     try:
-        return _planned(config, executor, observer, dry)
+        return _planned(config, executor, observer, dry, like)
     except OSError as error:  # a path that is too long, a folder without permissions, a full disk
         where = str(error.filename or "")
         raise DataError(f"{where[:100]}{'…' * (len(where) > 100)}: {error.strerror or error}") from error
 
 
-def _planned(config: BenchConfig, executor: Executor, observer: Observer, dry: bool) -> Plan:
+def _planned(
+    config: BenchConfig, executor: Executor, observer: Observer, dry: bool, like: Plan | None
+) -> Plan:
     names = catalogue.load()
     for plugin in names.plugins:
         if plugin.failure:
@@ -97,6 +109,11 @@ def _planned(config: BenchConfig, executor: Executor, observer: Observer, dry: b
             "heads": names.heads.distinct(config.heads),
         }
     )
+    for head in config.heads:
+        if names.heads[head].spec.closed_form and not config.recipe.freeze and config.recipe.epochs != 0:
+            raise ConfigError(
+                f"`heads` {head} is fitted in closed form to frozen features; add `freeze`, or choose another"
+            )
     _check_out(config.out)
     for one in unreadable_records(config.out):
         observer.note(f"warning: run {one.key} cannot be read: {one.reason}")
@@ -104,6 +121,10 @@ def _planned(config: BenchConfig, executor: Executor, observer: Observer, dry: b
     decoding = observer.counting("decoding images", 2 * len(source))
     channels = model.record.image.channels if model else None
     images = prepare(source, config.image_size, config.resize, decoding, channels=channels)
+    if like and images.hash != like.data.images.hash:
+        raise DataError(
+            f"{source.table}: images or targets have changed since the bench began; start it again"
+        )
     splits = make_splits(
         config.split,
         source.ids,
@@ -122,14 +143,12 @@ def _planned(config: BenchConfig, executor: Executor, observer: Observer, dry: b
     weights = (
         {model.record.backbone: Weights(model.name, f"SHA-256 {model.sha256[:12]}", model=model)}
         if model
-        else _weights(config, executor, observer, images)
+        else (like.weights if like else _weights(config, executor, observer, images))
     )
     chooser = PrecisionChooser(
         executor, config, names, images, device, model, keep=not dry, counting=observer.counting
     )
-    plan = make_plan(config, names, data, device, weights=weights, choose=chooser.choose)
-    # Nobody sees the estimate of a bench that shows nothing.
-    return plan if isinstance(observer, Silent) and not dry else with_estimate(plan, executor, observer)
+    return make_plan(config, names, data, device, weights=weights, choose=chooser.choose)
 
 
 def _weights(
@@ -169,21 +188,31 @@ def _check_out(out: Path) -> None:
         raise ConfigError(f"`out` {out}: {existing} is a file, not a folder")
     if not os.access(existing, os.W_OK):
         raise ConfigError(f"`out` {out}: {existing} is not writable; choose another folder")
+    if is_suite(out):
+        raise ConfigError(f"`out` {out}: it holds a suite; name another folder, or that of a set in it")
 
 
-def bench(config: BenchConfig, executor: Executor, observer: Observer) -> Leaderboard:
+def bench(
+    config: BenchConfig, executor: Executor, observer: Observer, *, like: Plan | None = None
+) -> Leaderboard:
     """Run what is not done yet, each run in a process of its own, and write OUT's leaderboard.
 
     A run that fails leaves a record that says so; the others go on. An interrupt ends the runs under way,
     writes the leaderboard of what is finished, and is raised again. Raises a QuadzooError for what cannot be
-    run, before anything is trained, and DataError where no record can be read afterwards.
+    run, before anything is trained, and DataError where no record can be read afterwards. ``like`` as for
+    `plan_bench`; its estimate of the time is taken over.
     """
-    plan = plan_bench(config, executor, observer)
+    plan = plan_bench(config, executor, observer, like=like)
+    if like:
+        plan = replace(plan, estimate=like.estimate)
+    elif not isinstance(observer, Silent):  # else nobody sees it
+        plan = with_estimate(plan, executor, observer)
     observer.planned(plan)
     data = plan.data
     try:
         with in_use(data.images), _Interrupts() as interrupts:
             plan = with_ridge(plan, executor, observer)
+            plan = with_tuning(plan, executor, observer, interrupts.check)
             _run_all(plan, executor, observer, interrupts)
     finally:
         board = _report(config.out, data.images.hash, plan.tasks[0].split.whole, observer)
@@ -256,6 +285,11 @@ def _run_all(plan: Plan, executor: Executor, observer: Observer, interrupts: _In
                 elif not config.force and is_done(config.out, task.key):
                     observer.note(f"{task.title}: another bench has finished it")
                     lock.release()
+                elif error := plan.failures.get(task.key):
+                    record = record_of(task, plan.placement(task), datetime.now(UTC), error=error)
+                    write_record(config.out, record)
+                    lock.release()
+                    observer.ended(task, record)
                 else:
                     running.append(_start(plan, task, lock, executor))
             executor.wait_for_any([one.job for one in running], timeout=1.0)

@@ -27,10 +27,12 @@ class BestWeights(pl.Callback):
         """Copy the weights when they are the best so far."""
         if trainer.state.fn != "fit":
             return
-        score = float(trainer.callback_metrics["val_mse"])
+        self.take(float(trainer.callback_metrics["val_mse"]), pl_module, trainer.current_epoch)
+
+    def take(self, score: float, module: pl.LightningModule, epoch: int = -1) -> None:
+        """Copy the weights when ``score`` is the best so far; epoch -1 is before the first."""
         if score < self.score:
-            self.score, self.epoch = score, trainer.current_epoch
-            self._state = _copy(pl_module)
+            self.score, self.epoch, self._state = score, epoch, _copy(module)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint stores."""

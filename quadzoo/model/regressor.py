@@ -16,6 +16,7 @@ from torchmetrics import MeanSquaredError
 from quadzoo.data.datamodule import Batch
 from quadzoo.errors import ConfigError, DataError, NonFiniteLoss
 from quadzoo.model.augment import augment
+from quadzoo.model.batch_norm import ReestimatedBatchNorm
 from quadzoo.model.callbacks import AveragedWeights
 from quadzoo.model.contract import backbone_width, feature_map, loss_value, predictions
 from quadzoo.model.recipe import Recipe
@@ -34,12 +35,13 @@ class RegressionModule(pl.LightningModule):
     ``std``. The backbone runs in the Trainer's precision, the head always in float32: near 1, bf16 has steps
     of 1/256.
 
-    It works with any Trainer. It logs ``train_mse``, ``val_mse`` and ``test_mse`` in the scaled unit, and for
-    val and test, in the original units of ``targets``, ``val_rmse/<target>``, ``val_mae/<target>`` and
-    ``val_r2/<target>``. Of the recipe, ``epochs`` and ``batch_size`` are the caller's to give to Trainer and
-    DataModule, and ``average`` needs the callback `AveragedWeights`. A Trainer's ``gradient_clip_val``
-    replaces the recipe's ``gradient_clip``. ``load_from_checkpoint(path, backbone=..., head=...)`` takes
-    everything else from the checkpoint.
+    It works with any Trainer. It logs ``train_mse``, ``val_mse`` and ``test_mse`` in the scaled unit of
+    ``scored``, by default in that of ``targets``, which the head learns in; and for val and test, in original
+    units, ``val_rmse/<target>``, ``val_mae/<target>`` and ``val_r2/<target>``. Of the recipe, ``epochs``,
+    ``batch_size`` and ``ridge`` are the caller's to see to, and ``average`` needs the callback
+    `AveragedWeights`. A Trainer's ``gradient_clip_val`` replaces the recipe's ``gradient_clip``.
+    ``pretrained`` says whether ``pretrained_lr`` holds. ``load_from_checkpoint(path, backbone=...,
+    head=...)`` takes everything else from the checkpoint.
 
     Raises BadModule when backbone or head break the plugin contract, NonFiniteLoss when training diverges,
     ConfigError for a Trainer that cannot do what the recipe asks for, and DataError for images in floating
@@ -50,6 +52,9 @@ class RegressionModule(pl.LightningModule):
     head: Any  # a module with loss() and predict()
     mean: Tensor
     std: Tensor
+    score_factor: Tensor
+    feature_mean: Tensor | None
+    feature_std: Tensor | None
 
     def __init__(
         self,
@@ -60,6 +65,8 @@ class RegressionModule(pl.LightningModule):
         std: Sequence[float],
         *,
         targets: TargetInfo | Mapping[str, Any] | None = None,
+        scored: TargetInfo | Mapping[str, Any] | None = None,
+        pretrained: bool = False,
     ) -> None:
         super().__init__()
         mean, std = [float(value) for value in mean], [float(value) for value in std]
@@ -67,8 +74,15 @@ class RegressionModule(pl.LightningModule):
         self.head = head
         self.recipe = recipe if isinstance(recipe, Recipe) else Recipe(**recipe)
         self.targets = _target_info(targets)
+        self.pretrained = pretrained
+        self.scored = _target_info(scored)
+        unit, of_scores = self.targets, self.scored
+        factor = [1.0] if unit is None or of_scores is None else _factors(unit, of_scores)
+        self.register_buffer("score_factor", torch.tensor(factor), persistent=False)
         if self.recipe.freeze:
             self.backbone.requires_grad_(False)
+        for name in ("feature_mean", "feature_std"):  # of a frozen backbone
+            self.register_buffer(name, None)
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
         self.mse = nn.ModuleDict({f"{stage}_mse": MeanSquaredError() for stage in _STAGES})
@@ -82,6 +96,8 @@ class RegressionModule(pl.LightningModule):
                 "mean": mean,
                 "std": std,
                 "targets": None if self.targets is None else _plain(self.targets),
+                "scored": None if self.scored is None else _plain(self.scored),
+                "pretrained": pretrained,
             }
         )
 
@@ -117,16 +133,31 @@ class RegressionModule(pl.LightningModule):
 
     def _apply_head(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
-            raw: Tensor = self.head(features.float())
+            raw: Tensor = self.head(self._standardised(features.float()))
         return raw
+
+    def _standardised(self, features: Tensor) -> Tensor:
+        mean, std = self.feature_mean, self.feature_std
+        return features if mean is None or std is None else (features - mean) / std
 
     def predict(self, images: Tensor) -> Tensor:
         """Map uint8 images (B, C, H, W) to predictions, float32 (B, T) in the scaled unit."""
         return self._prediction(self(images))
 
-    def _raw(self, inputs: Tensor) -> Tensor:
+    def raw(self, inputs: Tensor) -> Tensor:
+        """Map a batch's inputs, images or with ``recipe.freeze`` features, to the head's raw output."""
         raw: Tensor = self._apply_head(inputs) if self.recipe.freeze else self(inputs)
         return raw
+
+    def pooled(self, inputs: Tensor) -> Tensor:
+        """Map a batch's inputs, images or with ``recipe.freeze`` features, to their mean, float32 (B, F)."""
+        features = inputs if self.recipe.freeze else self.features(inputs)
+        return self._standardised(features.float()).mean(dim=(2, 3))
+
+    def standardise_by(self, pooled: Tensor) -> None:
+        """Have the head get features as multiples of their deviations over mean features, float32 (N, F)."""
+        std, mean = torch.std_mean(pooled, dim=0, correction=0)
+        self.feature_mean, self.feature_std = mean[:, None, None], torch.where(std > 0, std, 1)[:, None, None]
 
     def _prediction(self, raw: Tensor) -> Tensor:
         with torch.autocast(self.device.type, enabled=False):
@@ -135,11 +166,11 @@ class RegressionModule(pl.LightningModule):
 
     def _step(self, batch: Batch, stage: str) -> dict[str, Tensor]:
         inputs, target = batch
-        raw = self._raw(inputs)
+        raw = self.raw(inputs)
         with torch.autocast(target.device.type, enabled=False):
             loss = loss_value(self.head.loss(raw, target))
         prediction = predictions(self._prediction(raw), target).detach()
-        self._metric(stage).update(prediction, target)
+        self._metric(stage).update(prediction * self.score_factor, target * self.score_factor)
         if stage != "train":
             self._scores(stage, target).update(prediction, target)
         return {"loss": loss, "prediction": prediction}
@@ -163,7 +194,7 @@ class RegressionModule(pl.LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the predictions of a batch, float32 (B, T) in the scaled unit."""
         self._check_images(batch)
-        return self._prediction(self._raw(batch[0]))
+        return self._prediction(self.raw(batch[0]))
 
     def _check_images(self, batch: Batch) -> None:
         """Raise DataError for images in floating point: in 0 to 1, as others give them, they are black."""
@@ -182,6 +213,12 @@ class RegressionModule(pl.LightningModule):
             raise ConfigError(
                 f"average={average:g} in the recipe needs the callback AveragedWeights({average:g})"
             )
+        if stage == "fit" and self.recipe.tune:
+            raise ConfigError(f"tune={self.recipe.tune!r} in the recipe is for a bench; here say which lr")
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """Return the callbacks that the recipe needs in any Trainer."""
+        return [ReestimatedBatchNorm()] if self.recipe.batch_norm == "reestimated" else []
 
     # Metrics are reset at an epoch's start, since an interrupted epoch does not reach its end.
     def on_train_epoch_start(self) -> None:
@@ -279,11 +316,10 @@ class RegressionModule(pl.LightningModule):
         Raises ConfigError where the schedule needs the number of steps and the Trainer has no last one.
         """
         recipe = self.recipe
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+        groups = _groups(self, recipe.lr)
+        if self.pretrained and recipe.pretrained_lr != 1:
+            backbone_lr = recipe.lr * recipe.pretrained_lr
+            groups = _groups(self.backbone, backbone_lr) + _groups(self.head, recipe.lr)
         # AdamW without weight decay is Adam; fused does a step in one pass over the weights. With a gradient
         # scaler a fused optimizer would unscale after clipping, and so clip the scaled gradient.
         decay = recipe.weight_decay if recipe.optimizer == "adamw" else 0.0
@@ -298,15 +334,29 @@ class RegressionModule(pl.LightningModule):
         # OneCycleLR divides by zero when the warm-up is exactly one step.
         warmup = recipe.warmup * (1 + 1e-9) if recipe.warmup * steps == 1 else recipe.warmup
         cycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=recipe.lr, total_steps=int(steps), pct_start=warmup
+            optimizer, max_lr=[group["lr"] for group in groups], total_steps=int(steps), pct_start=warmup
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+
+def _groups(module: nn.Module, lr: float) -> list[dict[str, Any]]:
+    """Return a module's parameters for an optimizer: biases and normalisation weights do not decay."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    matrices, vectors = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
+    groups = [{"params": matrices, "lr": lr}, {"params": vectors, "lr": lr, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
 
 
 def _target_info(given: TargetInfo | Mapping[str, Any] | None) -> TargetInfo | None:
     if given is None or isinstance(given, TargetInfo):
         return given
     return TargetInfo(**{field: tuple(values) for field, values in given.items()})
+
+
+def _factors(unit: TargetInfo, scored: TargetInfo) -> list[float]:
+    """Return, for each target, what turns a difference in one scaled unit into one in another."""
+    ranges = [[high - low for low, high in zip(info.low, info.high, strict=True)] for info in (unit, scored)]
+    return [own / other for own, other in zip(*ranges, strict=True)]
 
 
 def _plain(info: TargetInfo) -> dict[str, list[Any]]:

@@ -19,7 +19,16 @@ from quadzoo.model.recipe import Recipe
 from quadzoo.model.weights import LoadedWeights
 
 # The fields that came after the first release, each with the value that changes nothing.
-NEUTRAL_RECIPE: Mapping[str, Any] = {"average": None, "unit": "range", "freeze": False}
+NEUTRAL_RECIPE: Mapping[str, Any] = {
+    "average": None,
+    "unit": "range",
+    "freeze": False,
+    "pretrained_lr": 1.0,
+    "batch_norm": "running",
+    "ridge": "none",
+    "frozen_features": "raw",
+    "tune": None,
+}
 NEUTRAL_IMAGE: Mapping[str, Any] = {}
 
 

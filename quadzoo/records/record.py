@@ -9,7 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from quadzoo.errors import DataError
 from quadzoo.metrics import Scores
@@ -125,6 +132,17 @@ class Initial(_Part):
     overlap_val: Count | None = None
 
 
+class Found(_Part):
+    """What was found for requests of the recipe that left something open.
+
+    ``epochs`` is the number that `epochs` auto came to; ``lr`` is the learning rate that ``tune`` chose, and
+    that the run was trained with.
+    """
+
+    epochs: Count | None = None
+    lr: Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)] | None = None
+
+
 class Epoch(BaseModel):
     """The errors after one epoch, in the network's scaled unit, and further losses by name."""
 
@@ -190,9 +208,10 @@ class RunRecord(_Part):
     ``weights`` names what training started from: pretrained (``loaded`` says which weights), none, or a
     trained model, of which ``initial`` says more. ``unit`` is the network's scaled unit where that model, or
     the recipe, has another than that of the ``target_`` fields, in which scores are given.
-    ``prediction_mode`` is how the head predicts, where it has several ways. ``worst`` are the ids of the
-    images in worst.webp, from top to bottom, largest error first; ``flags`` are those of ``quadzoo bench``
-    that repeat the run, paths by their last part.
+    ``prediction_mode`` is how the head predicts, where it has several ways. ``found`` says what came of a
+    request that left something to be found. ``worst`` are the ids of the images in worst.webp, from top to
+    bottom, largest error first; ``flags`` are those of ``quadzoo bench`` that repeat the run, paths by their
+    last part.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -220,9 +239,10 @@ class RunRecord(_Part):
     baselines: dict[str, Metrics]
     cost: Cost
     recipe: Recipe
+    found: Found = Found()
     precision: Precision
     precision_note: str = ""
-    best_epoch: Annotated[int, Field(ge=1)] | None
+    best_epoch: Count | None
     prediction_mode: str | None = None
     history: list[Epoch]
     worst: list[str] = []
@@ -253,6 +273,11 @@ class RunRecord(_Part):
         )
 
     @property
+    def epochs(self) -> int | None:
+        """The number of epochs; None where it was to be found and the run failed before."""
+        return self.found.epochs if self.recipe.epochs == "auto" else self.recipe.epochs
+
+    @property
     def own_ranges(self) -> Ranges:
         """The unit that scores are given in."""
         return Ranges(low=self.target_low, high=self.target_high, integer=self.target_integer)
@@ -279,7 +304,7 @@ class RunRecord(_Part):
         given.pop("combination", None)  # stored until schema 2, now derived
         if "decoding" in given:
             given["prediction_mode"] = given.pop("decoding")
-        if isinstance(given.get("recipe"), dict):
+        if isinstance(given.get("recipe"), dict):  # fields that are missing did what their neutral values do
             given["recipe"] = {**NEUTRAL_RECIPE, **given["recipe"]}
         elif not isinstance(given.get("recipe"), Recipe):
             raise ValueError("recipe is no mapping")
@@ -298,6 +323,8 @@ class RunRecord(_Part):
                 raise ValueError("test_rmse or test_r2 has other targets than the record")
             if not (self.split.n_val and self.split.n_test):
                 raise ValueError("status is ok, but the split has no val or no test images")
+            if (self.recipe.tune is None) != (self.found.lr is None):
+                raise ValueError(f"recipe.tune is {self.recipe.tune}, but found.lr is {self.found.lr}")
         if (self.status == "failed") != (self.error is not None):
             raise ValueError(f"status is {self.status}, but error is {'set' if self.error else 'null'}")
         return self

@@ -12,12 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from quadzoo.targets import TargetInfo
 
 if TYPE_CHECKING:
     from torch import nn
+
+Unit = Literal["range", "standard"]
+"""A scaled unit: each target's range to 0 to 1, or its mean to 0 and its standard deviation to 1."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -45,7 +48,10 @@ class HeadBuilder(Protocol):
         """Return a module with ``forward``, ``loss`` and ``predict``.
 
         ``forward(features (B, F, h, w)) -> raw``, ``loss(raw, target (B, T)) -> scalar`` and
-        ``predict(raw) -> (B, T)``; target and prediction are in the scaled unit of `TargetInfo`.
+        ``predict(raw) -> (B, T)``; target and prediction are in the scaled unit of `TargetInfo`. A method
+        ``start(features (N, F), target (N, T))``, where there is one, is called once before training, with
+        the float32 mean features and targets of the training images (at most 5,000), if the backbone is
+        pretrained or frozen; then nothing else is asked of the head that is not asked of all.
         """
 
 
@@ -92,13 +98,19 @@ class BackboneSpec:
 class HeadSpec:
     """A head, by name.
 
-    ``revision`` is as in `BackboneSpec`. Raises ValueError for a field that makes no sense.
+    ``unit`` is the scaled unit that the head learns best in: ``range`` maps each target's range to 0 to 1,
+    which a head that classifies needs; ``standard`` maps its mean to 0 and its standard deviation to 1.
+    ``closed_form`` says that the head is fitted by its method ``start`` alone, to the features of a frozen
+    backbone, and has nothing to train. ``revision`` is as in `BackboneSpec`. Raises ValueError for a field
+    that makes no sense.
     """
 
     name: str
     build: HeadBuilder
     description: str = ""
     revision: str = ""
+    unit: Unit = "range"
+    closed_form: bool = False
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -106,6 +118,10 @@ class HeadSpec:
         _check_build(who, self.build)
         _check_texts(who, description=self.description)
         _check_revision(who, self.revision)
+        if self.unit not in get_args(Unit):
+            raise ValueError(f"{who}: `unit` must be 'range' or 'standard', got {self.unit!r}")
+        if not isinstance(self.closed_form, bool):
+            raise ValueError(f"{who}: `closed_form` must be True or False, got {self.closed_form!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

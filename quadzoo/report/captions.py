@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from quadzoo.report.rows import Leaderboard, Unreadable
+from quadzoo.report.rows import Leaderboard, Unreadable, share_of
 from quadzoo.report.text import listed, short
 
 
@@ -25,7 +25,9 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(leak(board), warning=True),
         Caption(seen(board), warning=True),
         Caption(beaten(board), warning=True),
+        *(Caption(text, warning=True) for text in edges(board)),
         Caption(trust(board)),
+        Caption(tuned(board)),
         Caption(unknown(board)),
         Caption(mixed(board)),
         Caption(machines(board)),
@@ -108,6 +110,45 @@ def mixed(board: Leaderboard) -> str:
     """Return which rows put runs together that differ in what can change a score."""
     rows = [f"{row.name} ({row.mixed})" for row in board.rows if row.mixed]
     return f"Runs of one row differ in what can change a score: {listed(rows)}." if rows else ""
+
+
+def tuned(board: Leaderboard) -> str:
+    """Return how the learning rates of tuned rows were chosen; nothing where no row is tuned."""
+    numbers = sorted({len(row.tuned.tried) for row in board.rows if row.tuned})
+    if not numbers:
+        return ""
+    text = (
+        f"Learning rates of rows marked tuned were chosen from {' or '.join(map(str, numbers))} by val, in "
+        "trials of a quarter of the epochs; the costs do not include these."
+    )
+    if any(row.head != "-" and row.tuned is None for row in board.rows):
+        text += " Other networks were trained with the learning rate of the recipe."
+    return text
+
+
+def edges(board: Leaderboard) -> list[str]:
+    """Return a warning for each row whose learning rate is the lowest or the highest of those tried."""
+    found = [
+        (f"{row.name}{share_of(row)}", at_the_edge(row.tuned.found, row.tuned.tried))
+        for row in board.every_row
+        if row.tuned
+    ]
+    return [f"{name}: {text}." for name, text in found if text]
+
+
+def at_the_edge(found: Sequence[float], tried: Sequence[float]) -> str:
+    """Return the warning that a better learning rate may lie outside of those tried; nothing if it may not.
+
+    ``found`` are the best ones, one or several, ``tried`` all of them, lowest first.
+    """
+    some = "in some folds " if len(found) > 1 else ""
+    ends = [(min(tried), "lowest", "lower"), (max(tried), "highest", "higher")] if tried else []
+    return "; ".join(
+        f"{some}the best of the learning rates tried is the {extreme} one, {lr:g}: a {further} one may be "
+        "better"
+        for lr, extreme, further in ends
+        if lr in found
+    )
 
 
 def evidence(board: Leaderboard) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from quadzoo.records.record import RunRecord
@@ -24,6 +25,7 @@ _CONDITIONS: dict[str, Callable[[RunRecord], str]] = {
 def mixed_of(records: Sequence[RunRecord]) -> str:
     """Return what differs between the runs of a row, as "torch 2.10.0, 2.11.0; threads 1, 2"."""
     found = {name: {condition(one) for one in records} - {""} for name, condition in _CONDITIONS.items()}
+    found["learning rate"] = _learning_rates(records)
     return "; ".join(
         f"{name} {', '.join(sorted(values, key=_in_order))}"
         for name, values in found.items()
@@ -52,6 +54,15 @@ def needs_row_per_precision(records: Sequence[RunRecord]) -> bool:
     """Whether a seed and fold of a combination was run in several precisions, which one row cannot hold."""
     tested = {(record.seed, record.split.fold, record.precision) for record in records}
     return len({(seed, fold) for seed, fold, _ in tested}) < len(tested)
+
+
+def _learning_rates(records: Sequence[RunRecord]) -> set[str]:
+    """Return the tuned learning rates of folds whose runs differ in them; each fold may have its own."""
+    by_fold: dict[int, set[str]] = defaultdict(set)
+    for record in records:
+        if record.found.lr:
+            by_fold[record.split.fold].add(f"{record.found.lr:g}")
+    return set().union(*(rates for rates in by_fold.values() if len(rates) > 1))
 
 
 def _sum(counts: Sequence[int | None]) -> int | None:

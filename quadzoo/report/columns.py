@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from quadzoo.report.rows import Leaderboard, Row
 from quadzoo.report.text import millions, milliseconds, percent, seconds, short, whole
 
 Value = str | float | None
+RowT = TypeVar("RowT")
 
 # How leaderboard.csv begins. Programs of others rely on it; what is not named here follows.
 CSV_FIRST = (
@@ -23,8 +24,8 @@ CSV_FIRST = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
-    """One column.
+class Column(Generic[RowT]):
+    """One column, of rows of any kind: `COLUMNS` are a leaderboard's.
 
     ``value`` is what leaderboard.csv holds under ``name`` and what the page sorts by; ``text`` is what
     people read under ``heading``. ``shown`` says when terminal, Markdown and page have the column: always,
@@ -35,13 +36,13 @@ class Column:
     name: str
     heading: str
     meaning: str
-    value: Callable[[Row], Value]
-    text: Callable[[Row], str]
+    value: Callable[[RowT], Value]
+    text: Callable[[RowT], str]
     number: bool = True
     shown: Literal["always", "any", "differs", "never"] = "any"
     priority: int = 0
 
-    def says_something(self, rows: Iterable[Row]) -> bool:
+    def says_something(self, rows: Iterable[RowT]) -> bool:
         """Whether people are shown this column of a leaderboard with these rows."""
         texts = {self.text(row) for row in rows} - {""}
         fewest = {"always": 0, "any": 1, "differs": 2}
@@ -56,25 +57,18 @@ class TaskColumn(NamedTuple):
     value: Callable[[Leaderboard], str]
 
 
-def shown_columns(board: Leaderboard) -> list[Column]:
+def shown_columns(board: Leaderboard) -> list[Column[Row]]:
     """Return the columns that people see of a leaderboard, from left to right."""
     return [column for column in COLUMNS if column.says_something(board.rows)]
 
 
-def csv_columns() -> list[Column]:
+def csv_columns() -> list[Column[Row]]:
     """Return the columns of leaderboard.csv in its order, without those of `TASK`."""
     place = {name: position for position, name in enumerate(CSV_FIRST)}
     return sorted(COLUMNS, key=lambda column: place.get(column.name, len(place)))
 
 
-def share_columns() -> list[Column]:
-    """Return the columns that people see of a row on several shares of the training images."""
-    names = ("backbone", "head", "weights", "n_train", "seeds", "val_mse", "test_mse", "test_mse_high")
-    by_name = {column.name: column for column in COLUMNS}
-    return [by_name[name] for name in names]
-
-
-def rmse_columns(board: Leaderboard) -> list[Column]:
+def rmse_columns(board: Leaderboard) -> list[Column[Row]]:
     """Return a column for the RMSE of each target, for tables without details of a row."""
     targets = next((row.test_rmse for row in board.rows if row.test_rmse), {})
     return [
@@ -110,7 +104,7 @@ def _figure(
     value: Callable[[Row], float | None],
     form: Callable[[float | None], str] = short,
     **options: Any,
-) -> Column:
+) -> Column[Row]:
     """Return a column of numbers, each shown by ``form``."""
     return Column(
         name=name,
@@ -122,14 +116,14 @@ def _figure(
     )
 
 
-def _words(name: str, heading: str, meaning: str, value: Callable[[Row], str], **options: Any) -> Column:
+def _words(name: str, heading: str, meaning: str, value: Callable[[Row], str], **options: Any) -> Column[Row]:
     """Return a column of texts."""
     return Column(
         name=name, heading=heading, meaning=meaning, value=value, text=value, number=False, **options
     )
 
 
-def _csv_only(name: str, meaning: str, value: Callable[[Row], Value]) -> Column:
+def _csv_only(name: str, meaning: str, value: Callable[[Row], Value]) -> Column[Row]:
     """Return a column that people do not see as one."""
     return Column(
         name=name,
@@ -149,6 +143,19 @@ def _seeds(row: Row) -> str:
     return f"{row.seeds} ({row.failed} failed)" if row.failed else str(row.seeds or "")
 
 
+def _tuned(row: Row) -> str:
+    if row.tuned is None:
+        return ""
+    rates = ", ".join(f"{lr:g}" for lr in row.tuned.found)
+    return f"lr {rates} of {len(row.tuned.tried)}" if rates else row.tuned.request
+
+
+def _learning_rates(row: Row) -> str:
+    if row.tuned:
+        return ", ".join(f"{lr:g}" for lr in row.tuned.found)
+    return f"{row.recipe['lr']:g}" if row.recipe else ""
+
+
 def _start(row: Row) -> str:
     return f"{row.weights}, frozen" if row.frozen else row.weights
 
@@ -166,7 +173,7 @@ def _count(value: float | None) -> str:
     return "" if value is None else str(value)
 
 
-COLUMNS: tuple[Column, ...] = (
+COLUMNS: tuple[Column[Row], ...] = (
     Column(
         name="rank",
         heading="rank",
@@ -197,6 +204,14 @@ COLUMNS: tuple[Column, ...] = (
         text=_start,
         number=False,
         shown="always",
+    ),
+    Column(
+        name="tuned",
+        heading="tuned",
+        meaning="lr:N where the learning rate was chosen from N by val; tables show which was taken",
+        value=lambda row: row.tuned.request if row.tuned else None,
+        text=_tuned,
+        number=False,
     ),
     Column(
         name="seeds",
@@ -332,6 +347,11 @@ COLUMNS: tuple[Column, ...] = (
         whole,
         shown="differs",
         priority=9,
+    ),
+    _csv_only(
+        "lr",
+        "highest learning rate of training; of a tuned row that which was taken, or one a fold",
+        _learning_rates,
     ),
     _figure("epochs", "epochs", "epochs of training", lambda row: row.epochs, _count, priority=9),
     _words(

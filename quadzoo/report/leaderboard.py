@@ -17,7 +17,7 @@ from quadzoo.report.caveats import mixed_of, needs_row_per_precision, overlap_of
 from quadzoo.report.details import details_of
 from quadzoo.report.learning import OfShare, share_curves
 from quadzoo.report.results import Errors, Run, errors_of
-from quadzoo.report.rows import Evidence, FailedRun, Leaderboard, Row, RowCost, Unreadable
+from quadzoo.report.rows import Evidence, FailedRun, Leaderboard, Row, RowCost, Tuned, Unreadable
 from quadzoo.report.statistics import compare, holm, interval
 
 _SCREEN, _PUBLISH = 3, 6  # seeds
@@ -117,10 +117,11 @@ def _combination(members: list[Run], device: str) -> _Combination:
         mixed=mixed_of([run.record for run in ok]),
         image_size="x".join(str(side) for side in first.image.size),
         precision=", ".join(sorted({run.record.precision for run in ok or members})),
-        epochs=first.recipe.epochs,
+        epochs=_epochs(ok or members),
         train_share=first.split.train_share,
         n_train=fmean(run.record.split.n_train for run in members),
         frozen=first.recipe.freeze,
+        tuned=_tuned([run.record for run in members]),
         plugins=", ".join(f"{name} {version}" for name, version in first.environment.plugins.items()),
         combination=first.combination,
         recipe=first.recipe.model_dump(),
@@ -130,6 +131,20 @@ def _combination(members: list[Run], device: str) -> _Combination:
         details=details_of(tests),
     )
     return _Combination(row, errors, first.curve)
+
+
+def _epochs(runs: list[Run]) -> int | None:
+    """Return the number of epochs, on average over runs that stopped at different ones."""
+    known = [run.record.epochs for run in runs if run.record.epochs is not None]
+    return round(fmean(known)) if known else None
+
+
+def _tuned(records: list[RunRecord]) -> Tuned | None:
+    recipe = records[0].recipe
+    if recipe.tune is None:
+        return None
+    found = {record.found.lr for record in records if record.found.lr}
+    return Tuned(request=recipe.tune, tried=list(recipe.learning_rates), found=sorted(found))
 
 
 def _failure(record: RunRecord) -> FailedRun:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from quadzoo.report.columns import COLUMNS, Column
 from quadzoo.report.powerlaw import PowerLaw, Samples, fitted, without_largest
 from quadzoo.report.results import Errors
 from quadzoo.report.rows import Details, Law, Leaderboard, Level, Row, ShareCurve, Withheld
@@ -15,6 +17,7 @@ from quadzoo.report.text import short, whole
 
 _POINTS = 13  # of a line
 _TIMES = 2.0  # how far a law is continued
+_FEWER = 0.9  # times as many steps are fewer; more than that are about as many
 _WIDE = 10.0  # times: an interval whose ends are further apart says nothing
 
 
@@ -107,6 +110,23 @@ def _level(n_train: float, mse: float, low: float, high: float) -> Level:
     return Level(n_train=n_train, test_mse=mse, low=low, high=high)
 
 
+def share_rows(board: Leaderboard) -> list[Row]:
+    """Return the rows on each share of the training images, curve by curve."""
+    return [row for curve in board.shares for row in curve.rows]
+
+
+def share_columns(board: Leaderboard) -> list[Column[Row]]:
+    """Return the columns that people see of `share_rows`; those that tell the rows apart always stay."""
+    names = ("backbone", "head", "weights", "tuned", "n_train", "epochs", "seeds", "val_mse", "test_mse",
+             "test_mse_high")  # fmt: skip
+    by_name = {column.name: column for column in COLUMNS}
+    columns = [
+        replace(by_name[name], priority=0 if name == "n_train" else by_name[name].priority) for name in names
+    ]
+    rows = share_rows(board)
+    return [column for column in columns if column.says_something(rows)]
+
+
 def more_images(board: Leaderboard) -> str:
     """Return whether more images would help the best row, or why none can say; nothing without shares."""
     best = board.best
@@ -123,11 +143,6 @@ def is_of(row: Row, curve: ShareCurve) -> bool:
 def sentences(board: Leaderboard) -> list[str]:
     """Return `sentence` of each row with a model, best val MSE first."""
     return [sentence(curve) for curve in board.shares if curve.rows[0].head != "-"]
-
-
-def share_of(row: Row) -> str:
-    """Return ", share 0.25" for a row that was trained on one, else nothing."""
-    return f", share {row.train_share:.3g}" if row.train_share < 1 else ""
 
 
 def sentence(curve: ShareCurve) -> str:
@@ -162,10 +177,9 @@ def explained(board: Leaderboard) -> str:
     if not board.shares:
         return ""
     text = "Error is the test MSE; the same val and test images for all shares, and the same recipe"
-    epochs = {row.epochs for curve in board.shares for row in curve.rows if row.epochs}
-    if epochs:
-        text += ", so that smaller shares took fewer steps"
-    text += "."
+    text += f"{_steps(board.shares)}."
+    if any(row.tuned for row in share_rows(board)):
+        text += " Learning rates were tuned on each share by itself."
     if any(curve.law for curve in board.shares):
         text += (
             " The factor is that of a power law, log error = a - b log n, with its 95 % interval. It is an "
@@ -173,6 +187,33 @@ def explained(board: Leaderboard) -> str:
             "more images do not lower, which so few shares do not show."
         )
     return text
+
+
+def _steps(curves: Sequence[ShareCurve]) -> str:
+    """Return how long the smallest share of rows was trained, next to the largest; nothing if none was.
+
+    With `epochs` auto a small share takes more epochs. Heads in closed form take no steps.
+    """
+    pairs = []
+    for curve in curves:
+        trained = [row for row in curve.rows if row.epochs and row.cost.train_images_per_second]
+        if len({row.train_share for row in trained}) > 1:
+            pairs.append((trained[0], trained[-1]))
+    if not pairs:
+        return ""
+    fewer = [_steps_of(small) < _FEWER * _steps_of(large) for small, large in pairs]
+    steps = "fewer" if all(fewer) else "fewer or about as many" if any(fewer) else "about as many"
+    more = [(small.epochs or 0) > (large.epochs or 0) for small, large in pairs]
+    if not any(more):
+        return f", so that smaller shares took {steps} steps"
+    epochs = "more" if all(more) else "more or as many"
+    return f", by which smaller shares took {epochs} epochs{', but' if all(fewer) else ' and'} {steps} steps"
+
+
+def _steps_of(row: Row) -> float:
+    """Return about how many training steps a row took: an incomplete batch is left out."""
+    batch: int = (row.recipe or {})["batch_size"]
+    return (row.epochs or 0) * max(1.0, (row.n_train or 0.0) // batch)
 
 
 def _times(factor: float) -> str:

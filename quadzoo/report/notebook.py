@@ -9,9 +9,14 @@ import pandas as pd
 from pydantic import Field
 
 from quadzoo.report.captions import captions
-from quadzoo.report.columns import csv_columns, share_columns, shown_columns
-from quadzoo.report.learning import explained, sentences
+from quadzoo.report.columns import csv_columns, shown_columns
+from quadzoo.report.learning import explained, sentences, share_columns, share_rows
 from quadzoo.report.rows import Leaderboard
+from quadzoo.report.suite.board import SuiteBoard
+from quadzoo.report.suite.columns import all_columns
+from quadzoo.report.suite.columns import csv_columns as suite_csv_columns
+from quadzoo.report.suite.sentences import answers
+from quadzoo.report.suite.sentences import captions as suite_captions
 
 
 class NotebookLeaderboard(Leaderboard):
@@ -43,8 +48,32 @@ class NotebookLeaderboard(Leaderboard):
         """Return the section of the shares of the training images; nothing where there are none."""
         if not self.shares:
             return ""
-        columns = share_columns()
-        rows = [[column.text(row) for column in columns] for curve in self.shares for row in curve.rows]
+        columns = share_columns(self)
+        rows = [[column.text(row) for column in columns] for row in share_rows(self)]
         table = pd.DataFrame(rows, columns=[column.heading for column in columns])
         paragraphs = "".join(f"<p>{escape(text)}</p>" for text in [*sentences(self), explained(self)])
         return paragraphs + table.to_html(index=False, border=0)
+
+
+class NotebookSuite(SuiteBoard):
+    """The leaderboard of a suite; ``boards`` are those of its sets, by name."""
+
+    @classmethod
+    def of(cls, board: SuiteBoard) -> NotebookSuite:
+        """Return a suite's leaderboard for Python."""
+        boards = {name: NotebookLeaderboard.of([one]) for name, one in board.boards.items()}
+        return cls.model_construct(**{**dict(board), "boards": boards})
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the rows as a table with the columns of leaderboard-suite.csv; what a row lacks is None."""
+        columns = suite_csv_columns(self)
+        rows = [[column.value(row) for column in columns] for row in self.rows]
+        return pd.DataFrame(rows, columns=[column.name for column in columns])
+
+    def _repr_html_(self) -> str:
+        """Return sentences and table as HTML, which notebooks show."""
+        columns = all_columns(self)
+        rows = [[column.text(row) for column in columns] for row in self.rows]
+        table = pd.DataFrame(rows, columns=[column.heading for column in columns])
+        texts = [*answers(self).values(), *(caption.text for caption in suite_captions(self))]
+        return "".join(f"<p>{escape(text)}</p>" for text in texts) + table.to_html(index=False, border=0)

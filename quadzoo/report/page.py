@@ -19,10 +19,10 @@ from quadzoo.records.record import WORST
 from quadzoo.report import plots
 from quadzoo.report.answer import answers
 from quadzoo.report.captions import captions, leak, left_out, seen
-from quadzoo.report.columns import Value, share_columns, shown_columns
-from quadzoo.report.learning import explained, is_of, sentences, share_of
+from quadzoo.report.columns import Value, shown_columns
+from quadzoo.report.learning import explained, is_of, sentences, share_columns, share_rows
 from quadzoo.report.results import Run
-from quadzoo.report.rows import Leaderboard, Row, Unreadable
+from quadzoo.report.rows import Leaderboard, Row, Unreadable, share_of
 from quadzoo.report.text import percent, short
 
 _DETAILS_BYTES = 2_500_000  # for the details of all rows
@@ -43,7 +43,7 @@ def to_html(boards: Sequence[Leaderboard], runs: Sequence[Run], unreadable: Sequ
     """
     page = _Page({run.record.key: run for run in runs}, _DETAILS_BYTES, _IMAGES_BYTES)
     sections = [page.section(f"board-{number}", board) for number, board in enumerate(boards)]
-    template = _environment().get_template("page.html")
+    template = environment().get_template("page.html")
     return template.render(
         sections=sections,
         left_out=left_out(unreadable),
@@ -102,7 +102,7 @@ class _Page:
         strips = {key: self.strip(self.runs[key]) for key in keys}
         images = [(worst, strips[worst.run]) for worst in row.details.worst]
         html: Markup = (
-            _environment()
+            environment()
             .get_template("details.html")
             .module.details(  # type: ignore[attr-defined]
                 row, images, _row_plots(row), _MOST_TARGETS
@@ -181,8 +181,8 @@ def _shares(board: Leaderboard) -> dict[str, Any] | None:
         "plot": plots.shares(lines, "Test MSE against number of training images") if lines else None,
         "text": explained(board),
         "sentences": sentences(board),
-        "columns": share_columns(),
-        "rows": [row for curve in board.shares for row in curve.rows],
+        "columns": share_columns(board),
+        "rows": share_rows(board),
     }
 
 
@@ -206,7 +206,8 @@ def _sort_key(value: Value) -> str:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Return what renders the templates."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

@@ -231,9 +231,9 @@ def bars(bins: Sequence[tuple[float, float, float]], x_name: str, title: str) ->
     return _svg(420, 250, title, parts)
 
 
-def whisker(low: float, middle: float, high: float, every: Sequence[float]) -> Markup:
-    """Draw an interval as a line with a dot; the logarithmic axis holds ``every`` end, all positive."""
-    axis = _Axis.logarithmic(every, 4, 96)
+def whisker(low: float, middle: float, high: float, every: Sequence[float], *, log: bool = True) -> Markup:
+    """Draw an interval as a line with a dot; the axis holds ``every`` end, all positive if it is ``log``."""
+    axis = (_Axis.logarithmic if log else _Axis.linear)(every, 4, 96)
     return Markup(
         '<svg class="whisker" viewBox="0 0 100 12" width="100" height="12" aria-hidden="true">'
         '<path d="M{:.1f} 6H{:.1f}"/><circle cx="{:.1f}" cy="6" r="3.5"/></svg>'

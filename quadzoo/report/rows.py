@@ -79,6 +79,17 @@ class Details(BaseModel):
     worst_seed: int | None = None
 
 
+class Tuned(BaseModel):
+    """How the learning rate of a row was chosen: the request, the rates tried, and those that were taken.
+
+    ``found`` has several where folds differ, and none where no run has finished.
+    """
+
+    request: str
+    tried: list[float]
+    found: list[float]
+
+
 class Overlap(BaseModel):
     """Images that the model a row started from had been trained on, over all folds; None: unknown."""
 
@@ -110,6 +121,7 @@ class Row(Metrics):
     train_share: float = 1.0
     n_train: float | None = None
     frozen: bool = False
+    tuned: Tuned | None = None
     plugins: str = "-"
     combination: str = "-"
     recipe: dict[str, Any] | None = None
@@ -120,13 +132,19 @@ class Row(Metrics):
 
     @property
     def name(self) -> str:
-        """Backbone and head."""
-        return self.backbone if self.head == "-" else f"{self.backbone} + {self.head}"
+        """Backbone and head, and whether the row is tuned: the same two may have another row that is not."""
+        name = self.backbone if self.head == "-" else f"{self.backbone} + {self.head}"
+        return f"{name} (tuned)" if self.tuned else name
 
     @property
     def cost(self) -> RowCost:
         """The cost on the leaderboard's device, or on the row's own where it never ran there."""
         return self.costs[0] if self.costs else RowCost(device="", runs=0)
+
+
+def share_of(row: Row) -> str:
+    """Return ", share 0.25" for a row that was trained on one, else nothing."""
+    return f", share {row.train_share:.3g}" if row.train_share < 1 else ""
 
 
 class Level(BaseModel):

@@ -106,6 +106,19 @@ def holm(p_values: Sequence[float], tests: int) -> list[float]:
     return corrected
 
 
+def critical_difference(rows: int, sets: int) -> float:
+    """Return how far two of ``rows`` mean ranks over ``sets`` data sets must be apart to be different.
+
+    Nemenyi's test (α = 0.05, all pairs of rows together; Demšar 2006, Journal of Machine Learning Research 7,
+    p. 1, section 3.2.2). Intervals of half of it on either side of the mean ranks overlap just where two rows
+    do not differ. Student's t and the bootstrap over sets take the spread from the few ranks of each row:
+    it is 0 for a row that is first everywhere, were it only on three sets, and of rows that are equally good
+    they tell the first from another far too often (`tests/report/test_statistics.py` compares).
+    """
+    quantile = stats.studentized_range.ppf(_LEVEL, rows, np.inf) / np.sqrt(2)
+    return float(quantile * np.sqrt(rows * (rows + 1) / (6 * sets)))
+
+
 class _Table(NamedTuple):
     """By group: sums of errors, float64 (S, G), and numbers of images, int64 (G,)."""
 

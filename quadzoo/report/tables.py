@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 
 from quadzoo.report.columns import TASK, csv_columns
+from quadzoo.report.learning import share_rows
 from quadzoo.report.rows import Conflict, Leaderboard, Row, Unreadable
 
 _NOTHING: dict[str, object] = {
@@ -22,7 +23,7 @@ def to_csv(boards: Sequence[Leaderboard]) -> str:
 
 def shares_to_csv(boards: Sequence[Leaderboard]) -> str:
     """Return the rows of all leaderboards on each share of the training images, with the same columns."""
-    return _csv([(board, [row for curve in board.shares for row in curve.rows]) for board in boards])
+    return _csv([(board, share_rows(board)) for board in boards])
 
 
 def _csv(parts: Sequence[tuple[Leaderboard, Sequence[Row]]]) -> str:

@@ -23,6 +23,8 @@ from quadzoo.records.record import (
     run_folder,
     sha256_of,
 )
+from quadzoo.records.suite import is_suite
+from quadzoo.records.tuning import read_tuning, tuning_key
 from quadzoo.report.files import SHARES
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs, unreadable_records
@@ -60,6 +62,8 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
     """
     keys = sorted(path.parent.name for path in (out / "runs").glob(f"*/{RECORD}"))
     if not keys:
+        if is_suite(out):
+            raise DataError(f"{out}: it holds a suite; verify the folders of its sets, one by one")
         raise DataError(f"{out}: no records under {out / 'runs'}; give the folder that `out` named")
     unreadable = {one.key: one.reason for one in unreadable_records(out)}
     faults = [Fault(where=key, text=reason) for key, reason in unreadable.items()]
@@ -85,6 +89,7 @@ def _run(out: Path, key: str, record: RunRecord, weights: bool) -> Iterator[str]
         yield f"key {record.key} is not that of what the record says was run: {record.identity.key}"
     if (record.initial is None) != (record.weights in ("pretrained", "none")):
         yield f"weights are {record.weights!r}, but initial is {record.initial}"
+    yield from _learning_rate(out, record)
     for name, expected in record.files.items():
         path = folder / name
         if Path(name).name != name:
@@ -99,6 +104,22 @@ def _run(out: Path, key: str, record: RunRecord, weights: bool) -> Iterator[str]
             yield f"the record names no {WEIGHTS} or no {PREDICTIONS}"
         if (folder / PREDICTIONS).exists():
             yield from _scores(folder / PREDICTIONS, record)
+
+
+def _learning_rate(out: Path, record: RunRecord) -> Iterator[str]:
+    """Compare the learning rate that was found with the request, and with the trials where they are kept."""
+    lr = record.found.lr
+    if lr is None:
+        return
+    if lr not in record.recipe.learning_rates:
+        yield f"found.lr is {lr:g}, which is none of the learning rates that tune {record.recipe.tune} tries"
+    try:
+        trials = read_tuning(out, tuning_key(record.identity))
+    except DataError as error:
+        yield str(error)
+        return
+    if trials is not None and trials.best != lr:
+        yield f"found.lr is {lr:g}, but the best of the trials kept under tuning is {trials.best}"
 
 
 def _scores(path: Path, record: RunRecord) -> Iterator[str]:

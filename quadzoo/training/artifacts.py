@@ -43,7 +43,7 @@ def save(
         PREDICTIONS: predictions.of_fold(fold, task.targets.names, val, test),
         WORST: _thumbnails(images),
     }
-    known = seen.of_run(fold.digests, fold.split.train, fold.split.val, placement.initial, task.recipe.epochs)
+    known = seen.of_run(fold.digests, fold.split.train, fold.split.val, placement.initial, task.epochs)
     if known is not None:
         files[SEEN] = known
     folder = run_folder(placement.out, task.key)

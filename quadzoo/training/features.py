@@ -47,7 +47,7 @@ def pooled_features(work: tuple[Task, Placement], send: Send) -> None:
     torch.set_num_threads(placement.threads)
     spec, image = catalogue.load().backbones[task.backbone].spec, task.identity.image
     backbone = build_backbone(spec, pretrained=True, in_channels=image.channels, image_size=image.size)
-    module = join(spec, backbone, nn.Identity(), Recipe(freeze=True), image.channels)
+    module = join(spec, backbone, nn.Identity(), Recipe(freeze=True, frozen_features="raw"), image.channels)
     module.to("cuda" if placement.device.kind == "cuda" else "cpu").eval()
     ingredients = {"pooled": True, **_ingredients(task, module), "precision": "32"}
 

@@ -9,7 +9,16 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 import quadzoo
-from quadzoo.records.record import Code, Cost, Environment, Epoch, Failure, Metrics, Ranges, RunRecord
+from quadzoo.records.record import (
+    Code,
+    Cost,
+    Environment,
+    Epoch,
+    Failure,
+    Metrics,
+    Ranges,
+    RunRecord,
+)
 from quadzoo.targets import TargetInfo
 from quadzoo.training.task import Placement, Task
 
@@ -36,6 +45,7 @@ def record_of(
     Raises ValidationError, a ValueError, for figures that no run can have.
     """
     identity, targets = task.identity, task.targets
+    epochs = len(history) if task.recipe.epochs == "auto" and not error else None
     return RunRecord(
         key=task.key,
         status="failed" if error else "ok",
@@ -59,6 +69,7 @@ def record_of(
         baselines=task.baselines,
         cost=cost or Cost(),
         recipe=task.recipe,
+        found=task.found.model_copy(update={"epochs": epochs}),
         precision=task.precision,
         precision_note=task.precision_note,
         best_epoch=best_epoch,

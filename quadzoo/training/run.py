@@ -7,6 +7,7 @@ import time
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -39,6 +40,7 @@ from quadzoo.training.cost import measure
 from quadzoo.training.energy import EnergyMeter
 from quadzoo.training.features import frozen_features
 from quadzoo.training.outcome import failure_of, record_of
+from quadzoo.training.start import start_head
 from quadzoo.training.task import Placement, Task
 
 _FROZEN_SEED = 0
@@ -62,6 +64,38 @@ def run(work: tuple[Task, Placement], send: Send) -> None:
 
 
 def _run(task: Task, placement: Placement, send: Send, started: datetime) -> RunRecord:
+    fit = trained(task, placement, send)
+    return tested(
+        task,
+        placement,
+        fit.fold,
+        fit.module,
+        fit.datamodule,
+        started=started,
+        fitted=fit.cost,
+        best_epoch=fit.best_epoch,
+    )
+
+
+class Trained(NamedTuple):
+    """A module with its best weights, its data, what training cost, and the epoch of the weights, from 1.
+
+    Epoch 0 is before training; None where there was none.
+    """
+
+    fold: Fold
+    module: RegressionModule
+    datamodule: DataModule
+    cost: Cost
+    best_epoch: int | None
+
+
+def trained(task: Task, placement: Placement, send: Send) -> Trained:
+    """Build the task's module and train it on this process's device; no test image is used.
+
+    ``send`` is given the share of the training that is done and the last val MSE, from time to time. Raises
+    NonFiniteLoss when training diverges.
+    """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     torch.set_num_threads(placement.threads)
     pl.seed_everything(task.seed, workers=True, verbose=False)
@@ -80,18 +114,19 @@ def _run(task: Task, placement: Placement, send: Send, started: datetime) -> Run
     trainer = make_trainer(task, placement, [best, *averaging, speed, progress])
 
     fitted = Cost(fit_seconds=0.0)
-    if task.recipe.epochs:
+    if task.epochs:
         meter, clock = EnergyMeter(placement.device.kind == "cuda"), time.perf_counter()
-        trainer.fit(module, datamodule=datamodule)
+        start_head(task, module, datamodule, trainer, best)
+        trains = any(parameter.requires_grad for parameter in module.parameters())
+        if trains:
+            trainer.fit(module, datamodule=datamodule)
         fitted = Cost(
             fit_seconds=time.perf_counter() - clock,
             fit_energy_joules=meter.joules,
-            train_images_per_second=speed.images_per_second,
+            train_images_per_second=speed.images_per_second if trains else None,
         )
         best.restore(module)
-    return tested(
-        task, placement, fold, module, datamodule, started=started, fitted=fitted, best_epoch=best.epoch + 1
-    )
+    return Trained(fold, module, datamodule, fitted, best.epoch + 1 if task.epochs else None)
 
 
 def tested(
@@ -103,22 +138,21 @@ def tested(
     *,
     started: datetime,
     fitted: Cost,
-    best_epoch: int,
+    best_epoch: int | None,
 ) -> RunRecord:
     """Validate and test a trained module, measure it, save what a run leaves, and return its record.
 
-    ``fitted`` holds what training cost, ``best_epoch`` is that of the module's weights, 0 where none was
-    trained. Raises NonFinitePrediction for a prediction that is NaN or infinite.
+    ``fitted`` holds what training cost. ``best_epoch`` is that of the module's weights: 0 where they are the
+    first ones, None where nothing was trained. Raises NonFinitePrediction for a prediction that is NaN or
+    infinite.
     """
     predictions = Predictions()
     trainer = make_trainer(task, placement, [predictions])
-    val, prediction_mode = _validated(
-        task, fold, module, datamodule, trainer=trainer, predictions=predictions
-    )
+    val, prediction_mode = validated(task, fold, module, datamodule, trainer=trainer, predictions=predictions)
     trainer.test(module, datamodule=datamodule, verbose=False)
     test = unscale(predictions.take(), task.unit)
     for side, values in (("val", val), ("test", test)):
-        _check_finite(side, values, task)
+        check_finite(side, values, task)
     metrics = Metrics.of(
         scores_of(val, fold.targets[fold.split.val], task.targets),
         scores_of(test, fold.targets[fold.split.test], task.targets),
@@ -131,7 +165,7 @@ def tested(
         started,
         metrics=metrics,
         cost=cost,
-        best_epoch=best_epoch or None,
+        best_epoch=best_epoch,
         prediction_mode=prediction_mode,
         history=[Epoch.model_validate(scores) for scores in module.history],
         worst=worst,
@@ -139,7 +173,11 @@ def tested(
     )
 
 
-def _check_finite(side: str, values: np.ndarray, task: Task) -> None:
+def check_finite(side: str, values: np.ndarray, task: Task) -> None:
+    """Check the predictions for a side, float64 (N, T).
+
+    Raises NonFinitePrediction for one that is NaN or infinite.
+    """
     bad = ~np.isfinite(values).all(axis=1)
     if bad.any():
         raise NonFinitePrediction(
@@ -147,7 +185,7 @@ def _check_finite(side: str, values: np.ndarray, task: Task) -> None:
         )
 
 
-def _validated(
+def validated(
     task: Task,
     fold: Fold,
     module: RegressionModule,
@@ -159,7 +197,7 @@ def _validated(
     """Return predictions, float64 (n_val, T) in original units, and the prediction mode they were made in.
 
     Of a head's several modes that with the lowest val MSE is taken, and stays. A head with one way to predict
-    has no names for it: None.
+    has no names for it: None. ``predictions`` is a callback of ``trainer``.
     """
     found: dict[str | None, tuple[float, np.ndarray]] = {}
     for mode in getattr(module.head, "prediction_modes", (None,)):
@@ -201,7 +239,16 @@ def build_module(task: Task, placement: Placement) -> RegressionModule:
     if task.recipe.freeze:
         torch.manual_seed(task.seed)
     answers = build_head(head, num_features=backbone_width(features), targets=task.unit)
-    module = join(backbone, features, answers, task.recipe, image.channels, targets=task.unit)
+    module = join(
+        backbone,
+        features,
+        answers,
+        task.trained_recipe,
+        image.channels,
+        targets=task.unit,
+        scored=task.targets,
+        pretrained=task.identity.weights == "pretrained",
+    )
     if placement.initial:
         _load(module, placement.initial / WEIGHTS, task)
     return module
@@ -209,7 +256,10 @@ def build_module(task: Task, placement: Placement) -> RegressionModule:
 
 def _load(module: RegressionModule, weights: Path, task: Task) -> None:
     try:
-        module.load_state_dict(safetensors.torch.load_file(weights))
+        state = safetensors.torch.load_file(weights)
+        for name in ("feature_mean", "feature_std"):  # which only a model with a frozen backbone has
+            setattr(module, name, state.get(name))
+        module.load_state_dict(state)
     except (RuntimeError, OSError, safetensors.SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BadModule(
@@ -228,7 +278,8 @@ def make_trainer(task: Task, placement: Placement, callbacks: list[pl.Callback])
         accelerator="gpu" if on_gpu else "cpu",
         devices=1,
         precision="bf16-mixed" if task.precision == "bf16" else "32-true",
-        max_epochs=task.recipe.epochs,
+        max_epochs=task.epochs,
+        check_val_every_n_epoch=task.recipe.validate_every(task.split.n_train),
         deterministic=not on_gpu,
         benchmark=on_gpu,
         callbacks=callbacks,

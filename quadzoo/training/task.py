@@ -11,7 +11,7 @@ from typing import Literal
 
 from quadzoo.model.recipe import Recipe
 from quadzoo.records.keys import Identity
-from quadzoo.records.record import Compiled, DataFacts, Initial, Metrics, Precision, SplitFacts
+from quadzoo.records.record import Compiled, DataFacts, Found, Initial, Metrics, Precision, SplitFacts
 from quadzoo.targets import TargetInfo
 
 
@@ -31,6 +31,8 @@ class Task:
     ``identity`` has all that can change a score, and so the key. ``targets`` are those of the data, whose
     unit the scores are given in; ``unit`` is that of the network, which differs where the run starts from a
     trained model. The notes say why weights and precision are what they are; ``flags`` repeat the run.
+    ``found`` is what came of requests in the recipe, and is no part of the key. ``closed_form`` says that the
+    head takes no training steps.
     """
 
     identity: Identity
@@ -45,6 +47,8 @@ class Task:
     precision_note: str
     baselines: dict[str, Metrics] = field(repr=False)
     flags: dict[str, str] = field(repr=False)
+    found: Found = field(default_factory=Found)
+    closed_form: bool = False
 
     @property
     def key(self) -> str:
@@ -58,8 +62,19 @@ class Task:
 
     @property
     def recipe(self) -> Recipe:
-        """The hyper-parameters."""
+        """The hyper-parameters that were asked for."""
         return self.identity.recipe
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs."""
+        return self.recipe.epochs_for(self.split.n_train)
+
+    @property
+    def trained_recipe(self) -> Recipe:
+        """The hyper-parameters with what was found in the place of requests."""
+        found = {} if self.found.lr is None else {"lr": self.found.lr, "tune": None}
+        return self.recipe.model_copy(update=found)
 
     @property
     def seed(self) -> int:
@@ -74,9 +89,14 @@ class Task:
     @property
     def title(self) -> str:
         """The run's name for people."""
+        return f"{self.backbone} · {self.head} · seed {self.seed}{self.part}"
+
+    @property
+    def part(self) -> str:
+        """Which fold of the data and which share of its training images, where there are several."""
         fold = f" · fold {self.split.fold}" if self.split.folds > 1 else ""
         share = f" · share {self.split.train_share:g}" if self.split.train_share < 1 else ""
-        return f"{self.backbone} · {self.head} · seed {self.seed}{fold}{share}"
+        return fold + share
 
 
 @dataclass(frozen=True)

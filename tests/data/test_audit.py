@@ -54,7 +54,7 @@ def test_nothing_wrong(good: Path) -> None:
     found = audited(good)
     assert (found.errors, found.warnings, found.findings) == (0, 0, [])
     assert (found.name, found.rows, found.usable, found.equations) == ("t", 20, 20, None)
-    assert (found.kinds, found.sizes, found.image_size) == ({"PNG RGB": 20}, {"40x48": 20}, "40x48")
+    assert (found.kinds, found.sizes, found.image_size) == ({"PNG RGB": 20}, {"40x48": 20}, "56x64")
     weight, height = found.targets
     assert (weight.name, weight.min, weight.max, weight.integer) == ("weight", 0, 9.5, False)
     assert (height.name, height.mean, height.distinct, height.integer) == ("height", 49.5, 20, True)

@@ -35,7 +35,7 @@ def source_of(folder: Path) -> Source:
     return open_source(DataRequest(str(folder / "t.csv"), folder / "photos", ("y",)))
 
 
-def prepared(folder: Path, image_size: str = "auto", resize: Resize = "letterbox") -> ImageSet:
+def prepared(folder: Path, image_size: str = "32", resize: Resize = "letterbox") -> ImageSet:
     return prepare(source_of(folder), image_size, resize)
 
 
@@ -62,7 +62,7 @@ images = cache.prepare(source, sys.argv[2])
 """
 
 
-def start(folder: Path, size: str = "auto", before: str = "", after: str = "") -> subprocess.Popen[str]:
+def start(folder: Path, size: str = "32", before: str = "", after: str = "") -> subprocess.Popen[str]:
     script = SCRIPT.format(before=before, after=after)
     pipe = subprocess.PIPE
     command = [sys.executable, "-c", script, str(folder), size]
@@ -94,12 +94,12 @@ def test_cached_by_content(folder: Path, own_cache: Path) -> None:
     save(folder, "a.png", image)
     save(folder, "b.png", image.T[::-1].copy())
     done: list[int] = []
-    first = prepare(source_of(folder), "auto", advance=done.append)
+    first = prepare(source_of(folder), "32", advance=done.append)
     assert sum(done) == 4
-    assert prepare(source_of(folder), "auto", advance=done.append).file == first.file
+    assert prepare(source_of(folder), "32", advance=done.append).file == first.file
     assert sum(done) == 8
     save(folder, "b.png", 255 - image)
-    changed = prepare(source_of(folder), "auto", advance=done.append)
+    changed = prepare(source_of(folder), "32", advance=done.append)
     assert sum(done) == 12
     assert changed.file != first.file
     assert changed.hash != first.hash
@@ -122,7 +122,7 @@ def test_hash_depends_on_targets_not_on_place(folder: Path, tmp_path_factory: py
     assert prepared(folder).hash == prepared(other).hash
     (other / "t.csv").write_text("id,y\na,5\n")
     source = open_source(DataRequest(str(other / "t.csv"), other / "photos", ("y",)))
-    assert prepare(source, "auto").hash != prepared(other).hash
+    assert prepare(source, "32").hash != prepared(other).hash
 
 
 def test_unreadable_image_names_file_and_row(folder: Path, own_cache: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_image_that_vanishes(folder: Path) -> None:
     source = source_of(folder)
     (folder / "photos" / "00001.bmp").unlink()
     with pytest.raises(DataError, match=r"row 3: image .*00001\.bmp is unreadable \(.*No such file"):
-        prepare(source, "auto")
+        prepare(source, "32")
 
 
 def test_two_processes_at_once(folder: Path, own_cache: Path) -> None:
@@ -153,7 +153,7 @@ def test_two_processes_at_once(folder: Path, own_cache: Path) -> None:
     assert [process.returncode for process in both] == [0, 0]
     assert answers[0][0] == answers[1][0]
     assert sorted(int(count) for _, count in answers) == [0, 300]  # one decodes, the other waits for it
-    result = prepare(source, "auto")
+    result = prepare(source, "32")
     assert str(result.file) == answers[0][0]
     expected = cv2.imread(str(source.path(299)), cv2.IMREAD_GRAYSCALE)
     assert np.array_equal(np.load(result.file)[299, :, :, 0], expected)

@@ -96,10 +96,42 @@ def test_large_images_are_scaled_to_the_cap() -> None:
     assert fitted(images)[0].size == (152, 224)
 
 
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((8, 8), (64, 64)), ((1, 1), (64, 64)), ((5, 8), (40, 64)), ((28, 28), (64, 64)), ((4, 40), (32, 64)),
+        ((51, 20), (64, 32)), ((52, 52), (56, 56)), ((64, 64), (64, 64)), ((10, 100), (32, 104)),
+    ],
+)  # fmt: skip
+def test_tiny_images_are_enlarged(shape: tuple[int, int], size: tuple[int, int]) -> None:
+    images = [np.random.default_rng(n).integers(0, 255, shape, dtype=np.uint8) for n in range(3)]
+    geometry, made = fitted(images)
+    assert geometry.size == size
+    assert all(image.shape == (*size, 1) for image in made)
+    if max(shape) > 1:  # the long side is filled
+        side = max(shape) * (64 / max(shape) if max(shape) < 52 else 1)
+        for image in made:
+            rows = np.flatnonzero(
+                (image[:, :, 0] != geometry.fill[0]).any(axis=0 if shape[1] > shape[0] else 1)
+            )
+            assert rows[-1] - rows[0] + 1 >= side - 2
+
+
+def test_tiny_images_of_mixed_sizes_are_enlarged_by_one_factor() -> None:
+    """What is twice as large stays twice as large."""
+    images = [np.zeros((side, side), np.uint8) for side in (32, 16)]
+    for image in images:
+        image[2:-2, 2:-2] = 200
+    geometry, (large, small) = fitted(images)
+    assert (geometry.size, geometry.max_scale) == ((64, 64), 2.0)
+    assert abs((large > 100).any(axis=0).sum() - 56) <= 1
+    assert abs((small > 100).any(axis=0).sum() - 24) <= 1
+
+
 def test_one_colour_image_among_grey() -> None:
     grey, colour = np.eye(32, dtype=np.uint8), np.zeros((32, 32, 3), np.uint8)
     colour[3, 3] = (1, 2, 3)
-    geometry, images = fitted([grey, colour])
+    geometry, images = fitted([grey, colour], "32")
     assert geometry.channels == 3
     assert np.array_equal(images[0], np.repeat(grey[:, :, None], 3, axis=2))
 

@@ -81,7 +81,7 @@ def source_of(folder: Path) -> Source:
     return open_source(DataRequest(str(folder / "t.csv"), folder / "photos", ("y",)))
 
 
-def prepared(folder: Path, image_size: str = "auto") -> ImageSet:
+def prepared(folder: Path, image_size: str = "32") -> ImageSet:
     return prepare(source_of(folder), image_size)
 
 

@@ -114,6 +114,49 @@ def test_jobs_share_the_time(discs: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert many.seconds == pytest.approx((one.seconds or 0) / 3)  # no run is faster for being alone
 
 
+def test_trials_of_learning_rates_are_counted(
+    discs: Path, quadzoo: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_timed", lambda *_: module.Timing(32.0, 0.0, 0.0, 32))  # 1 s an image
+    command = bench(discs, tmp_path, "--backbones", "tiny_cnn", "--epochs", 8, "--seeds", "0,1")
+    plain, tuned = planned(quadzoo, *command), planned(quadzoo, *command, "--tune", "lr:4")
+    # Four trials of a quarter of the epochs are as long as one of the two runs.
+    assert tuned["estimated_seconds"] == pytest.approx(1.5 * plain["estimated_seconds"], rel=0.01)
+    assert "2 runs of tiny_cnn (15 min) and 4 trials (" in tuned["estimate"]
+    more = planned(quadzoo, *command, "--tune", "lr:4", "--train-share", "0.5,1")
+    assert more["trials"] == 8
+    assert tuned["estimated_seconds"] < more["estimated_seconds"] < 2 * tuned["estimated_seconds"]
+
+
+def test_of_shares_the_trials_differ_in_length(discs: Path, quadzoo: Call, tmp_path: Path) -> None:
+    command = bench(discs, tmp_path, "--backbones", "tiny_cnn", "--train-share", "0.25,1", "--tune", "lr:2")
+    done = quadzoo(*command, "--dry-run")
+    assert "before that 4 trials, each of 50 epochs (about 50 steps)" in done.out
+    done = quadzoo(*command, "--batch-size", 8, "--dry-run")
+    assert "before that 4 trials, each of 13 to 50 epochs (about 50 to 52 steps)" in done.out
+
+
+def test_epochs_that_a_small_set_gets_are_counted(
+    discs: Path, quadzoo: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_timed", lambda *_: module.Timing(32.0, 0.0, 0.0, 32))
+    command = bench(discs, tmp_path, "--backbones", "tiny_cnn")
+    auto = planned(quadzoo, *command)
+    assert auto["runs"][0]["epochs"] == 200
+    assert auto["estimated_seconds"] > 200 * 32
+    assert auto["estimated_seconds"] < planned(quadzoo, *command, "--epochs", 200)["estimated_seconds"]
+
+
+def test_a_head_in_closed_form_takes_no_steps(discs: Path, quadzoo: Call, tmp_path: Path) -> None:
+    command = bench(discs, tmp_path, "--backbones", "tiny_cnn", "--freeze", "--epochs", 1_000_000)
+    alone, both = (planned(quadzoo, *command, "--heads", heads) for heads in ("ridge", "ridge,mlp"))
+    assert 0 < alone["estimated_seconds"] < 60
+    assert both["estimated_seconds"] > 600
+    assert quadzoo(*command, "--heads", "ridge").status == 0
+    again = planned(quadzoo, *command, "--heads", "ridge", "--seeds", "0,1")
+    assert 0 < again["estimated_seconds"] < 60
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [

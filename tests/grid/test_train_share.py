@@ -31,9 +31,9 @@ def bench(discs: Path, out: Path, *flags: object) -> list[object]:
 
 
 def test_a_bench_on_three_shares(discs: Path, quadzoo: Call, tmp_path: Path) -> None:
-    plain = quadzoo(*bench(discs, tmp_path), "--dry-run", "--json")
-    (alone,) = json.loads(plain.out)["runs"]
-    done = quadzoo(*bench(discs, tmp_path), "--train-share", "0.25,0.5,1", "--seeds", "0,1")
+    command = [*bench(discs, tmp_path), "--recipe", "first"]
+    (alone,) = json.loads(quadzoo(*command, "--dry-run", "--json").out)["runs"]
+    done = quadzoo(*command, "--train-share", "0.25,0.5,1", "--seeds", "0,1")
     assert done.status == 0, done.err
     assert "share 0.25: val MSE" in done.err
     assert "Twice the images: about " in done.out
@@ -69,9 +69,24 @@ def test_a_bench_on_three_shares(discs: Path, quadzoo: Call, tmp_path: Path) -> 
     assert [row["seeds"] for row in rows] == ["2", "2", "2"]
     assert "Error against number of training images" in (tmp_path / "leaderboard.html").read_text()
     assert quadzoo("verify", tmp_path).status == 0
-    again = quadzoo(*bench(discs, tmp_path), "--train-share", "1,0.5", "--seeds", "0,1")
+    again = quadzoo(*command, "--train-share", "1,0.5", "--seeds", "0,1")
     assert "4 done already" in again.err
     assert (tmp_path / "learning-curve.csv").exists()
+
+
+def test_a_share_is_standardised_by_its_own_images(discs: Path) -> None:
+    plan = package.api.plan(
+        data=str(discs / "discs.csv"), images=discs / "photos", targets=["radius", "x"], id_column="file",
+        backbones=["tiny_cnn"], weights="none", precision="32", train_share=[0.5, 1],
+        batch_size=8,
+    )  # fmt: skip
+    for task in plan.tasks:
+        fold = plan.data.fold_of(task)
+        assert task.unit.low == pytest.approx(fold.targets[fold.split.train].mean(axis=0))
+    assert plan.tasks[0].unit.low != plan.tasks[1].unit.low
+    assert plan.tasks[0].targets == plan.tasks[1].targets
+    small, large = (task.epochs for task in plan.tasks)
+    assert small > large  # `epochs` auto
 
 
 def test_a_share_s_mean_is_that_of_its_own_images(discs: Path, tmp_path: Path) -> None:

@@ -232,6 +232,12 @@ def test_an_average_without_its_callback_is_refused(data: DataModule) -> None:
     trainer().validate(module(average=0.9), datamodule=data, verbose=False)
 
 
+def test_a_request_that_only_a_bench_can_meet_is_refused(data: DataModule) -> None:
+    with pytest.raises(ConfigError, match="tune='lr:3' in the recipe is for a bench"):
+        trainer().fit(module(tune="lr:3"), datamodule=data)
+    trainer().validate(module(tune="lr:3"), datamodule=data, verbose=False)
+
+
 def test_a_cycle_without_an_end_is_refused(data: DataModule) -> None:
     with pytest.raises(ConfigError, match="a onecycle schedule needs a last step: set max_epochs"):
         trainer(epochs=-1, max_time="00:00:10:00").fit(module(), datamodule=data)

@@ -37,7 +37,10 @@ FIRST_IDENTITY = {
     "recipe", "seed",
 }  # fmt: skip
 # Nor do neutral values change.
-FROZEN_NEUTRAL = {"average": None, "unit": "range", "freeze": False}
+FROZEN_NEUTRAL = {
+    "average": None, "unit": "range", "freeze": False, "pretrained_lr": 1.0, "batch_norm": "running",
+    "ridge": "none", "frozen_features": "raw", "tune": None,
+}  # fmt: skip
 
 RECIPE = Recipe(
     epochs=20, batch_size=32, optimizer="adamw", lr=2e-3, weight_decay=0.05, schedule="onecycle",
@@ -126,7 +129,10 @@ def test_neutral_values_are_those_that_old_records_are_read_with() -> None:
 
 @pytest.mark.parametrize("name", NEUTRAL_RECIPE)
 def test_a_field_counts_unless_it_is_neutral(name: str) -> None:
-    others = {"average": 0.99, "unit": "standard", "freeze": True}
+    others = {
+        "average": 0.99, "unit": "standard", "freeze": True, "pretrained_lr": 0.5,
+        "batch_norm": "reestimated", "ridge": "candidate", "frozen_features": "standardised", "tune": "lr:3",
+    }  # fmt: skip
     neutral = RECIPE.model_copy(update={name: NEUTRAL_RECIPE[name]})
     other = RECIPE.model_copy(update={name: others[name]})
     assert replace(PLAIN, recipe=neutral).key == PLAIN.key
@@ -162,7 +168,8 @@ def changed() -> Iterator[tuple[str, Identity]]:
     for name, value in {
         "epochs": 21, "batch_size": 33, "optimizer": "adam", "lr": 1e-3, "weight_decay": 0.0,
         "schedule": "step", "augment": "none", "warmup": 0.1, "gradient_clip": None, "average": 0.99,
-        "unit": "standard", "freeze": True,
+        "unit": "standard", "freeze": True, "pretrained_lr": 0.5, "batch_norm": "reestimated",
+        "ridge": "candidate", "frozen_features": "standardised", "tune": "lr:3",
     }.items():  # fmt: skip
         yield f"recipe {name}", replace(PLAIN, recipe=RECIPE.model_copy(update={name: value}))
 
@@ -175,6 +182,17 @@ def test_whatever_can_change_a_score_changes_the_key() -> None:
     }  # fmt: skip
     found = {"plain": PLAIN.key, **{name: one.key for name, one in variants.items()}}
     assert len({*found.values()}) == len(found), found
+
+
+def test_of_a_tuned_run_the_key_holds_the_request_and_not_what_was_found() -> None:
+    tuned = {"epochs": 2, "tune": "lr:3"}
+    one, other = (record("k", 0.1, recipe=tuned, found={"lr": lr}) for lr in (0.002, 0.008))
+    assert one.identity.key == other.identity.key
+    assert one.combination == other.combination
+    more = record("k", 0.1, recipe={**tuned, "tune": "lr:5"}, found={"lr": 0.002})
+    plain = record("k", 0.1, recipe={"epochs": 2})
+    assert len({each.identity.key for each in (one, more, plain)}) == 3
+    assert len({each.combination for each in (one, more, plain)}) == 3
 
 
 def test_revision_wins_over_source_and_source_over_version() -> None:

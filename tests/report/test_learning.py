@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from quadzoo.cli.display import print_leaderboards
-from quadzoo.records.record import run_folder, write_record
+from quadzoo.records.record import Cost, run_folder, write_record
 from quadzoo.report.answer import answers
 from quadzoo.report.captions import captions
 from quadzoo.report.files import SHARES, write_report
 from quadzoo.report.leaderboard import leaderboards
-from quadzoo.report.learning import sentences
+from quadzoo.report.learning import explained, sentences, share_columns
 from quadzoo.report.markdown import to_markdown
 from quadzoo.report.page import to_html
 from quadzoo.report.results import read_runs
@@ -93,6 +93,61 @@ def test_a_law_that_the_largest_share_breaks_is_not_to_be_relied_on(tmp_path: Pa
         write_record(tmp_path, of_share(f"x{seed}", 1.0, 1.0, seed=seed))
         predict(tmp_path, f"x{seed}", np.random.default_rng(0).normal(0, 10, 60))
     assert "do not rely on the factor" in sentences(only(tmp_path))[0]
+
+
+@pytest.mark.parametrize(
+    ("recipes", "expected"),
+    [
+        ([{"epochs": 2}], ", so that smaller shares took fewer steps."),
+        ([{"epochs": 2, "batch_size": 500}], ", so that smaller shares took about as many steps."),
+        (
+            [{"epochs": "auto", "batch_size": 16}],
+            ", by which smaller shares took more epochs, but fewer steps.",
+        ),
+        (
+            [{"epochs": "auto", "batch_size": 64}],
+            ", by which smaller shares took more epochs and about as many steps.",
+        ),
+        (
+            [{"epochs": 2}, {"epochs": "auto", "batch_size": 64}],
+            ", by which smaller shares took more or as many epochs and fewer or about as many steps.",
+        ),
+        ([], ", and the same recipe."),  # heads in closed form
+    ],
+)
+def test_how_long_smaller_shares_were_trained(
+    tmp_path: Path, recipes: list[dict[str, object]], expected: str
+) -> None:
+    write_record(tmp_path, of_share("r1", 0.2, 0.25, head="ridge"))
+    write_record(tmp_path, of_share("r2", 0.1, 1.0, head="ridge"))
+    for number, recipe in enumerate(recipes):
+        for share, n_train in ((0.25, 100), (1.0, 400)):
+            cost = Cost(fit_seconds=1.0, train_images_per_second=9.0)
+            one = of_share(f"{number}-{share}", 0.1, share, recipe=recipe, cost=cost, backbone=f"b{number}")
+            one.found.epochs = one.recipe.epochs_for(n_train)
+            write_record(tmp_path, one)
+    assert expected in explained(only(tmp_path))
+
+
+def test_tuned_rows_of_shares_are_told_apart(tmp_path: Path) -> None:
+    for share, lr in ((0.25, 0.0005), (1.0, 0.002)):
+        recipe = {"epochs": 2, "tune": "lr:3"}
+        write_record(tmp_path, of_share(f"t{share}", 0.1, share, recipe=recipe, found={"lr": lr}))
+        write_record(tmp_path, of_share(f"u{share}", 0.1, share))
+    board = only(tmp_path)
+    assert "Learning rates were tuned on each share by itself." in explained(board)
+    assert [column.name for column in share_columns(board)][3:5] == ["tuned", "n_train"]
+    (warning,) = (caption.text for caption in captions(board) if "learning rates tried" in caption.text)
+    assert warning.startswith(
+        "net + mlp (tuned), share 0.25: the best of the learning rates tried is the low"
+    )
+    assert "tuned" not in [column.name for column in share_columns(only_plain(tmp_path))]
+
+
+def only_plain(out: Path) -> Leaderboard:
+    for folder in out.glob("runs/t*"):
+        shutil.rmtree(folder)
+    return only(out)
 
 
 def test_every_view_has_the_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The built-in heads: mlp, linear, gaussian and integer on the mean feature, spatial on eight columns."""
+"""The built-in heads: six on the mean feature, spatial on eight columns."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def build_mlp(*, num_features: int, targets: TargetInfo) -> nn.Module:
 
 def build_linear(*, num_features: int, targets: TargetInfo) -> nn.Module:
     """Return one linear layer on pooled features."""
-    from quadzoo.model.heads.pooled import PooledHead
+    from quadzoo.model.heads.pooled import LinearHead
 
-    return PooledHead((num_features, len(targets)))
+    return LinearHead(num_features, len(targets))
 
 
 def build_gaussian(*, num_features: int, targets: TargetInfo) -> nn.Module:
@@ -48,6 +48,20 @@ def build_spatial(*, num_features: int, targets: TargetInfo) -> nn.Module:
     return SpatialHead(num_features, len(targets))
 
 
+def build_skip(*, num_features: int, targets: TargetInfo) -> nn.Module:
+    """Return a linear layer beside one hidden layer, on standardised pooled features."""
+    from quadzoo.model.heads.skip import SkipHead
+
+    return SkipHead(num_features, len(targets))
+
+
+def build_ridge(*, num_features: int, targets: TargetInfo) -> nn.Module:
+    """Return ridge regression on pooled features."""
+    from quadzoo.model.heads.ridge import RidgeHead
+
+    return RidgeHead(num_features, len(targets))
+
+
 @hookimpl
 def register_heads() -> list[HeadSpec]:
     """Register mlp (the default), linear, gaussian, integer and spatial."""
@@ -57,12 +71,14 @@ def register_heads() -> list[HeadSpec]:
             build=build_mlp,
             description="the tutorial's six linear layers on the mean feature, MSE",
             revision="0.1.0",
+            unit="standard",
         ),
         HeadSpec(
             name="linear",
             build=build_linear,
             description="one linear layer on the mean feature, MSE",
-            revision="0.1.0",
+            revision="1",
+            unit="standard",
         ),
         HeadSpec(
             name="gaussian",
@@ -75,6 +91,21 @@ def register_heads() -> list[HeadSpec]:
             build=build_integer,
             description="a class for each integer from low to high, cross-entropy, on the mean feature",
             revision="0.1.0",
+        ),
+        HeadSpec(
+            name="skip",
+            build=build_skip,
+            description="a linear layer beside a hidden one, on the standardised mean feature, MSE",
+            revision="1",
+            unit="standard",
+        ),
+        HeadSpec(
+            name="ridge",
+            build=build_ridge,
+            description="ridge regression on the mean feature of a frozen backbone, in closed form",
+            revision="1",
+            unit="standard",
+            closed_form=True,
         ),
         HeadSpec(
             name="spatial",

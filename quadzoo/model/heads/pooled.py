@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from quadzoo.model.closed_form import fit_ridge
 
 
 def stack(widths: Sequence[int]) -> nn.Sequential:
@@ -48,3 +51,19 @@ class PooledHead(nn.Module):
     def predict(self, raw: Tensor) -> Tensor:
         """Return the output of ``forward`` unchanged: float32 (B, T) in the scaled unit."""
         return raw
+
+
+class LinearHead(PooledHead):
+    """One linear layer on the mean of the feature map; it starts at zero, the origin of the unit."""
+
+    def __init__(self, num_features: int, num_targets: int) -> None:
+        super().__init__((num_features, num_targets))
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+    def start(self, features: Tensor, target: Tensor) -> None:
+        """Set the layer to the ridge solution for float32 features (N, F) and targets (N, T)."""
+        weight, bias = fit_ridge(features.cpu().numpy(), target.cpu().numpy()).unscaled
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters(), (weight, bias), strict=True):
+                parameter.copy_(torch.from_numpy(value))

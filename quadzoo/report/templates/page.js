@@ -29,14 +29,14 @@ for (const board of document.querySelectorAll(".board")) {
     const wanted = filter.value.trim().toLowerCase();
     let shown = 0;
     for (const row of rows) {
-      const from = row.dataset.plugins.split(", ");
-      row.hidden = !text.get(row).includes(wanted) || (plugin.value !== "" && !from.includes(plugin.value));
+      const from = row.dataset.plugins?.split(", ");
+      row.hidden = !text.get(row).includes(wanted) || (plugin?.value && !from.includes(plugin.value));
       shown += !row.hidden;
     }
     board.querySelector(".count").textContent = shown === rows.length ? "" : `${shown} of ${rows.length} rows`;
   };
-  filter.addEventListener("input", show);
-  plugin.addEventListener("change", show);
+  filter?.addEventListener("input", show);
+  plugin?.addEventListener("change", show);
 
   table.addEventListener("click", event => {
     const button = event.target.closest("button.more");

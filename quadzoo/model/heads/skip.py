@@ -1,0 +1,61 @@
+"""Regression on the mean of the feature map: a linear layer beside a hidden one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from quadzoo.model.closed_form import fit_ridge
+
+_HIDDEN = 512
+
+
+class SkipHead(nn.Module):
+    """A linear layer and one hidden layer side by side, on standardised features, trained with the MSE.
+
+    Features are standardised by batch norm without weights of its own, and divided by the root of their
+    number: with Adam, whose steps have one size for all weights, the prediction would else move further in a
+    step the wider the backbone is, and a wide one diverges (Yang et al. 2022, Tensor Programs V, table 3).
+    Both last layers start at zero, so that the first prediction is the origin of the unit, in ``standard``
+    the mean of the targets; the hidden layer then only learns what the linear one cannot say.
+    """
+
+    def __init__(self, num_features: int, num_targets: int) -> None:
+        super().__init__()
+        self.scale = num_features**-0.5
+        self.norm = nn.BatchNorm1d(num_features, affine=False)
+        self.linear = nn.Linear(num_features, num_targets)
+        self.hidden = nn.Linear(num_features, _HIDDEN)
+        self.last = nn.Linear(_HIDDEN, num_targets, bias=False)
+        nn.init.normal_(self.hidden.weight, std=2**0.5)  # He et al. 2015, for inputs that are divided so
+        for parameter in (self.linear.weight, self.linear.bias, self.hidden.bias, self.last.weight):
+            nn.init.zeros_(parameter)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map float32 features (B, F, h, w) to predictions (B, T) in the scaled unit."""
+        pooled, norm = features.mean(dim=(2, 3)), self.norm
+        # One image has no variance: it is standardised as in evaluation.
+        x = norm(pooled) if len(pooled) > 1 else F.batch_norm(pooled, norm.running_mean, norm.running_var)
+        x = x * self.scale
+        prediction: Tensor = self.linear(x) + self.last(F.relu(self.hidden(x)) * _HIDDEN**-0.5)
+        return prediction
+
+    def start(self, features: Tensor, target: Tensor) -> None:
+        """Set the linear layer to the ridge solution for float32 features (N, F) and targets (N, T)."""
+        fit = fit_ridge(features.cpu().numpy(), target.cpu().numpy())
+        statistics = {"running_mean": fit.mean, "running_var": fit.scale**2}
+        for name, values in statistics.items():
+            self.norm.get_buffer(name).copy_(torch.from_numpy(values))
+        with torch.no_grad():
+            self.linear.weight.copy_(torch.from_numpy(fit.weight / self.scale))
+            self.linear.bias.copy_(torch.from_numpy(fit.bias))
+            nn.init.zeros_(self.last.weight)
+
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Return the mean squared error of float32 predictions and targets (B, T), a scalar."""
+        return F.mse_loss(raw, target)
+
+    def predict(self, raw: Tensor) -> Tensor:
+        """Return the output of ``forward`` unchanged: float32 (B, T) in the scaled unit."""
+        return raw

@@ -1,0 +1,1 @@
+"""The leaderboard of a suite: backbones over several data sets."""

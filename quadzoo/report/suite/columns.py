@@ -1,0 +1,263 @@
+"""The columns of a suite's tables: csv, terminal, Markdown and page are made from them."""
+
+from __future__ import annotations
+
+from quadzoo.report.columns import Column
+from quadzoo.report.suite.board import Cell, SetFacts, SuiteBoard, SuiteRow
+from quadzoo.report.text import one_line, short, whole
+
+ROW_COLUMNS: tuple[Column[SuiteRow], ...] = (
+    Column(
+        name="rank",
+        heading="rank",
+        meaning="place by mean rank; empty for rows that are not finished on all sets",
+        value=lambda row: row.rank,
+        text=lambda row: str(row.rank or ""),
+        shown="always",
+    ),
+    Column(
+        name="backbone",
+        heading="backbone",
+        meaning="the network from image to features",
+        value=lambda row: row.backbone,
+        text=lambda row: row.backbone,
+        number=False,
+        shown="always",
+    ),
+    Column(
+        name="head",
+        heading="head",
+        meaning="the layers from features to prediction, with their loss",
+        value=lambda row: row.head,
+        text=lambda row: row.head,
+        number=False,
+        shown="always",
+    ),
+    Column(
+        name="weights",
+        heading="weights",
+        meaning="what training started from: pretrained, none (random weights), or a trained model's name",
+        value=lambda row: row.weights,
+        text=lambda row: row.weights,
+        number=False,
+        shown="always",
+    ),
+    Column(
+        name="variant",
+        heading="variant",
+        meaning="how its learning rate was tuned, and what tells the row from others, such as another recipe",
+        value=lambda row: row.variant,
+        text=lambda row: one_line(row.variant, 60),
+        number=False,
+    ),
+    Column(
+        name="mean_rank",
+        heading="mean rank",
+        meaning="mean over the sets of the place by val MSE among the rows that are finished on all sets",
+        value=lambda row: row.mean_rank,
+        text=lambda row: short(row.mean_rank),
+        shown="always",
+    ),
+    Column(
+        name="mean_rank_low",
+        heading="",
+        meaning="lower end of the interval of the mean rank",
+        value=lambda row: row.mean_rank_low,
+        text=lambda row: short(row.mean_rank_low),
+        shown="never",
+    ),
+    Column(
+        name="mean_rank_high",
+        heading="interval",
+        meaning="upper end of the interval of the mean rank: half the critical difference on either side; "
+        "where two intervals do not overlap, the rows differ significantly (α = 0.05)",
+        value=lambda row: row.mean_rank_high,
+        text=lambda row: "" if row.mean_rank is None else _ends(row),
+        priority=1,
+    ),
+    Column(
+        name="wins",
+        heading="wins",
+        meaning="sets with a lower val MSE than that of the best baseline, of the sets where it is finished",
+        value=lambda row: row.wins,
+        text=lambda row: f"{row.wins} of {row.sets}",
+        shown="always",
+    ),
+    Column(
+        name="sets",
+        heading="",
+        meaning="sets on which the row is finished",
+        value=lambda row: row.sets,
+        text=lambda row: str(row.sets),
+        shown="never",
+    ),
+    Column(
+        name="verdict",
+        heading="verdict",
+        meaning="best, not significantly worse, worse, or incomplete",
+        value=lambda row: row.verdict,
+        text=lambda row: row.verdict,
+        number=False,
+        shown="always",
+        priority=2,
+    ),
+)
+
+SET_COLUMNS: tuple[Column[SetFacts], ...] = (
+    Column(
+        name="set",
+        heading="set",
+        meaning="the data set",
+        value=lambda one: one.name,
+        text=lambda one: one.name,
+        number=False,
+        shown="always",
+    ),
+    Column(
+        name="images",
+        heading="images",
+        meaning="images of the set: train, val and test",
+        value=lambda one: one.data.n if one.data else None,
+        text=lambda one: whole(one.data.n) if one.data else "",
+        priority=2,
+    ),
+    Column(
+        name="baseline",
+        heading="best baseline",
+        meaning="the row without a network that has the lowest val MSE",
+        value=lambda one: one.baseline,
+        text=lambda one: one.baseline or "",
+        number=False,
+        priority=1,
+    ),
+    Column(
+        name="baseline_val_mse",
+        heading="its val MSE",
+        meaning="the val MSE of the best baseline",
+        value=lambda one: one.baseline_val_mse,
+        text=lambda one: short(one.baseline_val_mse),
+        priority=3,
+    ),
+    Column(
+        name="best",
+        heading="best row",
+        meaning="the row with the lowest val MSE on the set",
+        value=lambda one: one.best,
+        text=lambda one: one.best or "",
+        number=False,
+        priority=4,
+    ),
+    Column(
+        name="best_val_mse",
+        heading="its val MSE",
+        meaning="the val MSE of the best row",
+        value=lambda one: one.best_val_mse,
+        text=lambda one: short(one.best_val_mse),
+        priority=5,
+    ),
+    Column(
+        name="best_test_mse",
+        heading="its test MSE",
+        meaning="the test MSE of the best row",
+        value=lambda one: one.best_test_mse,
+        text=lambda one: short(one.best_test_mse),
+        priority=6,
+    ),
+    Column(
+        name="beaten",
+        heading="network beats it",
+        meaning="whether the best row has a lower val MSE than the best baseline",
+        value=lambda one: None if one.beaten is None else str(one.beaten),
+        text=lambda one: "" if one.beaten is None else "yes" if one.beaten else "no",
+        number=False,
+        priority=7,
+    ),
+)
+
+
+def row_columns(board: SuiteBoard) -> list[Column[SuiteRow]]:
+    """Return the columns that people see of the rows, without those of single sets."""
+    return [column for column in ROW_COLUMNS if column.says_something(board.rows)]
+
+
+def all_columns(board: SuiteBoard) -> list[Column[SuiteRow]]:
+    """Return the columns of the rows with those of each set, from left to right."""
+    *first, verdict = row_columns(board)
+    return [*first, *(_cell_column(one) for one in board.sets), verdict]
+
+
+def csv_columns(board: SuiteBoard) -> list[Column[SuiteRow]]:
+    """Return the columns of leaderboard-suite.csv: those of the rows, then six for each set."""
+    return [*ROW_COLUMNS, *(column for one in board.sets for column in _cell_figures(one.name))]
+
+
+def set_columns(board: SuiteBoard) -> list[Column[SetFacts]]:
+    """Return the columns that people see of the sets."""
+    return [column for column in SET_COLUMNS if column.says_something(board.sets)]
+
+
+def place_columns(board: SuiteBoard) -> list[Column[SetFacts]]:
+    """Return a column for each row, headed by its number: for tables in which rows have no room for sets."""
+    return [_place_column(number, row) for number, row in enumerate(board.rows, 1)]
+
+
+def cell_text(cell: Cell) -> str:
+    """Return what people read of a cell: ratio and rank, or what is missing."""
+    if cell.ambiguous:
+        return f"{cell.ambiguous} rows"
+    if not cell.finished:
+        if cell.runs:
+            return f"{cell.runs} of {cell.wanted} runs"
+        return "failed" if cell.failed else "–"
+    figure = short(cell.ratio) if cell.ratio is not None else f"MSE {short(cell.val_mse)}"
+    return figure if cell.rank is None else f"{figure} ({cell.rank:g})"
+
+
+def _ends(row: SuiteRow) -> str:
+    return f"{short(row.mean_rank_low)} – {short(row.mean_rank_high)}"
+
+
+def _cell_column(one: SetFacts) -> Column[SuiteRow]:
+    return Column(
+        name=f"{one.name}.ratio",
+        heading=one.name,
+        meaning=f"val MSE on {one.name} divided by that of {one.baseline or 'its best baseline'}; the rank",
+        value=lambda row: row.cells[one.name].ratio if row.cells[one.name].finished else None,
+        text=lambda row: cell_text(row.cells[one.name]),
+        shown="always",
+    )
+
+
+def _cell_figures(name: str) -> list[Column[SuiteRow]]:
+    return [
+        Column(
+            name=f"{name}.{field}",
+            heading="",
+            meaning=f"{meaning} on {name}",
+            value=lambda row, field=field: getattr(row.cells[name], field),  # type: ignore[misc]
+            text=lambda row, field=field: str(getattr(row.cells[name], field)),  # type: ignore[misc]
+            shown="never",
+        )
+        for field, meaning in _CELL.items()
+    ]
+
+
+_CELL = {
+    "rank": "rank by val MSE among the rows that are finished on all sets,",
+    "ratio": "val MSE divided by that of the best baseline",
+    "val_mse": "val MSE",
+    "test_mse": "test MSE",
+    "runs": "finished runs",
+    "failed": "failed runs",
+}
+
+
+def _place_column(number: int, row: SuiteRow) -> Column[SetFacts]:
+    return Column(
+        name=f"row {number}",
+        heading=f"#{number}",
+        meaning=f"the cell of {row.name}",
+        value=lambda one: row.cells[one.name].ratio,
+        text=lambda one: cell_text(row.cells[one.name]),
+        shown="always",
+    )

@@ -1,0 +1,60 @@
+"""What comes before training, by the real command line: ridge regression, standardised features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ..conftest import Result
+from ..runs import loaded, records
+
+Call = Callable[..., Result]
+
+
+def frozen(discs: Path, out: Path, *flags: object) -> list[object]:
+    return [
+        "bench", "--data", discs / "discs.csv", "--images", discs / "photos", "--targets", "radius,x",
+        "--id-column", "file", "--image-size", "32x48", "--backbones", "tiny_cnn", "--out", out, *flags,
+    ]  # fmt: skip
+
+
+def test_a_ridge_head_is_fitted_and_nothing_is_trained(discs: Path, quadzoo: Call, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = quadzoo(*frozen(discs, out, "--heads", "ridge", "--freeze"))
+    assert done.status == 0, done.err
+    (record,) = records(out)
+    assert (record["history"], record["best_epoch"], record["found"]["epochs"]) == ([], 0, 0)
+    assert record["cost"]["train_images_per_second"] is None
+    baselines = {name: one["val_mse"] for name, one in record["baselines"].items()}
+    assert record["metrics"]["val_mse"] < baselines["mean-of-train"]
+    assert quadzoo("verify", out).status == 0
+    # What is saved predicts from images what the run predicted from features.
+    folder = out / "runs" / record["key"]
+    model = loaded(discs, folder)
+    again = quadzoo(*frozen(discs, tmp_path / "again")[:9], "--init", folder, "--epochs", 0,
+                    "--out", tmp_path / "again")  # fmt: skip
+    assert again.status == 0, again.err
+    (tested,) = records(tmp_path / "again")
+    assert tested["metrics"]["test_mse"] == pytest.approx(record["metrics"]["test_mse"], rel=1e-3)
+    assert model.module.feature_mean is not None
+
+
+def test_a_ridge_head_needs_a_frozen_backbone(discs: Path, quadzoo: Call, tmp_path: Path) -> None:
+    done = quadzoo(*frozen(discs, tmp_path / "out", "--heads", "mlp,ridge"))
+    assert done.status == 2
+    assert done.err.strip() == (
+        "quadzoo: error: --heads ridge is fitted in closed form to frozen features; add --freeze, or choose "
+        "another"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_frozen_heads_get_standardised_features(discs: Path, quadzoo: Call, tmp_path: Path) -> None:
+    """Whatever the scale of a backbone's features: they learn more than the mean."""
+    out = tmp_path / "out"
+    done = quadzoo(*frozen(discs, out, "--heads", "linear,mlp,skip", "--freeze", "--epochs", 300))
+    assert done.status == 0, done.err
+    for record in records(out):
+        assert record["metrics"]["val_mse"] < record["baselines"]["mean-of-train"]["val_mse"]
