@@ -23,6 +23,7 @@ from quadzoo.errors import ConfigError, DataError
 from quadzoo.executors.base import Executor, Job, why_it_ended
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.estimate import with_estimate
+from quadzoo.grid.hints import shift_hint
 from quadzoo.grid.models import check_targets, find_model, fixed_by
 from quadzoo.grid.observer import Observer, Silent
 from quadzoo.grid.plan import BenchData, Plan, Weights, bench_data, make_plan
@@ -50,6 +51,7 @@ from quadzoo.training.task import Placement, Task
 
 _LOG = "run.log"
 _UNEVEN = 0.05  # of the training images, by which a share may be off without a warning
+_SHARE_SAID = 0.05  # of a bench's time
 
 
 @dataclass
@@ -137,6 +139,8 @@ def _planned(
     _warn_of_uneven_shares(splits, data, observer)
     if model:
         check_targets(model, data.folds[0].targets)
+    if hint := shift_hint(source.target_names, config.recipe):
+        observer.note(hint)
     device = find_device(executor, config.device)
     if config.compile:
         check_compiler(executor, device)
@@ -211,9 +215,14 @@ def bench(
     data = plan.data
     try:
         with in_use(data.images), _Interrupts() as interrupts:
+            clock = time.monotonic()
             plan = with_ridge(plan, executor, observer)
+            ridge_seconds = time.monotonic() - clock
             plan = with_tuning(plan, executor, observer, interrupts.check)
             _run_all(plan, executor, observer, interrupts)
+            share = ridge_seconds / (time.monotonic() - clock)
+            if plan.to_do and share > _SHARE_SAID:
+                observer.note(f"ridge regression took {ridge_seconds:.1f} s, {share:.0%} of the bench")
     finally:
         board = _report(config.out, data.images.hash, plan.tasks[0].split.whole, observer)
     if board is None:

@@ -34,12 +34,12 @@ class Recipe(BaseModel):
     ``epochs`` auto is 20, and more where 20 are few steps: at least 200, with ``freeze`` 1,000. ``onecycle``
     raises the learning rate over the first ``warmup`` share of the steps to ``lr`` and lets it fall along a
     cosine to nearly 0 (Smith & Topin 2018, Super-Convergence); ``step`` halves it every 10 epochs, as the
-    tutorial does. ``pretrained_lr`` is the share of it that pretrained weights of a backbone learn at.
-    ``weight_decay`` is AdamW's (Loshchilov & Hutter 2019) and spares biases and normalisation weights.
-    ``gradient_clip`` bounds the norm of the whole gradient; None leaves it. ``average`` is the decay of a
-    moving average of the weights that is validated and kept in their place (Tarvainen & Valpola 2017, Mean
-    Teachers, section 2); None keeps the weights. ``batch_norm`` says which statistics validation uses: the
-    ``running`` ones of training, or those ``reestimated`` before each validation.
+    tutorial does. ``pretrained_lr`` is the share of ``lr`` that a network with a pretrained backbone is
+    trained with. ``weight_decay`` is AdamW's (Loshchilov & Hutter 2019) and spares biases and normalisation
+    weights. ``gradient_clip`` bounds the norm of the whole gradient; None leaves it. ``average`` is the decay
+    of a moving average of the weights that is validated and kept in their place (Tarvainen & Valpola 2017,
+    Mean Teachers, section 2); None keeps the weights. ``batch_norm`` says which statistics validation uses:
+    the ``running`` ones of training, or those ``reestimated`` before each validation.
 
     ``unit`` is the scaled unit of the targets: ``range`` maps each target's range to 0 to 1; ``standard``
     maps its mean to 0 and its standard deviation to 1, which weights all targets equally; ``head`` is the one
@@ -60,7 +60,7 @@ class Recipe(BaseModel):
     batch_size: int = Field(default=32, ge=1)
     optimizer: Literal["adamw", "adam"] = "adamw"
     lr: float = Field(default=2e-3, gt=0, allow_inf_nan=False)
-    pretrained_lr: float = Field(default=1.0, gt=0, le=1)
+    pretrained_lr: float = Field(default=0.5, gt=0, le=1)
     weight_decay: float = Field(default=0.05, ge=0)
     schedule: Literal["onecycle", "step"] = "onecycle"
     augment: Augment = "shift"
@@ -140,11 +140,14 @@ class Recipe(BaseModel):
 
 RECIPES = {
     "default": Recipe(),
-    "first": Recipe(epochs=20, batch_norm="running", unit="range", ridge="none", frozen_features="raw"),
+    "first": Recipe(
+        epochs=20, pretrained_lr=1.0, batch_norm="running", unit="range", ridge="none", frozen_features="raw"
+    ),
     "tutorial": Recipe(
         epochs=100,
         optimizer="adam",
         lr=1e-3,
+        pretrained_lr=1.0,
         schedule="step",
         augment="none",
         gradient_clip=None,

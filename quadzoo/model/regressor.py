@@ -179,7 +179,14 @@ class RegressionModule(pl.LightningModule):
         """Return loss and predictions, float32 (B, T), of a training batch, augmented by the recipe."""
         self._check_images(batch)
         images, target = batch
-        return self._step((augment(images, self.recipe.augment), target), "train")
+        try:
+            return self._step((augment(images, self.recipe.augment), target), "train")
+        except ValueError as error:
+            if len(target) == 1 and "more than 1 value per channel" in str(error):
+                raise ConfigError(
+                    "batch norm cannot train on a batch of one image; raise `batch_size`, or have more images"
+                ) from error
+            raise
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return loss and predictions, float32 (B, T), of a validation batch."""
@@ -316,15 +323,17 @@ class RegressionModule(pl.LightningModule):
         Raises ConfigError where the schedule needs the number of steps and the Trainer has no last one.
         """
         recipe = self.recipe
-        groups = _groups(self, recipe.lr)
-        if self.pretrained and recipe.pretrained_lr != 1:
-            backbone_lr = recipe.lr * recipe.pretrained_lr
-            groups = _groups(self.backbone, backbone_lr) + _groups(self.head, recipe.lr)
+        lr = recipe.lr * (recipe.pretrained_lr if self.pretrained else 1.0)
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in parameters if p.ndim > 1]},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
         # AdamW without weight decay is Adam; fused does a step in one pass over the weights. With a gradient
         # scaler a fused optimizer would unscale after clipping, and so clip the scaled gradient.
         decay = recipe.weight_decay if recipe.optimizer == "adamw" else 0.0
         fused = getattr(self.trainer.precision_plugin, "scaler", None) is None
-        optimizer = torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=decay, fused=fused)
+        optimizer = torch.optim.AdamW(groups, lr=lr, weight_decay=decay, fused=fused)
         if recipe.schedule == "step":
             halving = torch.optim.lr_scheduler.StepLR(optimizer, step_size=10, gamma=0.5)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": halving, "interval": "epoch"}}
@@ -334,17 +343,9 @@ class RegressionModule(pl.LightningModule):
         # OneCycleLR divides by zero when the warm-up is exactly one step.
         warmup = recipe.warmup * (1 + 1e-9) if recipe.warmup * steps == 1 else recipe.warmup
         cycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=[group["lr"] for group in groups], total_steps=int(steps), pct_start=warmup
+            optimizer, max_lr=lr, total_steps=int(steps), pct_start=warmup
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
-
-
-def _groups(module: nn.Module, lr: float) -> list[dict[str, Any]]:
-    """Return a module's parameters for an optimizer: biases and normalisation weights do not decay."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    matrices, vectors = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
-    groups = [{"params": matrices, "lr": lr}, {"params": vectors, "lr": lr, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
 
 
 def _target_info(given: TargetInfo | Mapping[str, Any] | None) -> TargetInfo | None:

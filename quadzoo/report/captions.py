@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from statistics import median
 from typing import NamedTuple
 
 from quadzoo.report.rows import Leaderboard, Unreadable, share_of
 from quadzoo.report.text import listed, short
+
+_MEMORISED = 5  # times the training error
 
 
 class Caption(NamedTuple):
@@ -25,6 +28,7 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(leak(board), warning=True),
         Caption(seen(board), warning=True),
         Caption(beaten(board), warning=True),
+        Caption(memorised(board), warning=True),
         *(Caption(text, warning=True) for text in edges(board)),
         Caption(trust(board)),
         Caption(tuned(board)),
@@ -103,6 +107,25 @@ def beaten(board: Leaderboard) -> str:
     return (
         f"No network beats {simple.name} on the validation images (MSE {short(board.best.val_mse)} against "
         f"{short(simple.val_mse)}): none of them is worth using."
+    )
+
+
+def memorised(board: Leaderboard) -> str:
+    """Return which rows fit their training images far better than val, and val badly; nothing without any."""
+    means = [row.val_mse for row in board.rows if row.backbone == "mean-of-train"]
+    limit = min((mean for mean in means if mean is not None), default=None)
+    found = []
+    for row in board.rows:
+        ends = [(curve.train_mse[-1], curve.val_mse[-1]) for curve in row.details.curves if curve.train_mse]
+        ratios = [val / train for train, val in ends if train and val]
+        bad = limit is not None and row.val_mse is not None and row.val_mse > limit / 2
+        if bad and ratios and median(ratios) > _MEMORISED:
+            found.append(f"{row.name} ({median(ratios):.0f} times)")
+    if not found:
+        return ""
+    return (
+        f"In the last epoch the val MSE is far above the training MSE: {listed(found)}. More images, or "
+        "--augment photo, may help."
     )
 
 

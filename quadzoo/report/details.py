@@ -36,8 +36,8 @@ def _curve(record: RunRecord) -> Curve:
         seed=record.seed,
         fold=record.split.fold,
         best_epoch=record.best_epoch,
-        train_mse=[e.train_mse for e in record.history if e.train_mse is not None],
-        val_mse=[e.val_mse for e in record.history if e.val_mse is not None],
+        train_mse=[epoch.train_mse for epoch in record.history],
+        val_mse=[epoch.val_mse for epoch in record.history],
     )
 
 

@@ -201,9 +201,15 @@ def _beside(ends: Sequence[tuple[float, str]], start: float) -> list[Markup]:
     return parts
 
 
-def curves(runs: Sequence[tuple[str, Sequence[float], Sequence[float]]], title: str) -> Markup | None:
-    """Draw each run's (name, train errors, val errors) after each epoch; None where there are none."""
-    values = [value for _, train, val in runs for value in (*train, *val) if value > 0]
+Errors = Sequence[float | None]
+
+
+def curves(runs: Sequence[tuple[str, Errors, Errors]], title: str) -> Markup | None:
+    """Draw each run's (name, train errors, val errors) after each epoch, where they are known.
+
+    None where none is.
+    """
+    values = [value for _, train, val in runs for value in (*train, *val) if value]
     if not values:
         return None
     x = _Axis.linear([1, max(len(val) for _, _, val in runs)], 62, 408)
@@ -211,7 +217,7 @@ def curves(runs: Sequence[tuple[str, Sequence[float], Sequence[float]]], title: 
     parts = _frame(x, y, "epoch", "MSE")
     for name, train, val in runs:
         for kind, errors in (("train", train), ("val", val)):
-            path = [(x.at(epoch), y.at(error)) for epoch, error in enumerate(errors, 1) if error > 0]
+            path = [(x.at(epoch), y.at(error)) for epoch, error in enumerate(errors, 1) if error]
             parts.append(_polyline(kind, path, f"{name}, {kind}"))
     return _svg(420, 250, title, parts)
 

@@ -28,13 +28,16 @@ class RowCost(Cost):
 
 
 class Curve(BaseModel):
-    """A run's errors after each epoch, and the epoch whose weights were kept, counted from 1."""
+    """A run's errors after each epoch, and the epoch whose weights were kept: 0 is before the first.
+
+    Both lists have an entry for every epoch, None where that was not validated.
+    """
 
     seed: int
     fold: int
     best_epoch: int | None
-    train_mse: list[float]
-    val_mse: list[float]
+    train_mse: list[float | None]
+    val_mse: list[float | None]
 
 
 class Kind(BaseModel):

@@ -14,21 +14,18 @@ _HIDDEN = 512
 class SkipHead(nn.Module):
     """A linear layer and one hidden layer side by side, on standardised features, trained with the MSE.
 
-    Features are standardised by batch norm without weights of its own, and divided by the root of their
-    number: with Adam, whose steps have one size for all weights, the prediction would else move further in a
-    step the wider the backbone is, and a wide one diverges (Yang et al. 2022, Tensor Programs V, table 3).
-    Both last layers start at zero, so that the first prediction is the origin of the unit, in ``standard``
-    the mean of the targets; the hidden layer then only learns what the linear one cannot say.
+    Features are standardised by batch norm without weights of its own. Both last layers start at zero, so
+    that the first prediction is the origin of the unit, in ``standard`` the mean of the targets; the hidden
+    layer then only learns what the linear one cannot say.
     """
 
     def __init__(self, num_features: int, num_targets: int) -> None:
         super().__init__()
-        self.scale = num_features**-0.5
         self.norm = nn.BatchNorm1d(num_features, affine=False)
         self.linear = nn.Linear(num_features, num_targets)
         self.hidden = nn.Linear(num_features, _HIDDEN)
         self.last = nn.Linear(_HIDDEN, num_targets, bias=False)
-        nn.init.normal_(self.hidden.weight, std=2**0.5)  # He et al. 2015, for inputs that are divided so
+        nn.init.kaiming_normal_(self.hidden.weight, nonlinearity="relu")
         for parameter in (self.linear.weight, self.linear.bias, self.hidden.bias, self.last.weight):
             nn.init.zeros_(parameter)
 
@@ -37,8 +34,7 @@ class SkipHead(nn.Module):
         pooled, norm = features.mean(dim=(2, 3)), self.norm
         # One image has no variance: it is standardised as in evaluation.
         x = norm(pooled) if len(pooled) > 1 else F.batch_norm(pooled, norm.running_mean, norm.running_var)
-        x = x * self.scale
-        prediction: Tensor = self.linear(x) + self.last(F.relu(self.hidden(x)) * _HIDDEN**-0.5)
+        prediction: Tensor = self.linear(x) + self.last(F.relu(self.hidden(x)))
         return prediction
 
     def start(self, features: Tensor, target: Tensor) -> None:
@@ -48,7 +44,7 @@ class SkipHead(nn.Module):
         for name, values in statistics.items():
             self.norm.get_buffer(name).copy_(torch.from_numpy(values))
         with torch.no_grad():
-            self.linear.weight.copy_(torch.from_numpy(fit.weight / self.scale))
+            self.linear.weight.copy_(torch.from_numpy(fit.weight))
             self.linear.bias.copy_(torch.from_numpy(fit.bias))
             nn.init.zeros_(self.last.weight)
 
