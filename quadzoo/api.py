@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from quadzoo.report.notebook import NotebookLeaderboard, NotebookSuite
 
 _RECIPE = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
-_LISTS = ("backbones", "heads", "seeds", "targets")
+_LISTS = ("backbones", "heads", "seeds", "targets", "train_share")
 _SHOWN = 60  # characters of a value in an error
 _QUOTES = "'\""
 
@@ -58,10 +58,11 @@ def plan(*, progress: bool | Observer = False, **parameters: Any) -> Plan:
 
     executor = LocalExecutor()
     config = config_of(**parameters)
+    from quadzoo.grid.estimate import with_estimate
     from quadzoo.grid.runner import plan_bench
 
     with _observed(progress) as observer:
-        return plan_bench(config, executor, observer, dry=True)
+        return with_estimate(plan_bench(config, executor, observer, dry=True), executor, observer)
 
 
 def suite(
@@ -201,7 +202,7 @@ def config_of(**parameters: Any) -> BenchConfig:
     recipe = recipe.model_dump() if isinstance(recipe, Recipe) else dict(recipe)
     recipe |= {name: given.pop(name) for name in _RECIPE if name in given}
     for name in _LISTS:
-        if isinstance(given.get(name), str | int):
+        if isinstance(given.get(name), str | int | float):
             raise ConfigError(f"`{name}` {given[name]}: a list is needed, such as [{given[name]!r}]")
     try:
         return BenchConfig(**given, recipe=recipe)

@@ -93,6 +93,8 @@ class Display:
         )
         if trials := in_words(plan):
             self.note(trials)
+        if plan.estimate and plan.to_do:
+            self.note(plan.estimate.text)
         for task in {task.backbone: task for task in plan.tasks}.values():
             kind = task.identity.weights
             start = {"pretrained": "pretrained weights", "none": "random weights"}.get(kind, kind)
@@ -100,7 +102,8 @@ class Display:
                 f"{task.backbone} starts from {start} ({task.weights_note}); precision {task.precision} "
                 f"({task.precision_note})"
             )
-        split, initial = plan.tasks[0].split, plan.tasks[0].initial
+        largest = max(plan.tasks, key=lambda task: task.split.train_share)
+        split, initial = largest.split, largest.initial
         if split.leaky:
             self.note(
                 f"warning: split {split.name} leaks: {split.leaked} of {split.n_test} test images are also "

@@ -18,6 +18,14 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
         raise click.BadParameter(f"{value!r} is not a list of whole numbers") from error
 
 
+def _shares(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
+    """Split at commas and read each part as a number."""
+    try:
+        return tuple(float(name) for name in names(context, parameter, value) or ())
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a list of numbers") from error
+
+
 @click.command()
 @click.option(
     "--backbones",
@@ -87,6 +95,15 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     "--group-column",
     metavar="NAME",
     help="Rows with the same value in this column stay on one side of the split.",
+)
+@click.option(
+    "--train-share",
+    callback=_shares,
+    metavar="0.25,0.5,1",
+    default="1",
+    show_default=True,
+    help="Train on each of these shares of the training images, too; val and test stay the same. From three "
+    "shares on, the report says how much more images would help.",
 )
 @click.option(
     "--image-size",

@@ -16,6 +16,7 @@ from quadzoo.grid.plan import Plan
 from quadzoo.grid.tuning import in_words, trials_to_do
 from quadzoo.report.captions import captions
 from quadzoo.report.columns import Column, RowT, shown_columns
+from quadzoo.report.learning import explained, sentences, share_columns, share_rows
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.suite.board import SuiteBoard
 from quadzoo.report.suite.columns import place_columns, row_columns, set_columns
@@ -24,7 +25,7 @@ from quadzoo.report.suite.sentences import captions as suite_captions
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """Return the plan as JSON-like data: its runs, and why weights and precisions are what they are."""
+    """Return the plan as JSON-like data: its runs, their time, and why weights and precisions are so."""
     rows = [
         {
             "key": task.key,
@@ -32,6 +33,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "head": task.head,
             "seed": task.seed,
             "fold": task.split.fold,
+            "train_share": task.split.train_share,
+            "n_train": task.split.n_train,
             "weights": task.identity.weights,
             "image_size": "x".join(map(str, task.identity.image.size)),
             "precision": task.precision,
@@ -46,7 +49,11 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "weights": {backbone: task.weights_note for backbone, task in firsts.items()},
         "precision": {backbone: task.precision_note for backbone, task in firsts.items()},
     }
-    return {"runs": rows, "trials": trials_to_do(plan), **notes}
+    estimate = {
+        "estimated_seconds": plan.estimate and plan.estimate.seconds,
+        "estimate": plan.estimate and plan.estimate.text,
+    }
+    return {"runs": rows, "trials": trials_to_do(plan), **notes, **estimate}
 
 
 def print_plan(plan: Plan, as_json: bool) -> None:
@@ -56,12 +63,16 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
     rows, firsts = document["runs"], {task.backbone: task for task in plan.tasks}
-    print_table(text_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows]))
+    hidden = () if any(task.split.train_share < 1 for task in plan.tasks) else ("train_share", "n_train")
+    shown = [name for name in rows[0] if name not in hidden]
+    print_table(text_table(shown, [[str(row[name]) for name in shown] for row in rows]))
     if trials := in_words(plan):
         click.echo(trials)
     for backbone, task in firsts.items():
         click.echo(with_flags(f"weights of {backbone}: {task.identity.weights} ({task.weights_note})"))
         click.echo(f"precision of {backbone}: {task.precision} ({task.precision_note})")
+    if plan.estimate:
+        click.echo(with_flags(plan.estimate.text))
 
 
 def print_leaderboards(boards: Sequence[Leaderboard]) -> None:
@@ -70,6 +81,12 @@ def print_leaderboards(boards: Sequence[Leaderboard]) -> None:
         for caption in captions(board):
             click.echo(caption.text)
         print_table(_table(_fitting(shown_columns(board), board.rows), board.rows))
+        if board.shares:
+            click.echo(f"\nError against number of training images. {explained(board)}")
+            for text in sentences(board):
+                click.echo(text)
+            rows = share_rows(board)
+            print_table(_table(_fitting(share_columns(board), rows), rows))
 
 
 def print_suite(board: SuiteBoard) -> None:

@@ -14,6 +14,7 @@ from quadzoo.cli.display import plan_document, print_plan, print_suite
 from quadzoo.cli.options import with_flags
 from quadzoo.errors import ConfigError
 from quadzoo.grid.plan import Plan
+from quadzoo.grid.suite import total_estimate
 from quadzoo.progress import Display
 from quadzoo.report.suite.board import SuiteBoard
 from quadzoo.report.suite.files import to_json, write_suite_report
@@ -63,9 +64,11 @@ def _print(board: SuiteBoard, as_json: bool) -> None:
 
 
 def _print_plans(plans: Mapping[str, Plan], as_json: bool) -> None:
+    estimate = total_estimate(plans)
     if as_json:
         sets = {name: plan_document(plan) for name, plan in plans.items()}
-        click.echo(json.dumps({"sets": sets}, indent=2, ensure_ascii=False))
+        document = {"sets": sets, "estimated_seconds": estimate.seconds, "estimate": estimate.text}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
     for name, plan in plans.items():
         facts = plan.data.facts
@@ -74,4 +77,4 @@ def _print_plans(plans: Mapping[str, Plan], as_json: bool) -> None:
         click.echo()
     todo = sum(len(plan.to_do) for plan in plans.values())
     every = sum(len(plan.tasks) for plan in plans.values())
-    click.echo(f"{len(plans)} sets: {todo} of {every} runs to do")
+    click.echo(with_flags(f"{len(plans)} sets: {todo} of {every} runs to do; {estimate.text}"))

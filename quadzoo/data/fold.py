@@ -50,6 +50,7 @@ class Fold:
             "ids": self.ids,
             "kinds": self.kinds,
             "split": [split.name, split.fold, split.folds, split.leaked, split.hash],
+            "share": [split.train_share, split.whole_hash],
         }
         with written_whole(path) as file:
             np.savez(
@@ -70,9 +71,9 @@ class Fold:
             with np.load(path, allow_pickle=False) as arrays:
                 texts = json.loads(arrays["texts"].tobytes())
                 name, fold, folds, leaked, digest = texts["split"]
-                split = Split(
-                    name, fold, folds, arrays["train"], arrays["val"], arrays["test"], leaked, digest
-                )
+                sides = arrays["train"], arrays["val"], arrays["test"]
+                share, whole = texts.get("share", (1.0, None))  # a file of before there were shares
+                split = Split(name, fold, folds, *sides, leaked, digest, share, whole)
                 return cls(
                     texts["ids"],
                     arrays["groups"],

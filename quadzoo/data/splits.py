@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +24,8 @@ class Split:
     """One division of N images into three sides, each int64 (n,): positions of its images.
 
     ``leaked`` counts the test images that are, or are pixel-identical to, an image of train or val.
-    ``hash`` identifies the division by ids; it is the same for all folds.
+    ``hash`` identifies the division by ids; it is the same for all folds. Where ``train_share`` is below 1,
+    train is a part of the images of train in the split with the hash ``whole_hash``.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Split:
     test: np.ndarray = field(repr=False)
     leaked: int
     hash: str
+    train_share: float = 1.0
+    whole_hash: str | None = None
 
     @property
     def leaky(self) -> bool:
@@ -71,7 +75,6 @@ def make_splits(
     else:
         divisions = [_from_file(Path(split), ids)]
     name = split if split in ("grouped", "article") else Path(split).stem
-    digest, named = hashlib.sha256(), names or ids
     for sides in divisions:
         for side, members in zip(_SIDES, sides, strict=True):
             if not len(members):
@@ -79,7 +82,7 @@ def make_splits(
                     f"`split` {split}: no image is left for {side}; {len(ids):,} images are too few, "
                     "or its file names none"
                 )
-            digest.update(side.encode() + b"".join(named[i].encode() + b"\0" for i in members))
+    digest = hash_of_divisions(divisions, names or ids)
     return [
         Split(
             name,
@@ -89,7 +92,7 @@ def make_splits(
             val,
             test,
             len(repeated(content_ids, test, train, val)),
-            digest.hexdigest(),
+            digest,
         )
         for fold, (train, val, test) in enumerate(divisions)
     ]
@@ -97,6 +100,15 @@ def make_splits(
 
 Division = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Train, val and test: positions, int64, ascending but for the article's, whose shuffled order is its own."""
+
+
+def hash_of_divisions(divisions: Sequence[Division], names: Sequence[str]) -> str:
+    """Return the SHA-256, in hexadecimal, of what ``names`` say is on each side of each fold."""
+    digest = hashlib.sha256()
+    for sides in divisions:
+        for side, members in zip(_SIDES, sides, strict=True):
+            digest.update(side.encode() + b"".join(names[i].encode() + b"\0" for i in members))
+    return digest.hexdigest()
 
 
 def _grouped(groups: np.ndarray, folds: int) -> list[Division]:

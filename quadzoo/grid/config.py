@@ -32,6 +32,7 @@ class BenchConfig(BaseModel):
     split: str = "grouped"
     folds: int = Field(default=1, ge=1)
     group_column: str | None = None
+    train_share: tuple[float, ...] = Field(default=(1.0,), min_length=1)
     image_size: str = "auto"
     resize: Resize = "letterbox"
     recipe: Recipe = Recipe()
@@ -71,15 +72,20 @@ class BenchConfig(BaseModel):
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
-        for field in ("backbones", "heads", "seeds", "targets"):
+        for field in ("backbones", "heads", "seeds", "targets", "train_share"):
             values = getattr(self, field) or ()
             twice = sorted({str(value) for value in values if values.count(value) > 1})
             if twice:
                 raise ValueError(f"`{field}` names {', '.join(twice)} twice")
+        for share in self.train_share:
+            if not 0 < share <= 1:
+                raise ValueError(f"`train_share` {share:g}: give shares above 0 and at most 1")
         if self.init and "weights" in self.model_fields_set:
             raise ValueError(f"`weights` {self.weights}: `init` brings the weights; leave `weights` out")
         if self.recipe.epochs == 0 and not self.init:
             raise ValueError("`epochs` 0 tests what `init` loads; say which model, or train for an epoch")
+        if self.recipe.epochs == 0 and self.train_share != (1.0,):
+            raise ValueError("`train_share`: `epochs` 0 trains on no image; leave one of the two out")
         if self.recipe.epochs == 0 and self.recipe.freeze:
             raise ValueError("`freeze`: `epochs` 0 trains nothing anyway; leave one of the two out")
         if self.recipe.epochs == 0 and self.recipe.tune:

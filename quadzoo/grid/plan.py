@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+
+import numpy as np
 
 from quadzoo.data.cache import ImageSet
 from quadzoo.data.fold import Fold
+from quadzoo.data.shares import with_shares
 from quadzoo.data.sources import Source
 from quadzoo.data.splits import Split, grouping
 from quadzoo.errors import DataError
@@ -57,16 +60,21 @@ class PrecisionChoice:
 
 @dataclass(frozen=True)
 class FoldPlan:
-    """A fold, the ranges of its targets, and what answers without a model score on it."""
+    """A fold, the ranges of its targets, and what answers without a model score on it.
+
+    ``targets`` have the ranges of all training images, in which scores are given; ``own`` have those of the
+    fold's own, which are fewer where it holds a share of them.
+    """
 
     fold: Fold
     targets: TargetInfo
+    own: TargetInfo
     baselines: dict[str, Metrics]
 
 
 @dataclass(frozen=True)
 class BenchData:
-    """The data of a bench: its name, the decoded images, the folds."""
+    """The data of a bench: its name, the decoded images, and each fold with each share of its train."""
 
     name: str
     images: ImageSet
@@ -80,12 +88,32 @@ class BenchData:
             name=self.name, hash=images.hash, n=len(images.content_ids), duplicates=images.duplicates
         )
 
+    def fold_of(self, task: Task) -> Fold:
+        """Return the fold that a task is about."""
+        wanted = task.split.hash, task.split.fold
+        folds = (one.fold for one in self.folds)
+        return next(fold for fold in folds if (fold.split.hash, fold.split.fold) == wanted)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How many seconds a bench will take, and in words; None where that cannot be said, and why."""
+
+    seconds: float | None
+    note: str
+
+    @property
+    def text(self) -> str:
+        """The estimate for people."""
+        return f"no estimate: {self.note}" if self.seconds is None else self.note
+
 
 @dataclass(frozen=True)
 class Plan:
     """All runs of a bench, in order, the keys of those that need not run, and where the others will.
 
     ``failures`` says of keys why they cannot be trained: what a request of the recipe asks for was not found.
+    ``estimate`` is None until somebody asks for it: `quadzoo.grid.estimate.with_estimate`.
     """
 
     tasks: list[Task]
@@ -95,6 +123,7 @@ class Plan:
     device: Device
     model: Model | None
     failures: Mapping[str, Failure] = field(default_factory=dict)
+    estimate: Estimate | None = None
 
     @property
     def to_do(self) -> list[Task]:
@@ -112,7 +141,7 @@ class Plan:
     def placement(self, task: Task) -> Placement:
         """Return where a task runs on this machine; the fold's labels are written to a file for it."""
         images = self.data.images.file
-        fold = next(one.fold for one in self.data.folds if one.fold.split.fold == task.split.fold)
+        fold = self.data.fold_of(task)
         labels = images.with_suffix(f".{fold.digest}.npz")
         if not labels.exists():
             fold.save(labels)
@@ -127,22 +156,41 @@ class Plan:
         )
 
 
-def bench_data(source: Source, images: ImageSet, splits: list[Split]) -> BenchData:
-    """Put together what the runs share.
+def bench_data(
+    source: Source, images: ImageSet, splits: list[Split], shares: Sequence[float] = (1.0,)
+) -> BenchData:
+    """Put together what the runs share: ``splits`` are one a fold, of which the ``shares`` are trained on.
 
-    Raises DataError for a constant target, or one that cannot be scored.
+    Raises DataError for a constant target, or one that cannot be scored, and SplitError for a share that the
+    data cannot give.
     """
     groups = grouping(images.content_ids, source.group_values)
-    folds = []
-    for split in splits:
-        fold = Fold(source.ids, groups, source.kinds, source.targets, images.digests, split)
-        try:
-            targets = target_info(source.target_names, source.targets[split.train], source.low, source.high)
+    names, folds = source.target_names, []
+    try:
+        whole = {
+            split.fold: target_info(names, source.targets[split.train], source.low, source.high)
+            for split in splits
+        }
+        for split in with_shares(splits, shares, groups, images.content_ids, source.names):
+            targets, values = whole[split.fold], source.targets[split.train]
+            own = targets if split.train_share == 1 else _own(source, values, split)
+            fold = Fold(source.ids, groups, source.kinds, source.targets, images.digests, split)
             answers = baselines(source.targets, images.content_ids, split, targets)
-        except DataError as error:
-            raise DataError(f"{source.table}: {error}") from error
-        folds.append(FoldPlan(fold, targets, answers))
+            folds.append(FoldPlan(fold, targets, own, answers))
+    except DataError as error:
+        raise DataError(f"{source.table}: {error}") from error
     return BenchData(source.name, images, folds)
+
+
+def _own(source: Source, values: np.ndarray, split: Split) -> TargetInfo:
+    """Return the targets with their ranges in a share, whose rows are ``values``, float64 (n, T)."""
+    for name, column in zip(source.target_names, values.T, strict=True):
+        if column.min() == column.max():
+            raise DataError(
+                f"`train_share` {split.train_share:g}: target {name!r} is {column[0]:g} in all "
+                f"{len(column):,} of its training images; take a larger share"
+            )
+    return target_info(source.target_names, values, source.low, source.high)
 
 
 def make_plan(
@@ -233,6 +281,8 @@ def _task(
             n_test=len(split.test),
             leaked=split.leaked,
             leaky=split.leaky,
+            train_share=split.train_share,
+            whole_hash=split.whole_hash,
         ),
         targets=of_fold.targets,
         unit=model.unit if model else _unit(of_fold, config, catalogue.heads[head].spec),
@@ -244,7 +294,9 @@ def _task(
             **config.flags,
             **({"--init": model.flag} if model else {"--weights": weights.kind}),
             "--precision": "32",
+            **({"--train-share": f"{split.train_share:g}"} if split.train_share < 1 else {}),
         },
+        closed_form=catalogue.heads[head].spec.closed_form,
     )
 
 
@@ -268,5 +320,5 @@ def _unit(of_fold: FoldPlan, config: BenchConfig, head: HeadSpec) -> TargetInfo:
     """Return the targets in the unit that a network without a history learns in."""
     unit = head.unit if config.recipe.unit == "head" else config.recipe.unit
     if unit == "range":
-        return of_fold.targets
-    return standardised(of_fold.fold.targets[of_fold.fold.split.train], of_fold.targets)
+        return of_fold.own
+    return standardised(of_fold.fold.targets[of_fold.fold.split.train], of_fold.own)

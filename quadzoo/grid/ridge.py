@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from quadzoo.data.fold import Fold
+from quadzoo.data.splits import Split
 from quadzoo.executors.base import Executor, NoAnswer, answer
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import FoldPlan, Plan
@@ -21,7 +22,7 @@ from quadzoo.model.closed_form import drawn, fit_ridge
 from quadzoo.records import predictions
 from quadzoo.records.baseline import BaselineRecord, read_baseline, write_baseline
 from quadzoo.records.keys import hash_of
-from quadzoo.records.record import Metrics
+from quadzoo.records.record import Metrics, SplitFacts
 from quadzoo.training.task import Task
 
 PIXELS = "ridge-pixels"
@@ -68,22 +69,26 @@ def with_ridge(plan: Plan, executor: Executor, observer: Observer) -> Plan:
         return plan
     firsts = {task.backbone: task for task in plan.to_do if task.identity.loaded}
     advance = observer.counting("fitting ridge regression", (1 + len(firsts)) * len(plan.data.folds))
-    found: dict[int, dict[str, Metrics]] = {}
+    found: dict[tuple[str, int], dict[str, Metrics]] = {}  # by the hash of the split, and fold
     for one in plan.data.folds:
         of_pixels = partial(_of_pixels, plan.data.images.file)
-        found[one.fold.split.fold] = {PIXELS: _kept(plan, one, PIXELS, None, of_pixels)}
+        found[_place(one.fold.split)] = {PIXELS: _kept(plan, one, PIXELS, None, of_pixels)}
         advance(1)
     for backbone, task in firsts.items():
         name = f"{FEATURES}:{backbone}"
         try:
             for one in plan.data.folds:
                 rows = _of_features(plan, task, executor)
-                found[one.fold.split.fold][name] = _kept(plan, one, name, task, rows)
+                found[_place(one.fold.split)][name] = _kept(plan, one, name, task, rows)
                 advance(1)
         except NoAnswer as error:
             observer.note(f"warning: no {name}: {error}")
-    tasks = [replace(task, baselines={**task.baselines, **found[task.split.fold]}) for task in plan.tasks]
+    tasks = [replace(task, baselines={**task.baselines, **found[_place(task.split)]}) for task in plan.tasks]
     return replace(plan, tasks=tasks)
+
+
+def _place(split: Split | SplitFacts) -> tuple[str, int]:
+    return split.hash, split.fold
 
 
 Rows = Callable[[np.ndarray], np.ndarray]
@@ -115,7 +120,7 @@ def _kept(plan: Plan, of_fold: FoldPlan, name: str, task: Task | None, rows: Cal
             key=key,
             name=name,
             data=data.facts,
-            split=next(task.split for task in plan.tasks if task.split.fold == split.fold),
+            split=next(task.split for task in plan.tasks if _place(task.split) == _place(split)),
             targets=list(info.names),
             metrics=metrics,
             alphas=dict(zip(info.names, fit.alphas.tolist(), strict=True)),

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -18,14 +18,15 @@ from filelock import FileLock, Timeout
 from quadzoo import storage
 from quadzoo.data.cache import ImageSet, in_use, prepare
 from quadzoo.data.sources import N_DRAWN, open_source
-from quadzoo.data.splits import make_splits
+from quadzoo.data.splits import Split, make_splits
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.executors.base import Executor, Job, why_it_ended
 from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.estimate import with_estimate
 from quadzoo.grid.hints import shift_hint
 from quadzoo.grid.models import check_targets, find_model, fixed_by
-from quadzoo.grid.observer import Observer
-from quadzoo.grid.plan import Plan, Weights, bench_data, make_plan
+from quadzoo.grid.observer import Observer, Silent
+from quadzoo.grid.plan import BenchData, Plan, Weights, bench_data, make_plan
 from quadzoo.grid.precision import PrecisionChooser
 from quadzoo.grid.probe import check_compiler, find_device, find_weights
 from quadzoo.grid.ridge import with_ridge
@@ -49,6 +50,7 @@ from quadzoo.training.outcome import failure, record_of
 from quadzoo.training.task import Placement, Task
 
 _LOG = "run.log"
+_UNEVEN = 0.05  # of the training images, by which a share may be off without a warning
 _SHARE_SAID = 0.05  # of a bench's time
 
 
@@ -80,7 +82,7 @@ def plan_bench(
     dry: bool = False,
     like: Plan | None = None,
 ) -> Plan:
-    """Check names, data, split, device and weights, and return the plan.
+    """Check names, data, split, device and weights, and return the plan, without an estimate of its time.
 
     A ``dry`` plan writes nothing to the results folder; else that keeps the precisions that were chosen.
     ``like`` is an earlier plan of the same bench: weights are not looked for again, and data may not differ.
@@ -133,7 +135,8 @@ def _planned(
         group_values=source.group_values,
         names=source.names,
     )
-    data = bench_data(source, images, splits)
+    data = bench_data(source, images, splits, config.train_share)
+    _warn_of_uneven_shares(splits, data, observer)
     if model:
         check_targets(model, data.folds[0].targets)
     if hint := shift_hint(source.target_names, config.recipe):
@@ -171,6 +174,17 @@ def _weights(
     return weights
 
 
+def _warn_of_uneven_shares(splits: list[Split], data: BenchData, observer: Observer) -> None:
+    for one in data.folds:
+        split = one.fold.split
+        n, n_whole = len(split.train), len(splits[split.fold].train)
+        if abs(n / n_whole - split.train_share) > _UNEVEN:
+            observer.note(
+                f"warning: `train_share` {split.train_share:g} is {n:,} of {n_whole:,} training images "
+                f"({n / n_whole:.0%}), since groups stay together"
+            )
+
+
 def _check_out(out: Path) -> None:
     """Raise ConfigError for a folder that cannot be written to."""
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
@@ -190,9 +204,13 @@ def bench(
     A run that fails leaves a record that says so; the others go on. An interrupt ends the runs under way,
     writes the leaderboard of what is finished, and is raised again. Raises a QuadzooError for what cannot be
     run, before anything is trained, and DataError where no record can be read afterwards. ``like`` as for
-    `plan_bench`.
+    `plan_bench`; its estimate of the time is taken over.
     """
     plan = plan_bench(config, executor, observer, like=like)
+    if like:
+        plan = replace(plan, estimate=like.estimate)
+    elif not isinstance(observer, Silent):  # else nobody sees it
+        plan = with_estimate(plan, executor, observer)
     observer.planned(plan)
     data = plan.data
     try:
@@ -206,18 +224,23 @@ def bench(
             if plan.to_do and share > _SHARE_SAID:
                 observer.note(f"ridge regression took {ridge_seconds:.1f} s, {share:.0%} of the bench")
     finally:
-        board = _report(config.out, data.images.hash, data.folds[0].fold.split.hash, observer)
+        board = _report(config.out, data.images.hash, plan.tasks[0].split.whole, observer)
     if board is None:
         raise DataError(f"`out` {config.out}: none of its records can be read; the warnings above say why")
     return board
 
 
 def _report(out: Path, data_hash: str, split_hash: str, observer: Observer) -> Leaderboard | None:
-    """Write the leaderboard of the records for one data set and split; None where there are none."""
+    """Write the leaderboard of the records for one data set and split, and shares of its training images.
+
+    None where there are none.
+    """
     results = read_runs([out])
     for one in results.unreadable:
         observer.note(f"warning: run {one.key} left out: {one.reason}")
-    chosen = [r for r in results.runs if (r.record.data.hash, r.record.split.hash) == (data_hash, split_hash)]
+    chosen = [
+        r for r in results.runs if (r.record.data.hash, r.record.split.whole) == (data_hash, split_hash)
+    ]
     if not chosen:
         return None
     boards = leaderboards(chosen, results.unreadable)

@@ -14,14 +14,15 @@ from typing import Any
 from quadzoo.errors import ConfigError, DataError, QuadzooError
 from quadzoo.executors.base import Executor
 from quadzoo.grid.config import BenchConfig
-from quadzoo.grid.observer import Observer
-from quadzoo.grid.plan import Plan
+from quadzoo.grid.estimate import with_estimate
+from quadzoo.grid.observer import Observer, Silent
+from quadzoo.grid.plan import Estimate, Plan
 from quadzoo.grid.runner import bench, plan_bench
 from quadzoo.records.record import RunRecord
 from quadzoo.records.suite import SetRequest, Suite, is_set_name, write_suite
 from quadzoo.report.suite.board import SuiteBoard, read_suite_board
 from quadzoo.report.suite.files import write_suite_report
-from quadzoo.report.text import one_line
+from quadzoo.report.text import duration, one_line
 from quadzoo.storage import read_regular
 from quadzoo.training.task import Task
 
@@ -178,19 +179,38 @@ class _Told:
         self._observer.ended(task, record)
 
 
-def plan_suite(
-    request: SuiteRequest, executor: Executor, observer: Observer, told: set[str] | None = None
-) -> dict[str, Plan]:
-    """Check every set, and return their plans; nothing is trained or written.
+def plan_suite(request: SuiteRequest, executor: Executor, observer: Observer) -> dict[str, Plan]:
+    """Check every set, and return their plans, with how long they take; nothing is trained or written.
 
-    ``told`` receives the lines that ``observer`` was told. Raises a QuadzooError, which names the set, for
-    the first thing that does not fit.
+    Raises a QuadzooError, which names the set, for the first thing that does not fit.
     """
+    plans = _planned(request, executor, observer, set())
+    return _estimated(plans, executor, observer)
+
+
+def total_estimate(plans: Mapping[str, Plan]) -> Estimate:
+    """Return how long all sets take, one after the other; None where that of one cannot be said."""
+    total = 0.0
+    for name, plan in plans.items():
+        if plan.estimate is None or plan.estimate.seconds is None:
+            return Estimate(None, f"set {name} has none")
+        total += plan.estimate.seconds
+    return Estimate(total, f"about {duration(total)} for all sets" if total else "nothing to do")
+
+
+def _estimated(plans: Mapping[str, Plan], executor: Executor, observer: Observer) -> dict[str, Plan]:
+    told: set[str] = set()
+    return {name: with_estimate(plan, executor, _Told(observer, told, name)) for name, plan in plans.items()}
+
+
+def _planned(
+    request: SuiteRequest, executor: Executor, observer: Observer, told: set[str]
+) -> dict[str, Plan]:
+    """Return the plans of all sets; ``told`` receives the lines that ``observer`` was told."""
     if (request.out / "runs").is_dir():
         raise ConfigError(
             f"`out` {request.out}: it holds the runs of a single bench; name another folder for the suite"
         )
-    told = set() if told is None else told
     plans: dict[str, Plan] = {}
     names: dict[str, str] = {}
     for name, config in request.benches.items():
@@ -211,7 +231,10 @@ def bench_suite(request: SuiteRequest, executor: Executor, observer: Observer) -
     anything is trained.
     """
     told: set[str] = set()
-    plans = plan_suite(request, executor, observer, told)
+    plans = _planned(request, executor, observer, told)
+    if not isinstance(observer, Silent):  # else nobody sees how long it takes
+        plans = _estimated(plans, executor, observer)
+        observer.note(total_estimate(plans).text)
     write_suite(request.out, Suite(sets={name: _asked(plan) for name, plan in plans.items()}))
     errors: dict[str, str] = {}
     try:
@@ -231,6 +254,6 @@ def bench_suite(request: SuiteRequest, executor: Executor, observer: Observer) -
 def _asked(plan: Plan) -> SetRequest:
     return SetRequest(
         data_hash=plan.data.images.hash,
-        split_hash=plan.data.folds[0].fold.split.hash,
+        split_hash=plan.tasks[0].split.whole,
         seeds=len(plan.config.seeds),
     )

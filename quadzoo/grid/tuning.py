@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -56,8 +56,7 @@ class _Search:
     @property
     def title(self) -> str:
         task = self.tasks[0]
-        fold = f" · fold {task.split.fold}" if task.split.folds > 1 else ""
-        return f"{task.backbone} · {task.head}{fold}"
+        return f"{task.backbone} · {task.head}{task.part}"
 
     @property
     def record(self) -> TuningRecord:
@@ -124,23 +123,33 @@ def searches(plan: Plan) -> list[_Search]:
 
 def trials_to_do(plan: Plan) -> int:
     """Return how many trials a bench will make before its first run."""
-    return sum(len(search.missing) for search in searches(plan))
+    return len(trials(plan))
+
+
+def trials(plan: Plan) -> list[tuple[Task, Task]]:
+    """Return the task of each trial that a bench will make before its first run, and one of those runs."""
+    return [(search.task_of(lr), search.tasks[0]) for search in searches(plan) for lr in search.missing]
 
 
 def in_words(plan: Plan) -> str:
     """Return how many trials a bench will make before its first run; nothing where it will make none."""
-    number = trials_to_do(plan)
-    if not number:
+    tasks = [trial for trial, _ in trials(plan)]
+    if not tasks:
         return ""
-    task = plan.to_do[0]
-    epochs = trial_epochs(task.epochs)
     # Said, because few steps hardly tell one learning rate from another. An incomplete batch is left out.
-    steps = epochs * max(1, task.split.n_train // task.recipe.batch_size)
-    rates = ", ".join(f"{lr:g}" for lr in task.recipe.learning_rates)
+    epochs = [task.epochs for task in tasks]
+    steps = [task.epochs * max(1, task.split.n_train // task.recipe.batch_size) for task in tasks]
+    rates = ", ".join(f"{lr:g}" for lr in plan.to_do[0].recipe.learning_rates)
     return (
-        f"before that {number} trial{'s' * (number > 1)}, each of {epochs} epoch{'s' * (epochs > 1)} "
-        f"(about {steps} step{'s' * (steps > 1)}), to choose learning rates from {rates}"
+        f"before that {len(tasks)} trial{'s' * (len(tasks) > 1)}, each of {_span(epochs, 'epoch')} "
+        f"(about {_span(steps, 'step')}), to choose learning rates from {rates}"
     )
+
+
+def _span(numbers: Sequence[int], what: str) -> str:
+    """Return "5 epochs", or "5 to 20 epochs" where shares of the training images differ."""
+    least, most = min(numbers), max(numbers)
+    return f"{least if least == most else f'{least} to {most}'} {what}{'s' * (most > 1)}"
 
 
 def with_tuning(plan: Plan, executor: Executor, observer: Observer, check: Callable[[], None]) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -14,7 +15,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -80,7 +80,11 @@ class DataFacts(_Part):
 
 
 class SplitFacts(_Part):
-    """The division; ``leaked`` counts test images that are also, pixel for pixel, in train or val."""
+    """The division; ``leaked`` counts test images that are also, pixel for pixel, in train or val.
+
+    Where ``train_share`` is below 1, train is about that share of train in the division with the hash
+    ``whole_hash``, with the same val and test.
+    """
 
     name: str
     hash: str
@@ -91,6 +95,13 @@ class SplitFacts(_Part):
     n_test: Count
     leaked: Count
     leaky: bool
+    train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    whole_hash: str | None = None
+
+    @property
+    def whole(self) -> str:
+        """The hash of the division with all training images."""
+        return self.whole_hash or self.hash
 
 
 class Cost(_Part):
@@ -242,12 +253,6 @@ class RunRecord(_Part):
     started: AwareDatetime
     finished: AwareDatetime
 
-    @field_validator("recipe", mode="before")
-    @classmethod
-    def _recipe_of_then(cls, given: Any) -> Any:
-        """Complete a recipe from before some of its fields existed: it did what their neutral values do."""
-        return {**NEUTRAL_RECIPE, **given} if isinstance(given, dict) else given
-
     @property
     def identity(self) -> Identity:
         """All that could change the score; it has the key and the combination."""
@@ -282,6 +287,11 @@ class RunRecord(_Part):
         """What all seeds and folds of this combination share."""
         return self.identity.combination
 
+    @property
+    def curve(self) -> str:
+        """What the combination would be on all training images: the same for all its shares of them."""
+        return replace(self.identity, split=self.split.whole).combination
+
     @model_validator(mode="before")
     @classmethod
     def _from_older_schemas(cls, given: Any) -> Any:
@@ -294,7 +304,7 @@ class RunRecord(_Part):
         given.pop("combination", None)  # stored until schema 2, now derived
         if "decoding" in given:
             given["prediction_mode"] = given.pop("decoding")
-        if isinstance(given.get("recipe"), dict):
+        if isinstance(given.get("recipe"), dict):  # fields that are missing did what their neutral values do
             given["recipe"] = {**NEUTRAL_RECIPE, **given["recipe"]}
         elif not isinstance(given.get("recipe"), Recipe):
             raise ValueError("recipe is no mapping")

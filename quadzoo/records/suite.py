@@ -19,7 +19,10 @@ _TAKEN = ("runs", "baselines")
 
 
 class SetRequest(BaseModel):
-    """What was asked for on one set: which images and labels, which division of them, how many seeds."""
+    """What was asked for on one set: which images and labels, which division of them, how many seeds.
+
+    ``split_hash`` is that of the division with all training images, whatever shares of them were asked for.
+    """
 
     data_hash: str
     split_hash: str

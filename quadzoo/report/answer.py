@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quadzoo.report.captions import beaten, evidence
 from quadzoo.report.columns import interval_text
+from quadzoo.report.learning import more_images
 from quadzoo.report.rows import Leaderboard, Row
 from quadzoo.report.text import listed, millions, milliseconds, percent, seconds, short
 
@@ -15,13 +16,15 @@ def answers(board: Leaderboard) -> dict[str, str]:
     best = board.best
     if best is None:
         return {}
+    more = {"Would more images help?": told} if (told := more_images(board)) else {}
     if nothing := beaten(board):
-        return {"Which backbone?": nothing, "How sure is that?": evidence(board)}
+        return {"Which backbone?": nothing, "How sure is that?": evidence(board), **more}
     return {
         "Which backbone?": _which(board, best),
         "How sure is that?": _how_sure(board, best),
         "What does it cost?": _cost(board, best),
         "What does it get wrong?": _wrong(best),
+        **more,
     }
 
 

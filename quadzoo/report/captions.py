@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-from quadzoo.report.rows import Leaderboard, Unreadable
+from quadzoo.report.rows import Leaderboard, Unreadable, share_of
 from quadzoo.report.text import listed, short
 
 _MEMORISED = 5  # times the training error
@@ -35,6 +35,7 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(unknown(board)),
         Caption(mixed(board)),
         Caption(machines(board)),
+        Caption(smaller(board)),
     ]
     return [caption for caption in made if caption.text]
 
@@ -42,7 +43,8 @@ def captions(board: Leaderboard) -> list[Caption]:
 def task(board: Leaderboard) -> str:
     """Return what was measured."""
     data, split = board.data, board.split
-    sides = f"{split.n_train:,} train, {split.n_val:,} val, {split.n_test:,} test"
+    share = f" ({split.train_share:.3g} of the training images)" if split.train_share < 1 else ""
+    sides = f"{split.n_train:,} train{share}, {split.n_val:,} val, {split.n_test:,} test"
     folds = f", {split.folds} folds, about {sides} each" if split.folds > 1 else f" ({sides})"
     images = f"{data.n:,} images, {data.duplicates:,} of them duplicates"
     return f"{data.name}: {images}; split {split.name}{folds}."
@@ -149,7 +151,11 @@ def tuned(board: Leaderboard) -> str:
 
 def edges(board: Leaderboard) -> list[str]:
     """Return a warning for each row whose learning rate is the lowest or the highest of those tried."""
-    found = [(row.name, at_the_edge(row.tuned.found, row.tuned.tried)) for row in board.rows if row.tuned]
+    found = [
+        (f"{row.name}{share_of(row)}", at_the_edge(row.tuned.found, row.tuned.tried))
+        for row in board.every_row
+        if row.tuned
+    ]
     return [f"{name}: {text}." for name, text in found if text]
 
 
@@ -201,6 +207,16 @@ def trust(board: Leaderboard) -> str:
         f"{evidence(board)} Rows are sorted by val MSE. The 95 % interval of the test MSE accounts for the "
         f"choice of {covered}.{tied}"
     )
+
+
+def smaller(board: Leaderboard) -> str:
+    """Return that runs on smaller shares of the training images have a table of their own."""
+    largest = board.split.train_share
+    shares = sorted({row.train_share for row in board.every_row} - {largest})
+    if not shares:
+        return ""
+    named = listed([f"{share:.3g}" for share in shares])
+    return f"Runs on smaller shares of the training images ({named}) are in a table of their own, below."
 
 
 def machines(board: Leaderboard) -> str:

@@ -337,6 +337,18 @@ COLUMNS: tuple[Column[Row], ...] = (
         lambda row: row.overlap.test if row.overlap else None,
     ),
     _csv_only(
+        "train_share", "share of the training images that the row was trained on", lambda row: row.train_share
+    ),
+    _figure(
+        "n_train",
+        "train images",
+        "images that the row was trained on; of folds, the mean",
+        lambda row: row.n_train,
+        whole,
+        shown="differs",
+        priority=9,
+    ),
+    _csv_only(
         "lr",
         "highest learning rate of training; of a tuned row that which was taken, or one a fold",
         _learning_rates,

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from quadzoo.records.record import Cost, Metrics, RunRecord, SplitFacts
 from quadzoo.report.caveats import mixed_of, needs_row_per_precision, overlap_of
 from quadzoo.report.details import details_of
-from quadzoo.report.results import Run
+from quadzoo.report.learning import OfShare, share_curves
+from quadzoo.report.results import Errors, Run, errors_of
 from quadzoo.report.rows import Evidence, FailedRun, Leaderboard, Row, RowCost, Tuned, Unreadable
 from quadzoo.report.statistics import compare, holm, interval
 
@@ -27,42 +27,43 @@ _ALPHA = 0.05
 def leaderboards(runs: Iterable[Run], unreadable: Sequence[Unreadable] = ()) -> list[Leaderboard]:
     """Return one leaderboard for each data set and split, the one with most runs first.
 
-    Each names the ``unreadable`` runs: it is unknown which of them they belong to.
+    Shares of the training images of a split belong to its leaderboard. Each names the ``unreadable`` runs: it
+    is unknown which of them they belong to.
     """
     by_task: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for run in runs:
-        by_task[run.record.data.hash, run.record.split.hash].append(run)
+        by_task[run.record.data.hash, run.record.split.whole].append(run)
     ordered = sorted(by_task.items(), key=lambda item: (-len(item[1]), item[1][0].record.data.name, item[0]))
     return [_leaderboard(members, unreadable) for _, members in ordered]
 
 
-class _Errors(NamedTuple):
-    """Squared errors, float64 (N, S) for N images by id and S seeds, and the group of each image, (N,)."""
-
-    table: pd.DataFrame
-    groups: pd.Series
-
-
 @dataclass
 class _Combination:
-    """The row of a combination, and the errors of its runs; None without predictions."""
+    """The row of a combination, and the errors of its runs; None without predictions.
+
+    ``curve`` is what the combination shares with itself on other shares of the training images.
+    """
 
     row: Row
-    errors: _Errors | None
+    errors: Errors | None
+    curve: str
 
 
-def _leaderboard(runs: list[Run], unreadable: Sequence[Unreadable]) -> Leaderboard:
+def _leaderboard(everything: list[Run], unreadable: Sequence[Unreadable]) -> Leaderboard:
+    by_share: dict[tuple[float, str], list[Run]] = defaultdict(list)
+    for run in everything:
+        by_share[run.record.split.train_share, run.record.split.hash].append(run)
+    runs, *smaller = (by_share[share] for share in sorted(by_share, reverse=True))
     records = [run.record for run in runs]
     devices = [name for name, _ in Counter(sorted(map(_device, records))).most_common()]
-    by_combination: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        by_combination[run.record.combination].append(run)
-    combinations = [
-        _combination(row, devices[0]) for members in by_combination.values() for row in _rows_of(members)
-    ]
+    combinations = _combinations(runs, devices[0])
     rows = [one.row for one in combinations] + _baseline_rows(records)
     rows.sort(key=_by_val)
     _rank(rows, combinations)
+    points = [OfShare(one.curve, one.row, one.errors) for one in combinations]
+    for members in smaller:
+        points += [OfShare(one.curve, one.row, one.errors) for one in _combinations(members, devices[0])]
+    simple = [row for members in (runs, *smaller) for row in _baseline_rows([run.record for run in members])]
     first = records[0]
     return Leaderboard(
         data=first.data,
@@ -71,8 +72,16 @@ def _leaderboard(runs: list[Run], unreadable: Sequence[Unreadable]) -> Leaderboa
         devices=devices,
         versions=_versions(records),
         rows=rows,
+        shares=share_curves(points, simple, [row.name for row in rows]) if smaller else [],
         unreadable=list(unreadable),
     )
+
+
+def _combinations(runs: list[Run], device: str) -> list[_Combination]:
+    by_combination: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_combination[run.record.combination].append(run)
+    return [_combination(row, device) for members in by_combination.values() for row in _rows_of(members)]
 
 
 def _rows_of(members: list[Run]) -> list[list[Run]]:
@@ -89,7 +98,7 @@ def _combination(members: list[Run], device: str) -> _Combination:
     members = sorted(members, key=lambda run: (run.record.seed, run.record.split.fold))
     ok = [run for run in members if run.record.status == "ok"]
     tests = [run for run in ok if not run.test.empty]
-    errors = _errors(tests) if tests else None
+    errors = errors_of(tests) if tests else None
     ends = interval(errors.table.to_numpy().T, errors.groups.to_numpy()) if errors else None
     first = members[0].record
     overlap = overlap_of([run.record for run in members])
@@ -109,6 +118,8 @@ def _combination(members: list[Run], device: str) -> _Combination:
         image_size="x".join(str(side) for side in first.image.size),
         precision=", ".join(sorted({run.record.precision for run in ok or members})),
         epochs=_epochs(ok or members),
+        train_share=first.split.train_share,
+        n_train=fmean(run.record.split.n_train for run in members),
         frozen=first.recipe.freeze,
         tuned=_tuned([run.record for run in members]),
         plugins=", ".join(f"{name} {version}" for name, version in first.environment.plugins.items()),
@@ -119,7 +130,7 @@ def _combination(members: list[Run], device: str) -> _Combination:
         failures=[_failure(run.record) for run in members if run.record.error],
         details=details_of(tests),
     )
-    return _Combination(row, errors)
+    return _Combination(row, errors, first.curve)
 
 
 def _epochs(runs: list[Run]) -> int | None:
@@ -151,16 +162,6 @@ def _command(record: RunRecord, seeds: list[int]) -> str:
     }
     words = (f"{name} {shlex.quote(value)}" if value else name for name, value in flags.items())
     return " ".join(["quadzoo bench", *words])
-
-
-def _errors(tests: list[Run]) -> _Errors:
-    """Return the errors of the images that every seed has been tested on."""
-    by_seed: dict[int, list[pd.Series]] = defaultdict(list)
-    for run in tests:
-        by_seed[run.record.seed].append(run.test["error"])
-    errors = pd.DataFrame({seed: pd.concat(parts) for seed, parts in by_seed.items()}).dropna()
-    groups = pd.concat([run.test["image_group"] for run in tests])
-    return _Errors(errors, groups[~groups.index.duplicated()].loc[errors.index])
 
 
 def _device(record: RunRecord) -> str:
@@ -208,6 +209,8 @@ def _baseline_rows(records: list[RunRecord]) -> list[Row]:
             failed=0,
             **_pooled(list(by_fold.values())),
             leaky=records[0].split.leaky,
+            train_share=records[0].split.train_share,
+            n_train=fmean(split.n_train for _, split in by_fold.values()),
         )
         for name, by_fold in found.items()
         if by_fold.keys() == folds
@@ -273,7 +276,7 @@ def _rank(rows: list[Row], combinations: list[_Combination]) -> None:
             row.rank = best.rank
 
 
-def _p_value(one: _Errors, other: _Errors) -> float | None:
+def _p_value(one: Errors, other: Errors) -> float | None:
     common = one.table.index.intersection(other.table.index)
     return compare(
         one.table.loc[common].to_numpy().T,

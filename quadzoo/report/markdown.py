@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from quadzoo.report.answer import answers
 from quadzoo.report.captions import captions, left_out
 from quadzoo.report.columns import rmse_columns, shown_columns
-from quadzoo.report.rows import Leaderboard, Unreadable
+from quadzoo.report.learning import explained, sentences, share_columns, share_rows
+from quadzoo.report.rows import Leaderboard, Unreadable, share_of
 
 
 def to_markdown(boards: Sequence[Leaderboard], unreadable: Sequence[Unreadable] = ()) -> str:
@@ -37,15 +38,27 @@ def _section(board: Leaderboard) -> list[str]:
     lines += ["", line([column.heading for column in columns]), line(["---"] * len(columns))]
     lines += [line([column.text(row) for column in columns]) for row in board.rows]
     lines += ["", "RMSE in the targets' own units. docs/metrics.md defines every column."]
-    failures = [(row, failure) for row in board.rows for failure in row.failures]
+    lines += _shares(board)
+    failures = [(row, failure) for row in board.every_row for failure in row.failures]
     if failures:
         lines += ["", "Failed runs:", ""]
         lines += [
             f"- {escaped(row.backbone)} · {escaped(row.head)}{' (tuned)' if row.tuned else ''} · "
-            f"seed {one.seed}: {escaped(one.error)}"
+            f"seed {one.seed}{share_of(row)}: {escaped(one.error)}"
             for row, one in failures
         ]
     return lines
+
+
+def _shares(board: Leaderboard) -> list[str]:
+    """Return the section of the shares of the training images; nothing where there are none."""
+    if not board.shares:
+        return []
+    columns, rows = share_columns(board), share_rows(board)
+    lines = ["", "**Error against number of training images.** " + escaped(explained(board)), ""]
+    lines += [f"- {escaped(text)}" for text in sentences(board)]
+    lines += ["", line([column.heading for column in columns]), line(["---"] * len(columns))]
+    return lines + [line([column.text(row) for column in columns]) for row in rows]
 
 
 def line(texts: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from quadzoo.report.captions import captions
 from quadzoo.report.columns import csv_columns, shown_columns
+from quadzoo.report.learning import explained, sentences, share_columns, share_rows
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.suite.board import SuiteBoard
 from quadzoo.report.suite.columns import all_columns
@@ -41,6 +42,16 @@ class NotebookLeaderboard(Leaderboard):
         rows = [[column.text(row) for column in columns] for row in self.rows]
         table = pd.DataFrame(rows, columns=[column.heading for column in columns])
         paragraphs = "".join(f"<p>{escape(caption.text)}</p>" for caption in captions(self))
+        return paragraphs + table.to_html(index=False, border=0) + self._shares_html()
+
+    def _shares_html(self) -> str:
+        """Return the section of the shares of the training images; nothing where there are none."""
+        if not self.shares:
+            return ""
+        columns = share_columns(self)
+        rows = [[column.text(row) for column in columns] for row in share_rows(self)]
+        table = pd.DataFrame(rows, columns=[column.heading for column in columns])
+        paragraphs = "".join(f"<p>{escape(text)}</p>" for text in [*sentences(self), explained(self)])
         return paragraphs + table.to_html(index=False, border=0)
 
 

@@ -20,8 +20,9 @@ from quadzoo.report import plots
 from quadzoo.report.answer import answers
 from quadzoo.report.captions import captions, leak, left_out, seen
 from quadzoo.report.columns import Value, shown_columns
+from quadzoo.report.learning import explained, is_of, sentences, share_columns, share_rows
 from quadzoo.report.results import Run
-from quadzoo.report.rows import Leaderboard, Row, Unreadable
+from quadzoo.report.rows import Leaderboard, Row, Unreadable, share_of
 from quadzoo.report.text import percent, short
 
 _DETAILS_BYTES = 2_500_000  # for the details of all rows
@@ -88,6 +89,7 @@ class _Page:
             "answers": answers(board),
             "columns": shown_columns(board),
             "plots": _plots(board),
+            "shares": _shares(board),
             "whisker": _whiskers(board),
             "plugins": sorted({one for row in board.rows for one in row.plugins.split(", ")} - {"-"}),
         }
@@ -159,6 +161,31 @@ def _plots(board: Leaderboard) -> list[tuple[str, Markup]]:
     return drawn
 
 
+def _shares(board: Leaderboard) -> dict[str, Any] | None:
+    """Return what the section of the shares of the training images shows; None where there are none."""
+    if not board.shares:
+        return None
+    best = board.best
+    lines = []
+    for curve in board.shares:
+        points = [
+            plots.Point(row.n_train, y, row.test_mse_low or y, row.test_mse_high or y, row.name)
+            for row in curve.rows
+            if row.n_train and (y := row.test_mse)
+        ]
+        law = [(one.n_train, one.test_mse, one.low, one.high) for one in curve.law.line] if curve.law else []
+        if points:
+            is_best = best is not None and is_of(best, curve)
+            lines.append(plots.ShareLine(points, law, is_best, model=curve.rows[0].head != "-"))
+    return {
+        "plot": plots.shares(lines, "Test MSE against number of training images") if lines else None,
+        "text": explained(board),
+        "sentences": sentences(board),
+        "columns": share_columns(board),
+        "rows": share_rows(board),
+    }
+
+
 def _whiskers(board: Leaderboard) -> Callable[[Row], Markup]:
     """Return a function that draws a row's interval; all are on one scale."""
     every = [end for row in board.rows for end in (row.test_mse_low, row.test_mse_high) if end]
@@ -188,5 +215,5 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(short=short, percent=percent, sort_key=_sort_key)
+    environment.filters.update(short=short, percent=percent, sort_key=_sort_key, share_of=share_of)
     return environment

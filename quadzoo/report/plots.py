@@ -11,6 +11,7 @@ from markupsafe import Markup
 _LONGEST_NAME = 40
 _ALL_NAMED = 12  # points; of more, only those of the front have names
 _LETTER, _LINE = 7.0, 14.0  # width of a letter and height of a line of text, in pixels
+_TICK = 48.0  # pixels between ticks that are given, at least
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,84 @@ def _front(points: Sequence[Point]) -> list[Point]:
     return front
 
 
+@dataclass(frozen=True)
+class ShareLine:
+    """A row on several shares of the training images: its points, from left to right, all of one name.
+
+    ``law`` are points (x, y, low, high) of the law fitted to them, or none; ``model`` is false for a row
+    without a model.
+    """
+
+    points: Sequence[Point]
+    law: Sequence[tuple[float, float, float, float]]
+    best: bool
+    model: bool
+
+
+def shares(lines: Sequence[ShareLine], title: str) -> Markup:
+    """Draw the error of rows against the number of training images, and the laws fitted to it.
+
+    A law is dashed where it goes beyond the points; that of the best row has its interval as a band, cut off
+    at the ends of the axis.
+    """
+    points = [point for line in lines for point in line.points]
+    across = [point.x for point in points] + [x for line in lines for x, *_ in line.law]
+    heights = [end for point in points for end in (point.low, point.y, point.high)]
+    heights += [y for line in lines for _, y, *_ in line.law]
+    x = _Axis.logarithmic(across, 62, 640)
+    y = _Axis.logarithmic([height for height in heights if height > 0], 396, 14)
+    ticks: list[float] = []
+    for size in sorted({point.x for point in points} | {max(across)}, reverse=True):
+        if not ticks or x.at(ticks[-1]) - x.at(size) > _TICK:
+            ticks.append(size)
+    parts = _frame(x, y, "training images", "test MSE", ticks)
+    for line in sorted(lines, key=lambda line: (line.best, line.model)):
+        kind = "share best" if line.best else "share" if line.model else "share simple"
+        parts.append(Markup('<g class="{}">{}</g>').format(kind, Markup("").join(_share_line(line, x, y))))
+    ends = [
+        (y.at(line.law[-1][1] if line.law else line.points[-1].y), line.points[-1].name) for line in lines
+    ]
+    return _svg(860, 440, title, parts + _beside(ends[:_ALL_NAMED], x.at(max(across)) + 10))
+
+
+def _share_line(line: ShareLine, x: _Axis, y: _Axis) -> list[Markup]:
+    parts = []
+    if line.best and line.law:
+        upper = [(x.at(at), y.at(high)) for at, _, _, high in line.law]
+        lower = [(x.at(at), y.at(low)) for at, _, low, _ in line.law]
+        corners = "L".join(f"{left:.1f} {top:.1f}" for left, top in [*upper, *reversed(lower)])
+        parts.append(_path("band", f"M{corners}Z"))
+    last = line.points[-1].x
+    levels = [(at, level) for at, level, *_ in line.law] or [(point.x, point.y) for point in line.points]
+    for kind, part in (
+        ("law", [one for one in levels if one[0] <= last]),
+        ("law beyond", [one for one in levels if one[0] >= last]),
+    ):
+        if len(part) > 1:
+            path = [(x.at(at), y.at(level)) for at, level in part]
+            parts.append(_polyline(kind, path, line.points[0].name))
+    dot = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>')
+    for point in line.points:
+        at, level = x.at(point.x), y.at(point.y)
+        if line.model:
+            parts.append(_path("", f"M{at:.1f} {y.at(point.low):.1f}V{y.at(point.high):.1f}"))
+        told = f"{point.name}: {point.x:,.0f} training images, test MSE {point.y:.3g}"
+        parts.append(dot.format(at, level, 5 if line.model else 3, told))
+    return parts
+
+
+def _beside(ends: Sequence[tuple[float, str]], start: float) -> list[Markup]:
+    """Write names to the right of the lines that end at their levels, moved down where they would overlap."""
+    parts: list[Markup] = []
+    level = -_LINE
+    most = int((860 - start) / _LETTER)
+    for end, name in sorted(ends):
+        level = max(end + 4, level + _LINE)
+        text = name if len(name) <= most else f"{name[: most - 1]}…"
+        parts.append(_text(start, level, text, "name"))
+    return parts
+
+
 Errors = Sequence[float | None]
 
 
@@ -167,10 +246,10 @@ def whisker(low: float, middle: float, high: float, every: Sequence[float], *, l
     ).format(axis.at(low), axis.at(high), axis.at(middle))
 
 
-def _frame(x: _Axis, y: _Axis, x_name: str, y_name: str) -> list[Markup]:
+def _frame(x: _Axis, y: _Axis, x_name: str, y_name: str, x_ticks: Sequence[float] = ()) -> list[Markup]:
     """Draw ticks, grid and names of two axes."""
     parts = []
-    for tick in x.ticks():
+    for tick in x_ticks or x.ticks():
         parts.append(_path("grid", f"M{x.at(tick):.1f} {y.start}V{y.end}"))
         parts.append(_text(x.at(tick), y.start + 16, _number(tick), "", "middle"))
     for tick in y.ticks():

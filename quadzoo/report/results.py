@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,13 @@ class Run:
     record: RunRecord
     folder: Path
     test: pd.DataFrame
+
+
+class Errors(NamedTuple):
+    """Squared errors, float64 (N, S) for N images by id and S seeds, and the group of each image, (N,)."""
+
+    table: pd.DataFrame
+    groups: pd.Series
 
 
 class Results(NamedTuple):
@@ -78,6 +86,19 @@ def read_runs(folders: Iterable[Path]) -> Results:
             if other.record.status == "ok" and other.record.metrics != taken.record.metrics
         ]
     return Results(runs, conflicts, unreadable)
+
+
+def errors_of(tests: Sequence[Run]) -> Errors:
+    """Return the errors of the images that every seed has been tested on, float64 (N, S).
+
+    ``tests`` are runs with predictions.
+    """
+    by_seed: dict[int, list[pd.Series]] = defaultdict(list)
+    for run in tests:
+        by_seed[run.record.seed].append(run.test["error"])
+    errors = pd.DataFrame({seed: pd.concat(parts) for seed, parts in by_seed.items()}).dropna()
+    groups = pd.concat([run.test["image_group"] for run in tests])
+    return Errors(errors, groups[~groups.index.duplicated()].loc[errors.index])
 
 
 def unreadable_records(out: Path) -> list[Unreadable]:

@@ -121,6 +121,8 @@ class Row(Metrics):
     image_size: str = ""
     precision: str = ""
     epochs: int | None = None
+    train_share: float = 1.0
+    n_train: float | None = None
     frozen: bool = False
     tuned: Tuned | None = None
     plugins: str = "-"
@@ -143,6 +145,57 @@ class Row(Metrics):
         return self.costs[0] if self.costs else RowCost(device="", runs=0)
 
 
+def share_of(row: Row) -> str:
+    """Return ", share 0.25" for a row that was trained on one, else nothing."""
+    return f", share {row.train_share:.3g}" if row.train_share < 1 else ""
+
+
+class Level(BaseModel):
+    """The test MSE that a power law gives for a number of training images, with its 95 % interval."""
+
+    n_train: float
+    test_mse: float
+    low: float
+    high: float
+
+
+class Withheld(Level):
+    """The largest share of a curve, predicted from the others: ``test_mse`` is that, ``seen`` what it was."""
+
+    seen: float
+
+
+class Law(BaseModel):
+    """A power law of the test MSE, n_train to the power of -``exponent``.
+
+    ``factor`` is what twice the training images multiply the test MSE by, with its 95 % interval; ``line``
+    goes from the smallest share to twice the images of the largest.
+    """
+
+    exponent: float
+    factor: float
+    factor_low: float
+    factor_high: float
+    line: list[Level]
+    withheld: Withheld | None
+
+
+class ShareCurve(BaseModel):
+    """What is a row of a leaderboard on each share of the training images, the smallest first.
+
+    ``rows`` have no details. Where no ``law`` is fitted to them, ``reason`` says why.
+    """
+
+    rows: list[Row]
+    law: Law | None = None
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """Backbone and head."""
+        return self.rows[0].name
+
+
 class Unreadable(BaseModel):
     """A run that could not be read, and why, in one line; it is in no row."""
 
@@ -154,7 +207,9 @@ class Unreadable(BaseModel):
 class Leaderboard(BaseModel):
     """The rows for one data set and one split, best mean val MSE first.
 
-    ``unreadable`` are the runs of the same results folders that could not be read, of whatever data.
+    All rows were trained on the same images, the largest share of the training images that there are runs of.
+    Where there are smaller ones, ``shares`` has each row on all of its shares. ``unreadable`` are the runs of
+    the same results folders that could not be read, of whatever data.
     """
 
     data: DataFacts
@@ -163,12 +218,20 @@ class Leaderboard(BaseModel):
     devices: list[str]
     versions: dict[str, str]
     rows: list[Row]
+    shares: list[ShareCurve] = []
     unreadable: list[Unreadable] = []
 
     @property
     def failed(self) -> int:
         """How many runs failed."""
-        return sum(row.failed for row in self.rows)
+        return sum(row.failed for row in self.every_row)
+
+    @property
+    def every_row(self) -> list[Row]:
+        """The rows, then those of smaller shares of the training images."""
+        largest = self.split.train_share
+        smaller = [row for curve in self.shares for row in curve.rows if row.train_share != largest]
+        return [*self.rows, *smaller]
 
     @property
     def best(self) -> Row | None:

@@ -8,7 +8,8 @@ import json
 from collections.abc import Sequence
 
 from quadzoo.report.columns import TASK, csv_columns
-from quadzoo.report.rows import Conflict, Leaderboard, Unreadable
+from quadzoo.report.learning import share_rows
+from quadzoo.report.rows import Conflict, Leaderboard, Row, Unreadable
 
 _NOTHING: dict[str, object] = {
     "data": None, "split": None, "evidence": None, "devices": [], "versions": {}, "rows": [],
@@ -17,13 +18,22 @@ _NOTHING: dict[str, object] = {
 
 def to_csv(boards: Sequence[Leaderboard]) -> str:
     """Return the rows of all leaderboards as CSV, with the columns of `COLUMNS` and `TASK`."""
+    return _csv([(board, board.rows) for board in boards])
+
+
+def shares_to_csv(boards: Sequence[Leaderboard]) -> str:
+    """Return the rows of all leaderboards on each share of the training images, with the same columns."""
+    return _csv([(board, share_rows(board)) for board in boards])
+
+
+def _csv(parts: Sequence[tuple[Leaderboard, Sequence[Row]]]) -> str:
     columns = csv_columns()
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*(column.name for column in columns), *(one.name for one in TASK)])
-    for board in boards:
+    for board, rows in parts:
         task = [one.value(board) for one in TASK]
-        writer.writerows([*(column.value(row) for column in columns), *task] for row in board.rows)
+        writer.writerows([*(column.value(row) for column in columns), *task] for row in rows)
     return buffer.getvalue()
 
 

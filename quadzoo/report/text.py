@@ -37,6 +37,21 @@ def seconds(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f} s"
 
 
+def duration(value: float) -> str:
+    """Return a time in seconds as what can be said of an estimate: "20 s", "3 min", "1.5 h", "2 days"."""
+    minutes = value / 60
+    if value < 55:
+        return f"{10 * max(1, round(value / 10))} s"
+    if minutes < 9.5:
+        return f"{max(1, round(minutes))} min"
+    if minutes < 57.5:
+        return f"{5 * round(minutes / 5)} min"
+    hours = minutes / 60
+    if hours < 47:
+        return f"{round(2 * hours) / 2 if hours < 10 else round(hours):g} h"
+    return f"{round(hours / 24):g} days"
+
+
 def listed(names: Sequence[str]) -> str:
     """Return names in a sentence; where there are many, how many more."""
     more = len(names) - _NAMED

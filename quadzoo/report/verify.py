@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +25,17 @@ from quadzoo.records.record import (
 )
 from quadzoo.records.suite import is_suite
 from quadzoo.records.tuning import read_tuning, tuning_key
+from quadzoo.report.files import SHARES
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs, unreadable_records
-from quadzoo.report.tables import to_csv
+from quadzoo.report.rows import Leaderboard
+from quadzoo.report.tables import shares_to_csv, to_csv
 
 _TOLERANCE = 1e-9  # relative: rounding in another order
+_TABLES: dict[str, Callable[[Sequence[Leaderboard]], str]] = {
+    "leaderboard.csv": to_csv,
+    SHARES: shares_to_csv,
+}
 
 
 class Fault(BaseModel):
@@ -49,7 +55,7 @@ class Verdict(BaseModel):
 
 
 def verify(out: Path, *, weights: bool = True) -> Verdict:
-    """Check all runs of a results folder, and its leaderboard.csv where there is one.
+    """Check all runs of a results folder, and its leaderboard.csv and learning-curve.csv where there are any.
 
     Without ``weights`` a model.safetensors that is not there is no fault: a folder may be published so.
     Raises DataError where there is no record.
@@ -71,8 +77,9 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
         ok += record.status == "ok"
         files += len(record.files)
         faults += [Fault(where=key, text=text) for text in _run(out, key, record, weights)]
-    if (out / "leaderboard.csv").exists():
-        faults += [Fault(where="leaderboard.csv", text=text) for text in _table(out)]
+    for name, write in _TABLES.items():
+        if (out / name).exists():
+            faults += [Fault(where=name, text=text) for text in _table(out / name, write)]
     return Verdict(runs=len(keys), ok=ok, files=files, faults=faults)
 
 
@@ -164,16 +171,16 @@ def _same(said: float | None, found: float | None) -> bool:
     return bool(np.isclose(said, found, rtol=_TOLERANCE, atol=1e-15))
 
 
-def _table(out: Path) -> Iterator[str]:
-    """Compare leaderboard.csv with what the records give."""
+def _table(path: Path, write: Callable[[Sequence[Leaderboard]], str]) -> Iterator[str]:
+    """Compare a table with what the records give."""
     try:
-        with (out / "leaderboard.csv").open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             said = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         yield f"cannot be read ({error})"
         return
-    boards = leaderboards(read_runs([out]).runs)
-    given = list(csv.DictReader(io.StringIO(to_csv(boards))))
+    boards = leaderboards(read_runs([path.parent]).runs)
+    given = list(csv.DictReader(io.StringIO(write(boards))))
     tasks = {(row.get("data_hash"), row.get("split_hash")) for row in said}
     # A bench writes the table of its own data and split, whatever else lies in the folder.
     given = [row for row in given if (row["data_hash"], row["split_hash"]) in tasks]

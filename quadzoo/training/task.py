@@ -5,7 +5,7 @@ what is computed (the task) and where (the placement). Nothing here imports torc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,7 +31,8 @@ class Task:
     ``identity`` has all that can change a score, and so the key. ``targets`` are those of the data, whose
     unit the scores are given in; ``unit`` is that of the network, which differs where the run starts from a
     trained model. The notes say why weights and precision are what they are; ``flags`` repeat the run.
-    ``found`` is what came of requests in the recipe, and is no part of the key.
+    ``found`` is what came of requests in the recipe, and is no part of the key. ``closed_form`` says that the
+    head takes no training steps.
     """
 
     identity: Identity
@@ -47,11 +48,17 @@ class Task:
     baselines: dict[str, Metrics] = field(repr=False)
     flags: dict[str, str] = field(repr=False)
     found: Found = field(default_factory=Found)
+    closed_form: bool = False
 
     @property
     def key(self) -> str:
         """The name of the run's folder."""
         return self.identity.key
+
+    @property
+    def curve(self) -> str:
+        """What all seeds and folds share, and all shares of the training images; records have it, too."""
+        return replace(self.identity, split=self.split.whole).combination
 
     @property
     def recipe(self) -> Recipe:
@@ -82,8 +89,14 @@ class Task:
     @property
     def title(self) -> str:
         """The run's name for people."""
+        return f"{self.backbone} · {self.head} · seed {self.seed}{self.part}"
+
+    @property
+    def part(self) -> str:
+        """Which fold of the data and which share of its training images, where there are several."""
         fold = f" · fold {self.split.fold}" if self.split.folds > 1 else ""
-        return f"{self.backbone} · {self.head} · seed {self.seed}{fold}"
+        share = f" · share {self.split.train_share:g}" if self.split.train_share < 1 else ""
+        return fold + share
 
 
 @dataclass(frozen=True)

@@ -245,6 +245,32 @@ def test_flags_replace_what_the_file_says(file: Path, tmp_path: Path) -> None:
     assert {task.backbone for plan in plans.values() for task in plan.tasks} == {"resnet18"}
 
 
+def test_shares_of_the_training_images_in_a_suite(file: Path, quadzoo: Call, tmp_path: Path) -> None:
+    file.write_text("train_share = [0.5, 0.75]\n" + file.read_text())
+    plan = quadzoo("bench", "--suite", file, "--out", tmp_path / "out", "--dry-run", "--json")
+    document = json.loads(plan.out)
+    assert [len(one["runs"]) for one in document["sets"].values()] == [2, 2]
+    seconds = [one["estimated_seconds"] for one in document["sets"].values()]
+    assert document["estimated_seconds"] == pytest.approx(sum(seconds))
+    assert min(seconds) > 0
+    done = quadzoo("bench", "--suite", file, "--out", tmp_path / "out")
+    assert done.status == 0, done.err
+    assert done.err.index("for all sets") < done.err.index("set a (1 of 2)")
+    (row,) = rows(tmp_path / "out")
+    assert row["sets"] == "2"
+    board = public.suite_leaderboard(tmp_path / "out")
+    assert {name: one.split.train_share for name, one in board.boards.items()} == {"a": 0.75, "b": 0.75}
+    assert "Smaller shares of the training images are left out on a and b" in done.out
+    # On all images, later and beside the file.
+    assert quadzoo("bench", "--suite", file, "--out", tmp_path / "out", "--train-share", "1").status == 0
+    (row,) = rows(tmp_path / "out")
+    assert row["sets"] == "2"
+    board = public.suite_leaderboard(tmp_path / "out")
+    assert {len(one.shares[0].rows) for one in board.boards.values()} == {3}
+    file.write_text(file.read_text().replace("[0.5, 0.75]", "0.5"))
+    assert "a list is needed" in quadzoo("bench", "--suite", file, "--out", tmp_path / "out").error
+
+
 class After(Silent):
     """Does something when a run has ended, once."""
 

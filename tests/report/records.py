@@ -86,3 +86,40 @@ def predict(out: Path, key: str, errors: Sequence[float] | np.ndarray, **columns
     table = pd.DataFrame({"id": [f"p{i}" for i in range(len(errors))], "split": "test", "y": 5.0})
     table["y_pred"] = 5.0 + np.asarray(errors)
     table.assign(**columns).to_csv(run_folder(out, key) / "predictions.csv", index=False)
+
+
+SIZES = {0.25: 100, 0.5: 200, 1.0: 400}
+
+
+def of_share(key: str, val: float | None, share: float, **changes: Any) -> RunRecord:
+    """A record of a share of 400 training images, with baselines of its own."""
+    one = record(key, val, **changes)
+    one.split.n_train, one.split.train_share = SIZES[share], share
+    if share < 1:
+        one.split.hash, one.split.whole_hash = f"S{share}", "S"
+    one.baselines["ridge-pixels"] = Metrics(
+        val_mse=0.05 / share, test_mse=0.05 / share, test_rmse={"y": 1.0}, test_r2={"y": 0.0}
+    )
+    return one
+
+
+def write_shares(
+    out: Path,
+    *,
+    backbone: str = "net",
+    exponent: float = 0.5,
+    seeds: int = 3,
+    shares: Sequence[float] = tuple(SIZES),
+    spread: float = 0.05,
+) -> None:
+    """Write runs whose errors fall by a power law, and their predictions of 60 test images."""
+    rng = np.random.default_rng(0)
+    difficulty = rng.normal(0, 1, 60)
+    for share in shares:
+        for seed in range(seeds):
+            key = f"{backbone}-{share}-{seed}"
+            factor = (SIZES[share] / 400) ** (-exponent / 2) * np.exp(rng.normal(0, spread / 2))
+            errors = difficulty * factor
+            mse = float((errors**2).mean()) / 100
+            write_record(out, of_share(key, mse, share, backbone=backbone, seed=seed))
+            predict(out, key, errors)

@@ -15,7 +15,7 @@ from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 from quadzoo.report.suite.files import write_suite_report
-from tests.report.records import predict, record
+from tests.report.records import predict, record, write_shares
 from tests.report.suite import suites
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright comes with quadzoo[test]")
@@ -173,6 +173,24 @@ def test_axe_finds_nothing_serious(width: int, scheme: str, tmp_path: Path, open
         (one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")
     ] == []
     # The page itself never scrolls sideways; its tables do.
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (390, "dark")])
+def test_shares_of_the_training_images(width: int, scheme: str, tmp_path: Path, open_page: Open) -> None:
+    write_shares(tmp_path)
+    write_shares(tmp_path, backbone=EVIL[:60], exponent=0.2, shares=[0.25, 0.5])
+    results = read_runs([tmp_path])
+    write_report(tmp_path, leaderboards(results.runs), results)
+    written = tmp_path / "leaderboard.html"
+    page = open_page(written, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    plot = page.locator(".shares .plot")
+    assert plot.is_visible()
+    assert plot.locator(".best .beyond").count() == 1
+    assert plot.locator(".best circle").count() == 3
+    assert "Twice the images: about 0.7" in page.locator(".laws").inner_text()
+    found = axe.Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -145,7 +145,7 @@ def read_suite_board(out: Path, errors: Mapping[str, str] | None = None) -> Suit
         found = leaderboards(results.runs, results.unreadable)
         asked = (request.data_hash, request.split_hash)
         for one in found:
-            if (one.data.hash, one.split.hash) == asked:
+            if (one.data.hash, one.split.whole) == asked:
                 boards[name] = one
         others[name] = len(found) - (name in boards)
         unreadable[name] = results.unreadable

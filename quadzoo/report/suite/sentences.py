@@ -34,6 +34,7 @@ def captions(board: SuiteBoard) -> list[Caption]:
         Caption(_incomplete(board), warning=True),
         *(Caption(f"{name}: {left_out(some)}", warning=True) for name, some in board.unreadable.items()),
         Caption(_ambiguous(board), warning=True),
+        Caption(_shares(board)),
         Caption(_others(board), warning=True),
         Caption(_strangers(board), warning=True),
         *(
@@ -149,6 +150,16 @@ def _ambiguous(board: SuiteBoard) -> str:
     return (
         f"Several rows of one name, which nothing in these tables tells apart, are left out: {named}; the "
         "leaderboard of the set shows them."
+    )
+
+
+def _shares(board: SuiteBoard) -> str:
+    names = [name for name, one in board.boards.items() if one.shares]
+    if not names:
+        return ""
+    return (
+        f"Smaller shares of the training images are left out on {listed(names)}; the leaderboard of the set "
+        "shows them."
     )
 
 

@@ -1,0 +1,276 @@
+"""How long a bench will take: from the times of finished runs, else from a few training steps.
+
+A time is never part of what identifies a run, and a measurement that fails stops no bench.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from quadzoo.data.splits import Split
+from quadzoo.errors import DataError
+from quadzoo.executors.base import Executor, NoAnswer, Send, answer
+from quadzoo.grid.observer import Observer
+from quadzoo.grid.plan import Estimate, Plan
+from quadzoo.grid.tuning import trials
+from quadzoo.model.recipe import Recipe
+from quadzoo.records.record import RunRecord, SplitFacts, keys_in, read_record
+from quadzoo.report.text import duration, listed
+from quadzoo.threads import threads_of_a_run
+from quadzoo.training.task import Placement, Task
+
+_LONG = 60.0  # seconds for the steps of a backbone
+_WARM_UP = 1  # steps, the first of which is slow
+_STEPS, _SECONDS = 3, 0.3  # to be timed after it, at least
+_SLOW = 5.0  # seconds: of such steps one is enough
+_FORWARD = 1 / 3  # of the time of a training step: forward, and backward to weights and to features
+# What a run does beside training and start: about 150 images to measure latency and throughput, files.
+_MEASURED_IMAGES = 150
+_CALIBRATED = 512  # images, at most, for batch norm before each validation
+_AROUND = 1.5  # seconds
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of a training step with ``images`` images, of ``images`` images forward, and of a run's start.
+
+    With `freeze` a step is one of the head, on features.
+    """
+
+    step: float
+    forward: float
+    start: float
+    images: int
+
+
+def with_estimate(plan: Plan, executor: Executor, observer: Observer) -> Plan:
+    """Return the plan with an estimate of how long its runs will take; where none is to do, none is timed."""
+    if not plan.to_do:
+        return replace(plan, estimate=Estimate(0.0, "nothing to do"))
+    known, tried = _known_runs(plan), trials(plan)
+    # Of a backbone's heads the first that trains by steps is timed; those in closed form take none.
+    first = sorted(reversed(plan.to_do), key=lambda task: not task.closed_form)
+    unknown = {task.backbone: task for task in first if not known.get(_row(task))}
+    timings: dict[str, Timing] = {}
+    advance = observer.counting("timing training steps", len(unknown))
+    for backbone, task in unknown.items():
+        advance(0)
+        try:
+            timings[backbone] = _timed(plan, task, executor)
+        except (NoAnswer, DataError, OSError) as error:
+            advance(len(unknown))
+            return replace(plan, estimate=Estimate(None, f"{backbone} could not be timed: {error}"))
+        advance(1)
+
+    def seconds_of(task: Task, run: Task) -> float:
+        runs = known.get(_row(run))
+        return _as_before(task, runs) if runs else _seconds(task, timings[task.backbone])
+
+    by_backbone: dict[str, list[float]] = defaultdict(list)
+    for task in plan.to_do:
+        by_backbone[task.backbone].append(seconds_of(task, task))
+    of_trials = [seconds_of(trial, run) for trial, run in tried]
+    shared = sum(_features(plan, backbone, timing) for backbone, timing in timings.items())
+    total = shared  # and all trials come before all runs
+    for stage in (of_trials, [seconds for runs in by_backbone.values() for seconds in runs]):
+        total += max([sum(stage) / plan.config.jobs, *stage])
+    parts = [
+        f"{len(runs)} run{'s' * (len(runs) > 1)} of {backbone} ({duration(sum(runs))})"
+        for backbone, runs in by_backbone.items()
+    ]
+    if tried:
+        parts.append(f"{len(tried)} trial{'s' * (len(tried) > 1)} ({duration(sum(of_trials))})")
+    text = f"about {duration(total)}: {listed(parts)}"
+    return replace(plan, estimate=Estimate(total, text + ", compilation not counted" * plan.config.compile))
+
+
+class _Known(NamedTuple):
+    """A finished run: its images times epochs, and seconds of training and of all else."""
+
+    work: float
+    fit: float
+    rest: float
+
+
+def _row(task: Task) -> tuple[str, str]:
+    return task.curve, task.precision
+
+
+def _known_runs(plan: Plan) -> dict[tuple[str, str], list[_Known]]:
+    """Return the finished runs in the results folder, made under the same conditions, by `_row`."""
+    found: dict[tuple[str, str], list[_Known]] = defaultdict(list)
+    wanted = {_row(task): task.closed_form for task in plan.to_do}
+    threads = threads_of_a_run(plan.config.jobs, plan.config.threads)
+    for record in _records(plan):
+        where, fit = record.environment, record.cost.fit_seconds
+        conditions = where.device, where.device_name, where.threads
+        row = record.curve, record.precision
+        if row not in wanted or record.status != "ok" or fit is None:
+            continue
+        if conditions == (plan.device.kind, plan.device.name, threads):
+            rest = (record.finished - record.started).total_seconds() - fit
+            work = 0.0 if wanted[row] else _work(record.recipe, record.split)
+            found[row].append(_Known(work, fit, max(0.0, rest)))
+    return found
+
+
+def _records(plan: Plan) -> Iterator[RunRecord]:
+    for key in keys_in(plan.config.out):
+        try:
+            record = read_record(plan.config.out, key)
+        except DataError:  # named elsewhere
+            continue
+        if record:
+            yield record
+
+
+def _work_of(task: Task) -> float:
+    return 0.0 if task.closed_form else _work(task.recipe, task.split)
+
+
+def _work(recipe: Recipe, split: SplitFacts) -> float:
+    """Return how many images a run trains on in all its epochs, validation included as a share of them."""
+    epochs = recipe.epochs_for(split.n_train)
+    batch = min(recipe.batch_size, split.n_train)
+    steps = split.n_train // batch if batch else 0
+    seen = split.n_val
+    if recipe.batch_norm == "reestimated" and not recipe.freeze:
+        seen += min(split.n_train, _CALIBRATED)
+    validations = epochs / recipe.validate_every(split.n_train, epochs)
+    return epochs * steps * batch + _FORWARD * validations * seen
+
+
+def _as_before(task: Task, runs: list[_Known]) -> float:
+    """Return the seconds of a run, from those of finished ones, which may have had other images."""
+    rest = statistics.median(run.rest for run in runs)
+    work = sum(run.work for run in runs)
+    fit = sum(run.fit for run in runs)
+    return rest + (fit * _work_of(task) / work if work else fit / len(runs))
+
+
+def _seconds(task: Task, timing: Timing) -> float:
+    """Return the seconds of a run, from those of a few steps."""
+    split = task.split
+    evaluated = split.n_val + split.n_test + _MEASURED_IMAGES
+    fit = timing.step / timing.images * _work_of(task)
+    return timing.start + fit + evaluated * timing.forward / timing.images + _AROUND
+
+
+def _features(plan: Plan, backbone: str, timing: Timing) -> float:
+    """Return the seconds of the features that runs of a backbone share, and those for ridge regression."""
+    tasks = [task for task in plan.tasks if task.backbone == backbone]
+    passes = tasks[0].recipe.freeze + (tasks[0].identity.loaded is not None)
+    return passes * tasks[0].data.n * timing.forward / timing.images
+
+
+def _timed(plan: Plan, task: Task, executor: Executor) -> Timing:
+    """Time a task's steps in a process of its own. Raises NoAnswer."""
+    clock, longest = time.perf_counter(), min(_LONG, plan.config.timeout or _LONG)
+    placement = replace(plan.placement(task), compiled="no")
+    told: dict[str, Any] = answer(executor, f"{__name__}:time_steps", (task, placement), longest)
+    start = time.perf_counter() - clock - told["measuring"]
+    return Timing(told["step"], told["forward"], max(0.0, start), told["images"])
+
+
+def time_steps(work: tuple[Task, Placement], send: Send) -> None:
+    """Child's side: take the first training steps of a run, and send how long one takes.
+
+    They are those of the run itself: its Trainer, images, augmentation and optimizer. The parent ends this
+    process when it has the answer.
+    """
+    import pytorch_lightning as pl
+    import torch
+
+    from quadzoo.data.datamodule import ArrayFile, DataModule
+    from quadzoo.data.fold import Fold
+    from quadzoo.targets import scale
+    from quadzoo.training.run import build_module, make_trainer
+
+    task, placement = work
+    recipe = task.recipe
+    torch.set_num_threads(placement.threads)
+    pl.seed_everything(task.seed, workers=True, verbose=False)
+    module, fold = build_module(task, placement), Fold.load(placement.fold)
+    batch = min(recipe.batch_size, len(fold.split.train))
+    begun = time.perf_counter()
+
+    def clock() -> float:
+        if placement.device.kind == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def tell(step: float, forward: float) -> None:
+        measuring = time.perf_counter() - begun
+        send({"step": step, "forward": forward, "images": batch, "measuring": measuring})
+
+    class Stopwatch(pl.Callback):
+        """Times each step with the reading of its images, and tells when that is enough."""
+
+        def __init__(self, forward: float | None) -> None:
+            self._forward = forward
+            self._times: list[float] = []
+            self._last = 0.0
+
+        def on_train_epoch_start(self, *_: Any) -> None:
+            self._last = clock()
+
+        def on_train_batch_end(self, *_: Any) -> None:
+            now = clock()
+            self._times.append(now - self._last)
+            self._last = now
+            if _are_enough(self._times):
+                self.tell()
+
+        def tell(self) -> None:
+            step = statistics.median(self._times[_WARM_UP:] or self._times)
+            tell(step, _FORWARD * step if self._forward is None else self._forward)
+
+    def fit(inputs: Path, targets: np.ndarray, split: Split, forward: float | None) -> None:
+        watch = Stopwatch(forward)
+        data = DataModule(inputs, scale(targets, task.unit), split, recipe.batch_size, task.seed)
+        make_trainer(task, placement, [watch]).fit(module, datamodule=data)
+        watch.tell()  # of a training too short to be enough
+
+    trains = task.epochs and any(parameter.requires_grad for parameter in module.parameters())
+    if trains and not recipe.freeze:
+        fit(placement.images, fold.targets, fold.split, None)
+        return
+    trainer = make_trainer(task, placement, [])
+    module.to(trainer.strategy.root_device).eval()
+    rows = fold.split.train[:batch]
+    images = ArrayFile(placement.images)[torch.from_numpy(rows)].permute(0, 3, 1, 2).to(module.device)
+    with torch.inference_mode(), trainer.precision_plugin.forward_context():
+        forward = _repeated(lambda: module.features(images), clock)
+        features = module.features(images).float().permute(0, 2, 3, 1).cpu().numpy()
+    if not trains:
+        tell(0.0, forward)
+        return
+    with TemporaryDirectory(prefix="quadzoo-") as folder:  # the head's steps, on the features of one batch
+        np.save(path := Path(folder) / "features.npy", features)
+        everyone = np.arange(batch)
+        alone = replace(fold.split, train=everyone, val=everyone[:1], test=everyone[:1])
+        fit(path, fold.targets[rows], alone, forward)
+
+
+def _repeated(call: Callable[[], object], clock: Callable[[], float]) -> float:
+    """Return the median seconds of repeated calls, without those that warm up."""
+    times: list[float] = []
+    while not _are_enough(times):
+        begin = clock()
+        call()
+        times.append(clock() - begin)
+    return statistics.median(times[_WARM_UP:] or times)
+
+
+def _are_enough(times: list[float]) -> bool:
+    timed = times[_WARM_UP:]
+    return (len(timed) >= _STEPS and sum(timed) >= _SECONDS) or (bool(times) and sum(times) > _SLOW)
