@@ -139,8 +139,6 @@ def _planned(
     _warn_of_uneven_shares(splits, data, observer)
     if model:
         check_targets(model, data.folds[0].targets)
-    if hint := shift_hint(source.target_names, config.recipe):
-        observer.note(hint)
     device = find_device(executor, config.device)
     if config.compile:
         check_compiler(executor, device)
@@ -212,6 +210,8 @@ def bench(
     elif not isinstance(observer, Silent):  # else nobody sees it
         plan = with_estimate(plan, executor, observer)
     observer.planned(plan)
+    if hint := shift_hint(plan.tasks[0].targets.names, plan.config.recipe):
+        observer.note(hint)
     data = plan.data
     try:
         with in_use(data.images), _Interrupts() as interrupts:

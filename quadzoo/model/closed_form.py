@@ -24,7 +24,7 @@ class Ridge(NamedTuple):
 
     @property
     def unscaled(self) -> tuple[np.ndarray, np.ndarray]:
-        """Weight (T, F) and bias (T,) for features as they are."""
+        """Weight, float64 (T, F), and bias, float64 (T,), for features as they are."""
         weight = self.weight / self.scale
         return weight, self.bias - weight @ self.mean
 
@@ -34,14 +34,14 @@ class Ridge(NamedTuple):
 
 
 def drawn(rows: np.ndarray) -> np.ndarray:
-    """Return the rows to fit to, int64, sorted: all, or 5,000 that are always the same."""
+    """Return those of int64 rows (N,) to fit to, sorted: all, or 5,000 that are always the same."""
     if len(rows) <= _MOST_FITTED:
         return np.asarray(np.sort(rows))
     return np.sort(np.random.default_rng(0).choice(rows, _MOST_FITTED, replace=False))
 
 
 def fit_ridge(features: np.ndarray, targets: np.ndarray) -> Ridge:
-    """Fit ridge regression to features, float (N, F), and targets, float (N, T).
+    """Fit ridge regression to features, float32 or float64 (N, F), and targets, float32 or float64 (N, T).
 
     Features are standardised; the penalty of each target is that of 17 from 1e-2 to 1e6 with the least
     leave-one-out error (Golub, Heath & Wahba 1979, Technometrics 21, p. 215).

@@ -20,7 +20,7 @@ _TRIAL_SHARE = 4  # a trial takes a quarter of the epochs
 _EPOCHS = 20  # of a set that is large enough
 _STEPS = 200  # that a smaller set is trained for at least
 _FROZEN_STEPS = 1000  # a head alone is trained in no time
-_VALIDATIONS = 40  # at most
+_VALIDATIONS = 20  # at most
 
 
 def trial_epochs(epochs: int) -> int:

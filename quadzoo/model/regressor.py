@@ -145,7 +145,10 @@ class RegressionModule(pl.LightningModule):
         return self._prediction(self(images))
 
     def raw(self, inputs: Tensor) -> Tensor:
-        """Map a batch's inputs, images or with ``recipe.freeze`` features, to the head's raw output."""
+        """Map a batch's inputs to the head's raw output.
+
+        They are images, uint8 (B, C, H, W), or with ``recipe.freeze`` features, float32 (B, F, h, w).
+        """
         raw: Tensor = self._apply_head(inputs) if self.recipe.freeze else self(inputs)
         return raw
 
@@ -176,7 +179,10 @@ class RegressionModule(pl.LightningModule):
         return {"loss": loss, "prediction": prediction}
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return loss and predictions, float32 (B, T), of a training batch, augmented by the recipe."""
+        """Return loss and predictions, float32 (B, T), of a training batch, augmented by the recipe.
+
+        Raises ConfigError for a batch of one image that batch norm cannot train on.
+        """
         self._check_images(batch)
         images, target = batch
         try:

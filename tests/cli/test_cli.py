@@ -28,7 +28,7 @@ Call = Callable[..., Any]
         ("--data nowhere", "--data nowhere: no such folder or file"),
         ("--lr 0", "--lr 0.0: Input should be greater than 0"),
         ("--lr nan", "--lr nan: Input should be a finite number"),
-        ("--epochs -1", "-1 is not in the range"),
+        ("--epochs -1", "say auto, or a number of epochs, 0 or more"),
         ("--epochs 0", "--epochs 0 tests what --init loads"),
         ("--batch-size many", "'many' is not a valid integer"),
         ("--precision 16", "'16' is not one of"),
@@ -151,7 +151,7 @@ def test_list(quadzoo: Call) -> None:
     assert len(quadzoo("list", "--all").out.splitlines()) == len(backbones) + 1
     heads = json.loads(quadzoo("list", "heads", "--json").out)
     assert [row["name"] for row in heads if row["plugin"] == "heads"] == [
-        "mlp", "linear", "gaussian", "integer", "spatial",
+        "mlp", "linear", "gaussian", "integer", "skip", "ridge", "spatial",
     ]  # fmt: skip
     assert "torchvision" in quadzoo("list", "plugins").out
     assert quadzoo("list", "wings").status == 2

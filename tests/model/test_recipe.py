@@ -16,9 +16,9 @@ def test_auto_trains_small_sets_for_enough_steps_and_large_ones_for_20_epochs(n_
     assert epochs >= 20
     assert epochs * steps >= 200
     assert n_train < 352 or epochs == 20
-    # The last epoch is validated, and there are at most 40 validations.
+    # The last epoch is validated, and there are at most 20 validations.
     assert epochs % every == 0
-    assert epochs // every <= 40
+    assert epochs // every <= 20
     # No more than what that takes.
     assert (epochs - every) * steps < 200 or epochs == 20
 

@@ -10,7 +10,10 @@ from quadzoo.model.closed_form import fit_ridge
 
 
 class RidgeHead(nn.Module):
-    """A linear map of the mean feature, fitted by `start`; until then it predicts the origin of the unit."""
+    """A linear map of the mean feature, fitted by `start`; until then it predicts the origin of the unit.
+
+    ``weight`` is float32 (T, F); ``bias`` and the ends of the range, ``low`` and ``high``, are float32 (T,).
+    """
 
     weight: Tensor
     bias: Tensor
