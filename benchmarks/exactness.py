@@ -55,7 +55,7 @@ def run_all(data: Path, fonts: Sequence[Path], out: Path) -> None:
             write_folder(folder, N_EACH if font in fonts else N_DRAWN, SEED, font=font)
         benches[f"font-{font.stem}"] = {"data": str(folder), **tested}
     for name, parameters in benches.items():
-        api.bench(**parameters, out=out / name, progress=True)
+        api.bench(**parameters, recipe="first", out=out / name, progress=True)
 
 
 def page(results: Path) -> str:
@@ -75,8 +75,8 @@ def page(results: Path) -> str:
           for side in ("test", "all") if side in one["scores"]),
         [f"{MODEL}, without further training", *_of(published), f"`{untrained} {data}`"],
         [f"{MODEL}, fine-tuned on train for {FINE_TUNING['epochs']} epochs", *_of(tuned),
-         f"`quadzoo bench --init {MODEL} --epochs {FINE_TUNING['epochs']} --lr {FINE_TUNING['lr']} "
-         f"--seeds 0,1,2 {data}`"],
+         f"`quadzoo bench --recipe first --init {MODEL} --epochs {FINE_TUNING['epochs']} "
+         f"--lr {FINE_TUNING['lr']} --seeds 0,1,2 {data}`"],
     ]  # fmt: skip
     drawn = f"`quadzoo data make DRAWN --n N --seed {SEED} --font FONT` and `{untrained} --data DRAWN`"
     first, split = published[0], tuned[0].split
@@ -137,7 +137,7 @@ def _longer(records: Sequence[RunRecord]) -> list[str]:
     first = records[0]
     start = "from ImageNet's weights" if first.weights == "pretrained" else "from scratch"
     minutes = sum(record.cost.fit_seconds or 0 for record in records) / 60
-    command = f"quadzoo bench --backbones {first.backbone} --heads {first.head} "
+    command = f"quadzoo bench --recipe first --backbones {first.backbone} --heads {first.head} "
     command += f"--epochs {first.recipe.epochs} --seeds 0,1,2 --precision {first.precision} --data FOLDER"
     what = f"{first.backbone} + {first.head}, {first.recipe.epochs} epochs {start}"
     return [f"{what}, {minutes:.0f} minutes for three seeds", *_of(records), f"`{command}`"]

@@ -49,6 +49,7 @@ def main() -> None:
             arguments.heads.split(","),
             SEEDS,
             data=arguments.data,
+            recipe="first",
             epochs=arguments.epochs,
             out=arguments.out,
             progress=True,

@@ -55,7 +55,7 @@ from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.plan import BenchData, FoldPlan, PrecisionChoice, Weights, make_plan
 from quadzoo.grid.probe import find_device
 from quadzoo.model.contract import backbone_width
-from quadzoo.model.recipe import Recipe
+from quadzoo.model.recipe import RECIPES
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.records.record import SEEN, WEIGHTS, Cost, run_folder, write_record
 from quadzoo.registry import catalogue
@@ -280,7 +280,8 @@ def main() -> None:
     started = datetime.now(UTC)
     fonts = fonts_of(arguments.font)
     print(f"{len(fonts)} fonts", flush=True)
-    recipe = Recipe(epochs=arguments.epochs, batch_size=128, lr=1.5e-3, augment="none", warmup=0.1)
+    changes = {"epochs": arguments.epochs, "batch_size": 128, "lr": 1.5e-3, "augment": "none", "warmup": 0.1}
+    recipe = RECIPES["first"].model_copy(update=changes)
     config = BenchConfig(
         backbones=("reader",), heads=("integer",), recipe=recipe, out=arguments.to, force=True
     )
