@@ -60,7 +60,7 @@ class Recipe(BaseModel):
     batch_size: int = Field(default=32, ge=1)
     optimizer: Literal["adamw", "adam"] = "adamw"
     lr: float = Field(default=2e-3, gt=0, allow_inf_nan=False)
-    pretrained_lr: float = Field(default=0.5, gt=0, le=1)
+    pretrained_lr: float = Field(default=1.0, gt=0, le=1)
     weight_decay: float = Field(default=0.05, ge=0)
     schedule: Literal["onecycle", "step"] = "onecycle"
     augment: Augment = "shift"
@@ -140,14 +140,11 @@ class Recipe(BaseModel):
 
 RECIPES = {
     "default": Recipe(),
-    "first": Recipe(
-        epochs=20, pretrained_lr=1.0, batch_norm="running", unit="range", ridge="none", frozen_features="raw"
-    ),
+    "first": Recipe(epochs=20, batch_norm="running", unit="range", ridge="none", frozen_features="raw"),
     "tutorial": Recipe(
         epochs=100,
         optimizer="adam",
         lr=1e-3,
-        pretrained_lr=1.0,
         schedule="step",
         augment="none",
         gradient_clip=None,
