@@ -37,6 +37,7 @@ _FORWARD = 1 / 3  # of the time of a training step: forward, and backward to wei
 _MEASURED_IMAGES = 150
 _CALIBRATED = 512  # images, at most, for batch norm before each validation
 _AROUND = 1.5  # seconds
+_FEW = 1000  # training images, all runs together: to time a step of them costs more than it tells
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class Timing:
     forward: float
     start: float
     images: int
+
+
+def is_worth_timing(plan: Plan) -> bool:
+    """Return whether the runs are long enough for an estimate that nobody asked for."""
+    return sum(task.epochs * task.split.n_train for task in plan.to_do) > _FEW
 
 
 def with_estimate(plan: Plan, executor: Executor, observer: Observer) -> Plan:

@@ -22,7 +22,7 @@ from quadzoo.data.splits import Split, make_splits
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.executors.base import Executor, Job, why_it_ended
 from quadzoo.grid.config import BenchConfig
-from quadzoo.grid.estimate import with_estimate
+from quadzoo.grid.estimate import is_worth_timing, with_estimate
 from quadzoo.grid.hints import shift_hint
 from quadzoo.grid.models import check_targets, find_model, fixed_by
 from quadzoo.grid.observer import Observer, Silent
@@ -207,7 +207,7 @@ def bench(
     plan = plan_bench(config, executor, observer, like=like)
     if like:
         plan = replace(plan, estimate=like.estimate)
-    elif not isinstance(observer, Silent):  # else nobody sees it
+    elif not isinstance(observer, Silent) and is_worth_timing(plan):  # of the silent nobody sees it
         plan = with_estimate(plan, executor, observer)
     observer.planned(plan)
     if hint := shift_hint(plan.tasks[0].targets.names, plan.config.recipe):

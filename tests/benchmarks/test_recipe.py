@@ -12,7 +12,7 @@ def test_the_page_is_what_its_records_give() -> None:
 
     published = (BENCHMARKS / "RECIPE.md").read_text()
     assert page(BENCHMARKS / "results") == published
-    assert published.count("| default, head ") == 4
+    assert published.count("| first, head ") == 4
 
 
 def test_recipe_benchmark_runs_at_tiny_size(

@@ -51,6 +51,15 @@ def test_with_freeze_a_step_is_the_head_s(discs: Path, quadzoo: Call, tmp_path: 
     assert 0 < frozen["estimated_seconds"] < trained["estimated_seconds"] / 3
 
 
+def test_a_bench_of_few_images_is_not_timed(
+    discs: Path, quadzoo: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_timed", lambda *_: pytest.fail("it was timed"))
+    done = quadzoo(*bench(discs, tmp_path, "--backbones", "tiny_cnn", "--epochs", 1))
+    assert done.status == 0
+    assert "about" not in done.err
+
+
 def test_a_bench_says_it_before_it_trains(
     discs: Path, quadzoo: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +68,7 @@ def test_a_bench_says_it_before_it_trains(
         module, "_timed", lambda plan, task, _: timed.append(task.backbone) or module.Timing(1, 0.3, 2, 32)
     )
     command = bench(discs, tmp_path, "--backbones", "tiny_cnn", "--epochs", 1)
+    monkeypatch.setattr(module, "_FEW", 0)
     first = quadzoo(*command)
     assert first.status == 0
     assert "quadzoo: about 10 s: 1 run of tiny_cnn (10 s)\n" in first.err

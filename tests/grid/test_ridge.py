@@ -82,7 +82,7 @@ def test_of_many_images_some_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     features, targets = made(300, noise=1)
     everything = ridge(lambda rows: features[rows], fold_of(targets, 200, 50))
     assert everything.n_fitted == 200
-    monkeypatch.setattr(module, "_MOST_FITTED", 100)
+    monkeypatch.setattr("quadzoo.model.closed_form._MOST_FITTED", 100)
     some = ridge(lambda rows: features[rows], fold_of(targets, 200, 50))
     assert some.n_fitted == 100
     again = ridge(lambda rows: features[rows], fold_of(targets, 200, 50))
