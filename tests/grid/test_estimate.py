@@ -95,7 +95,8 @@ def test_what_cannot_be_timed_stops_nothing(
     discs: Path, stranger: Path, quadzoo_process: Call, tmp_path: Path
 ) -> None:
     done = quadzoo_process(
-        *bench(discs, tmp_path, "--backbones", "exits,tiny_cnn", "--epochs", 1, "--seeds", "0"), path=stranger
+        *bench(discs, tmp_path, "--backbones", "exits,tiny_cnn", "--epochs", 40, "--seeds", "0"),
+        path=stranger,
     )
     assert "quadzoo: no estimate: exits could not be timed: its process ended with exit status 7" in done.err
     assert "[2/2] tiny_cnn · mlp · seed 0: val MSE" in done.err
