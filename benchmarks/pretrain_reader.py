@@ -260,7 +260,7 @@ def held_out(fonts: list[Path], n: int, seed: int, file: Path) -> BenchData:
     ids = [f"generated {row}" for row in rows]
     fold = Fold(ids, content_ids_of(digests), kinds, truth, digests, split)
     prepared = ImageSet(file, geometry, digests, content)
-    return BenchData("generated equations", prepared, [FoldPlan(fold, INFO, {})])
+    return BenchData("generated equations", prepared, [FoldPlan(fold, INFO, INFO, {})])
 
 
 def main() -> None:

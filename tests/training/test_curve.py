@@ -65,7 +65,8 @@ def plain_curve(folder: Path) -> list[float]:
 def curve(call: Call, folder: Path, out: Path, *flags: object) -> list[float]:
     """The train MSE of each epoch, by quadzoo."""
     done = call(
-        "bench", "--backbones", "tiny_cnn", "--weights", "none", "--augment", "none", "--data", folder,
+        "bench", "--recipe", "first", "--backbones", "tiny_cnn", "--weights", "none", "--augment", "none",
+        "--data", folder,
         "--image-size", "24x64", "--batch-size", BATCH, "--epochs", EPOCHS, "--lr", LR, "--out", out, *flags,
     )  # fmt: skip
     assert done.status == 0, done.err

@@ -61,7 +61,9 @@ def test_all_heads_and_seeds_share_one_frozen_backbone(
     assert [(one["recipe"]["freeze"], one["recipe"]["augment"]) for one in found] == [(True, "none")] * 4
     first, *others = (state(out, one["key"]) for one in found)
     assert all(same(first, other, "backbone.") for other in others)
-    assert not any(same(first, other, "head.") for other in others)
+    # Heads that are trained differ by their seeds; the closed form of `linear` does not depend on them.
+    mlps = [state(out, one["key"]) for one in found if one["head"] == "mlp"]
+    assert not same(mlps[0], mlps[1], "head.")
 
     table = pd.read_csv(out / "leaderboard.csv")
     assert table.set_index("head")["frozen"].to_dict() == {"mlp": True, "linear": True, "-": False}
