@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
+from quadzoo.data.datamodule import DataModule
+from quadzoo.data.splits import Split
+from quadzoo.model.callbacks import BestWeights
+from quadzoo.model.recipe import Recipe
+from quadzoo.training.start import start_head
+
 from ..conftest import Result
+from ..model.nets import module, trainer
 from ..runs import loaded, records
 
 Call = Callable[..., Result]
@@ -58,3 +68,18 @@ def test_frozen_heads_get_standardised_features(discs: Path, quadzoo: Call, tmp_
     assert done.status == 0, done.err
     for record in records(out):
         assert record["metrics"]["val_mse"] < record["baselines"]["mean-of-train"]["val_mse"]
+
+
+@pytest.mark.parametrize("weights", ["none", "pretrained"])
+@pytest.mark.parametrize("recipe", [Recipe(), Recipe(freeze=True)], ids=["trained", "frozen"])
+def test_training_begins_in_training_mode(weights: str, recipe: Recipe, tmp_path: Path) -> None:
+    """Lightning leaves the mode as it is; in evaluation mode a network with batch norm learns nothing."""
+    np.save(tmp_path / "inputs.npy", np.ones((8, 4, 4, 1), np.float32 if recipe.freeze else np.uint8))
+    rows = np.arange(8)
+    data = DataModule(
+        tmp_path / "inputs.npy", np.ones((8, 1)), Split("x", 0, 1, rows[:4], rows[4:6], rows[6:], 0, ""), 2, 0
+    )
+    task: Any = SimpleNamespace(recipe=recipe, identity=SimpleNamespace(weights=weights))
+    model = module()
+    start_head(task, model, data, trainer(), BestWeights())
+    assert all(part.training for part in model.modules())
