@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SUITE = Path(__file__).parents[2] / "benchmarks" / "suite"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SUITE))
+    sys.modules.pop("recipes", None)
+
+
+def row(recipe: str, name: str, seed: int, val: float | None, **changes: Any) -> dict[str, Any]:
+    return {
+        "recipe": recipe, "set": name, "backbone": "net", "head": "mlp", "weights": "none", "seed": seed,
+        "status": "failed" if val is None else "ok", "val_mse": val, "baseline": "ridge-pixels",
+        "baseline_val_mse": 0.1, "device": "c", "torch": "2", **changes,
+    }  # fmt: skip
+
+
+def test_the_page_has_ratios_to_the_best_baseline_and_their_geometric_mean() -> None:
+    from recipes import page
+
+    rows = [row("default", "one", seed, 0.05 + 0.01 * seed) for seed in (0, 1, 2)]
+    rows += [row("default", "two", seed, 0.15) for seed in (0, 1, 2)]
+    rows += [row("first", "one", 0, 0.2), row("first", "one", 1, None)]
+    lines = page(rows).splitlines()
+    assert "## net (none)" in lines
+    assert "| recipe | mean (1 sets) | one | two |" in lines
+    assert "| default | 0.600 | 0.600 | 1.500 |" in lines
+    assert "| first | 2.000 | 2.000 (n=1) |  |" in lines
+
+
+def test_every_recipe_is_one_and_says_what_it_is() -> None:
+    from recipes import RECIPES, slug
+
+    assert len({slug(name) for name in RECIPES}) == len(RECIPES)
+    assert len({(recipe.model_dump_json(), head) for recipe, head in RECIPES.values()}) == len(RECIPES)
