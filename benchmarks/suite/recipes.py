@@ -127,7 +127,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         "# Recipes over the suite",
         "",
         "`python benchmarks/suite/recipes.py --data FOLDER`: val MSE divided by that of the best row without "
-        "a network, mean over seeds (their number where it is not 3). Below 1 the network is worth something. "
+        "a network, mean over seeds (how many where they are not 3). Below 1 the network is worth something. "
         "`mean` is the geometric mean over the sets that all recipes of the table were tried on. "
         f"{'; '.join(machines)}; float32. All runs: results/recipe-suite.json.",
     ]
