@@ -199,7 +199,7 @@ def config_of(**parameters: Any) -> BenchConfig:
         if recipe not in RECIPES:
             raise ConfigError(f"`recipe` {recipe[:_SHOWN]!r}: there is {', '.join(RECIPES)}")
         recipe = RECIPES[recipe]
-    recipe = recipe.model_dump() if isinstance(recipe, Recipe) else dict(recipe)
+    recipe = recipe.model_dump(exclude_unset=True) if isinstance(recipe, Recipe) else dict(recipe)
     recipe |= {name: given.pop(name) for name in _RECIPE if name in given}
     for name in _LISTS:
         if isinstance(given.get(name), str | int | float):

@@ -112,9 +112,15 @@ def _planned(
         }
     )
     for head in config.heads:
-        if names.heads[head].spec.closed_form and not config.recipe.freeze and config.recipe.epochs != 0:
+        if not names.heads[head].spec.closed_form or config.recipe.epochs == 0:
+            continue
+        if not config.recipe.freeze:
             raise ConfigError(
                 f"`heads` {head} is fitted in closed form to frozen features; add `freeze`, or choose another"
+            )
+        if config.recipe.tune:
+            raise ConfigError(
+                f"`tune`: {head} is fitted in closed form and has no learning rate; bench it without `tune`"
             )
     _check_out(config.out)
     for one in unreadable_records(config.out):

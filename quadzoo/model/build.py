@@ -49,13 +49,12 @@ def join(
     *,
     targets: TargetInfo | None = None,
     scored: TargetInfo | None = None,
-    pretrained: bool = False,
 ) -> RegressionModule:
     """Join a backbone, as built from its spec for images of ``in_channels`` channels, and a head.
 
     Images of three channels are normalised with the spec's mean and std, all others with their averages.
-    ``targets`` names the targets, in the unit that the head learns in, and ``scored`` in the unit of scores;
-    ``pretrained`` says whether the backbone's weights are. Raises BadModule for a backbone without a width.
+    ``targets`` names the targets, in the unit that the head learns in, and ``scored`` in the unit of scores.
+    Raises BadModule for a backbone without a width.
     """
     _check(backbone_width, backbone, f"backbone {spec.name!r}")
     keep_depthwise_in_float32(backbone)
@@ -63,9 +62,7 @@ def join(
         list(values) if in_channels == 3 else [statistics.fmean(values)] * in_channels
         for values in (spec.mean, spec.std)
     )
-    return RegressionModule(
-        backbone, head, recipe, mean, std, targets=targets, scored=scored, pretrained=pretrained
-    )
+    return RegressionModule(backbone, head, recipe, mean, std, targets=targets, scored=scored)
 
 
 def _check(check: Callable[[object], object], module: object, who: str) -> None:

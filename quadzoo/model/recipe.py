@@ -16,7 +16,8 @@ _TUNE = re.compile(r"lr:([2-9]|1[0-9]|20)")
 _OCTAVES = 2  # the rates lie between lr / 2² and lr · 2²
 _TRIAL_SHARE = 4  # a trial takes a quarter of the epochs
 
-# What `epochs` auto comes to. benchmarks/RECIPE.md has the measurements.
+# What `epochs` auto comes to. A key holds the request alone, so these figures are settled with the first
+# published record of it.
 _EPOCHS = 20  # of a set that is large enough
 _STEPS = 200  # that a smaller set is trained for at least
 _FROZEN_STEPS = 1000  # a head alone is trained in no time
@@ -29,13 +30,12 @@ def trial_epochs(epochs: int) -> int:
 
 
 class Recipe(BaseModel):
-    """All hyper-parameters of a run; `benchmarks/RECIPE.md` says what the defaults were measured against.
+    """All hyper-parameters of a run; `benchmarks/RECIPE.md` measures those of `RECIPES`' first.
 
     ``epochs`` auto is 20, and more where 20 are few steps: at least 200, with ``freeze`` 1,000. ``onecycle``
     raises the learning rate over the first ``warmup`` share of the steps to ``lr`` and lets it fall along a
     cosine to nearly 0 (Smith & Topin 2018, Super-Convergence); ``step`` halves it every 10 epochs, as the
-    tutorial does. ``pretrained_lr`` is the share of ``lr`` that a network with a pretrained backbone is
-    trained with. ``weight_decay`` is AdamW's (Loshchilov & Hutter 2019) and spares biases and normalisation
+    tutorial does. ``weight_decay`` is AdamW's (Loshchilov & Hutter 2019) and spares biases and normalisation
     weights. ``gradient_clip`` bounds the norm of the whole gradient; None leaves it. ``average`` is the decay
     of a moving average of the weights that is validated and kept in their place (Tarvainen & Valpola 2017,
     Mean Teachers, section 2); None keeps the weights. ``batch_norm`` says which statistics validation uses:
@@ -60,7 +60,6 @@ class Recipe(BaseModel):
     batch_size: int = Field(default=32, ge=1)
     optimizer: Literal["adamw", "adam"] = "adamw"
     lr: float = Field(default=2e-3, gt=0, allow_inf_nan=False)
-    pretrained_lr: float = Field(default=1.0, gt=0, le=1)
     weight_decay: float = Field(default=0.05, ge=0)
     schedule: Literal["onecycle", "step"] = "onecycle"
     augment: Augment = "shift"
@@ -90,11 +89,10 @@ class Recipe(BaseModel):
     def trial(self, lr: float, epochs: int) -> Recipe:
         """Return the recipe that tries a learning rate for a quarter of the ``epochs`` of a run, rounded up.
 
-        The schedule is whole: it ends with the trial. Ridge regression is no candidate: where it won, all
-        rates would tie.
+        The schedule is whole: it ends with the trial. Ridge regression plays no part: where it won, all rates
+        would tie.
         """
-        ridge = "start" if self.ridge == "start" else "none"
-        short = {"epochs": trial_epochs(epochs), "lr": lr, "tune": None, "ridge": ridge}
+        short = {"epochs": trial_epochs(epochs), "lr": lr, "tune": None, "ridge": "none"}
         return self.model_copy(update=short)
 
     @field_validator("tune")

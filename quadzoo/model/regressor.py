@@ -38,10 +38,10 @@ class RegressionModule(pl.LightningModule):
     It works with any Trainer. It logs ``train_mse``, ``val_mse`` and ``test_mse`` in the scaled unit of
     ``scored``, by default in that of ``targets``, which the head learns in; and for val and test, in original
     units, ``val_rmse/<target>``, ``val_mae/<target>`` and ``val_r2/<target>``. Of the recipe, ``epochs``,
-    ``batch_size`` and ``ridge`` are the caller's to see to, and ``average`` needs the callback
-    `AveragedWeights`. A Trainer's ``gradient_clip_val`` replaces the recipe's ``gradient_clip``.
-    ``pretrained`` says whether ``pretrained_lr`` holds. ``load_from_checkpoint(path, backbone=...,
-    head=...)`` takes everything else from the checkpoint.
+    ``batch_size``, ``ridge`` and ``frozen_features`` are the caller's to see to, as `quadzoo bench` does, and
+    ``average`` needs the callback `AveragedWeights`. A Trainer's ``gradient_clip_val`` replaces the recipe's
+    ``gradient_clip``. ``load_from_checkpoint(path, backbone=..., head=...)`` takes everything else from the
+    checkpoint.
 
     Raises BadModule when backbone or head break the plugin contract, NonFiniteLoss when training diverges,
     ConfigError for a Trainer that cannot do what the recipe asks for, and DataError for images in floating
@@ -66,7 +66,6 @@ class RegressionModule(pl.LightningModule):
         *,
         targets: TargetInfo | Mapping[str, Any] | None = None,
         scored: TargetInfo | Mapping[str, Any] | None = None,
-        pretrained: bool = False,
     ) -> None:
         super().__init__()
         mean, std = [float(value) for value in mean], [float(value) for value in std]
@@ -74,7 +73,6 @@ class RegressionModule(pl.LightningModule):
         self.head = head
         self.recipe = recipe if isinstance(recipe, Recipe) else Recipe(**recipe)
         self.targets = _target_info(targets)
-        self.pretrained = pretrained
         self.scored = _target_info(scored)
         unit, of_scores = self.targets, self.scored
         factor = [1.0] if unit is None or of_scores is None else _factors(unit, of_scores)
@@ -97,7 +95,6 @@ class RegressionModule(pl.LightningModule):
                 "std": std,
                 "targets": None if self.targets is None else _plain(self.targets),
                 "scored": None if self.scored is None else _plain(self.scored),
-                "pretrained": pretrained,
             }
         )
 
@@ -329,7 +326,6 @@ class RegressionModule(pl.LightningModule):
         Raises ConfigError where the schedule needs the number of steps and the Trainer has no last one.
         """
         recipe = self.recipe
-        lr = recipe.lr * (recipe.pretrained_lr if self.pretrained else 1.0)
         parameters = [p for p in self.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [
             {"params": [p for p in parameters if p.ndim > 1]},
@@ -339,7 +335,7 @@ class RegressionModule(pl.LightningModule):
         # scaler a fused optimizer would unscale after clipping, and so clip the scaled gradient.
         decay = recipe.weight_decay if recipe.optimizer == "adamw" else 0.0
         fused = getattr(self.trainer.precision_plugin, "scaler", None) is None
-        optimizer = torch.optim.AdamW(groups, lr=lr, weight_decay=decay, fused=fused)
+        optimizer = torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=decay, fused=fused)
         if recipe.schedule == "step":
             halving = torch.optim.lr_scheduler.StepLR(optimizer, step_size=10, gamma=0.5)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": halving, "interval": "epoch"}}
@@ -349,7 +345,7 @@ class RegressionModule(pl.LightningModule):
         # OneCycleLR divides by zero when the warm-up is exactly one step.
         warmup = recipe.warmup * (1 + 1e-9) if recipe.warmup * steps == 1 else recipe.warmup
         cycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=lr, total_steps=int(steps), pct_start=warmup
+            optimizer, max_lr=recipe.lr, total_steps=int(steps), pct_start=warmup
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 

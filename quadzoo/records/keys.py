@@ -23,7 +23,6 @@ NEUTRAL_RECIPE: Mapping[str, Any] = {
     "average": None,
     "unit": "range",
     "freeze": False,
-    "pretrained_lr": 1.0,
     "batch_norm": "running",
     "ridge": "none",
     "frozen_features": "raw",

@@ -144,7 +144,10 @@ class Found(_Part):
 
 
 class Epoch(BaseModel):
-    """The errors after one epoch, in the network's scaled unit, and further losses by name."""
+    """The errors after one epoch, in the unit of the scores, and further losses by name.
+
+    A record of quadzoo 0.1 has them in the network's ``unit``; val is missing where it was not validated.
+    """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Finite] = Field(init=False)

@@ -247,7 +247,6 @@ def build_module(task: Task, placement: Placement) -> RegressionModule:
         image.channels,
         targets=task.unit,
         scored=task.targets,
-        pretrained=task.identity.weights == "pretrained",
     )
     if placement.initial:
         _load(module, placement.initial / WEIGHTS, task)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from quadzoo.data.datamodule import DataModule
 from quadzoo.model.batch_norm import reestimate
@@ -25,7 +26,7 @@ def start_head(
     closed form often beats what many small steps find. Where the backbone is trained, the features are tried
     with the batch-norm statistics of its own images, too. Unless the recipe says so, training does not begin
     there: a head that already fits the training images leaves the backbone little to learn from. Random
-    features are not worth a try.
+    features are not worth a try. A head in closed form is fitted in any case: it has nothing else.
     """
     module.to(trainer.strategy.root_device).eval()
     try:
@@ -40,11 +41,11 @@ def _prepare(
     recipe = task.recipe
     if recipe.freeze and recipe.frozen_features == "standardised" and module.feature_mean is None:
         with _forward(trainer):
-            module.standardise_by(_pooled(module, datamodule))
-    pretrained = recipe.freeze or task.identity.weights == "pretrained"
-    if recipe.ridge == "none" or not pretrained or not hasattr(module.head, "start"):
-        return
+            module.standardise_by(_training(module, datamodule)[0])
     trains = any(parameter.requires_grad for parameter in module.parameters())
+    pretrained = recipe.freeze or task.identity.weights == "pretrained"
+    if trains and (recipe.ridge == "none" or not pretrained or not hasattr(module.head, "start")):
+        return
     before = {name: value.clone() for name, value in module.head.state_dict().items()}
     _fit(module, datamodule, trainer, best)
     if recipe.batch_norm == "reestimated" and not recipe.freeze:
@@ -56,18 +57,18 @@ def _prepare(
 
 
 def _fit(module: RegressionModule, datamodule: DataModule, trainer: pl.Trainer, best: BestWeights) -> None:
-    train = drawn(datamodule.split.train)
     with _forward(trainer):
-        targets = datamodule.targets[torch.from_numpy(train).to(datamodule.targets.device)]
-        module.head.start(_pooled(module, datamodule), targets.to(module.device))
+        module.head.start(*_training(module, datamodule))
     trainer.validate(module, datamodule=datamodule, verbose=False)
     best.take(float(trainer.callback_metrics["val_mse"]), module)
 
 
-def _pooled(module: RegressionModule, datamodule: DataModule) -> torch.Tensor:
-    """Return the mean features of the training images, at most 5,000, float32 (N, F)."""
+def _training(module: RegressionModule, datamodule: DataModule) -> tuple[Tensor, Tensor]:
+    """Return mean features, float32 (N, F), and targets, float32 (N, T), of at most 5,000 training images."""
     batches = datamodule.batches_of(drawn(datamodule.split.train))
-    return torch.cat([module.pooled(inputs.to(module.device)) for inputs, _ in batches])
+    some = [(module.pooled(inputs.to(module.device)), target.to(module.device)) for inputs, target in batches]
+    features, targets = zip(*some, strict=True)
+    return torch.cat(features), torch.cat(targets)
 
 
 @contextmanager

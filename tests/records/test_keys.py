@@ -38,7 +38,7 @@ FIRST_IDENTITY = {
 }  # fmt: skip
 # Nor do neutral values change.
 FROZEN_NEUTRAL = {
-    "average": None, "unit": "range", "freeze": False, "pretrained_lr": 1.0, "batch_norm": "running",
+    "average": None, "unit": "range", "freeze": False, "batch_norm": "running",
     "ridge": "none", "frozen_features": "raw", "tune": None,
 }  # fmt: skip
 
@@ -130,7 +130,7 @@ def test_neutral_values_are_those_that_old_records_are_read_with() -> None:
 @pytest.mark.parametrize("name", NEUTRAL_RECIPE)
 def test_a_field_counts_unless_it_is_neutral(name: str) -> None:
     others = {
-        "average": 0.99, "unit": "standard", "freeze": True, "pretrained_lr": 0.5,
+        "average": 0.99, "unit": "standard", "freeze": True,
         "batch_norm": "reestimated", "ridge": "candidate", "frozen_features": "standardised", "tune": "lr:3",
     }  # fmt: skip
     neutral = RECIPE.model_copy(update={name: NEUTRAL_RECIPE[name]})
@@ -168,8 +168,8 @@ def changed() -> Iterator[tuple[str, Identity]]:
     for name, value in {
         "epochs": 21, "batch_size": 33, "optimizer": "adam", "lr": 1e-3, "weight_decay": 0.0,
         "schedule": "step", "augment": "none", "warmup": 0.1, "gradient_clip": None, "average": 0.99,
-        "unit": "standard", "freeze": True, "pretrained_lr": 0.5, "batch_norm": "reestimated",
-        "ridge": "candidate", "frozen_features": "standardised", "tune": "lr:3",
+        "unit": "standard", "freeze": True, "batch_norm": "reestimated", "ridge": "candidate",
+        "frozen_features": "standardised", "tune": "lr:3",
     }.items():  # fmt: skip
         yield f"recipe {name}", replace(PLAIN, recipe=RECIPE.model_copy(update={name: value}))
 

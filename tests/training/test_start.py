@@ -51,6 +51,25 @@ def test_a_ridge_head_is_fitted_and_nothing_is_trained(discs: Path, quadzoo: Cal
     assert model.module.feature_mean is not None
 
 
+def test_a_ridge_head_is_fitted_by_any_recipe(discs: Path, quadzoo: Call, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for recipe in ("default", "first"):
+        done = quadzoo(*frozen(discs, out, "--heads", "ridge", "--freeze", "--recipe", recipe))
+        assert done.status == 0, done.err
+    one, other = (record["metrics"]["val_mse"] for record in records(out))
+    assert one == pytest.approx(other, rel=0.05)
+
+
+def test_a_ridge_head_has_no_learning_rate(discs: Path, quadzoo: Call, tmp_path: Path) -> None:
+    done = quadzoo(*frozen(discs, tmp_path / "out", "--heads", "mlp,ridge", "--freeze", "--tune", "lr:3"))
+    assert done.status == 2
+    assert done.err.strip() == (
+        "quadzoo: error: --tune: ridge is fitted in closed form and has no learning rate; bench it without "
+        "--tune"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_ridge_head_needs_a_frozen_backbone(discs: Path, quadzoo: Call, tmp_path: Path) -> None:
     done = quadzoo(*frozen(discs, tmp_path / "out", "--heads", "mlp,ridge"))
     assert done.status == 2

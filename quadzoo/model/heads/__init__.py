@@ -64,7 +64,7 @@ def build_ridge(*, num_features: int, targets: TargetInfo) -> nn.Module:
 
 @hookimpl
 def register_heads() -> list[HeadSpec]:
-    """Register mlp (the default), linear, gaussian, integer and spatial."""
+    """Register mlp (the default), linear, gaussian, integer, skip, ridge and spatial."""
     return [
         HeadSpec(
             name="mlp",
