@@ -29,6 +29,7 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(seen(board), warning=True),
         Caption(beaten(board), warning=True),
         Caption(memorised(board), warning=True),
+        Caption(untrained(board), warning=True),
         *(Caption(text, warning=True) for text in edges(board)),
         Caption(trust(board)),
         Caption(tuned(board)),
@@ -126,6 +127,22 @@ def memorised(board: Leaderboard) -> str:
     return (
         f"In the last epoch the val MSE is far above the training MSE: {listed(found)}. More images, or "
         "--augment photo, may help."
+    )
+
+
+def untrained(board: Leaderboard) -> str:
+    """Return which rows keep ridge regression, since training found nothing better; nothing without any."""
+    found = []
+    for row in board.rows:
+        trained = [curve for curve in row.details.curves if curve.train_mse]
+        kept = sum(curve.best_epoch == 0 for curve in trained)
+        if kept:
+            found.append(f"{row.name} ({kept} of {len(trained)} runs)")
+    if not found:
+        return ""
+    return (
+        "Training found nothing better by val than ridge regression on the features of the pretrained "
+        f"backbone, which these rows keep: {listed(found)}."
     )
 
 

@@ -1,4 +1,4 @@
-"""The warning that a network learns its training images and not the validation images."""
+"""Warnings of what a row's training came to: its images by heart, or nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quadzoo.report.captions import Caption, captions, memorised
+from quadzoo.report.captions import Caption, captions, memorised, untrained
 from quadzoo.report.rows import Leaderboard
 from tests.report.records import board_of, predict, record
 
@@ -35,3 +35,25 @@ def test_a_network_that_knows_its_training_images_by_heart_is_named(tmp_path: Pa
 def test_others_are_not(tmp_path: Path, val: float, train: float) -> None:
     """Not where train is bad as well, and not where val is good."""
     assert memorised(board(tmp_path, val, train)) == ""
+
+
+def test_a_row_that_keeps_ridge_regression_is_named(tmp_path: Path) -> None:
+    history = [{"train_mse": 0.1, "val_mse": 0.08}]
+    board_of(tmp_path, record("k", 0.05, history=history, best_epoch=0))
+    predict(tmp_path, "k", [0.1, 0.2, 0.1, 0.1])
+    text = (
+        "Training found nothing better by val than ridge regression on the features of the pretrained "
+        "backbone, which these rows keep: net + mlp (1 of 1 runs)."
+    )
+    assert Caption(text, warning=True) in captions(board_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("history", "best"), [([{"train_mse": 0.1, "val_mse": 0.05}], 1), ([], 0), ([], None)]
+)
+def test_trained_rows_and_closed_forms_are_not(
+    tmp_path: Path, history: list[dict[str, float]], best: int | None
+) -> None:
+    board_of(tmp_path, record("k", 0.05, history=history, best_epoch=best))
+    predict(tmp_path, "k", [0.1, 0.2, 0.1, 0.1])
+    assert untrained(board_of(tmp_path)) == ""
