@@ -72,7 +72,7 @@ def rmse_columns(board: Leaderboard) -> list[Column[Row]]:
     """Return a column for the RMSE of each target, for tables without details of a row."""
     targets = next((row.test_rmse for row in board.rows if row.test_rmse), {})
     return [
-        _figure(
+        figure(
             f"test_rmse.{target}",
             f"RMSE {target}",
             f"root mean squared error of {target} on the test images, in its own unit",
@@ -97,14 +97,14 @@ def interval_text(row: Row) -> str:
     return "" if row.test_mse_low is None else f"{short(row.test_mse_low)} – {short(row.test_mse_high)}"
 
 
-def _figure(
+def figure(
     name: str,
     heading: str,
     meaning: str,
-    value: Callable[[Row], float | None],
+    value: Callable[[RowT], float | None],
     form: Callable[[float | None], str] = short,
     **options: Any,
-) -> Column[Row]:
+) -> Column[RowT]:
     """Return a column of numbers, each shown by ``form``."""
     return Column(
         name=name,
@@ -116,14 +116,16 @@ def _figure(
     )
 
 
-def _words(name: str, heading: str, meaning: str, value: Callable[[Row], str], **options: Any) -> Column[Row]:
+def words(
+    name: str, heading: str, meaning: str, value: Callable[[RowT], str], **options: Any
+) -> Column[RowT]:
     """Return a column of texts."""
     return Column(
         name=name, heading=heading, meaning=meaning, value=value, text=value, number=False, **options
     )
 
 
-def _csv_only(name: str, meaning: str, value: Callable[[Row], Value]) -> Column[Row]:
+def csv_only(name: str, meaning: str, value: Callable[[RowT], Value]) -> Column[RowT]:
     """Return a column that people do not see as one."""
     return Column(
         name=name,
@@ -182,14 +184,14 @@ COLUMNS: tuple[Column[Row], ...] = (
         text=_rank,
         shown="always",
     ),
-    _words(
+    words(
         "backbone",
         "backbone",
         "the network from image to features",
         lambda row: row.backbone,
         shown="always",
     ),
-    _words(
+    words(
         "head",
         "head",
         "the layers from features to prediction, with their loss; - in rows without a model",
@@ -221,16 +223,16 @@ COLUMNS: tuple[Column[Row], ...] = (
         text=_seeds,
         shown="always",
     ),
-    _csv_only("failed", "runs that failed", lambda row: row.failed),
-    _figure(
+    csv_only("failed", "runs that failed", lambda row: row.failed),
+    figure(
         "val_mse",
         "val MSE",
         "mean squared error of the scaled targets on the validation images; rows are ranked by it",
         lambda row: row.val_mse,
         shown="always",
     ),
-    _figure("test_mse", "test MSE", "the same on the test images", lambda row: row.test_mse, shown="always"),
-    _csv_only("test_mse_low", "lower end of the 95 % interval of the test MSE", lambda row: row.test_mse_low),
+    figure("test_mse", "test MSE", "the same on the test images", lambda row: row.test_mse, shown="always"),
+    csv_only("test_mse_low", "lower end of the 95 % interval of the test MSE", lambda row: row.test_mse_low),
     Column(
         name="test_mse_high",
         heading="95 % interval",
@@ -239,7 +241,7 @@ COLUMNS: tuple[Column[Row], ...] = (
         text=interval_text,
         priority=1,
     ),
-    _figure(
+    figure(
         "p_value",
         "p",
         "p-value of the test MSE being equal to that of the best row, corrected for all pairs of rows",
@@ -247,7 +249,7 @@ COLUMNS: tuple[Column[Row], ...] = (
         _p_value,
         priority=8,
     ),
-    _figure(
+    figure(
         "test_exact",
         "exact",
         "share of test images whose every target is right after rounding; empty unless all targets are "
@@ -265,16 +267,16 @@ COLUMNS: tuple[Column[Row], ...] = (
         number=False,
         priority=1,
     ),
-    _words(
+    words(
         "mixed",
         "mixed",
         "what differs between the runs of the row and can change a score",
         lambda row: row.mixed,
         priority=2,
     ),
-    _figure("params", "params", "parameters", lambda row: row.cost.params, millions, priority=3),
-    _figure("gmacs", "GMACs", "multiply-adds for one image, in 10⁹", lambda row: row.cost.gmacs, priority=4),
-    _figure(
+    figure("params", "params", "parameters", lambda row: row.cost.params, millions, priority=3),
+    figure("gmacs", "GMACs", "multiply-adds for one image, in 10⁹", lambda row: row.cost.gmacs, priority=4),
+    figure(
         "train_images_per_second",
         "train img/s",
         "training images per second",
@@ -282,7 +284,7 @@ COLUMNS: tuple[Column[Row], ...] = (
         whole,
         priority=5,
     ),
-    _figure(
+    figure(
         "latency_ms",
         "latency",
         "time for one image: median, in ms",
@@ -290,7 +292,7 @@ COLUMNS: tuple[Column[Row], ...] = (
         milliseconds,
         priority=6,
     ),
-    _figure(
+    figure(
         "latency_p95_ms",
         "p95 latency",
         "time for one image: 95th percentile, in ms",
@@ -306,8 +308,8 @@ COLUMNS: tuple[Column[Row], ...] = (
         text=_throughput,
         priority=14,
     ),
-    _csv_only("inference_batch", "batch size of `images_per_second`", lambda row: row.cost.inference_batch),
-    _figure(
+    csv_only("inference_batch", "batch size of `images_per_second`", lambda row: row.cost.inference_batch),
+    figure(
         "fit_seconds",
         "fit",
         "duration of training in seconds, validation included",
@@ -315,7 +317,7 @@ COLUMNS: tuple[Column[Row], ...] = (
         seconds,
         priority=7,
     ),
-    _figure(
+    figure(
         "peak_memory_mb",
         "memory",
         "peak memory of the run, in MiB",
@@ -323,7 +325,7 @@ COLUMNS: tuple[Column[Row], ...] = (
         lambda value: "" if value is None else f"{value:,.0f} MiB",
         priority=13,
     ),
-    _figure(
+    figure(
         "fit_energy_joules",
         "energy",
         "energy used by training in joules, where the device measures it",
@@ -331,15 +333,15 @@ COLUMNS: tuple[Column[Row], ...] = (
         lambda value: "" if value is None else f"{value / 1e3:.1f} kJ",
         priority=12,
     ),
-    _csv_only(
+    csv_only(
         "overlap",
         "test images that the model a row started from had been trained on; empty where unknown or none",
         lambda row: row.overlap.test if row.overlap else None,
     ),
-    _csv_only(
+    csv_only(
         "train_share", "share of the training images that the row was trained on", lambda row: row.train_share
     ),
-    _figure(
+    figure(
         "n_train",
         "train images",
         "images that the row was trained on; of folds, the mean",
@@ -348,28 +350,28 @@ COLUMNS: tuple[Column[Row], ...] = (
         shown="differs",
         priority=9,
     ),
-    _csv_only(
+    csv_only(
         "lr",
         "highest learning rate of training; of a tuned row that which was taken, or one a fold",
         _learning_rates,
     ),
-    _figure("epochs", "epochs", "epochs of training", lambda row: row.epochs, _count, priority=9),
-    _words(
+    figure("epochs", "epochs", "epochs of training", lambda row: row.epochs, _count, priority=9),
+    words(
         "image_size",
         "size",
         "height × width of the images that the network gets",
         lambda row: row.image_size,
         priority=10,
     ),
-    _words(
+    words(
         "precision",
         "precision",
         "number format of the backbone's arithmetic: 32 is float32",
         lambda row: row.precision,
         priority=11,
     ),
-    _csv_only("frozen", "whether the backbone was not trained", lambda row: row.frozen),
-    _words(
+    csv_only("frozen", "whether the backbone was not trained", lambda row: row.frozen),
+    words(
         "device",
         "device",
         "where the costs were measured",
@@ -377,15 +379,15 @@ COLUMNS: tuple[Column[Row], ...] = (
         shown="differs",
         priority=3,
     ),
-    _words(
+    words(
         "plugins",
         "plugins",
         "distributions that backbone and head come from",
         lambda row: row.plugins,
         priority=16,
     ),
-    _csv_only("combination", "hash that all runs of the row share", lambda row: row.combination),
-    _csv_only("tied", "whether the row shares the rank of the best", lambda row: row.tied),
+    csv_only("combination", "hash that all runs of the row share", lambda row: row.combination),
+    csv_only("tied", "whether the row shares the rank of the best", lambda row: row.tied),
 )
 
 TASK = (

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from quadzoo.report.captions import captions
-from quadzoo.report.columns import csv_columns, shown_columns
+from quadzoo.report.columns import Column, RowT, csv_columns, shown_columns
 from quadzoo.report.learning import explained, sentences, share_columns, share_rows
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.suite.board import SuiteBoard
@@ -32,27 +32,18 @@ class NotebookLeaderboard(Leaderboard):
 
     def to_frame(self) -> pd.DataFrame:
         """Return the rows as a table with the columns of leaderboard.csv; what a row lacks is None."""
-        columns = csv_columns()
-        rows = [[column.value(row) for column in columns] for row in self.rows]
-        return pd.DataFrame(rows, columns=[column.name for column in columns])
+        return _frame(csv_columns(), self.rows)
 
     def _repr_html_(self) -> str:
         """Return captions and table as HTML, which notebooks show."""
-        columns = shown_columns(self)
-        rows = [[column.text(row) for column in columns] for row in self.rows]
-        table = pd.DataFrame(rows, columns=[column.heading for column in columns])
-        paragraphs = "".join(f"<p>{escape(caption.text)}</p>" for caption in captions(self))
-        return paragraphs + table.to_html(index=False, border=0) + self._shares_html()
+        texts = [caption.text for caption in captions(self)]
+        return _html(texts, shown_columns(self), self.rows) + self._shares_html()
 
     def _shares_html(self) -> str:
         """Return the section of the shares of the training images; nothing where there are none."""
         if not self.shares:
             return ""
-        columns = share_columns(self)
-        rows = [[column.text(row) for column in columns] for row in share_rows(self)]
-        table = pd.DataFrame(rows, columns=[column.heading for column in columns])
-        paragraphs = "".join(f"<p>{escape(text)}</p>" for text in [*sentences(self), explained(self)])
-        return paragraphs + table.to_html(index=False, border=0)
+        return _html([*sentences(self), explained(self)], share_columns(self), share_rows(self))
 
 
 class NotebookSuite(SuiteBoard):
@@ -66,14 +57,22 @@ class NotebookSuite(SuiteBoard):
 
     def to_frame(self) -> pd.DataFrame:
         """Return the rows as a table with the columns of leaderboard-suite.csv; what a row lacks is None."""
-        columns = suite_csv_columns(self)
-        rows = [[column.value(row) for column in columns] for row in self.rows]
-        return pd.DataFrame(rows, columns=[column.name for column in columns])
+        return _frame(suite_csv_columns(self), self.rows)
 
     def _repr_html_(self) -> str:
         """Return sentences and table as HTML, which notebooks show."""
-        columns = all_columns(self)
-        rows = [[column.text(row) for column in columns] for row in self.rows]
-        table = pd.DataFrame(rows, columns=[column.heading for column in columns])
         texts = [*answers(self).values(), *(caption.text for caption in suite_captions(self))]
-        return "".join(f"<p>{escape(text)}</p>" for text in texts) + table.to_html(index=False, border=0)
+        return _html(texts, all_columns(self), self.rows)
+
+
+def _frame(columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> pd.DataFrame:
+    """Return rows as programs want them: values, under the names of columns."""
+    values = [[column.value(row) for column in columns] for row in rows]
+    return pd.DataFrame(values, columns=[column.name for column in columns])
+
+
+def _html(texts: Sequence[str], columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> str:
+    """Return paragraphs and a table as people want them: texts, under headings."""
+    cells = [[column.text(row) for column in columns] for row in rows]
+    table = pd.DataFrame(cells, columns=[column.heading for column in columns])
+    return "".join(f"<p>{escape(text)}</p>" for text in texts) + table.to_html(index=False, border=0)

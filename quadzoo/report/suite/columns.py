@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quadzoo.report.columns import Column
+from quadzoo.report.columns import Column, csv_only, figure, words
 from quadzoo.report.suite.board import Cell, SetFacts, SuiteBoard, SuiteRow
 from quadzoo.report.text import one_line, short, whole
 
@@ -15,31 +15,25 @@ ROW_COLUMNS: tuple[Column[SuiteRow], ...] = (
         text=lambda row: str(row.rank or ""),
         shown="always",
     ),
-    Column(
-        name="backbone",
-        heading="backbone",
-        meaning="the network from image to features",
-        value=lambda row: row.backbone,
-        text=lambda row: row.backbone,
-        number=False,
+    words(
+        "backbone",
+        "backbone",
+        "the network from image to features",
+        lambda row: row.backbone,
         shown="always",
     ),
-    Column(
-        name="head",
-        heading="head",
-        meaning="the layers from features to prediction, with their loss",
-        value=lambda row: row.head,
-        text=lambda row: row.head,
-        number=False,
+    words(
+        "head",
+        "head",
+        "the layers from features to prediction, with their loss",
+        lambda row: row.head,
         shown="always",
     ),
-    Column(
-        name="weights",
-        heading="weights",
-        meaning="what training started from: pretrained, none (random weights), or a trained model's name",
-        value=lambda row: row.weights,
-        text=lambda row: row.weights,
-        number=False,
+    words(
+        "weights",
+        "weights",
+        "what training started from: pretrained, none (random weights), or a trained model's name",
+        lambda row: row.weights,
         shown="always",
     ),
     Column(
@@ -50,22 +44,14 @@ ROW_COLUMNS: tuple[Column[SuiteRow], ...] = (
         text=lambda row: one_line(row.variant, 60),
         number=False,
     ),
-    Column(
-        name="mean_rank",
-        heading="mean rank",
-        meaning="mean over the sets of the place by val MSE among the rows that are finished on all sets",
-        value=lambda row: row.mean_rank,
-        text=lambda row: short(row.mean_rank),
+    figure(
+        "mean_rank",
+        "mean rank",
+        "mean over the sets of the place by val MSE among the rows that are finished on all sets",
+        lambda row: row.mean_rank,
         shown="always",
     ),
-    Column(
-        name="mean_rank_low",
-        heading="",
-        meaning="lower end of the interval of the mean rank",
-        value=lambda row: row.mean_rank_low,
-        text=lambda row: short(row.mean_rank_low),
-        shown="never",
-    ),
+    csv_only("mean_rank_low", "lower end of the interval of the mean rank", lambda row: row.mean_rank_low),
     Column(
         name="mean_rank_high",
         heading="interval",
@@ -83,42 +69,25 @@ ROW_COLUMNS: tuple[Column[SuiteRow], ...] = (
         text=lambda row: f"{row.wins} of {row.sets}",
         shown="always",
     ),
-    Column(
-        name="sets",
-        heading="",
-        meaning="sets on which the row is finished",
-        value=lambda row: row.sets,
-        text=lambda row: str(row.sets),
-        shown="never",
-    ),
-    Column(
-        name="verdict",
-        heading="verdict",
-        meaning="best, not significantly worse, worse, or incomplete",
-        value=lambda row: row.verdict,
-        text=lambda row: row.verdict,
-        number=False,
+    csv_only("sets", "sets on which the row is finished", lambda row: row.sets),
+    words(
+        "verdict",
+        "verdict",
+        "best, not significantly worse, worse, or incomplete",
+        lambda row: row.verdict,
         shown="always",
         priority=2,
     ),
 )
 
 SET_COLUMNS: tuple[Column[SetFacts], ...] = (
-    Column(
-        name="set",
-        heading="set",
-        meaning="the data set",
-        value=lambda one: one.name,
-        text=lambda one: one.name,
-        number=False,
-        shown="always",
-    ),
-    Column(
-        name="images",
-        heading="images",
-        meaning="images of the set: train, val and test",
-        value=lambda one: one.data.n if one.data else None,
-        text=lambda one: whole(one.data.n) if one.data else "",
+    words("set", "set", "the data set", lambda one: one.name, shown="always"),
+    figure(
+        "images",
+        "images",
+        "images of the set: train, val and test",
+        lambda one: one.data.n if one.data else None,
+        whole,
         priority=2,
     ),
     Column(
@@ -130,12 +99,11 @@ SET_COLUMNS: tuple[Column[SetFacts], ...] = (
         number=False,
         priority=1,
     ),
-    Column(
-        name="baseline_val_mse",
-        heading="its val MSE",
-        meaning="the val MSE of the best baseline",
-        value=lambda one: one.baseline_val_mse,
-        text=lambda one: short(one.baseline_val_mse),
+    figure(
+        "baseline_val_mse",
+        "its val MSE",
+        "the val MSE of the best baseline",
+        lambda one: one.baseline_val_mse,
         priority=3,
     ),
     Column(
@@ -147,20 +115,14 @@ SET_COLUMNS: tuple[Column[SetFacts], ...] = (
         number=False,
         priority=4,
     ),
-    Column(
-        name="best_val_mse",
-        heading="its val MSE",
-        meaning="the val MSE of the best row",
-        value=lambda one: one.best_val_mse,
-        text=lambda one: short(one.best_val_mse),
-        priority=5,
+    figure(
+        "best_val_mse", "its val MSE", "the val MSE of the best row", lambda one: one.best_val_mse, priority=5
     ),
-    Column(
-        name="best_test_mse",
-        heading="its test MSE",
-        meaning="the test MSE of the best row",
-        value=lambda one: one.best_test_mse,
-        text=lambda one: short(one.best_test_mse),
+    figure(
+        "best_test_mse",
+        "its test MSE",
+        "the test MSE of the best row",
+        lambda one: one.best_test_mse,
         priority=6,
     ),
     Column(
@@ -230,13 +192,10 @@ def _cell_column(one: SetFacts) -> Column[SuiteRow]:
 
 def _cell_figures(name: str) -> list[Column[SuiteRow]]:
     return [
-        Column(
-            name=f"{name}.{field}",
-            heading="",
-            meaning=f"{meaning} on {name}",
-            value=lambda row, field=field: getattr(row.cells[name], field),  # type: ignore[misc]
-            text=lambda row, field=field: str(getattr(row.cells[name], field)),  # type: ignore[misc]
-            shown="never",
+        csv_only(
+            f"{name}.{field}",
+            f"{meaning} on {name}",
+            lambda row, field=field: getattr(row.cells[name], field),  # type: ignore[misc]
         )
         for field, meaning in _CELL.items()
     ]
