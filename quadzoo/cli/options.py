@@ -7,6 +7,7 @@ from functools import cache
 
 import click
 
+_DIGITS = 9  # of a number of epochs
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
 
 
@@ -25,8 +26,8 @@ class Epochs(click.ParamType):  # type: ignore[type-arg]  # generic for the type
         """Return an int or ``auto``; anything else is a usage error."""
         if value == "auto" or isinstance(value, int):
             return value
-        if not value.isdecimal():
-            self.fail(f"{value!r}: say auto, or a number of epochs, 0 or more", param, ctx)
+        if not value.isdecimal() or len(value) > _DIGITS:
+            self.fail(f"{value[:20]!r}: say auto, or a number of epochs, 0 or more", param, ctx)
         return int(value)
 
 

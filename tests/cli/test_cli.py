@@ -28,6 +28,8 @@ Call = Callable[..., Any]
         ("--data nowhere", "--data nowhere: no such folder or file"),
         ("--lr 0", "--lr 0.0: Input should be greater than 0"),
         ("--lr nan", "--lr nan: Input should be a finite number"),
+        ("--epochs 1.5", "say auto, or a number of epochs, 0 or more"),
+        (f"--epochs {'9' * 5000}", "say auto, or a number of epochs, 0 or more"),
         ("--epochs -1", "say auto, or a number of epochs, 0 or more"),
         ("--epochs 0", "--epochs 0 tests what --init loads"),
         ("--batch-size many", "'many' is not a valid integer"),
