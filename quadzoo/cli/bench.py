@@ -147,8 +147,8 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
 @click.option(
     "--tune",
     metavar="lr:N",
-    help="First try N learning rates, from a quarter of --lr to four times --lr, for each backbone and head: on the "
-    "lowest seed, for a quarter of the epochs. All seeds are then trained with the best by val MSE.",
+    help="First try N learning rates, from a quarter of --lr to four times --lr, for each backbone and head: "
+    "on the lowest seed, for a quarter of the epochs. All seeds are then trained with the best by val MSE.",
 )
 @click.option(
     "--freeze",
