@@ -28,6 +28,7 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(leak(board), warning=True),
         Caption(seen(board), warning=True),
         Caption(beaten(board), warning=True),
+        Caption(recipes(board), warning=True),
         Caption(memorised(board), warning=True),
         Caption(untrained(board), warning=True),
         *(Caption(text, warning=True) for text in edges(board)),
@@ -109,6 +110,21 @@ def beaten(board: Leaderboard) -> str:
         f"No network beats {simple.name} on the validation images (MSE {short(board.best.val_mse)} against "
         f"{short(simple.val_mse)}): none of them is worth using."
     )
+
+
+def recipes(board: Leaderboard) -> str:
+    """Return what tells the recipes of rows with one name apart, in the order of the rows."""
+    by_name: dict[str, list[dict[str, object]]] = defaultdict(list)
+    for row in board.rows:
+        if row.recipe:
+            by_name[row.name].append(row.recipe)
+    found = []
+    for name, given in by_name.items():
+        values = {field: [str(one.get(field)) for one in given] for field in given[0]}
+        told = [f"{field} {', '.join(of_rows)}" for field, of_rows in values.items() if len({*of_rows}) > 1]
+        if told:
+            found.append(f"{name}: {'; '.join(told)}")
+    return f"Rows of one name have different recipes, from top to bottom {'. '.join(found)}." if found else ""
 
 
 def memorised(board: Leaderboard) -> str:
