@@ -60,7 +60,7 @@ def data_sets(
     """Return the rows of each set: six images of each photograph, ten where fewer photographs will do."""
     six, ten = 6 * len(photos), 10 * len(upright)
     return {
-        "digits": sets.digits(),
+        "digits": sets.digits(600),
         "dials": sets.dials(),
         "blur": sets.of_photos(photos, "sigma", sets.blur, six, seed=1),
         "exposure": sets.of_photos(photos, "stops", sets.exposure, six, seed=2),

@@ -66,7 +66,7 @@ def test_every_set_of_the_suite_file_is_built(drawn: None, tmp_path: Path) -> No
         assert config.targets is not None
         assert {path.name for path in (tmp_path / config.images).iterdir()} == {row["id"] for row in rows}
         assert list(rows[0]) == ["id", *config.targets, *(["photo"] if config.group_column else [])]
-        sizes = {"few": range(40, 101), "digits": range(1797, 1798), "disparity": range(1, 12)}
+        sizes = {"few": range(40, 101), "digits": range(600, 601), "disparity": range(1, 12)}
         assert len(rows) in sizes.get(name, range(300, 601)), name
 
 
