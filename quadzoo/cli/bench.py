@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from quadzoo.cli.options import Epochs, names
+from quadzoo.cli.options import Epochs, names, with_targets
 
 
 def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -60,13 +60,35 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     "`quadratic`, which draws 2,000 images of equations.",
 )
 @click.option(
-    "--images", type=click.Path(path_type=Path), metavar="FOLDER", help="Folder with the images of the table."
+    "--images",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder with the images of the table.  [default: the table's own folder, or one in it]",
 )
-@click.option("--targets", callback=names, metavar="A,B,...", help="Columns of the table to predict.")
+@click.option(
+    "--targets",
+    callback=names,
+    metavar="A,B,...",
+    help="Columns of the table to predict.  [default: those that hold numbers, where that leaves no doubt]",
+)
+@click.option(
+    "--target",
+    multiple=True,
+    metavar="NAME",
+    help="A column to predict, whose name may have commas; repeat it.",
+)
 @click.option(
     "--id-column",
     metavar="NAME",
-    help="Column with the names of the image files, with or without suffix.  [default: id]",
+    help="Column with the names of the image files, with or without suffix.  [default: id, else one whose "
+    "cells name images]",
+)
+@click.option(
+    "--test-data",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="A table of the test images, with the same columns. All others are then divided into train and val, "
+    "80 to 20.",
 )
 @click.option(
     "--suite",
@@ -231,6 +253,7 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
 
     \b
     quadzoo bench --backbones resnet50,efficientnet_b0
+    quadzoo bench --data my.csv
     quadzoo bench --data my.csv --images photos --id-column file \\
         --targets age,height --backbones resnet18,convnext_atto --seeds 0,1,2
     quadzoo bench --suite my-sets.toml
@@ -242,6 +265,7 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
         for name, value in flags.items()
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
     }
+    given = with_targets(given)
     from quadzoo import api
 
     api.start()  # before the other imports

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quadzoo.cli.options import names
+from quadzoo.cli.options import names, with_flags, with_targets
+from quadzoo.report.text import one_line
 
 if TYPE_CHECKING:
     from quadzoo.data.findings import Audit, Finding
 
 _SHOWN = 3  # examples of a finding
+_LONGEST = 300  # characters of an example
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,18 +68,30 @@ def make(folder: Path, n: int, seed: int, **options: Any) -> None:
     "--images",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Folder with the images of the table.  [default: the table's own folder]",
+    help="Folder with the images of the table.  [default: the table's own folder, or one in it]",
 )
 @click.option(
     "--targets",
     callback=names,
     metavar="A,B,...",
-    help="Columns to predict.  [default: those that mostly hold numbers]",
+    help="Columns to predict.  [default: those that hold numbers]",
+)
+@click.option(
+    "--target",
+    multiple=True,
+    metavar="NAME",
+    help="A column to predict, whose name may have commas; repeat it.",
 )
 @click.option(
     "--id-column",
     metavar="NAME",
-    help="Column with the names of the image files.  [default: id, else the first column]",
+    help="Column with the names of the image files.  [default: id, else one whose cells name images]",
+)
+@click.option(
+    "--test-data",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="A table of the test images, with the same columns.",
 )
 @click.option(
     "--group-column",
@@ -107,7 +121,7 @@ def check(path: str, split: str, as_json: bool, **flags: Any) -> int:
     from quadzoo.progress import Display
 
     with Display() as display:
-        found = audit(DataRequest(path, **flags), split, display.counting)
+        found = audit(DataRequest(path, **with_targets(flags)), split, display.counting)
     if as_json:
         click.echo(json.dumps(found.model_dump(), indent=2, ensure_ascii=False))
     else:
@@ -158,12 +172,20 @@ def cache_(clear_it: bool, as_json: bool) -> None:
 
 
 def _print(found: Audit) -> None:
-    from quadzoo.cli.tables import print_table, text_table
-
     click.echo(f"{found.name}: {found.rows:,} rows, {found.usable:,} of them usable\n")
     for name, fact in _facts(found):
         click.echo(f"{name:14}  {fact}")
     click.echo()
+    if found.targets:
+        _print_targets(found)
+    for finding in found.findings:
+        _print_finding(finding)
+    click.echo(f"{_counted(found.errors, 'error')}, {_counted(found.warnings, 'warning')}")
+
+
+def _print_targets(found: Audit) -> None:
+    from quadzoo.cli.tables import print_table, text_table
+
     shown = ["target", "min", "max", "mean", "std", "distinct", "whole", "outliers"]
     cells = [
         [
@@ -177,15 +199,12 @@ def _print(found: Audit) -> None:
     ]
     print_table(text_table(shown, cells, set(shown[1:])))
     click.echo()
-    for finding in found.findings:
-        _print_finding(finding)
-    click.echo(f"{_counted(found.errors, 'error')}, {_counted(found.warnings, 'warning')}")
 
 
 def _print_finding(finding: Finding) -> None:
-    click.echo(f"{finding.severity:7}  {finding.count:,} × {finding.text}")
+    click.echo(with_flags(f"{finding.severity:7}  {finding.count:,} × {finding.text}"))
     for example in finding.examples[:_SHOWN]:
-        click.echo(f"{'':11}{' '.join(example.split())}")
+        click.echo(f"{'':11}{one_line(with_flags(example), _LONGEST)}")
     if finding.count > _SHOWN:
         click.echo(f"{'':11}and {finding.count - _SHOWN:,} more")
 
@@ -194,11 +213,13 @@ def _facts(found: Audit) -> list[tuple[str, str]]:
     most = list(found.sizes)[:_SHOWN]
     others = f" and {len(found.sizes) - len(most):,} other sizes" if len(found.sizes) > len(most) else ""
     copies, near = found.duplicates, found.near_duplicates
+    made = f"; `--image-size auto` makes them {found.image_size}" if most else "none"
     facts = [
         ("table", found.table),
         ("images", found.images),
-        ("kinds", ", ".join(f"{n:,} {kind}" for kind, n in found.kinds.items())),
-        ("height x width", f"{', '.join(most)}{others}; `--image-size auto` makes them {found.image_size}"),
+        *(("found", one) for one in found.guessed),
+        ("kinds", ", ".join(f"{n:,} {kind}" for kind, n in found.kinds.items()) or "none"),
+        ("height x width", f"{', '.join(most)}{others}{made}"),
         ("identical", f"{copies.images:,} repeat an earlier one ({copies.groups:,} groups)"),
         (
             "nearly alike",

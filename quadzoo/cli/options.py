@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from functools import cache
+from typing import Any
 
 import click
 
@@ -32,13 +34,21 @@ class Epochs(click.ParamType):  # type: ignore[type-arg]  # generic for the type
 
 
 def names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    """Split at commas. Raises BadParameter for an empty name."""
+    """Split at commas; a name in double quotes may hold some. Raises BadParameter for an empty name."""
     if value is None:
         return None
-    parts = tuple(name.strip() for name in value.split(","))
-    if not all(parts):
+    parts = tuple(name.strip() for name in next(csv.reader([value], skipinitialspace=True), []))
+    if not parts or not all(parts):
         raise click.BadParameter(f"{value!r} has an empty name between its commas")
     return parts
+
+
+def with_targets(flags: dict[str, Any]) -> dict[str, Any]:
+    """Return flags with each `--target` among the targets."""
+    flags = dict(flags)
+    if single := flags.pop("target", ()):
+        flags["targets"] = (*(flags.get("targets") or ()), *single)
+    return flags
 
 
 def with_flags(text: str) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel
 
+from quadzoo.data.texts import printable
+
 Severity = Literal["error", "warning", "note"]
+_SHOWN = 20  # examples that are kept of a finding; its count is exact
 
 
 class Finding(BaseModel):
@@ -17,6 +21,27 @@ class Finding(BaseModel):
     count: int
     text: str
     examples: list[str]
+
+
+class Findings:
+    """Collects findings."""
+
+    def __init__(self) -> None:
+        self._all: list[Finding] = []
+
+    def add(self, severity: Severity, code: str, examples: Sequence[str], text: str) -> None:
+        """Add a finding, with a text about one of its examples; without examples there is none."""
+        if examples:
+            shown = [printable(one) for one in examples[:_SHOWN]]
+            self.take(Finding(severity=severity, code=code, count=len(examples), text=text, examples=shown))
+
+    def take(self, *findings: Finding) -> None:
+        """Add findings that are made already."""
+        self._all += findings
+
+    def sorted(self) -> list[Finding]:
+        """Return errors first, then warnings, then notes."""
+        return sorted(self._all, key=lambda one: ("error", "warning", "note").index(one.severity))
 
 
 class TargetFacts(BaseModel):
@@ -74,11 +99,15 @@ class EquationFacts(BaseModel):
 
 
 class Audit(BaseModel):
-    """The result of an audit; ``rows`` are those of the table, ``usable`` those that a bench could use."""
+    """The result of an audit; ``rows`` are those of the table, ``usable`` those that a bench could use.
+
+    ``guessed`` says what was found of what the request left out; ``image_size`` is empty without images.
+    """
 
     name: str
     table: str
     images: str
+    guessed: list[str]
     rows: int
     usable: int
     kinds: dict[str, int]

@@ -116,7 +116,7 @@ class ImageReader:
             raise DataError(self._source.unreadable(index, error.strerror or str(error))) from error
         digest = hashlib.sha256(content).digest()
         if self._digests[own] not in (digest, _UNREAD):
-            where = f"{self._source.table}: row {self._source.rows[index]}"
+            where = self._source.place(index)
             raise DataError(f"{where}: image {path} changed while the data was being read; run this again")
         self._digests[own] = digest
         return content

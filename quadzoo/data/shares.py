@@ -19,15 +19,14 @@ def with_shares(
     splits: Sequence[Split],
     shares: Sequence[float],
     groups: np.ndarray,
-    content_ids: np.ndarray,
     names: Sequence[str],
 ) -> list[Split]:
     """Return the splits, one a fold, with each share of their training images, in the order of ``shares``.
 
-    Shares are above 0 and at most 1; at 1 a split stays as it is. ``groups`` and ``content_ids`` are int64
-    (N,), numbers of what stays together and of identical images; ``names`` are N texts, which the hash names
-    images by. Val and test stay as they are. A smaller share lies in every larger one. Groups are drawn
-    whole, in an order that depends on the split alone, and not on a run's seed or on the other shares.
+    Shares are above 0 and at most 1; at 1 a split stays as it is. ``groups`` is int64 (N,), numbers of what
+    stays together; ``names`` are N texts, which the hash names images by. Val and test stay as they are. A
+    smaller share lies in every larger one. Groups are drawn whole, in an order that depends on the split
+    alone, and not on a run's seed or on the other shares.
     Raises SplitError for a share of fewer than two images, one that comes to all images, and two that come to
     the same.
     """
@@ -53,7 +52,7 @@ def with_shares(
             replace(
                 split,
                 train=part,
-                leaked=len(repeated(content_ids, split.test, part, split.val)),
+                leaked=len(repeated(groups, split.test, part, split.val)),
                 hash=digest,
                 train_share=share,
                 whole_hash=split.hash,

@@ -12,20 +12,27 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit, train_test_split
 
-from quadzoo.data.tables import listed, open_table, quoted
+from quadzoo.data.balance import TOLERANCE, balanced, deviation
+from quadzoo.data.sources import Source
+from quadzoo.data.split_files import read_division
+from quadzoo.data.texts import where
 from quadzoo.errors import ConfigError, SplitError
 
 _SEED = 42
 _SIDES = ("train", "val", "test")
+_TEST, _VAL = 0.2, 0.2  # of all rows; of those that are not tested
+_WORDS = ("grouped", "article")
+TEST_DATA = "test-data"
 
 
 @dataclass(frozen=True)
 class Split:
     """One division of N images into three sides, each int64 (n,): positions of its images.
 
-    ``leaked`` counts the test images that are, or are pixel-identical to, an image of train or val.
-    ``hash`` identifies the division by ids; it is the same for all folds. Where ``train_share`` is below 1,
-    train is a part of the images of train in the split with the hash ``whole_hash``.
+    ``leaked`` counts the test images that are, or are pixel-identical to, an image of train or val, or are of
+    a group with one. ``unused`` counts images that a file leaves out. ``warning`` says what is wrong with the
+    division. ``hash`` identifies the division by ids; it is the same for all folds. Where ``train_share`` is
+    below 1, train is a part of the images of train in the split with the hash ``whole_hash``.
     """
 
     name: str
@@ -38,11 +45,31 @@ class Split:
     hash: str
     train_share: float = 1.0
     whole_hash: str | None = None
+    unused: int = 0
+    warning: str = ""
 
     @property
     def leaky(self) -> bool:
         """Whether any test image is also in train or val."""
         return self.leaked > 0
+
+
+def check_parameters(split: str, folds: int, *, grouped: bool, tests: bool) -> None:
+    """Raise ConfigError for parameters that do not fit together, SplitError for a file that is not there.
+
+    ``grouped`` says whether there is a group column, ``tests`` whether a table of test images.
+    """
+    if split != "grouped" and folds != 1:
+        raise ConfigError(f"`folds` {folds} needs `split` grouped, not {split}")
+    if split != "grouped" and grouped:
+        raise ConfigError(f"`group_column` needs `split` grouped, not {split}")
+    if tests and (split != "grouped" or folds != 1):
+        other = f"`split` {split}" if split != "grouped" else f"`folds` {folds}"
+        raise ConfigError(
+            f"`test_data` says which images are tested, and so does {other}; leave one of them out"
+        )
+    if split not in _WORDS and not Path(split).is_file():
+        raise SplitError(f"`split` {where(Path(split))}: neither grouped nor article nor a file")
 
 
 def make_splits(
@@ -53,36 +80,41 @@ def make_splits(
     folds: int = 1,
     group_values: list[str] | None = None,
     names: list[str] | None = None,
+    files: list[str] | None = None,
+    targets: np.ndarray | None = None,
+    tests: np.ndarray | None = None,
 ) -> list[Split]:
     """Divide N images, given in the order of a ``Source``; one Split a fold.
 
-    ``ids`` are what a split file names images by; ``names``, by default the ids, are what the hash names them
-    by. ``content_ids`` is int64 (N,), one number for pixel-identical images. ``grouped`` keeps these, and
-    rows that share a value of ``group_values``, on one side. ``article`` is the tutorial's own division,
-    whose train and val are parts of its test. Any other ``split`` is the path of a CSV with the columns id
-    and split. Raises ConfigError for parameters that do not fit together, and SplitError for a file that
-    cannot be used or a side that would be empty.
+    ``ids``, ``names`` and ``files`` are what a split file names images by; ``names``, by default the ids, are
+    what the hash names them by. ``content_ids`` is int64 (N,), one number for pixel-identical images.
+    ``grouped`` keeps these, and rows that share a value of ``group_values``, on one side;
+    ``targets``, float64 (N, T), are spread over the sides where a division at random is too uneven.
+    ``article`` is the tutorial's own division, whose train and val are parts of its test. Any other ``split``
+    is the path of a table with the columns id and split. Where ``tests``, bool (N,), says which images are
+    tested, the others are divided. Raises ConfigError for parameters that do not fit together, and SplitError
+    for a file that cannot be used or a side that would be empty.
     """
-    if split != "grouped" and folds != 1:
-        raise ConfigError(f"`folds` {folds} needs `split` grouped, not {split}")
-    if split != "grouped" and group_values is not None:
-        raise ConfigError(f"`group_column` needs `split` grouped, not {split}")
-    groups = grouping(content_ids, group_values)
-    if split == "grouped":
-        divisions = _grouped(groups, folds)
+    check_parameters(split, folds, grouped=group_values is not None, tests=tests is not None)
+    groups, names, unused, warning = grouping(content_ids, group_values), names or ids, 0, ""
+    if tests is not None:
+        divisions = [_tested(groups, tests, targets)]
+    elif split == "grouped":
+        divisions, warning = _grouped(groups, content_ids, folds, targets)
     elif split == "article":
         divisions = [_article(len(ids))]
     else:
-        divisions = [_from_file(Path(split), ids)]
-    name = split if split in ("grouped", "article") else Path(split).stem
-    for sides in divisions:
-        for side, members in zip(_SIDES, sides, strict=True):
+        sides, unused = read_division(Path(split), ids, names, files or names)
+        divisions = [(sides[0], sides[1], sides[2])]
+    name = TEST_DATA if tests is not None else split if split in _WORDS else Path(split).stem
+    for sides_of in divisions:
+        for side, members in zip(_SIDES, sides_of, strict=True):
             if not len(members):
                 raise SplitError(
                     f"`split` {split}: no image is left for {side}; {len(ids):,} images are too few, "
                     "or its file names none"
                 )
-    digest = hash_of_divisions(divisions, names or ids)
+    digest = hash_of_divisions(divisions, names)
     return [
         Split(
             name,
@@ -91,11 +123,28 @@ def make_splits(
             train,
             val,
             test,
-            len(repeated(content_ids, test, train, val)),
+            len(repeated(groups, test, train, val)),
             digest,
+            unused=unused,
+            warning=warning,
         )
         for fold, (train, val, test) in enumerate(divisions)
     ]
+
+
+def splits_of(source: Source, split: str, content_ids: np.ndarray, folds: int = 1) -> list[Split]:
+    """Divide the images of a source; ``content_ids`` is int64 (N,). Raises what `make_splits` raises."""
+    return make_splits(
+        split,
+        source.ids,
+        content_ids,
+        folds=folds,
+        group_values=source.group_values,
+        names=source.names,
+        files=source.files,
+        targets=source.targets,
+        tests=source.tests,
+    )
 
 
 Division = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -111,23 +160,106 @@ def hash_of_divisions(divisions: Sequence[Division], names: Sequence[str]) -> st
     return digest.hexdigest()
 
 
-def _grouped(groups: np.ndarray, folds: int) -> list[Division]:
-    everyone = np.arange(len(groups))
-    enough = max(3, folds)
-    if (n_groups := len(np.unique(groups))) < enough:
+def _shares(folds: int) -> tuple[float, float, float]:
+    """Return the shares of train, val and test that are wanted."""
+    test = _TEST if folds == 1 else 1 / folds
+    return (1 - test) * (1 - _VAL), (1 - test) * _VAL, test
+
+
+def _grouped(
+    groups: np.ndarray, content_ids: np.ndarray, folds: int, targets: np.ndarray | None
+) -> tuple[list[Division], str]:
+    """Return a division for each fold, and a warning where it is far from the shares that are wanted.
+
+    Groups are drawn at random, each as likely as the others, and that division stays where it is within 5
+    points; else groups are divided by their rows, if that comes nearer.
+    """
+    n_groups, shares = len(np.unique(groups)), _shares(folds)
+    if n_groups < max(2, folds) or len(np.unique(content_ids)) < max(3, folds):
         raise SplitError(
-            f"`split` grouped needs at least {enough} different images or groups; there are {n_groups}"
+            f"`split` grouped needs at least {max(3, folds)} different images or groups; there are "
+            f"{min(n_groups, len(np.unique(content_ids)))}"
         )
+    if n_groups == 2:
+        # One is tested; train and val are images of the other.
+        divisions = _outer(groups, content_ids, folds, targets)
+        return divisions, (
+            "there are only two groups: val images are of a group of train, and say little about a new one; "
+            f"reached are {_reached(divisions, shares)}"
+        )
+    drawn = _drawn(groups, folds)
+    if _worst(drawn, shares) <= TOLERANCE + 1e-9:
+        return drawn, ""
+    even = _outer(groups, groups, folds, targets)
+    divisions = even if _worst(even, shares) < _worst(drawn, shares) else drawn
+    if _worst(divisions, shares) <= TOLERANCE + 1e-9:
+        return divisions, ""
+    largest = np.bincount(groups).max()
+    return divisions, (
+        f"the sides are not as large as wanted, since {n_groups:,} groups of up to {largest:,} images stay "
+        f"together; reached are {_reached(divisions, shares)}"
+    )
+
+
+def _drawn(groups: np.ndarray, folds: int) -> list[Division]:
+    everyone = np.arange(len(groups))
     if folds == 1:
-        outer = GroupShuffleSplit(n_splits=1, test_size=0.2, random_state=_SEED)
+        outer = GroupShuffleSplit(n_splits=1, test_size=_TEST, random_state=_SEED)
     else:
         outer = GroupKFold(n_splits=folds, shuffle=True, random_state=_SEED)
-    inner = GroupShuffleSplit(n_splits=1, test_size=0.2, random_state=_SEED)
+    inner = GroupShuffleSplit(n_splits=1, test_size=_VAL, random_state=_SEED)
     divisions = []
     for rest, test in outer.split(everyone, groups=groups):
         train, val = next(inner.split(rest, groups=groups[rest]))
         divisions.append((rest[train], rest[val], test))
     return divisions
+
+
+def _outer(groups: np.ndarray, inner: np.ndarray, folds: int, targets: np.ndarray | None) -> list[Division]:
+    """Divide by rows: ``groups`` into test and the rest, that by ``inner`` groups into train and val."""
+    if folds == 1 and inner is groups:
+        train, val, test = balanced(groups, _shares(1), targets)
+        return [(train, val, test)]
+    shares = [1 / folds] * folds if folds > 1 else [_TEST, 1 - _TEST]
+    divisions = []
+    for test in balanced(groups, shares, targets)[: folds if folds > 1 else 1]:
+        rest = np.setdiff1d(np.arange(len(groups)), test)
+        train, val = _halves(inner, rest, targets)
+        divisions.append((train, val, test))
+    return divisions
+
+
+def _halves(
+    groups: np.ndarray, rest: np.ndarray, targets: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Divide the images at ``rest``, int64 (n,), into train and val by rows."""
+    train, val = balanced(groups[rest], (1 - _VAL, _VAL), None if targets is None else targets[rest])
+    return rest[train], rest[val]
+
+
+def _tested(groups: np.ndarray, tests: np.ndarray, targets: np.ndarray | None) -> Division:
+    """Return a division whose test side is given; the rest is drawn as for a holdout."""
+    rest = np.flatnonzero(~tests)
+    if len(np.unique(groups[rest])) < 2:
+        raise SplitError("`test_data`: train and val need at least 2 different images or groups in `data`")
+    inner = GroupShuffleSplit(n_splits=1, test_size=_VAL, random_state=_SEED)
+    train, val = next(inner.split(rest, groups=groups[rest]))
+    if deviation([len(train), len(val)], (1 - _VAL, _VAL)) <= TOLERANCE:
+        return rest[train], rest[val], np.flatnonzero(tests)
+    return *_halves(groups, rest, targets), np.flatnonzero(tests)
+
+
+def _worst(divisions: Sequence[Division], shares: Sequence[float]) -> float:
+    return max(deviation([len(side) for side in sides], shares) for sides in divisions)
+
+
+def _reached(divisions: Sequence[Division], shares: Sequence[float]) -> str:
+    """Return the shares of the fold that is farthest off, and those that were wanted."""
+    fold = max(range(len(divisions)), key=lambda one: _worst(divisions[one : one + 1], shares))
+    total = sum(map(len, divisions[fold]))
+    reached = [f"{len(side) / total:.0%} {name}" for name, side in zip(_SIDES, divisions[fold], strict=True)]
+    wanted = "/".join(f"{100 * share:.0f}" for share in shares)
+    return f"{', '.join(reached)}{f' in fold {fold}' * (len(divisions) > 1)}, wanted {wanted}"
 
 
 def _article(n: int) -> Division:
@@ -137,30 +269,6 @@ def _article(n: int) -> Division:
         train, val = train_test_split(test, test_size=0.33, random_state=_SEED)
     except ValueError as error:
         raise SplitError(f"`split` article: {n} images are too few") from error
-    return train, val, test
-
-
-def _from_file(path: Path, ids: list[str]) -> Division:
-    if not path.is_file():
-        raise SplitError(f"`split` {path}: neither grouped nor article nor a file")
-    position = {identity: index for index, identity in enumerate(ids)}
-    sides: dict[str, set[int]] = {side: set() for side in _SIDES}
-    with open_table(path) as (header, rows):
-        if header.count("id") != 1 or header.count("split") != 1:
-            raise SplitError(f"{path}: needs one column id and one column split, has {listed(header)}")
-        id_at, split_at = header.index("id"), header.index("split")
-        for line, cells in rows:
-            if len(cells) != len(header):
-                raise SplitError(f"{path}: row {line}: {len(cells)} cells where the header has {len(header)}")
-            identity, side = cells[id_at].strip(), cells[split_at].strip()
-            if identity not in position:
-                raise SplitError(f"{path}: row {line}: id {quoted(identity)} is not in the data")
-            if side not in sides:
-                raise SplitError(f"{path}: row {line}: split {quoted(side)} is not train, val or test")
-            if position[identity] in sides[side]:
-                raise SplitError(f"{path}: row {line}: id {quoted(identity)} is in {side} twice")
-            sides[side].add(position[identity])
-    train, val, test = (np.array(sorted(sides[side]), dtype=np.int64) for side in _SIDES)
     return train, val, test
 
 

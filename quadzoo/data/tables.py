@@ -1,46 +1,132 @@
-"""Read a CSV as it was written: no guessing of types, no shifting of columns."""
+"""The one reader of tables: cells as they were written, no guessing of types, no shifting of columns."""
 
 from __future__ import annotations
 
+import codecs
 import csv
-import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
+from quadzoo.data.spreadsheets import SPREADSHEETS, spreadsheet
+from quadzoo.data.texts import key, listed, nearest, quoted, where
 from quadzoo.errors import DataError
 
-_DELIMITERS = (",", ";", "\t")
-_LONGEST_QUOTE = 40  # characters of a cell in a message
-_MOST = 8  # names of columns in a message
+_DELIMITERS = (",", ";", "\t", "|")
+_SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # how spreadsheets note the delimiter
+_LONGEST_CELL = 64 << 20  # characters
+_NO_TABLES = {
+    b"\x1f\x8b": "a gzip file; unpack it first (gunzip)",
+    b"BZh": "a bzip2 file; unpack it first",
+    b"\xfd7zXZ": "an xz file; unpack it first",
+    b"\x28\xb5\x2f\xfd": "a zstd file; unpack it first",
+    b"\xd0\xcf\x11\xe0": "an old Excel file; save it as CSV (UTF-8) or xlsx",
+    b"SQLite format 3": "a database; save a table of it as CSV",
+    b"%PDF": "a PDF; name a table",
+    b"\x89PNG": "an image; name a table",
+    b"\xff\xd8\xff": "an image; name a table",
+    b"{": "JSON; save it as CSV",
+    b"[": "JSON; save it as CSV",
+    b"<": "HTML or XML; save it as CSV",
+}
+
+Rows = Iterator[tuple[int, list[str]]]
+
+csv.field_size_limit(_LONGEST_CELL)
 
 
 @contextmanager
-def open_table(table: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
-    """Open a CSV; yield its header and its rows, each with the number of its (last) line.
+def open_table(table: Path) -> Iterator[tuple[list[str], Rows]]:
+    """Open a table; yield its header and its rows, each with the number of its first line.
 
     Cells stay text: pandas would read the id 001 as 1, 1e5 as 100000.0 and NA as missing, and would shift
-    the columns of a row that has a cell too many. Cells are separated by commas, semicolons or tabs,
-    whichever splits the header into most cells; empty lines are skipped. The text is UTF-8, or UTF-16 with
-    a byte-order mark. Raises DataError for a file that cannot be read in this way or has no header.
+    the columns of a row that has a cell too many. Cells are separated by what a first line ``sep=;`` says,
+    else by commas, semicolons, tabs or |, whichever splits the header into most cells; empty lines are
+    skipped. The text is UTF-8, or UTF-16 with a byte-order mark. An xlsx or parquet file is read by what it
+    shows. Raises DataError for a file that cannot be read in these ways or has no header.
     """
     try:
         with table.open("rb") as binary:
-            utf16 = binary.read(2) in (b"\xff\xfe", b"\xfe\xff")
+            beginning = binary.read(2048)
+            utf16 = beginning[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+            kind = next((kind for magic, kind in SPREADSHEETS.items() if beginning.startswith(magic)), None)
+            _refuse(table, beginning, utf16)
+        if kind:
+            yield _with_header(table, spreadsheet(table, kind))
+            return
         with table.open(encoding="utf-16" if utf16 else "utf-8-sig", newline="") as file:
-            beginning = list(islice((line for line in file if line.strip()), 2))
+            lines = list(islice((line for line in file if line.strip()), 2))
+            said = _SEP.fullmatch(lines[0]) if lines else None
             file.seek(0)
-            reader = csv.reader(file, delimiter=_delimiter(beginning), strict=True)
-            rows = ((reader.line_num, cells) for cells in reader if any(cells))
-            _, header = next(rows, (0, []))
-            if not header:
-                raise DataError(f"{table}: the file is empty")
-            yield [cell.strip() for cell in header], rows
-    except (OSError, UnicodeError) as error:
-        raise DataError(f"{table}: cannot be read as UTF-8 text ({error})") from error
+            delimiter = said[1] if said else _delimiter(lines)
+            yield _with_header(table, _rows(table, csv.reader(file, delimiter=delimiter, strict=True), said))
+    except UnicodeError as error:
+        raise DataError(f"{where(table)}: {_not_text(table, error)}") from error
+    except OSError as error:
+        raise DataError(f"{where(table)}: cannot be read ({error.strerror or error})") from error
+
+
+def _with_header(table: Path, rows: Rows) -> tuple[list[str], Rows]:
+    _, header = next(rows, (0, []))
+    if not header:
+        raise DataError(f"{where(table)}: the file is empty")
+    return [key(cell) for cell in header], rows
+
+
+def _rows(table: Path, reader: Iterator[list[str]], said: re.Match[str] | None) -> Rows:
+    """Yield the rows of a CSV. Raises DataError, naming the row where a broken one begins."""
+    begins = 1
+    try:
+        while True:
+            begins = reader.line_num + 1  # type: ignore[attr-defined]
+            cells = next(reader, None)
+            if cells is None:
+                return
+            if not any(cells) or (said and begins == 1):
+                continue
+            if "\0" in "".join(cells):
+                if not "".join(cells).strip("\0"):  # a file that was padded
+                    continue
+                raise DataError(
+                    f"{where(table)}: row {begins}: holds a NUL character; save the table as text"
+                )
+            yield begins, cells
     except csv.Error as error:
-        raise DataError(f"{table}: row {reader.line_num}: not a table ({error})") from error
+        ends = reader.line_num  # type: ignore[attr-defined]
+        until = f" and goes on to row {ends}" if ends > begins else ""
+        raise DataError(
+            f"{where(table)}: row {begins}: not a table: a quoted cell begins there{until} ({error}); close "
+            'its quotes, and write a quote inside it twice: ""'
+        ) from error
+
+
+def _refuse(table: Path, beginning: bytes, utf16: bool) -> None:
+    """Raise DataError for a file that is no text, by how it begins."""
+    for magic, what in _NO_TABLES.items():
+        if beginning.startswith(magic):
+            raise DataError(f"{where(table)}: this is {what}")
+    if not utf16 and b"\0" in beginning.rstrip(b"\0"):
+        raise DataError(
+            f"{where(table)}: not text, or UTF-16 without a byte-order mark; save it as CSV, encoded as UTF-8"
+        )
+
+
+def _not_text(table: Path, error: UnicodeError) -> str:
+    """Say in which row a file is not the text that it should be."""
+    said = "save the table as UTF-8 (in Excel: CSV UTF-8)"
+    if not isinstance(error, UnicodeDecodeError) or error.encoding.startswith("utf-16"):
+        return f"cannot be read as UTF-16 text ({error}); {said}"
+    with table.open("rb") as binary:
+        for row, line in enumerate(binary, 1):
+            try:
+                line.decode("utf-8-sig")
+            except UnicodeDecodeError as bad:
+                around = line[max(0, bad.start - 12) : bad.start + 12].decode("cp1252", "replace")
+                byte = f"byte 0x{line[bad.start]:02x}, in {quoted(around.strip())}"
+                return f"row {row}: cannot be read as UTF-8 text ({byte}); {said}"
+    return f"cannot be read as UTF-8 text ({error}); {said}"
 
 
 def _delimiter(lines: list[str]) -> str:
@@ -56,31 +142,25 @@ def _delimiter(lines: list[str]) -> str:
 def column(table: Path, header: list[str], name: str, parameter: str) -> int:
     """Return the position of the column that a parameter names.
 
-    Raises DataError, naming the parameter, unless there is exactly one.
+    Raises DataError, naming the parameter and the nearest names, unless there is exactly one.
     """
-    if header.count(name) != 1:
-        problem = "no" if name not in header else "more than one"
-        raise DataError(f"{table}: {problem} column {quoted(name)} (`{parameter}`); it has {listed(header)}")
+    name = key(name)
+    if header.count(name) > 1:
+        raise DataError(
+            f"{where(table)}: more than one column {quoted(name)} (`{parameter}`): columns "
+            f"{listed([str(at) for at, one in enumerate(header, 1) if one == name])}; rename all but one"
+        )
+    if name not in header:
+        near = [quoted(one) for one in nearest(name, header)]
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
+        raise DataError(
+            f"{where(table)}: no column {quoted(name)} (`{parameter}`); {meant}{no_header(header)}it has "
+            f"{listed(header)}"
+        )
     return header.index(name)
 
 
-def quoted(text: str) -> str:
-    """Return a text in quotes, on one line, cut off where it would make a message too long."""
-    return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…")
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names with commas between them; of many only the first, and how many others there are."""
-    shown = [name if len(name) <= _LONGEST_QUOTE else f"{name[:_LONGEST_QUOTE]}…" for name in names[:_MOST]]
-    others = f" and {len(names) - _MOST:,} others" if len(names) > _MOST else ""
-    return f"{', '.join(shown)}{others}"
-
-
-def number(text: str) -> float:
-    """Return the finite number that a text stands for; NaN where it is none."""
-    try:
-        value = float(text)
-    except ValueError:
-        return math.nan
-    # float() also takes 1_000 and inf, which no table means as a number.
-    return value if math.isfinite(value) and "_" not in text else math.nan
+def no_header(header: Sequence[str]) -> str:
+    """Say that the first line of a table seems to be a row, where one of its cells is a number."""
+    at = next((cell for cell in header if re.fullmatch(r"[+-]?\d+([.,]\d+)?", cell)), None)
+    return f"the first line seems to be a row ({quoted(at)}): put one with names above it; " if at else ""

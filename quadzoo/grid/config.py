@@ -29,6 +29,7 @@ class BenchConfig(BaseModel):
     images: Path | None = None
     targets: tuple[str, ...] | None = None
     id_column: str | None = None
+    test_data: Path | None = None
     split: str = "grouped"
     folds: int = Field(default=1, ge=1)
     group_column: str | None = None
@@ -50,15 +51,17 @@ class BenchConfig(BaseModel):
     @property
     def request(self) -> DataRequest:
         """The flags that say which data."""
-        return DataRequest(self.data, self.images, self.targets, self.id_column, self.group_column)
+        return DataRequest(
+            self.data, self.images, self.targets, self.id_column, self.group_column, self.test_data
+        )
 
     @property
     def flags(self) -> dict[str, str]:
         """The flags that repeat data, split and recipe, other than the defaults; of paths the last part."""
         chosen: dict[str, object] = {
             name: getattr(self, name)
-            for name in ("data", "images", "targets", "id_column", "split", "folds", "group_column",
-                         "image_size", "resize")
+            for name in ("data", "images", "targets", "id_column", "test_data", "split", "folds",
+                         "group_column", "image_size", "resize")
             if getattr(self, name) != type(self).model_fields[name].default
         }  # fmt: skip
         for name, known in RECIPES.items():
@@ -111,6 +114,6 @@ def written(name: str, value: object) -> str:
     if value is True:
         return ""
     if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    is_path = name in ("data", "images") or (name == "split" and value != "article")
+        return ",".join(f'"{one}"' if "," in str(one) else str(one) for one in value)
+    is_path = name in ("data", "images", "test_data") or (name == "split" and value != "article")
     return f"./{Path(str(value)).name}" if is_path else str(value)

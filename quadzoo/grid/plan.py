@@ -171,7 +171,7 @@ def bench_data(
             split.fold: target_info(names, source.targets[split.train], source.low, source.high)
             for split in splits
         }
-        for split in with_shares(splits, shares, groups, images.content_ids, source.names):
+        for split in with_shares(splits, shares, groups, source.names):
             targets, values = whole[split.fold], source.targets[split.train]
             own = targets if split.train_share == 1 else _own(source, values, split)
             fold = Fold(source.ids, groups, source.kinds, source.targets, images.digests, split)

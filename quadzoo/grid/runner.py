@@ -16,17 +16,16 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from quadzoo import storage
-from quadzoo.data.cache import ImageSet, in_use, prepare
-from quadzoo.data.sources import N_DRAWN, open_source
-from quadzoo.data.splits import Split, make_splits
+from quadzoo.data.cache import ImageSet, in_use
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.executors.base import Executor, Job, why_it_ended
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.estimate import is_worth_timing, with_estimate
 from quadzoo.grid.hints import shift_hint
+from quadzoo.grid.inputs import read_inputs, warn_of_uneven_shares
 from quadzoo.grid.models import check_targets, find_model, fixed_by
 from quadzoo.grid.observer import Observer, Silent
-from quadzoo.grid.plan import BenchData, Plan, Weights, bench_data, make_plan
+from quadzoo.grid.plan import Plan, Weights, bench_data, make_plan
 from quadzoo.grid.precision import PrecisionChooser
 from quadzoo.grid.probe import check_compiler, find_device, find_weights
 from quadzoo.grid.ridge import with_ridge
@@ -50,7 +49,6 @@ from quadzoo.training.outcome import failure, record_of
 from quadzoo.training.task import Placement, Task
 
 _LOG = "run.log"
-_UNEVEN = 0.05  # of the training images, by which a share may be off without a warning
 _SHARE_SAID = 0.05  # of a bench's time
 
 
@@ -125,24 +123,13 @@ def _planned(
     _check_out(config.out)
     for one in unreadable_records(config.out):
         observer.note(f"warning: run {one.key} cannot be read: {one.reason}")
-    source = open_source(config.request, observer.counting("drawing equations", N_DRAWN))
-    decoding = observer.counting("decoding images", 2 * len(source))
-    channels = model.record.image.channels if model else None
-    images = prepare(source, config.image_size, config.resize, decoding, channels=channels)
+    source, images, splits = read_inputs(config, observer, model.record.image.channels if model else None)
     if like and images.hash != like.data.images.hash:
         raise DataError(
             f"{source.table}: images or targets have changed since the bench began; start it again"
         )
-    splits = make_splits(
-        config.split,
-        source.ids,
-        images.content_ids,
-        folds=config.folds,
-        group_values=source.group_values,
-        names=source.names,
-    )
     data = bench_data(source, images, splits, config.train_share)
-    _warn_of_uneven_shares(splits, data, observer)
+    warn_of_uneven_shares(splits, data, observer)
     if model:
         check_targets(model, data.folds[0].targets)
     device = find_device(executor, config.device)
@@ -176,17 +163,6 @@ def _weights(
         if start.loaded and start.loaded.missing:
             observer.note(f"warning: pretrained weights of {backbone} are incomplete: {start.note}")
     return weights
-
-
-def _warn_of_uneven_shares(splits: list[Split], data: BenchData, observer: Observer) -> None:
-    for one in data.folds:
-        split = one.fold.split
-        n, n_whole = len(split.train), len(splits[split.fold].train)
-        if abs(n / n_whole - split.train_share) > _UNEVEN:
-            observer.note(
-                f"warning: `train_share` {split.train_share:g} is {n:,} of {n_whole:,} training images "
-                f"({n / n_whole:.0%}), since groups stay together"
-            )
 
 
 def _check_out(out: Path) -> None:

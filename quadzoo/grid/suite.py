@@ -31,11 +31,11 @@ _LONGEST = 300  # characters of an error
 _LONGEST_PATH = 100
 _SETS = "sets"
 # What a set is; everything else can also be given beside the file, for all sets.
-OF_A_SET = ("data", "images", "targets", "id_column", "group_column", "split")
+OF_A_SET = ("data", "images", "targets", "id_column", "group_column", "test_data", "split")
 _OF_THE_COMMAND = ("out", "suite", "force", "dry_run", "json")
 # Parameters that are paths, with the words that are none. `init` is one where a folder has that name.
 _PATHS: Mapping[str, tuple[str, ...]] = {
-    "data": ("quadratic",), "images": (), "split": ("grouped", "article"), "plugin": (),
+    "data": ("quadratic",), "images": (), "test_data": (), "split": ("grouped", "article"), "plugin": (),
 }  # fmt: skip
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
 

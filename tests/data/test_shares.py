@@ -19,7 +19,7 @@ GROUPS = grouping(np.arange(N), PEOPLE)
 
 def shares_of(splits: list[Split], *shares: float, groups: np.ndarray = CONTENT_IDS) -> dict[float, Split]:
     """The first fold's split for each share."""
-    found = with_shares(splits, shares, groups, CONTENT_IDS, IDS)
+    found = with_shares(splits, shares, groups, IDS)
     return {split.train_share: split for split in found if split.fold == 0}
 
 
@@ -73,14 +73,14 @@ def test_one_large_group_does_not_fill_a_small_share() -> None:
     groups = np.where(content_ids < 120, 0, content_ids)  # 120 images of one person, and 80 of others
     split = Split("mine", 0, 1, np.arange(180), np.arange(180, 190), np.arange(190, 200), 0, "h")
     names = [str(i) for i in range(200)]
-    found = with_shares([split], [0.1, 0.25, 0.5], groups, content_ids, names)
+    found = with_shares([split], [0.1, 0.25, 0.5], groups, names)
     assert [len(one.train) for one in found] == [18, 45, 60]  # of 180; then the large group
     assert not any(0 in groups[one.train] for one in found)
 
 
 def test_each_fold_has_its_share_and_all_have_one_hash() -> None:
     splits = divided(folds=3)
-    found = with_shares(splits, [0.5, 1], CONTENT_IDS, CONTENT_IDS, IDS)
+    found = with_shares(splits, [0.5, 1], CONTENT_IDS, IDS)
     assert [(one.train_share, one.fold) for one in found] == [
         (0.5, 0), (0.5, 1), (0.5, 2), (1.0, 0), (1.0, 1), (1.0, 2),
     ]  # fmt: skip

@@ -1,0 +1,199 @@
+"""Findings about a data set that bench and check both make: one path finds, both list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from quadzoo.data.finder import images_under
+from quadzoo.data.findings import DuplicateFacts, Findings, TargetFacts
+from quadzoo.data.numbers import EXACT
+from quadzoo.data.sources import Source
+from quadzoo.data.splits import TEST_DATA, Split, grouping, repeated
+
+# Times the interquartile range beyond the quartiles: Tukey 1977, Exploratory Data Analysis, p. 44.
+_FENCE = 3.0
+_TAIL = 0.01  # where more than this share lies beyond the fences, it is a long tail
+_SENTINELS = frozenset(
+    float(sign * value) for value in (9, 99, 999, 9999, 99999, 888, 8888, 777, 7777) for sign in (-1, 1)
+) | {-1.0, -32768.0, 32767.0, 65535.0}
+UNUSED = "unused-images"
+_MOST_SENTINELS = 4  # values of one target
+
+
+def where(source: Source, index: int) -> str:
+    """Return the row and the id of an image, for people."""
+    table = (
+        f"{source.test_table.name} "
+        if source.tests is not None and source.tests[index] and source.test_table
+        else ""
+    )
+    return f"{table}row {source.rows[index]} ({source.ids[index]})"
+
+
+def check_files(findings: Findings, source: Source, named: Iterable[str]) -> int:
+    """Find images that no row names, besides those ``named``; return how many there are."""
+    orphans = sorted(set(images_under(source.folder)) - set(source.files) - set(named))
+    findings.add("warning", "image-without-row", orphans, "image without a row in the table")
+    return len(orphans)
+
+
+def check_target(findings: Findings, source: Source, column: int) -> TargetFacts:
+    """Find what is odd about the values of a target."""
+    name, values = source.target_names[column], source.targets[:, column]
+    low, high = np.quantile(values, [0.25, 0.75])
+    margin = _FENCE * (high - low)
+    outliers = np.flatnonzero((values < low - margin) | (values > high + margin)) if margin else np.array([])
+    if values.min() == values.max():
+        findings.add(
+            "error", "constant-target", [f"{name} = {values[0]:g}"], "target that is the same in every row"
+        )
+    stand_ins = _stand_ins(values)
+    for value, count in stand_ins:
+        rows = [where(source, int(i)) for i in np.flatnonzero(values == value)]
+        findings.add(
+            "warning",
+            "sentinel",
+            rows,
+            f"{name} = {value:g} ({count / len(values):.0%} of rows), far from all others: if it stands for "
+            "a missing value, delete it",
+        )
+    if set(values[outliers.astype(int)]) - {value for value, _ in stand_ins}:
+        tail = len(outliers) > _TAIL * len(values)
+        findings.add(
+            "note" if tail else "warning",
+            "long-tail" if tail else "outlier",
+            [f"{where(source, int(i))}: {name} = {values[i]:g}" for i in outliers],
+            f"{name} beyond {low - margin:g} … {high + margin:g}, 3 interquartile ranges from the quartiles",
+        )
+    rounded = np.flatnonzero(np.abs(values) >= EXACT)
+    findings.add(
+        "warning",
+        "rounded-target",
+        [f"{where(source, int(i))}: {name} = {values[i]:.17g}" for i in rounded],
+        f"{name} beyond 2^53, of which only the first 16 digits count",
+    )
+    return TargetFacts(
+        name=name,
+        min=float(values.min()),
+        max=float(values.max()),
+        mean=float(values.mean()),
+        std=float(values.std()),
+        distinct=len(np.unique(values)),
+        integer=bool((values == np.rint(values)).all()),
+        outliers=len(outliers),
+    )
+
+
+def _stand_ins(values: np.ndarray) -> list[tuple[float, int]]:
+    """Return values that probably stand for something else, such as -999 for a missing one, and their counts.
+
+    Such a value is the lowest or the highest. It is a usual one, or occurs three times or more, and lies
+    further from the others than these from each other; a usual one that repeats, further than twice their
+    largest gap.
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    found: list[tuple[float, int]] = []
+    while len(distinct) > 3 and len(found) < _MOST_SENTINELS:
+        candidates = []
+        for end, others in ((0, distinct[1:]), (-1, distinct[:-1])):
+            value, count = float(distinct[end]), int(counts[end])
+            gap = float(np.abs(others - value).min())
+            usual, span = value in _SENTINELS, float(others[-1] - others[0])
+            far = gap > span and (usual or count >= 3)
+            signed = value < 0 <= others[0] or value in (999, 9999, 99999)
+            repeats = usual and signed and count > 1 and gap > 2 * float(np.diff(others).max())
+            if far or repeats:
+                candidates.append((gap, end, value, count))
+        if not candidates:
+            break
+        _, end, value, count = max(candidates)
+        if count > len(values) / 2:
+            break
+        found.append((value, count))
+        kept = slice(1, None) if end == 0 else slice(None, -1)
+        distinct, counts = distinct[kept], counts[kept]
+    return found
+
+
+def check_duplicates(findings: Findings, source: Source, content_ids: np.ndarray) -> DuplicateFacts:
+    """Find identical images, and those whose targets differ. ``content_ids`` is int64 (N,)."""
+    targets = source.targets
+    order = np.argsort(content_ids, kind="stable")
+    starts = np.flatnonzero(np.diff(content_ids[order])) + 1
+    groups = [group for group in np.split(order, starts) if len(group) > 1]
+    groups.sort(key=lambda group: int(group[0]))
+    disagreeing = [group for group in groups if (targets[group] != targets[group[0]]).any()]
+    findings.add(
+        "error",
+        "disagreeing-duplicates",
+        [together(source, group) for group in disagreeing],
+        "group of identical images with different targets",
+    )
+    repeats = [
+        f"{where(source, int(later))} is identical to {where(source, int(group[0]))}"
+        for group in groups
+        for later in group[1:]
+    ]
+    findings.add(
+        "warning",
+        "duplicate-image",
+        repeats,
+        "image that is identical to an earlier one, pixel for pixel; split grouped keeps both on one side",
+    )
+    return DuplicateFacts(
+        images=len(repeats),
+        groups=len(groups),
+        largest=max((len(group) for group in groups), default=1),
+        disagreeing=len(disagreeing),
+    )
+
+
+def together(source: Source, indices: Iterable[int]) -> str:
+    """Name rows with their targets."""
+    return ", ".join(
+        f"{where(source, i)} with {','.join(f'{y:g}' for y in source.targets[i])}" for i in indices
+    )
+
+
+def check_split(findings: Findings, source: Source, content_ids: np.ndarray, splits: Sequence[Split]) -> None:
+    """Find what is wrong with the split that was asked for; ``splits`` are its folds."""
+    groups = grouping(content_ids, source.group_values)
+    first = splits[0]
+    findings.add("warning", "uneven-split", [first.warning] if first.warning else [], f"split {first.name}")
+    if first.unused:
+        findings.add("note", UNUSED, [f"{first.unused:,} of {len(source):,}"], "images left out as unused")
+    what = " or shares a group with one" if first.name == TEST_DATA and source.group_values else ""
+    for one in splits:
+        check_leaks(findings, source, one, content_ids, groups, what=what)
+
+
+def check_leaks(
+    findings: Findings,
+    source: Source,
+    split: Split,
+    content_ids: np.ndarray,
+    groups: np.ndarray,
+    *,
+    what: str = "",
+    asked: bool = True,
+) -> None:
+    """Find images of one side of a split that are also on another.
+
+    ``content_ids`` and ``groups`` are int64 (N,). ``asked`` says whether the split was asked for.
+    """
+    leaked = repeated(groups, split.test, split.train, split.val)
+    findings.add(
+        "error" if asked else "note",
+        "leak",
+        [where(source, int(i)) for i in leaked],
+        f"test image (of {len(split.test):,}) of split {split.name} that is also in train or val{what}"
+        + ("" if asked else "; the tutorial's own split"),
+    )
+    findings.add(
+        "warning" if asked else "note",
+        "val-in-train",
+        [where(source, int(i)) for i in repeated(content_ids, split.val, split.train)],
+        f"val image (of {len(split.val):,}) of split {split.name} that is also in train",
+    )

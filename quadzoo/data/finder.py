@@ -1,0 +1,134 @@
+"""Find the image of an id inside one folder, and say what was probably meant where there is none."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache, cached_property
+from pathlib import Path
+
+from quadzoo.data.texts import folded, key, listed, printable, quoted, where, without_zeros
+from quadzoo.errors import DataError
+
+_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
+_MOST_HINTS = 100_000  # images that are looked through for what was meant
+
+
+class NotFound(Exception):
+    """Why an id names no image; ``is_id`` says whether the id itself is at fault."""
+
+    def __init__(self, text: str, *, is_id: bool = False) -> None:
+        super().__init__(text)
+        self.is_id = is_id
+
+
+def images_under(folder: Path) -> Iterator[str]:
+    """Yield the paths, relative to the folder, of all files whose suffix is that of an image."""
+    for place, _, names in os.walk(folder):
+        inside = os.path.relpath(place, folder)
+        for name in names:
+            if os.path.splitext(name)[1].lower() in _SUFFIXES:
+                yield os.path.normpath(os.path.join(inside, name))
+
+
+class ImageFinder:
+    """Finds the image of an id, written with or without its suffix, inside one folder only.
+
+    An id may name a sub-folder, but not leave the folder by ``..`` or an absolute path. Links inside the
+    folder are followed: its owner has put them there. Names of files and folders are compared in Unicode's
+    normal form C, since some systems write ü as u and two dots. Raises DataError where there is no folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise DataError(f"`images` {where(folder)}: no such folder")
+        self.folder = folder
+        self._absolute = folder.absolute()
+        self._listed = cache(self._list)
+
+    def find(self, identity: str) -> str:
+        """Return the image's path under the folder. Raises NotFound."""
+        if not identity:
+            raise NotFound("the id is empty", is_id=True)
+        inside = os.path.relpath(identity, self._absolute) if os.path.isabs(identity) else identity
+        place, name = os.path.split(os.path.normpath(inside))
+        if place.split(os.sep)[0] == ".." or name == "..":
+            meant = self._meant(identity) if os.path.isabs(identity) else ""
+            raise NotFound(f"id {quoted(identity)} leads out of {where(self.folder)}{meant}", is_id=True)
+        place = self._real(place)
+        names, stems, _ = self._listed(place)
+        wanted = unicodedata.normalize("NFC", name)
+        found = [names[wanted]] if wanted in names else stems.get(wanted, [])
+        if not found:
+            raise NotFound(
+                f"no image for id {quoted(identity)} in {where(self.folder)}{self._meant(identity)}"
+            )
+        if len(found) > 1:
+            raise NotFound(f"id {quoted(identity)} could be {listed(sorted(found))}; add the suffix")
+        return os.path.join(place, found[0])
+
+    def finds(self, identity: str) -> bool:
+        """Say whether there is exactly one image for an id."""
+        try:
+            return bool(self.find(identity))
+        except NotFound:
+            return False
+
+    def _real(self, place: str) -> str:
+        """Return a sub-folder as the disk writes it."""
+        real = ""
+        for part in place.split(os.sep) if place else ():
+            _, _, folders = self._listed(real)
+            real = os.path.join(real, folders.get(unicodedata.normalize("NFC", part), part))
+        return real
+
+    def _list(self, place: str) -> tuple[dict[str, str], dict[str, list[str]], dict[str, str]]:
+        """Return a sub-folder's files by name, its images by name without suffix, its folders by name."""
+        names: dict[str, str] = {}
+        stems: dict[str, list[str]] = defaultdict(list)
+        folders: dict[str, str] = {}
+        try:
+            entries = list(os.scandir(self.folder / place))
+        except (OSError, ValueError):  # no such folder, a name that is too long, a NUL
+            return names, stems, folders
+        for entry in entries:
+            name = unicodedata.normalize("NFC", entry.name)
+            if entry.is_dir():
+                folders[name] = entry.name
+            elif entry.is_file():
+                stem, suffix = os.path.splitext(name)
+                names[name] = entry.name
+                if suffix.lower() in _SUFFIXES:
+                    stems[stem].append(entry.name)
+        return names, stems, folders
+
+    def _meant(self, identity: str) -> str:
+        """Return a hint: the image that was probably meant, whose name differs in a way that tools cause."""
+        name = key(identity.replace("\\", "/").rsplit("/", 1)[-1])
+        stem = _stem(name)
+        for wanted in (key(identity.replace("\\", "/")), name, stem, folded(stem), without_zeros(stem)):
+            found = self._by_spelling.get(wanted, [])
+            if len(found) == 1:
+                return f"; did you mean {quoted(printable(found[0]))}?"
+        return ""
+
+    @cached_property
+    def _by_spelling(self) -> dict[str, list[str]]:
+        """All images by their path, their name, and looser spellings of it."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for count, file in enumerate(images_under(self.folder)):
+            if count == _MOST_HINTS:
+                break
+            name = key(Path(file).name)
+            stem = _stem(name)
+            for spelling in {key(file), name, stem, folded(stem), without_zeros(stem)}:
+                found[spelling].append(file)
+        return found
+
+
+def _stem(name: str) -> str:
+    """Return a file's name without the suffix of an image."""
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in _SUFFIXES else name

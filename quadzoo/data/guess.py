@@ -1,0 +1,259 @@
+"""Complete a request for a table: where its images are, which column names them, which are targets."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from quadzoo.data.finder import ImageFinder
+from quadzoo.data.findings import Finding, Severity
+from quadzoo.data.numbers import Column, number
+from quadzoo.data.tables import column, open_table
+from quadzoo.data.texts import folded, key, listed, quoted, where
+
+LEFT_OUT = "column-left-out"
+_MOSTLY = 0.5  # of the cells that are not empty
+_WHOLE = 0.8  # of all cells: a column with fewer numbers would cost too many rows
+_FEW = 0.05  # of the cells: so few that are written in another way are faults of their rows
+_SAMPLE = 50  # ids that are looked for in each folder
+_MOST_FOLDERS = 100  # beside a table
+_MOST_TARGETS = 16  # more columns of numbers are features, or need a word
+ROLES = frozenset({"split", "subset", "partition", "fold"})  # columns that say what a row is for
+_ROW_NUMBERS = re.compile(r"|#|nr\.?|no\.?|row|index|idx|unnamed: ?\d+|level_0")
+_ONE_OF_MANY = re.compile(
+    r"(patient|subject|person|participant|proband|animal|case|site|hospital|clinic|center|centre|group|family"
+    r"|session|series|scan|study|batch|plate|well|camera|device|plot|tree|plant|field|farm|location|user)"
+    r"([ _-]?(id|nr|no|number|name|code))?"
+)
+
+
+@dataclass
+class Guesses:
+    """What is known of a table's images, its id column and its targets, and how it was found.
+
+    ``told`` says in sentences what was taken; ``left_out`` are findings about columns that were not. A bench
+    does not go on without being told where there are ``doubts``, or a warning about a column.
+    """
+
+    images: Path | None
+    id_column: str | None
+    targets: tuple[str, ...] | None
+    group_column: str | None
+    told: list[str] = field(default_factory=list)
+    left_out: list[Finding] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+
+def complete(
+    table: Path,
+    images: Path | None,
+    id_column: str | None,
+    targets: tuple[str, ...] | None,
+    group_column: str | None,
+) -> Guesses:
+    """Find what is None of a table's images, id column and targets; nothing is taken for a group column.
+
+    Targets may remain empty: no column can be one. Raises DataError for a table that cannot be read, or a
+    folder or column that is not there.
+    """
+    known = Guesses(images, id_column, targets, group_column)
+    with open_table(table) as (header, rows):
+        if id_column:
+            column(table, header, id_column, "id_column")
+        first = [cells for _, cells in islice(rows, _SAMPLE)]
+    if not (images and (id_column or header.count("id") == 1)):
+        _find_images(table, known, header, first)
+    known.id_column = known.id_column or "id"
+    if targets is None:
+        _find_targets(table, known)
+    return known
+
+
+def _find_images(table: Path, known: Guesses, header: list[str], rows: list[list[str]]) -> None:
+    """Choose the folder and the column by which most of the first rows find their images."""
+    named = known.id_column or ("id" if header.count("id") == 1 else None)
+    columns = [named] if named else [name for name in header if name and header.count(name) == 1]
+    hits: dict[tuple[int, Path, str], int] = {}
+    for rank, folder in enumerate([known.images] if known.images else _folders(table.parent)):
+        finder = ImageFinder(folder)
+        for name in columns:
+            at = header.index(name)
+            found = sum(finder.finds(key(cells[at])) for cells in rows if len(cells) == len(header))
+            if found:  # the table's own folder goes before those in it
+                hits[min(rank, 1), folder, name] = found
+    if not hits:
+        _without_images(table, known, header, named)
+        return
+    best = max(hits, key=lambda one: (hits[one], -one[0]))
+    rank, folder, name = best
+    for _, other, another in (
+        one for one in hits if (hits[one], one[0]) == (hits[best], rank) and one != best
+    ):
+        if other != folder:
+            known.doubts.append(
+                f"images may be in {where(folder)} or {where(other)}; say which with `images`"
+            )
+        else:
+            columns = [quoted(name), quoted(another)]
+            known.doubts.append(f"columns {' and '.join(columns)} name images; say which with `id_column`")
+        break
+    if not known.images:
+        known.told.append(f"the images are in {where(folder)}")
+    if not named:
+        known.told.append(f"column {quoted(name)} names the images")
+    known.images, known.id_column = folder, name
+
+
+def _without_images(table: Path, known: Guesses, header: list[str], named: str | None) -> None:
+    if not known.images:
+        known.doubts.append(
+            f"`images`: no image of the first rows is in {where(table.parent)} or a folder in it; name theirs"
+        )
+    if not named:
+        known.doubts.append(
+            f"no column 'id' (`id_column`), and none whose cells name images; it has {listed(header)}"
+        )
+    known.images, known.id_column = known.images or table.parent, named or header[0]
+
+
+def belongs_together(name: str) -> bool:
+    """Say whether a column's name says what an image belongs to, such as a patient."""
+    return _ONE_OF_MANY.fullmatch(name.lower()) is not None
+
+
+def _folders(beside: Path) -> Iterator[Path]:
+    """Yield the folder of a table and those in it."""
+    yield beside
+    try:
+        inside = sorted(one for one in beside.iterdir() if one.is_dir() and not one.name.startswith("."))
+    except OSError:
+        return
+    yield from inside[:_MOST_FOLDERS]
+
+
+def _find_targets(table: Path, known: Guesses) -> None:
+    """Take the columns that hold numbers in most rows, and say why the others are left out."""
+    header, columns, n = _read(table)
+    taken: list[str] = []
+    reasons: dict[tuple[Severity, str], list[str]] = {}
+    for name, seen in zip(header, columns, strict=True):
+        if name in (known.id_column, known.group_column) or folded(name) in ROLES:
+            continue
+        reason = _reason(name, header, seen, n)
+        if reason is None:
+            taken.append(name)
+        else:
+            severity, why, example = reason
+            reasons.setdefault((severity, why), []).append(f"{name or '(no name)'}{example}")
+    known.targets = tuple(taken)
+    for (severity, why), names in reasons.items():
+        text = f"column that is not taken as a target, since {why}"
+        known.left_out.append(
+            Finding(severity=severity, code=LEFT_OUT, count=len(names), text=text, examples=names)
+        )
+    if taken:
+        known.told.append(f"the target{'s are' * (len(taken) > 1) or ' is'} {listed(taken)}")
+    if not taken:
+        known.doubts.append(
+            f"no column mostly holds numbers; name the targets with `targets`, of {listed(header)}"
+        )
+    elif len(taken) > _MOST_TARGETS:
+        known.doubts.append(f"`targets`: {len(taken):,} columns hold numbers; name those to predict")
+
+
+def _read(table: Path) -> tuple[list[str], list[_Cells], int]:
+    n = 0
+    with open_table(table) as (header, rows):
+        columns = [_Cells(name) for name in header]
+        for row, cells in rows:
+            if len(cells) == len(header) and cells != header:
+                n += 1
+                for seen, cell in zip(columns, cells, strict=True):
+                    seen.add(row, cell)
+    return header, columns, n
+
+
+@dataclass
+class _Cells:
+    """What the cells of a column are."""
+
+    name: str
+    low: float = math.inf
+    high: float = -math.inf
+    whole: bool = True
+    texts: int = 0
+
+    def __post_init__(self) -> None:
+        self.column = Column(self.name)
+
+    def add(self, row: int, cell: str) -> None:
+        value = number(cell)
+        if math.isnan(value):
+            self.texts += 1
+            if self.texts > 200 and not self.column.kinds["number"]:  # a column of words
+                return
+        else:
+            self.low, self.high = min(self.low, value), max(self.high, value)
+            self.whole = self.whole and value == math.floor(value)
+        self.column.see(row, cell, value)
+
+
+def _reason(name: str, header: list[str], seen: _Cells, n: int) -> tuple[Severity, str, str] | None:
+    """Say why a column is no target: how grave that is, why, and an example; None for one that is."""
+    numbers, empty = seen.column.kinds["number"], seen.column.kinds["empty cells"]
+    usual = {
+        "it has no name": not name,
+        "several have its name": header.count(name) > 1,
+        "it is empty": empty == n,
+        "it is the same number in every row": numbers >= _WHOLE * n and seen.low == seen.high,
+        "it numbers the rows": seen.whole and _ROW_NUMBERS.fullmatch(name.lower()) is not None,
+        "it says what an image belongs to, by its name": seen.whole and belongs_together(name),
+    }
+    why = next((why for why, holds in usual.items() if holds), None)
+    if why and (numbers >= _WHOLE * n or empty == n or not name):
+        return "note", why, ""
+    return _mendable(seen.column, n) or (
+        ("note", "it holds text", "") if numbers <= _MOSTLY * (n - empty) else _incomplete(seen.column, n)
+    )
+
+
+def _mendable(column: Column, n: int) -> tuple[Severity, str, str] | None:
+    """Say how to mend a column whose cells are numbers written in another way."""
+    kinds = column.kinds
+    others = {kind: count for kind, count in kinds.items() if kind not in ("number", "empty cells", "text")}
+    worst = max(others, key=others.__getitem__, default="")
+    filled = n - kinds["empty cells"]
+    if not worst or others[worst] + kinds["number"] <= _MOSTLY * filled or others[worst] <= _FEW * filled:
+        return None
+    row, text = column.first[worst]
+    mend = column.mend(text)
+    return "warning", f"it has {_named(column, worst)}", f" (row {row}: {quoted(text)}{mend and f'; {mend}'})"
+
+
+def _incomplete(column: Column, n: int) -> tuple[Severity, str, str] | None:
+    """Say what keeps a column of numbers from being one in most rows."""
+    numbers, empty = column.kinds["number"], column.kinds["empty cells"]
+    if numbers >= _WHOLE * n:
+        return None
+    row, text = column.first[
+        "empty cells" if empty else next(kind for kind in column.first if kind != "points")
+    ]
+    if empty:
+        return "warning", "many of its cells are empty", f" ({empty:,} of {n:,}, as in row {row})"
+    return (
+        "warning",
+        "many of its cells are no numbers",
+        f" ({n - numbers:,} of {n:,}; row {row}: {quoted(text)})",
+    )
+
+
+def _named(column: Column, kind: str) -> str:
+    if kind != "commas":
+        return kind
+    return {"thousands": "thousands separators", "decimals": "decimal commas"}.get(
+        column.comma_is, "commas in numbers"
+    )

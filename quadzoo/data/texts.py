@@ -1,0 +1,95 @@
+"""Texts of tables: keys that are compared, and names and values as messages show them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+_LONGEST_QUOTE = 40  # characters of a cell in a message
+_LONGEST_PATH = 80
+_MOST = 8  # names in a message
+_MOST_CHARACTERS = 90  # of names in a message
+_LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
+_NO_DECIMALS = re.compile(r"(?<=\d)\.0+$")
+
+
+def key(text: str) -> str:
+    """Return a text as keys are compared: ids, groups, names of columns.
+
+    It is in Unicode's normal form C, without blanks or invisible characters at its ends.
+    """
+    if text.isascii() and text.isprintable():
+        return text.strip()
+    text = unicodedata.normalize("NFC", text)
+    start, end = 0, len(text)
+    while start < end and _is_blank(text[start]):
+        start += 1
+    while end > start and _is_blank(text[end - 1]):
+        end -= 1
+    return text[start:end]
+
+
+def _is_blank(letter: str) -> bool:
+    return letter.isspace() or unicodedata.category(letter) in ("Cf", "Cc", "Zs")
+
+
+def folded(text: str) -> str:
+    """Return a key without the differences that a typist does not see: case, blanks, width."""
+    return "".join(unicodedata.normalize("NFKC", key(text)).casefold().split())
+
+
+def without_zeros(text: str) -> str:
+    """Return a key, folded, and its numbers as a spreadsheet would write them: 007 as 7, 7.0 as 7."""
+    return _NO_DECIMALS.sub("", _LEADING_ZEROS.sub("", folded(text)))
+
+
+def alike(texts: Iterable[str], *, zeros: bool) -> list[tuple[str, ...]]:
+    """Return the different texts that are the same once folded, or also without leading ``zeros``."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for text in dict.fromkeys(texts):
+        found[without_zeros(text) if zeros else folded(text)].append(text)
+    return [tuple(some) for some in found.values() if len(some) > 1]
+
+
+def nearest(name: str, names: Sequence[str]) -> list[str]:
+    """Return at most three of the names that a typist may have meant, the nearest first."""
+    same = [one for one in names if folded(one) == folded(name)]
+    return same[:3] or difflib.get_close_matches(name[:200], [one[:200] for one in names], n=3)
+
+
+def quoted(text: str) -> str:
+    """Return a text in quotes, on one line, cut off where it would make a message too long."""
+    return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names with commas between them; of many only the first, and how many others there are."""
+    shown: list[str] = []
+    for name in names[:_MOST]:
+        cut = name if len(name) <= _LONGEST_QUOTE else f"{name[:_LONGEST_QUOTE]}…"
+        if shown and sum(map(len, shown)) + len(cut) > _MOST_CHARACTERS:
+            break
+        shown.append(" ".join(cut.split()))
+    others = len(names) - len(shown)
+    return f"{', '.join(shown)}{f' and {others:,} other' + 's' * (others > 1) if others else ''}"
+
+
+def where(path: Path) -> str:
+    """Return a path for a message; of a long one the last part alone."""
+    text = printable(str(path))
+    return text if len(text) <= _LONGEST_PATH else f"…{os.sep}{printable(path.name)[-_LONGEST_PATH:]}"
+
+
+def printable(text: str) -> str:
+    """Return a text that can be printed: the bytes of a file's name that are no UTF-8 become U+FFFD."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def plural(n: int, what: str) -> str:
+    """Return a count and a noun."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
