@@ -13,9 +13,10 @@ LARGEST = 1e25  # of a target: squares and sums of larger ones are no scores
 EXACT = 2**53  # from here on float64 does not hold every whole number
 
 _MINUS = str.maketrans({"\u2212": "-", "\ufe63": "-", "\uff0d": "-", "\u2013": "-", "\uff0e": "."})
+_DASHES = "-\u2013\u2014"
 _MISSING = frozenset({
-    "", "-", "--", "?", ".", "nan", "na", "n/a", "#n/a", "#na", "<na>", "null", "none", "nil", "missing",
-    "#value!", "#ref!", "#div/0!", "#num!", "#name?", "#null!", "\u2013", "\u2014",
+    "", "?", ".", "nan", "na", "n/a", "#n/a", "#na", "<na>", "null", "none", "nil", "missing",
+    "#value!", "#ref!", "#div/0!", "#num!", "#name?", "#null!",
 })  # fmt: skip
 _BLANKS = re.compile(r"(?<=\d)[\s\u00a0\u2009\u202f'’](?=\d{3}(?!\d))")  # between groups of three digits
 _KINDS = tuple(
@@ -64,7 +65,7 @@ def number(text: str) -> float:
 
 def is_missing(text: str) -> bool:
     """Say whether a cell is empty, or says in one of the usual ways that there is no value."""
-    return text.strip().lower() in _MISSING
+    return text.strip().strip(_DASHES).lower() in _MISSING
 
 
 @dataclass(frozen=True)

@@ -195,12 +195,10 @@ class _RowReader:
         theirs = list(found.values[before * n : (before + 1) * n])
         differing = [at for at in range(n) if mine[at] != theirs[at]]
         if not differing:
-            return f"{said}; ids must differ: delete one of the rows"
+            return f"{said}; delete one of the rows"
         name, first, second = found.columns[differing[0]].name, theirs[differing[0]], mine[differing[0]]
-        return (
-            f"{said}, where {quoted(name)} is {first:g} and not {second:g}; ids must differ: keep one row an "
-            "image"
-        )
+        differ = f"{quoted(name)} is {first:g} there and {second:g} here"
+        return f"{said}, and targets differ ({differ}); keep one row an image"
 
     def _count(self, cells: list[str]) -> None:
         """Count the values of columns that may say what belongs together."""

@@ -230,6 +230,8 @@ def resolve(
         raise DataError(
             f"`test_data` {where(request.test_data)}: no such file; name the table of test images"
         )
+    if request.targets == ():
+        raise ConfigError("`targets` names no column; name some, or leave it out")
     request = replace(
         request,
         targets=None if request.targets is None else tuple(map(key, request.targets)),

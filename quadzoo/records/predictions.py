@@ -16,6 +16,24 @@ from quadzoo.storage import read_regular
 _MOST_BYTES = 2 << 30
 _OLDER_NAMES = {"picture_group": "image_group", "picture_kind": "image_kind"}
 RESERVED = ("id", "split", "image_group", "image_kind", *_OLDER_NAMES)
+_OF_READERS = ("error",)  # columns that readers add to the table
+
+
+def columns_of(targets: Sequence[str], taken: Sequence[str] = (*RESERVED, *_OF_READERS)) -> dict[str, str]:
+    """Return the column of each target in the table that `read_predictions` returns: mostly its name.
+
+    A prediction is in the column with ``_pred`` behind that. A target whose columns would be another's, or
+    one of ``taken``, has " (target)" behind its name.
+    """
+    columns: dict[str, str] = {}
+    used = {*taken}
+    for target in targets:
+        column = target
+        while {column, f"{column}_pred"} & used:
+            column += " (target)"
+        columns[target] = column
+        used |= {column, f"{column}_pred"}
+    return columns
 
 
 def to_csv(
@@ -34,7 +52,7 @@ def to_csv(
     units; ``groups`` names the first image of each image's group; ``kinds`` says what sort each image is.
     """
     columns: dict[str, object] = {"id": list(ids), "split": list(sides)}
-    for index, name in enumerate(targets):
+    for index, name in enumerate(columns_of(targets, RESERVED).values()):
         values = truth[:, index]
         whole = bool((values == np.rint(values)).all()) and bool((np.abs(values) < 2**53).all())
         columns[name] = values.astype(np.int64) if whole else values
@@ -63,9 +81,12 @@ def of_fold(fold: Fold, targets: Sequence[str], val: np.ndarray, test: np.ndarra
 def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     """Return predictions.csv: id, split, image_group and image_kind as text, the targets as float64.
 
-    The group of an image is its own where the file says none. Raises DataError for another table.
+    `columns_of` says which columns hold the targets. The group of an image is its own where the file says
+    none. Raises DataError for another table.
     """
-    numbers = [name for target in targets for name in (target, f"{target}_pred")]
+    written, here = columns_of(targets, RESERVED), columns_of(targets)
+    numbers = [name for column in written.values() for name in (column, f"{column}_pred")]
+    names = [name for column in here.values() for name in (column, f"{column}_pred")]
     try:
         # As text first: not every pandas reads a number to its last digit.
         content = io.BytesIO(read_regular(path, _MOST_BYTES))
@@ -76,7 +97,7 @@ def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
         if missing:
             raise DataError(f"{path}: no column {missing[0]!r}")
         # In one block, however many targets there are.
-        values = pd.DataFrame(table[numbers].to_numpy().astype(float), columns=numbers)
+        values = pd.DataFrame(table[numbers].to_numpy().astype(float), columns=names)
         table = pd.concat([table.drop(columns=numbers), values], axis=1)
     except ValueError as error:  # pandas' own are among them
         raise DataError(f"{path}: not a table of predictions ({error})") from error
@@ -88,4 +109,5 @@ def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
 
 def of_targets(table: pd.DataFrame, targets: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return truth and prediction, float64 (M, T) each, in original units."""
-    return table[list(targets)].to_numpy(), table[[f"{target}_pred" for target in targets]].to_numpy()
+    columns = columns_of(targets).values()
+    return table[[*columns]].to_numpy(), table[[f"{column}_pred" for column in columns]].to_numpy()

@@ -139,7 +139,6 @@ def test_check_guesses_the_columns_of_a_table(quadzoo: Call, discs: Path) -> Non
         (["{discs}"], "a folder must hold 'Quadratic Equation Full Details.csv'"),
         (["{discs}/discs.csv", "--images", "nowhere"], "--images nowhere: no such folder"),
         (["{discs}/discs.csv", "--images", "{discs}/photos", "--targets", "y"], "no column 'y'"),
-        (["{discs}/discs.csv"], "no row can be used; the first fault:"),
         (["{equations}", "--split", "nowhere"], "neither grouped nor article nor a file"),
     ],
 )

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from quadzoo.data.cache import clear
-from quadzoo.data.sources import DataRequest, Source, drawn_folder, images_under, open_source, scan
+from quadzoo.data.finder import images_under
+from quadzoo.data.sources import DataRequest, Source, drawn_folder, open_source, scan
 from quadzoo.errors import ConfigError, DataError
 
 
@@ -56,7 +57,6 @@ def test_several_targets_and_id_column(photos: Path) -> None:
     ("text", "message"),
     [
         ("id,z\n001,1\n", r"table.csv: no column 'y' \(`targets`\); it has id, z"),
-        ("name,y\n001,1\n", r"no column 'id' \(`id_column`\)"),
         ("id,y,y\n001,1,2\n", "more than one column 'y'"),
         ("id,y\n001,1\nNA,red\n", "row 3: target 'y' is 'red', not a finite number"),
         ("id,y\n001,\n", "row 2: target 'y' is ''"),
@@ -73,7 +73,7 @@ def test_several_targets_and_id_column(photos: Path) -> None:
         ("id,y\n,1\n", "row 2: the id is empty"),
         ("id;y\n001;3,5\n", "row 2: target 'y' is '3,5', not a finite number; write decimals with a point"),
         ("id,y\n001,1_000\n", "row 2: target 'y' is '1_000'"),
-        ("id,y\n001,a\nNA,b\nß ä,c\n", r"row 2: .* \(and 2 more faults: quadzoo data check"),
+        ("id,y\n001,a\nNA,b\nß ä,c\n", r"row 2: .* \(3 such rows: 2, 3, 4; quadzoo data check"),
         ("id,y\n", "no rows"),
         ("", "empty"),
     ],
@@ -114,13 +114,13 @@ def test_a_relative_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_faults_are_listed_row_by_row(photos: Path) -> None:
     (photos / "t.csv").write_text("id,y,z\n001,1,2\nNA,red,2\n1e5,1,\nnone,1,2\n001,1,2\nß ä,1\n../x,1,1\n")
-    source, faults = scan(DataRequest(str(photos / "t.csv"), photos / "photos", ("y", "z")))
+    source, faults, _ = scan(DataRequest(str(photos / "t.csv"), photos / "photos", ("y", "z")))
     assert source.ids == ["001"]
     assert [(fault.row, fault.kind, fault.file) for fault in faults] == [
         (3, "target", "NA.bmp"),
         (4, "missing target", "1e5.jpg"),
         (5, "image", None),
-        (6, "id", None),
+        (6, "repeated", "001.png"),
         (7, "row", None),
         (8, "id", None),
     ]
@@ -152,10 +152,9 @@ def test_two_images_for_one_id(photos: Path) -> None:
         read(photos, "id,y\n001,1\n")
 
 
-@pytest.mark.parametrize("targets", ["split", "y,y_pred"])
-def test_targets_that_would_clash_in_the_predictions(photos: Path, targets: str) -> None:
-    with pytest.raises(ConfigError, match=r"predictions\.csv has columns of that name"):
-        read(photos, "id,y,y_pred,split\n001,1,2,3\n", targets=targets)
+def test_a_target_twice(photos: Path) -> None:
+    with pytest.raises(ConfigError, match="`targets` names y twice"):
+        read(photos, "id,y\n001,1\n", targets="y,y")
 
 
 def test_not_text(photos: Path) -> None:
@@ -170,8 +169,15 @@ def test_folder_without_its_table(tmp_path: Path) -> None:
 
 def test_table_needs_images_and_targets(photos: Path) -> None:
     (photos / "t.csv").write_text("id,y\n001,1\n")
-    with pytest.raises(ConfigError, match="is a table: name the folder of its images with `images`"):
-        open_source(DataRequest(str(photos / "t.csv")))
+    with pytest.raises(ConfigError, match="no column mostly holds numbers; name the targets with `targets`"):
+        open_source(DataRequest(str(photos / "t.csv")))  # y is the same in every row
+    with pytest.raises(ConfigError, match="`targets` names no column"):
+        open_source(DataRequest(str(photos / "t.csv"), photos / "photos", ()))
+    (photos / "u.csv").write_text("name,y\n002,1\n003,2\n")
+    with pytest.raises(
+        ConfigError, match=r"no column 'id' \(`id_column`\), and none whose cells name images"
+    ):
+        open_source(DataRequest(str(photos / "u.csv"), photos / "photos", ("y",)))
     with pytest.raises(DataError, match=r"`images` .*nowhere: no such folder"):
         open_source(DataRequest(str(photos / "t.csv"), photos / "nowhere", ("y",)))
 

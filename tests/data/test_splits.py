@@ -67,10 +67,10 @@ def test_article_is_the_tutorials_own() -> None:
 
 def test_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
-    path.write_text("id,split\np0,train\np1,val\np2,test\np3,test\n")
-    (split,) = make_splits(str(path), IDS, np.array([0, 1, 2, 0, *range(3, N - 1)]))
+    path.write_text("id,split\np0,train\np1,val\np2,test\np3,test\np4,unused\n")
+    (split,) = make_splits(str(path), IDS[:5], np.array([0, 1, 2, 0, 3]))
     assert sides(split) == [{0}, {1}, {2, 3}]
-    assert split.name == "mine"
+    assert (split.name, split.unused) == ("mine", 1)
     assert (split.leaked, split.leaky) == (1, True)  # p3 is p0, pixel for pixel
 
 
@@ -133,18 +133,24 @@ def test_hashes_of_the_published_images(published: Path) -> None:
     ("text", "message"),
     [
         ("id,split\nzzz,train\n", "row 2: id 'zzz' is not in the data"),
-        ("id,split\np0,training\n", "row 2: split 'training' is not train, val or test"),
+        ("id,split\np0,eval\n", "row 2: split 'eval' is not train, val or test"),
+        (
+            "id,split\np0,\n",
+            "row 2: split '' is not train, val or test; a row that is to be left out is unused",
+        ),
         ("id,split\np0,train\np0,train\n", "row 3: id 'p0' is in train twice"),
-        ("id,side\np0,train\n", "needs one column id and one column split, has id, side"),
+        ("id,split\np0,train\np0,val\n", "row 3: id 'p0' is in train by row 2 and in val"),
+        ("id,what\np0,train\n", "needs one column id and one column split; it has id, what"),
+        ("id,split\np0,train\n", r"leaves out 2 of 3 images \(p1, p2\)"),
         ("id,split\np0,train,1\n", "row 2: 3 cells where the header has 2"),
-        ("id,split\np0,train\np1,val\n", "no image is left for test"),
+        ("id,split\np0,train\np1,val\np2,val\n", "no image is left for test"),
     ],
 )
 def test_bad_file(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mine.csv"
     path.write_text(text)
     with pytest.raises(SplitError, match=message):
-        make_splits(str(path), IDS, CONTENT_IDS)
+        make_splits(str(path), IDS[:3], CONTENT_IDS[:3])
 
 
 def test_refusals() -> None:

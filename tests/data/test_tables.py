@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from quadzoo.data.tables import number, open_table
+from quadzoo.data.numbers import number
+from quadzoo.data.tables import open_table
 from quadzoo.errors import DataError
 
 
@@ -41,7 +42,7 @@ def test_delimiter_is_what_splits_the_header(tmp_path: Path) -> None:
 
 def test_quoted_cells(tmp_path: Path) -> None:
     _, rows = read(tmp_path, 'id,note,y\n1,"a, ""b""",2\n2,"two\nlines\u2028three",3\n'.encode())
-    assert rows == [(2, ["1", 'a, "b"', "2"]), (4, ["2", "two\nlines\u2028three", "3"])]
+    assert rows == [(2, ["1", 'a, "b"', "2"]), (3, ["2", "two\nlines\u2028three", "3"])]
 
 
 @pytest.mark.parametrize(
@@ -49,9 +50,9 @@ def test_quoted_cells(tmp_path: Path) -> None:
     [
         (b"", "the file is empty"),
         (b"\n\n", "the file is empty"),
-        (b"id,y\n\xff\xfe\xfd,1\n", "cannot be read as UTF-8"),
-        ("id,y\nä,1\n".encode("latin-1"), "cannot be read as UTF-8"),
-        (b'id,y\n1,"open\n2,3\n', "row 3: not a table"),
+        (b"id,y\n\xff\xfe\xfd,1\n", "row 2: cannot be read as UTF-8"),
+        ("id,y\nä,1\n".encode("latin-1"), "row 2: cannot be read as UTF-8"),
+        (b'id,y\n1,"open\n2,3\n', "row 2: not a table: a quoted cell begins there and goes on to row 3"),
     ],
 )
 def test_what_is_no_table(tmp_path: Path, content: bytes, message: str) -> None:
