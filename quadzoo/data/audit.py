@@ -59,9 +59,9 @@ def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
     findings = Findings()
     usable, unreadable = _decode_all(source, counting)
     _add_faults(findings, faults, unreadable)
-    findings.add("warning", "doubt", doubts, "guess that a bench would not make")
     if not source.target_names:
-        findings.add("error", "no-target", [str(table)], "table without a column that can be a target")
+        findings.add("error", "no-target", [doubts.pop()], "table without a column that can be a target")
+    findings.add("warning", "doubt", doubts, "guess that a bench would not make")
     findings.take(*source.remarks)
     source = usable.source
     named = [file for _, file in unreadable] + [fault.file for fault in faults if fault.file]
@@ -132,11 +132,11 @@ def _pairs(
 
 def _add_faults(findings: Findings, faults: list[Fault], unreadable: list[tuple[str, str]]) -> None:
     codes = {
-        "row": ("bad-row", "row with too few or too many cells, or that holds others"),
+        "row": ("bad-row", "row that is not as wide as the header, or not one row"),
         "id": ("bad-id", "id that is empty or leads out of the folder"),
         "repeated": ("repeated-id", "row of an image that has a row already"),
         "missing target": ("missing-target", "row that lacks a target"),
-        "target": ("bad-target", "target that is not a finite number"),
+        "target": ("bad-target", "target that is no finite number, or too large"),
         "group": ("missing-group", "row without a group"),
         "image": ("missing-image", "row with no image, or with more than one"),
     }

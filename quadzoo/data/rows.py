@@ -13,7 +13,7 @@ from typing import Literal
 
 from quadzoo.data.finder import ImageFinder, NotFound
 from quadzoo.data.numbers import LARGEST, Column, is_missing, number
-from quadzoo.data.tables import column, open_table
+from quadzoo.data.tables import column, no_header, open_table
 from quadzoo.data.texts import folded, key, listed, quoted, where
 
 Kind = Literal["row", "id", "repeated", "missing target", "target", "group", "image"]
@@ -93,6 +93,13 @@ class _RowReader:
         self._group_at = (
             column(table, header, wanted.group_column, "group_column") if wanted.group_column else None
         )
+        if no_header(header) and finder.finds(header[self._id_at]):
+            self._fault(
+                "row",
+                1,
+                f"names an image ({quoted(header[self._id_at])}), not columns; put a line with the "
+                "names of the columns above it",
+            )
         self._kind_at = header.index(wanted.kind_column) if wanted.kind_column in header else None
         self.found.columns = [Column(target) for target in wanted.targets]
         used = {self._id_at, *self._targets_at}
@@ -114,6 +121,10 @@ class _RowReader:
             if any("\n" in cell for cell in cells):
                 self._note_lines(line, cells)
             identity = key(cells[self._id_at])
+            if "\n" in identity:
+                raise _Unusable(
+                    "row", f'the id goes over several lines ({quoted(identity)}); delete the stray "'
+                )
             try:
                 file = self._finder.find(identity)
             except NotFound as error:

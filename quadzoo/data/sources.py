@@ -132,12 +132,12 @@ def open_source(request: DataRequest, advance: Callable[[int], None] = lambda _:
     without one, and DataError, naming file and row, for a table that cannot be used.
     """
     source, faults, doubts = scan(request, advance)
-    doubts += [
+    of_columns = [
         f"is {one.examples[0]} to be predicted? It is a {one.text}; name the targets with `targets`"
         for one in source.remarks
         if (one.code, one.severity) == (LEFT_OUT, "warning")
     ]
-    if doubts:
+    if doubts := of_columns + doubts:
         raise ConfigError(f"`data` {where(source.table)}: {doubts[0]}")
     if faults:
         raise DataError(such_rows(faults))

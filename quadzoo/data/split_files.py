@@ -88,9 +88,9 @@ def _side_column(path: Path, header: list[str]) -> int:
         found = [at for at, one in enumerate(header) if folded(one) == name]
         if len(found) == 1:
             return found[0]
-    raise SplitError(
-        f"{where(path)}: needs one column id and one column split; {no_header(header)}it has {listed(header)}"
-    )
+    row = "the first line seems to be a row: put one with names above it; "
+    row = row if any(folded(one) in _SIDE_OF for one in header) else no_header(header)
+    raise SplitError(f"{where(path)}: needs one column id and one column split; {row}it has {listed(header)}")
 
 
 def _id_column(

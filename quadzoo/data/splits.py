@@ -195,9 +195,10 @@ def _grouped(
     if _worst(divisions, shares) <= TOLERANCE + 1e-9:
         return divisions, ""
     largest = np.bincount(groups).max()
+    why = f"{n_groups:,} groups of up to {largest:,} images stay together"
+    why = why if largest > 1 else f"there are {n_groups:,} images"
     return divisions, (
-        f"the sides are not as large as wanted, since {n_groups:,} groups of up to {largest:,} images stay "
-        f"together; reached are {_reached(divisions, shares)}"
+        f"the sides are not as large as wanted, since {why}; reached are {_reached(divisions, shares)}"
     )
 
 

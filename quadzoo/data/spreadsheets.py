@@ -40,7 +40,7 @@ def spreadsheet(table: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
     except ImportError as error:
         package = _PACKAGES[kind]
         raise DataError(
-            f"{where(table)}: an {kind} file is read with {package}: pip install {package}, or save the "
+            f"{where(table)}: {kind} is read with {package}, which is missing: pip install {package}, or save the "
             "table as CSV (UTF-8)"
         ) from error
     except DataError:
