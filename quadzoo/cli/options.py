@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 _DIGITS = 9  # of a number of epochs
+_SHOWN = 60  # characters of a value in an error
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
 
 
@@ -37,7 +38,10 @@ def names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str
     """Split at commas; a name in double quotes may hold some. Raises BadParameter for an empty name."""
     if value is None:
         return None
-    parts = tuple(name.strip() for name in next(csv.reader([value], skipinitialspace=True), []))
+    try:
+        parts = tuple(name.strip() for name in next(csv.reader([value], skipinitialspace=True), []))
+    except csv.Error as error:
+        raise click.BadParameter(f"{value[:_SHOWN]!r}: not names between commas ({error})") from error
     if not parts or not all(parts):
         raise click.BadParameter(f"{value!r} has an empty name between its commas")
     return parts

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from quadzoo.data.decoding import Decoded
-from quadzoo.data.tables import quoted
+from quadzoo.data.texts import quoted
 from quadzoo.errors import ConfigError
 
 Resize = Literal["letterbox", "stretch"]

@@ -33,15 +33,15 @@ def spreadsheet(table: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
                 if sum(part.file_size for part in content.infolist()) > _MOST_BYTES:
                     raise DataError(f"{where(table)}: unpacks to more than 1 GiB; save it as CSV")
             frame = pd.read_excel(table, header=None, dtype=object, na_filter=False, engine="openpyxl")
-            rows = frame.to_numpy(dtype=object)
+            rows = list(frame.to_numpy(dtype=object))
         else:
             frame = pd.read_parquet(table, engine="pyarrow")
             rows = [[*map(str, frame.columns)], *frame.to_numpy(dtype=object)]
     except ImportError as error:
         package = _PACKAGES[kind]
         raise DataError(
-            f"{where(table)}: {kind} is read with {package}, which is missing: pip install {package}, or save the "
-            "table as CSV (UTF-8)"
+            f"{where(table)}: {kind} is read with {package}, which is missing: pip install {package}, or save"
+            " the table as CSV (UTF-8)"
         ) from error
     except DataError:
         raise

@@ -114,6 +114,12 @@ def written(name: str, value: object) -> str:
     if value is True:
         return ""
     if isinstance(value, tuple):
-        return ",".join(f'"{one}"' if "," in str(one) else str(one) for one in value)
+        return ",".join(_quoted(str(one)) for one in value)
     is_path = name in ("data", "images", "test_data") or (name == "split" and value != "article")
     return f"./{Path(str(value)).name}" if is_path else str(value)
+
+
+def _quoted(name: str) -> str:
+    """Return a name as a list with commas takes it."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"' if "," in name or '"' in name else name
