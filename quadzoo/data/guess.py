@@ -16,8 +16,10 @@ from quadzoo.data.tables import column, open_table
 from quadzoo.data.texts import folded, key, listed, quoted, where
 
 LEFT_OUT = "column-left-out"
+_TEXT = "it holds text"
 _MOSTLY = 0.5  # of the cells that are not empty
 _WHOLE = 0.8  # of all cells: a column with fewer numbers would cost too many rows
+_NO_NUMBERS = ("dates", "times", "true or false")  # which most tables do not mean as targets
 _FEW = 0.05  # of the cells: so few that are written in another way are faults of their rows
 _SAMPLE = 50  # ids that are looked for in each folder
 _MOST_FOLDERS = 100  # beside a table
@@ -158,8 +160,9 @@ def _find_targets(table: Path, known: Guesses) -> None:
     if taken:
         known.told.append(f"the target{'s are' * (len(taken) > 1) or ' is'} {listed(taken)}")
     if not taken:
+        hint = next((f" ({names[0]}: {why})" for (_, why), names in reasons.items() if why != _TEXT), "")
         known.doubts.append(
-            f"no column mostly holds numbers; name the targets with `targets`, of {listed(header)}"
+            f"no column mostly holds numbers{hint}; name the targets with `targets`, of {listed(header)}"
         )
     elif len(taken) > _MOST_TARGETS:
         known.doubts.append(f"`targets`: {len(taken):,} columns hold numbers; name those to predict")
@@ -217,7 +220,7 @@ def _reason(name: str, header: list[str], seen: _Cells, n: int) -> tuple[Severit
     if why and (numbers >= _WHOLE * n or empty == n or not name):
         return "note", why, ""
     return _mendable(seen.column, n) or (
-        ("note", "it holds text", "") if numbers <= _MOSTLY * (n - empty) else _incomplete(seen.column, n)
+        ("note", _TEXT, "") if numbers <= _MOSTLY * (n - empty) else _incomplete(seen.column, n)
     )
 
 
@@ -231,7 +234,8 @@ def _mendable(column: Column, n: int) -> tuple[Severity, str, str] | None:
         return None
     row, text = column.first[worst]
     mend = column.mend(text)
-    return "warning", f"it has {_named(column, worst)}", f" (row {row}: {quoted(text)}{mend and f'; {mend}'})"
+    severity: Severity = "note" if worst in _NO_NUMBERS else "warning"
+    return severity, f"it has {_named(column, worst)}", f" (row {row}: {quoted(text)}{mend and f'; {mend}'})"
 
 
 def _incomplete(column: Column, n: int) -> tuple[Severity, str, str] | None:

@@ -133,7 +133,7 @@ def open_source(request: DataRequest, advance: Callable[[int], None] = lambda _:
     """
     source, faults, doubts = scan(request, advance)
     of_columns = [
-        f"is {one.examples[0]} to be predicted? It is a {one.text}; name the targets with `targets`"
+        f"{one.examples[0]}: {one.text}; name the targets with `targets`"
         for one in source.remarks
         if (one.code, one.severity) == (LEFT_OUT, "warning")
     ]

@@ -52,10 +52,10 @@ def open_table(table: Path) -> Iterator[tuple[list[str], Rows]]:
             beginning = binary.read(2048)
             utf16 = beginning[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
             kind = next((kind for magic, kind in SPREADSHEETS.items() if beginning.startswith(magic)), None)
-            _refuse(table, beginning, utf16)
         if kind:
             yield _with_header(table, spreadsheet(table, kind))
             return
+        _refuse(table, beginning, utf16)
         with table.open(encoding="utf-16" if utf16 else "utf-8-sig", newline="") as file:
             lines = list(islice((line for line in file if line.strip()), 2))
             said = _SEP.fullmatch(lines[0]) if lines else None
