@@ -21,7 +21,7 @@ from quadzoo.data.findings import Finding
 from quadzoo.data.guess import LEFT_OUT, complete
 from quadzoo.data.remarks import remarks
 from quadzoo.data.rows import Columns, Fault, TableRows, read_rows, such_rows
-from quadzoo.data.texts import key, listed, where
+from quadzoo.data.texts import key, listed, printable, where
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.storage import cache_errors, cache_folder, lock
 
@@ -191,7 +191,7 @@ def _source(data: str, read: Sequence[TableRows], folder: Path, wanted: Columns)
     values = np.array([value for one in read for value in one.values], dtype=np.float64)
     name = table.parent.resolve().name if is_equations(table) else table.stem
     source = Source(
-        name=QUADRATIC if data == QUADRATIC else name,
+        name=QUADRATIC if data == QUADRATIC else printable(name),
         table=table,
         rows=rows,
         ids=[identity for one in read for identity in one.ids],

@@ -21,6 +21,7 @@ from quadzoo.errors import ConfigError, SplitError
 _SEED = 42
 _SIDES = ("train", "val", "test")
 _TEST, _VAL = 0.2, 0.2  # of all rows; of those that are not tested
+_LEVEL = 1e-9
 _WORDS = ("grouped", "article")
 TEST_DATA = "test-data"
 
@@ -98,7 +99,7 @@ def make_splits(
     check_parameters(split, folds, grouped=group_values is not None, tests=tests is not None)
     groups, names, unused, warning = grouping(content_ids, group_values), names or ids, 0, ""
     if tests is not None:
-        divisions = [_tested(groups, tests, targets)]
+        divisions, warning = _tested(groups, tests, targets)
     elif split == "grouped":
         divisions, warning = _grouped(groups, content_ids, folds, targets)
     elif split == "article":
@@ -188,11 +189,11 @@ def _grouped(
             f"reached are {_reached(divisions, shares)}"
         )
     drawn = _drawn(groups, folds)
-    if _worst(drawn, shares) <= TOLERANCE + 1e-9:
+    if _worst(drawn, shares) <= TOLERANCE + _LEVEL:
         return drawn, ""
     even = _outer(groups, groups, folds, targets)
     divisions = even if _worst(even, shares) < _worst(drawn, shares) else drawn
-    if _worst(divisions, shares) <= TOLERANCE + 1e-9:
+    if _worst(divisions, shares) <= TOLERANCE + _LEVEL:
         return divisions, ""
     largest = np.bincount(groups).max()
     why = f"{n_groups:,} groups of up to {largest:,} images stay together"
@@ -238,16 +239,23 @@ def _halves(
     return rest[train], rest[val]
 
 
-def _tested(groups: np.ndarray, tests: np.ndarray, targets: np.ndarray | None) -> Division:
+def _tested(groups: np.ndarray, tests: np.ndarray, targets: np.ndarray | None) -> tuple[list[Division], str]:
     """Return a division whose test side is given; the rest is drawn as for a holdout."""
     rest = np.flatnonzero(~tests)
     if len(np.unique(groups[rest])) < 2:
         raise SplitError("`test_data`: train and val need at least 2 different images or groups in `data`")
+    shares = (1 - _VAL, _VAL)
     inner = GroupShuffleSplit(n_splits=1, test_size=_VAL, random_state=_SEED)
-    train, val = next(inner.split(rest, groups=groups[rest]))
-    if deviation([len(train), len(val)], (1 - _VAL, _VAL)) <= TOLERANCE:
-        return rest[train], rest[val], np.flatnonzero(tests)
-    return *_halves(groups, rest, targets), np.flatnonzero(tests)
+    train, val = (rest[side] for side in next(inner.split(rest, groups=groups[rest])))
+    if deviation([len(train), len(val)], shares) > TOLERANCE + _LEVEL:
+        train, val = _halves(groups, rest, targets)
+    warning = ""
+    if deviation([len(train), len(val)], shares) > TOLERANCE + _LEVEL:
+        warning = (
+            f"val is {len(val) / len(rest):.0%} of the images that are not tested, wanted {_VAL:.0%}, since "
+            "groups stay together"
+        )
+    return [(train, val, np.flatnonzero(tests))], warning
 
 
 def _worst(divisions: Sequence[Division], shares: Sequence[float]) -> float:

@@ -11,6 +11,7 @@ from quadzoo.data.findings import Finding, Findings
 from quadzoo.data.remarks import GROUP_COLUMN
 from quadzoo.data.sources import N_DRAWN, Source, open_source
 from quadzoo.data.splits import Split, check_parameters, splits_of
+from quadzoo.data.texts import printable
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import BenchData
@@ -38,7 +39,7 @@ def read_inputs(config: BenchConfig, observer: Observer, channels: int | None) -
     check_parameters(config.split, config.folds, grouped=config.group_column is not None, tests=tests)
     source = open_source(config.request, observer.counting("drawing equations", N_DRAWN))
     for one in source.told:
-        observer.note(f"{source.table.name}: {one}")
+        observer.note(f"{printable(source.table.name)}: {one}")
     decoding = observer.counting("decoding images", 2 * len(source))
     images = prepare(source, config.image_size, config.resize, decoding, channels=channels)
     splits = splits_of(source, config.split, images.content_ids, config.folds)

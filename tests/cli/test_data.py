@@ -15,6 +15,7 @@ from PIL import Image, ImageFont
 
 from quadzoo.data.decoding import decode
 from quadzoo.data.equations import DETAILS_CSV, IMAGES, ROOTS_CSV
+from tests.benched import photos, table
 
 Call = Callable[..., Any]
 
@@ -176,3 +177,44 @@ def test_help(quadzoo: Call) -> None:
         assert result.status == 0
         assert "Usage: quadzoo data" in result.out
     assert quadzoo("data", "--help").out.count("\n  ") >= 5
+
+
+def test_check_finds_images_ids_and_targets_and_goes_on(quadzoo: Call, tmp_path: Path) -> None:
+    names = photos(tmp_path / "img", 24)
+    rows = [(one, i, "" if i < 9 else i, f"{i},5", f"P{i // 4}") for i, one in enumerate(names)]
+    path = table(tmp_path / "t.csv", rows, ("photo", "weight, kg", "age", "size", "patient"))
+    result = quadzoo("data", "check", path)
+    assert (result.status, result.err) == (0, "")
+    for told in (
+        f"found           the images are in {tmp_path / 'img'}",
+        "found           column 'photo' names the images",
+        "found           the target is weight, kg",
+        "warning  1 × column that is not taken as a target, since many of its cells are empty",
+        "           age (9 of 24, as in row 2)",
+        "           size (row 2: '0,5'; write decimals with a point: 0.5)",
+        "name it with --group-column, which keeps them on one side",
+        "           patient: 6 values in 24 rows",
+        "0 errors, 2 warnings",
+    ):
+        assert told in result.out
+    both = quadzoo(
+        "data", "check", path, "--target", "weight, kg", "--target", "age", "--group-column", "patient"
+    )
+    assert both.status == 1
+    assert "error    9 × row that lacks a target" in both.out
+    table(tmp_path / "test.csv", rows[18:], ("photo", "weight, kg", "age", "size", "patient"))
+    (tmp_path / "t.csv").write_text("".join((tmp_path / "t.csv").read_text().splitlines(True)[:20]))
+    tested = quadzoo("data", "check", path, "--target", "weight, kg", "--test-data", tmp_path / "test.csv")
+    assert "split test-data" in tested.out
+    assert "1 × test image (of 6) of split test-data that is also in train or val" in tested.out
+
+
+def test_check_of_names_that_are_no_utf8(quadzoo: Call, tmp_path: Path) -> None:
+    names = photos(tmp_path / "img", 10)
+    (tmp_path / "img" / os.fsdecode(b"\xff.png")).write_bytes(b"")
+    path = table(tmp_path / os.fsdecode(b"\xfe.csv"), [(one, i) for i, one in enumerate(names)])
+    result = quadzoo("data", "check", path)
+    assert result.status == 0
+    assert "           \ufffd.png" in result.out
+    assert quadzoo("data", "check", path, "--json").status == 0
+    assert "no column 'x'" in quadzoo("data", "check", path, "--targets", "x").error

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from quadzoo.errors import DataError
-from quadzoo.records.predictions import of_targets, read_predictions, to_csv
+from quadzoo.records.predictions import columns_of, of_targets, read_predictions, to_csv
 
 HEADER = "id,split,y,y_pred\n"
 
@@ -122,3 +123,40 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read_predictions(tmp_path / "predictions.csv", ["y"])
     with pytest.raises(DataError, match=r"cannot be read \(Is a directory\)"):
         read_predictions(tmp_path, ["y"])
+
+
+@pytest.mark.parametrize(
+    ("targets", "columns"),
+    [
+        (["error", "y"], ["error", "y"]),
+        (["split", "id"], ["split (target)", "id (target)"]),
+        (["id_pred", "image_kind"], ["id_pred", "image_kind (target)"]),
+        (["y", "y_pred"], ["y", "y_pred (target)"]),
+        (["picture_group", "weight, kg"], ["picture_group (target)", "weight, kg"]),
+    ],
+)
+def test_targets_named_like_columns_of_ours(targets: list[str], columns: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    truth, prediction = np.array([[1.0, 2.5], [3, 4]]), np.array([[5.0, 6], [7, 8.5]])
+    path.write_bytes(
+        to_csv(
+            ["val", "test"],
+            ["a", "b"],
+            truth,
+            prediction,
+            targets=targets,
+            groups=["a", "a"],
+            kinds=["k", "l"],
+        )
+    )
+    expected = [name for column in columns for name in (column, f"{column}_pred")]
+    assert list(pd.read_csv(path)) == ["id", "split", *expected, "image_group", "image_kind"]
+    table = read_predictions(path, targets).assign(error=99)  # as the report does
+    assert table["id"].tolist() == ["a", "b"]
+    assert table["split"].tolist() == ["val", "test"]
+    assert table["image_group"].tolist() == ["a", "a"]
+    assert table["image_kind"].tolist() == ["k", "l"]
+    found = of_targets(table, targets)
+    assert np.array_equal(found, [truth, prediction])
+    one = columns_of(targets)[targets[0]]
+    assert table[one].tolist() == [1, 3]

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.benched import benched, checked, codes, finding, photos, table
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    photos(tmp_path, 30)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([-999] * 3 + [i + 4 for i in range(27)], ["-999"]),
+        ([-999] + [i + 4 for i in range(29)], ["-999"]),
+        ([9999] * 2 + [i for i in range(28)], ["9999"]),
+        ([-1] * 3 + [i * 0.5 + 5 for i in range(27)], ["-1"]),
+        ([0] * 3 + [i + 150 for i in range(27)], ["0"]),
+        ([-999] * 2 + [-9999] * 2 + [i for i in range(26)], ["-999", "-9999"]),
+        ([65535] * 4 + [i for i in range(26)], ["65535"]),
+        ([-1, 0, 1] * 10, []),
+        ([i - 1 for i in range(30)], []),
+        ([0] * 10 + [i + 1 for i in range(20)], []),
+        ([2.0**i for i in range(30)], []),
+    ],
+)
+def test_values_that_stand_for_missing_ones(folder: Path, values: list[float], told: list[str]) -> None:
+    path = table(folder / "t.csv", [(f"p{i:02d}", value) for i, value in enumerate(values)])
+    bench = benched(path, targets=("y",))
+    found = [one for one in checked(path, targets=("y",)).findings if one.code == "sentinel"]
+    assert sorted(one.text.split(" ")[2] for one in found) == sorted(told)
+    for value in told:
+        assert bench.warned("warning", f"y = {value} ", "far from all others")
+    assert not any(one.severity != "warning" for one in found)
+    assert {one.count for one in found} <= {values.count(float(value)) for value in told}
+
+
+def test_bench_and_check_find_the_same(folder: Path) -> None:
+    (folder / "p10.png").write_bytes((folder / "p00.png").read_bytes())
+    rows = [(f"p{i:02d}", -999 if i == 3 else i + 4, f"{'p' if i == 2 else 'P'}{i // 4}") for i in range(28)]
+    path = table(folder / "t.csv", rows, ("id", "y", "who"))
+    found = checked(path, targets=("y",), group_column="who")
+    assert codes(found) == {
+        "sentinel",
+        "alike-groups",
+        "disagreeing-duplicates",
+        "duplicate-image",
+        "image-without-row",
+    }
+    told = benched(path, targets=("y",), group_column="who").told
+    for one in found.findings:
+        assert any(one.text in line for line in told)
+
+
+def test_images_that_no_row_names_are_told(folder: Path) -> None:
+    path = table(folder / "t.csv", [(f"p{i:02d}", i) for i in range(25)])
+    assert benched(path).warned("warning: 5 × image without a row in the table: p25.png")
+    assert finding(checked(path), "image-without-row").count == 5

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from quadzoo.data.numbers import Column, is_missing, number, spelling
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", 1), (" -2.5e3 ", -2500), ("+.5", 0.5), ("007", 7)])
+def test_numbers(text: str, value: float) -> None:
+    assert number(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("\u22125", -5),
+        ("\u20133.5", -3.5),
+        ("\uff0d2", -2),
+        ("１２.５", 12.5),
+        ("4\u00a0", 4),
+        ("\ufeff7", 7),
+    ],
+)
+def test_numbers_in_other_letters(text: str, value: float) -> None:
+    assert number(text) == value
+
+
+@pytest.mark.parametrize("text", ["", " ", "red", "nan", "inf", "-Infinity", "1_000", "3,5", "0x10", "1 2"])
+def test_no_numbers(text: str) -> None:
+    assert math.isnan(number(text))
+
+
+@pytest.mark.parametrize("text", ["", "nan", "NULL", "#N/A", "-", "\u2014", "n/a", "None", "?", " NA "])
+def test_words_for_nothing(text: str) -> None:
+    assert is_missing(text)
+    assert spelling(text).kind == "empty cells"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "mend"),
+    [
+        ("1 234,5", "decimal commas", "write decimals with a point: 1234.5"),
+        ("1\u00a0234", "thousands separators", "write it without separators: 1234"),
+        ("1'234.5", "thousands separators", "write it without separators: 1234.5"),
+        ("1.234.567", "thousands separators", "write it without separators: 1234567"),
+        ("1.234,5", "thousands separators", "write it without separators: 1234.5"),
+        ("12 %", "percent signs", "write the number alone: 12"),
+        ("3.5 cm", "units", "write the number alone: 3.5"),
+        ("3,5 cm", "units", "write the number alone"),
+        ("EUR 5", "units", "write the number alone: 5"),
+        ("$-5", "units", "write the number alone: -5"),
+        ("2024-01-05", "dates", "write a number, such as the days since a first date"),
+        ("01/31/2024", "dates", "write a number, such as the days since a first date"),
+        ("31.01.2024", "dates", "write a number, such as the days since a first date"),
+        ("12:30", "times", "write a number, such as seconds"),
+        ("Yes", "true or false", "write 1 and 0"),
+        ("<0.5", "bounds", "write one number"),
+        ("-inf", "infinite numbers", "delete the row"),
+        ("P1", "text", ""),
+        ("H0", "text", ""),
+        ("3-5", "text", ""),
+        ("1_000", "text", ""),
+        ("red", "text", ""),
+    ],
+)
+def test_how_to_mend_a_cell(text: str, kind: str, mend: str) -> None:
+    assert (spelling(text).kind, spelling(text).mend) == (kind, mend)
+
+
+def column(*cells: str) -> Column:
+    seen = Column("y")
+    for row, cell in enumerate(cells, 2):
+        seen.see(row, cell, number(cell))
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("cells", "mend"),
+    [
+        (["982", "1,855"], "write thousands without a comma: 1855"),
+        (["1,855", "1,234,567"], "write thousands without a comma: 1855"),
+        (["1,855", "2,5"], "write decimals with a point: 1.855"),
+        (["1,855", "4"], "write thousands without a comma, or decimals with a point, whichever it means"),
+        (["1,855", "2,341"], "write thousands without a comma, or decimals with a point, whichever it means"),
+        (["1,855", "2.5"], "write thousands without a comma, or decimals with a point, whichever it means"),
+        (
+            ["982", "1855", "1,855"],
+            "write thousands without a comma, or decimals with a point, whichever it means",
+        ),
+    ],
+)
+def test_what_a_comma_means_is_said_by_the_column(cells: list[str], mend: str) -> None:
+    assert column(*cells).mend("1,855") == mend
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (["400", "982", "1.127", "1.273"], True),
+        (["400", "982", "1.127", "1.27"], False),  # two decimals: a number
+        (["0.127", "0.400", "1.127"], False),
+        (["1.127", "2.400", "3.127"], False),  # three decimals in all rows
+        (["400", "1127", "1.273"], False),  # thousands are not separated
+        (["1", "2", "1.273"], False),
+    ],
+)
+def test_points_that_may_separate_thousands(cells: list[str], told: bool) -> None:
+    said = column(*cells).may_be_thousands
+    assert bool(said) == told
+    if told:
+        assert said.startswith(
+            "row 4: y is '1.127', which is read as 1.127; if the point separates thousands, write 1127"
+        )

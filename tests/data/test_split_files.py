@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from quadzoo.data.split_files import read_division
+from quadzoo.errors import SplitError
+from tests.benched import table
+
+FILES = [f"sub/Ü{i:02d}.png" for i in range(10)]
+SIDES = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
+
+
+def division(path: Path) -> tuple[list[list[int]], int]:
+    names = [file.removesuffix(".png") for file in FILES]
+    sides, unused = read_division(path, FILES, names, FILES)
+    return [side.tolist() for side in sides], unused
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"train": "training", "val": "Validation", "test": "TEST "},
+        {"train": "TRAIN", "val": "dev", "test": "holdout"},
+        {"train": "Train\u00a0", "val": "valid", "test": "Hold-Out"},
+        {"train": "trn", "val": "development", "test": "held_out"},
+    ],
+)
+def test_sides_in_the_usual_words(tmp_path: Path, words: dict[str, str]) -> None:
+    path = table(
+        tmp_path / "s.csv", zip(FILES, (words[side] for side in SIDES), strict=True), ("id", "split")
+    )
+    assert division(path) == ([[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]], 0)
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda file: file.removesuffix(".png"),
+        lambda file: f"./{file}",
+        lambda file: f" {file}\u00a0",
+        lambda file: unicodedata.normalize("NFD", file),
+    ],
+)
+def test_ids_in_other_spellings(tmp_path: Path, spell: Callable[[str], str]) -> None:
+    path = table(tmp_path / "s.csv", zip(map(spell, FILES), SIDES, strict=True), ("id", "split"))
+    assert division(path)[0] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        (("id", "split"), {"delimiter": ";"}),
+        (("Image", "Set"), {"delimiter": "\t"}),
+        (("file", "subset"), {"encoding": "utf-16"}),
+        (("picture", "partition"), {"encoding": "utf-8-sig"}),
+        (("id", "Split "), {"delimiter": "|"}),
+    ],
+)
+def test_tables_as_others_write_them(tmp_path: Path, header: tuple[str, str], kind: dict[str, str]) -> None:
+    path = table(tmp_path / "s.csv", zip(FILES, SIDES, strict=True), header, **kind)
+    assert division(path)[0] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
+
+
+def test_unused_images_are_counted(tmp_path: Path) -> None:
+    sides = ["unused", *SIDES[1:-1], "Excluded"]
+    path = table(tmp_path / "s.csv", zip(FILES, sides, strict=True), ("id", "split"))
+    assert division(path) == ([[1, 2, 3, 4, 5], [6, 7], [8]], 2)
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda rows: rows[:7], r"leaves out 3 of 10 images \(sub/Ü07.png, sub/Ü08.png, sub/Ü09.png\)"),
+        (
+            lambda rows: [*rows, (FILES[0], "test")],
+            "row 12: id 'sub/Ü00.png' is in train by row 2 and in test",
+        ),
+        (lambda rows: [*rows, (FILES[0][:-4], "train")], "row 12: id 'sub/Ü00' is in train twice"),
+        (lambda rows: [(FILES[0], ""), *rows[1:]], "row 2: split '' is not train, val or test"),
+        (lambda rows: [(FILES[0], "0"), *rows[1:]], "row 2: split '0' is not train, val or test"),
+        (lambda rows: [*rows, ("sub/x.png", "train")], "row 12: id 'sub/x.png' is not in the data$"),
+        (lambda rows: [(FILES[0].upper(), "val"), *rows[1:]], "row 2: .*; did you mean 'sub/Ü00.png'"),
+        (lambda rows: [("img\\Ü00.png", "val"), *rows[1:]], "row 2: .*; did you mean 'sub/Ü00.png'"),
+        (lambda rows: [("Ü00.jpg", "val"), *rows[1:]], "row 2: .*; did you mean 'sub/Ü00.png'"),
+        (lambda rows: [("Ü0", "val"), *rows[1:]], "row 2: .*; did you mean 'sub/Ü00.png'"),
+        (lambda rows: [rows[0][:1], *rows[1:]], "row 2: 1 cell where the header has 2"),
+        (lambda rows: [*rows, ("id", "split")], "row 12: the header again"),
+    ],
+)
+def test_one_line_names_the_row(
+    tmp_path: Path, edit: Callable[[list[tuple[str, ...]]], list[tuple[str, ...]]], told: str
+) -> None:
+    rows: list[tuple[str, ...]] = list(zip(FILES, SIDES, strict=True))
+    path = table(tmp_path / "s.csv", edit(rows), ("id", "split"))
+    with pytest.raises(SplitError, match=told) as error:
+        division(path)
+    assert len(str(error.value).replace(str(tmp_path), "")) < 250
+
+
+def test_the_columns_cannot_be_told(tmp_path: Path) -> None:
+    rows = list(zip(FILES, SIDES, strict=True))
+    with pytest.raises(SplitError, match="the first line seems to be a row"):
+        division(table(tmp_path / "s.csv", rows[1:], rows[0]))
+    twice = [(file, file, side) for file, side in rows]
+    with pytest.raises(SplitError, match=r"it has left, right, split \(left, right\)"):
+        division(table(tmp_path / "s.csv", twice, ("left", "right", "split")))
+    with pytest.raises(SplitError, match="none of its columns names images"):
+        division(table(tmp_path / "s.csv", [("1", "2", "train")], ("left", "right", "split")))

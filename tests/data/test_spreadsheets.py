@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import builtins
+import gzip
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from quadzoo.data.tables import open_table
+from quadzoo.errors import DataError
+from tests.benched import refused
+
+FRAME = pd.DataFrame({"id": ["001", "p2"], "y": [4, 5.5], "n": [1, None], "b": [True, False]})
+
+
+def rows(path: Path) -> list[tuple[int, list[str]]]:
+    with open_table(path) as (header, lines):
+        assert header == ["id", "y", "n", "b"]
+        return list(lines)
+
+
+def test_xlsx(tmp_path: Path) -> None:
+    pytest.importorskip("openpyxl")
+    FRAME.to_excel(tmp_path / "t.xlsx", index=False)
+    assert rows(tmp_path / "t.xlsx") == [(2, ["001", "4", "1", "TRUE"]), (3, ["p2", "5.5", "", "FALSE"])]
+
+
+def test_parquet(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    FRAME.to_parquet(tmp_path / "t.csv")  # by its content, not by its name
+    assert rows(tmp_path / "t.csv") == [(2, ["001", "4", "1", "TRUE"]), (3, ["p2", "5.5", "", "FALSE"])]
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "parquet"])
+def test_a_package_that_is_missing(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = {"xlsx": "openpyxl", "parquet": "pyarrow"}[kind]
+    found = builtins.__import__
+
+    def without(name: str, *more: Any, **others: Any) -> Any:
+        if name.partition(".")[0] == package:
+            raise ImportError(f"no {package}")
+        return found(name, *more, **others)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with zipfile.ZipFile(tmp_path / "t", "w") as content:
+        content.writestr("xl/workbook.xml", "")
+    if kind == "parquet":
+        (tmp_path / "t").write_bytes(b"PAR1")
+    with pytest.raises(
+        DataError, match=f"{kind} is read with {package}, which is missing: pip install {package}"
+    ):
+        rows(tmp_path / "t")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (gzip.compress(b"id,y\n"), "a gzip file; unpack it first"),
+        (b"PK\x03\x04" + bytes(50), "cannot be read as xlsx"),
+        (b"\xd0\xcf\x11\xe0" + bytes(50), "an old Excel file"),
+        (b"SQLite format 3\0", "a database"),
+        (b"\x89PNG\r\n", "an image"),
+        (b'{"id": 1}', "JSON"),
+        (b"<html>", "HTML"),
+        ("id,y\n1,2\n".encode("utf-16-le"), "UTF-16 without a byte-order mark"),
+        (bytes(range(256)), "not text"),
+        (b"id,y\n1,2\n" + b"1," + b"\0" * 3 + b"5\n" + b"x" * 3000, "not text"),
+    ],
+)
+def test_what_is_no_table(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    assert told in refused(tmp_path / "t.csv", targets=("y",))
+    assert told in refused(tmp_path / "t.csv")
+
+
+def test_a_zip_of_tables(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "t.csv", "w") as content:
+        content.writestr("t.csv", "id,y\n")
+    assert "a zip file; unpack it" in refused(tmp_path / "t.csv")

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from quadzoo.data.texts import alike, key, listed, nearest, printable, where
+
+
+@pytest.mark.parametrize(
+    "text", ["P1", " P1", "P1\t", "P1\u00a0", "\u3000P1", "P1\u200b", "\ufeffP1", "P1\u2003\r\n"]
+)
+def test_blanks_at_the_ends_of_a_key_do_not_count(text: str) -> None:
+    assert key(text) == "P1"
+
+
+def test_a_key_has_one_spelling_of_umlauts_and_keeps_its_case() -> None:
+    assert key("u\u0308b P") == "üb P"
+    assert key("Üb") != key("üb")
+    assert key("\u00a0\u200b") == ""
+
+
+def test_keys_that_a_typist_does_not_tell_apart() -> None:
+    texts = ["P1", "p1", "P2", "Ｐ2", "P 3", "P\u00a03", "P4", "P04", "7", "7.0", "8", "80", "P1"]
+    assert alike(texts, zeros=False) == [("P1", "p1"), ("P2", "Ｐ2"), ("P 3", "P\u00a03")]
+    assert alike(texts, zeros=True)[3:] == [("P4", "P04"), ("7", "7.0")]
+
+
+def test_the_names_that_were_probably_meant() -> None:
+    names = ["id", "Height", "height_cm", *(f"feature{i}" for i in range(3000))]
+    assert nearest("height", names) == ["Height"]
+    assert nearest("heigth_cm", names)[0] == "height_cm"
+    assert nearest("zzz", names) == []
+
+
+def test_many_names_and_long_ones_are_cut_off() -> None:
+    assert listed(["a"]) == "a"
+    assert listed([f"c{i}" for i in range(10)]) == "c0, c1, c2, c3, c4, c5, c6, c7 and 2 others"
+    assert len(listed(["x" * 5000] * 5000)) < 150
+    assert where(Path("a/b.csv")) == "a/b.csv"
+    assert where(Path("/" + "a" * 200) / "b.csv") == "…/b.csv"
+
+
+def test_a_name_that_is_no_utf8_can_be_printed() -> None:
+    assert printable("ä\udcff.png") == "ä\ufffd.png"
+    printable("ä\udcff.png").encode()
