@@ -62,7 +62,10 @@ def plan(*, progress: bool | Observer = False, **parameters: Any) -> Plan:
     from quadzoo.grid.runner import plan_bench
 
     with _observed(progress) as observer:
-        return with_estimate(plan_bench(config, executor, observer, dry=True), executor, observer)
+        made = plan_bench(config, executor, observer, dry=True)
+        for note in made.notes:
+            observer.note(note)
+        return with_estimate(made, executor, observer)
 
 
 def suite(

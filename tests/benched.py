@@ -39,21 +39,12 @@ class Benched(NamedTuple):
         return any(all(word in line for word in words) for line in self.told)
 
 
-class _Listener(Silent):
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.told.append(with_flags(text))
-
-
 def benched(data: Path, **config: Any) -> Benched:
     """Do what a bench does before its first run. Raises what it refuses with."""
-    listener = _Listener()
-    source, images, splits = read_inputs(BenchConfig(data=str(data), **config), listener, None)
+    source, images, splits, notes = read_inputs(BenchConfig(data=str(data), **config), Silent(), None)
     bench_data(source, images, splits)
-    assert all(len(line) <= 300 and "\n" not in line for line in listener.told)
-    return Benched(source, splits, listener.told)
+    assert all(len(line) <= 300 and "\n" not in line for line in notes)
+    return Benched(source, splits, [with_flags(line) for line in notes])
 
 
 def refused(data: Path, **config: Any) -> str:

@@ -158,7 +158,10 @@ def together(source: Source, indices: Iterable[int]) -> str:
 
 
 def check_split(findings: Findings, source: Source, content_ids: np.ndarray, splits: Sequence[Split]) -> None:
-    """Find what is wrong with the split that was asked for; ``splits`` are its folds."""
+    """Find what is wrong with the split that was asked for.
+
+    ``splits`` are its folds; ``content_ids`` is int64 (N,).
+    """
     groups = grouping(content_ids, source.group_values)
     first = splits[0]
     findings.add("warning", "uneven-split", [first.warning] if first.warning else [], f"split {first.name}")

@@ -27,7 +27,7 @@ _MOST_ROWS = 5  # in a message
 def read_division(
     path: Path, ids: Sequence[str], names: Sequence[str], files: Sequence[str]
 ) -> tuple[list[np.ndarray], int]:
-    """Return the positions of train, val and test, int64 each, and how many images are left out as unused.
+    """Return the positions of train, val and test, int64 (n,) each, and how many images are left out.
 
     An image is named as its row in the table names it, or by its path, with or without suffix. ``ids``,
     ``names`` and ``files`` are N texts. Raises SplitError, naming file and row, for a row that cannot be

@@ -56,9 +56,10 @@ class Split:
 
 
 def check_parameters(split: str, folds: int, *, grouped: bool, tests: bool) -> None:
-    """Raise ConfigError for parameters that do not fit together, SplitError for a file that is not there.
+    """Check that the parameters of a split fit together.
 
-    ``grouped`` says whether there is a group column, ``tests`` whether a table of test images.
+    ``grouped`` says whether there is a group column, ``tests`` whether a table of test images. Raises
+    ConfigError where they do not, and SplitError for a file that is not there.
     """
     if split != "grouped" and folds != 1:
         raise ConfigError(f"`folds` {folds} needs `split` grouped, not {split}")

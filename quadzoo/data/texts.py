@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _LONGEST_QUOTE = 40  # characters of a cell in a message
-_LONGEST_PATH = 80
+_LONGEST_PATH = 110
 _MOST = 8  # names in a message
 _MOST_CHARACTERS = 90  # of names in a message
 _LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")

@@ -22,15 +22,20 @@ _LONGEST = 300  # characters of a line
 
 
 class Inputs(NamedTuple):
-    """What a bench works on; ``splits`` are one a fold."""
+    """What a bench works on; ``splits`` are one a fold.
+
+    ``notes`` say in one line each what was found, left out or is odd. They are to be told once nothing else
+    can be refused, since a refusal is one line alone.
+    """
 
     source: Source
     images: ImageSet
     splits: list[Split]
+    notes: list[str]
 
 
 def read_inputs(config: BenchConfig, observer: Observer, channels: int | None) -> Inputs:
-    """Read table and images, divide them, and tell ``observer`` what was found, left out or is odd.
+    """Read table and images, and divide them; ``observer`` sees how that goes.
 
     ``channels`` are those of the images, None for what they have. Raises a QuadzooError for the first thing
     that cannot be used.
@@ -38,18 +43,18 @@ def read_inputs(config: BenchConfig, observer: Observer, channels: int | None) -
     tests = config.test_data is not None
     check_parameters(config.split, config.folds, grouped=config.group_column is not None, tests=tests)
     source = open_source(config.request, observer.counting("drawing equations", N_DRAWN))
-    for one in source.told:
-        observer.note(f"{printable(source.table.name)}: {one}")
     decoding = observer.counting("decoding images", 2 * len(source))
     images = prepare(source, config.image_size, config.resize, decoding, channels=channels)
     splits = splits_of(source, config.split, images.content_ids, config.folds)
-    for finding in _findings(source, images, splits):
-        if finding.code == GROUP_COLUMN and config.split != "grouped":
-            continue
-        if finding.severity != "note" or finding.code in (GROUP_COLUMN, UNUSED):
-            observer.note(_in_words(finding))
-    observer.note(_shares(splits))
-    return Inputs(source, images, splits)
+    notes = [f"{printable(source.table.name)}: {one}" for one in source.told]
+    notes += [
+        _in_words(one)
+        for one in _findings(source, images, splits)
+        if one.severity != "note"
+        or one.code == UNUSED
+        or (one.code == GROUP_COLUMN and config.split == "grouped")
+    ]
+    return Inputs(source, images, splits, [*notes, _shares(splits)])
 
 
 def _findings(source: Source, images: ImageSet, splits: Sequence[Split]) -> list[Finding]:
@@ -81,13 +86,15 @@ def _shares(splits: Sequence[Split]) -> str:
     return one_line(f"split {splits[0].name}: {'; '.join(sizes)}", _LONGEST)
 
 
-def warn_of_uneven_shares(splits: Sequence[Split], data: BenchData, observer: Observer) -> None:
-    """Tell of shares of the training images that are far from what was asked for."""
+def uneven_shares(splits: Sequence[Split], data: BenchData) -> list[str]:
+    """Return warnings of shares of the training images that are far from what was asked for."""
+    warnings = []
     for one in data.folds:
         split = one.fold.split
         n, n_whole = len(split.train), len(splits[split.fold].train)
         if abs(n / n_whole - split.train_share) > _UNEVEN:
-            observer.note(
+            warnings.append(
                 f"warning: `train_share` {split.train_share:g} is {n:,} of {n_whole:,} training images "
                 f"({n / n_whole:.0%}), since groups stay together"
             )
+    return warnings

@@ -113,7 +113,8 @@ class Plan:
     """All runs of a bench, in order, the keys of those that need not run, and where the others will.
 
     ``failures`` says of keys why they cannot be trained: what a request of the recipe asks for was not found.
-    ``estimate`` is None until somebody asks for it: `quadzoo.grid.estimate.with_estimate`.
+    ``notes`` are what people should know of the data. ``estimate`` is None until somebody asks for it:
+    `quadzoo.grid.estimate.with_estimate`.
     """
 
     tasks: list[Task]
@@ -124,6 +125,7 @@ class Plan:
     model: Model | None
     failures: Mapping[str, Failure] = field(default_factory=dict)
     estimate: Estimate | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def to_do(self) -> list[Task]:

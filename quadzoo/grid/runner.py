@@ -22,7 +22,7 @@ from quadzoo.executors.base import Executor, Job, why_it_ended
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.estimate import is_worth_timing, with_estimate
 from quadzoo.grid.hints import shift_hint
-from quadzoo.grid.inputs import read_inputs, warn_of_uneven_shares
+from quadzoo.grid.inputs import read_inputs, uneven_shares
 from quadzoo.grid.models import check_targets, find_model, fixed_by
 from quadzoo.grid.observer import Observer, Silent
 from quadzoo.grid.plan import Plan, Weights, bench_data, make_plan
@@ -82,6 +82,7 @@ def plan_bench(
 ) -> Plan:
     """Check names, data, split, device and weights, and return the plan, without an estimate of its time.
 
+    What is to be told of the data is in the plan's notes, for its caller to tell.
     A ``dry`` plan writes nothing to the results folder; else that keeps the precisions that were chosen.
     ``like`` is an earlier plan of the same bench: weights are not looked for again, and data may not differ.
     Raises a QuadzooError for the first thing that does not fit.
@@ -123,13 +124,13 @@ def _planned(
     _check_out(config.out)
     for one in unreadable_records(config.out):
         observer.note(f"warning: run {one.key} cannot be read: {one.reason}")
-    source, images, splits = read_inputs(config, observer, model.record.image.channels if model else None)
+    inputs = read_inputs(config, observer, model.record.image.channels if model else None)
+    source, images = inputs.source, inputs.images
     if like and images.hash != like.data.images.hash:
         raise DataError(
             f"{source.table}: images or targets have changed since the bench began; start it again"
         )
-    data = bench_data(source, images, splits, config.train_share)
-    warn_of_uneven_shares(splits, data, observer)
+    data = bench_data(source, images, inputs.splits, config.train_share)
     if model:
         check_targets(model, data.folds[0].targets)
     device = find_device(executor, config.device)
@@ -143,7 +144,8 @@ def _planned(
     chooser = PrecisionChooser(
         executor, config, names, images, device, model, keep=not dry, counting=observer.counting
     )
-    return make_plan(config, names, data, device, weights=weights, choose=chooser.choose)
+    plan = make_plan(config, names, data, device, weights=weights, choose=chooser.choose)
+    return replace(plan, notes=(*inputs.notes, *uneven_shares(inputs.splits, data)))
 
 
 def _weights(
@@ -187,6 +189,8 @@ def bench(
     `plan_bench`; its estimate of the time is taken over.
     """
     plan = plan_bench(config, executor, observer, like=like)
+    for note in () if like else plan.notes:
+        observer.note(note)
     if like:
         plan = replace(plan, estimate=like.estimate)
     elif not isinstance(observer, Silent) and is_worth_timing(plan):  # of the silent nobody sees it

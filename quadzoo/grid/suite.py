@@ -219,6 +219,9 @@ def _planned(
             same = names.setdefault(plans[name].data.images.hash, name)
             if same != name:
                 raise DataError(f"it has the same images and targets as set {same}; take one of them out")
+    for name, plan in plans.items():
+        for note in plan.notes:
+            observer.note(f"{name}: {note}")
     return plans
 
 
