@@ -33,7 +33,7 @@ def spreadsheet(table: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
                 if sum(part.file_size for part in content.infolist()) > _MOST_BYTES:
                     raise DataError(f"{where(table)}: unpacks to more than 1 GiB; save it as CSV")
             frame = pd.read_excel(table, header=None, dtype=object, na_filter=False, engine="openpyxl")
-            rows = list(frame.to_numpy(dtype=object))
+            rows: list[Any] = list(frame.to_numpy(dtype=object))
         else:
             frame = pd.read_parquet(table, engine="pyarrow")
             rows = [[*map(str, frame.columns)], *frame.to_numpy(dtype=object)]
