@@ -82,6 +82,16 @@ def test_a_division_that_is_near_enough_stays_what_it_was() -> None:
     assert folds[0].hash.startswith("8a71631819ef")
 
 
+@pytest.mark.parametrize(("seed", "stays"), [(0, "2c4884f656e0"), (5, "4a76f5645ec6"), (1, ""), (4, "")])
+def test_only_a_division_that_is_too_uneven_is_made_anew(seed: int, stays: str) -> None:
+    sizes = np.random.default_rng(seed).integers(1, 14, 40).tolist()
+    (split,) = divided(sizes)
+    if stays:
+        assert split.hash.startswith(stays)
+    else:
+        assert deviation(sizes_of(split), (0.64, 0.16, 0.2)) < 0.01
+
+
 def test_few_rows_are_spread_over_the_range_of_the_target() -> None:
     targets = np.arange(12.0)[:, None]
     train, val, test = balanced(np.arange(12), (0.64, 0.16, 0.2), targets)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def folder(tmp_path: Path) -> Path:
         ([65535] * 4 + [i for i in range(26)], ["65535"]),
         ([-1, 0, 1] * 10, []),
         ([i - 1 for i in range(30)], []),
+        ([-1] * 3 + list(range(27)), []),
         ([0] * 10 + [i + 1 for i in range(20)], []),
         ([2.0**i for i in range(30)], []),
     ],
@@ -55,6 +57,12 @@ def test_bench_and_check_find_the_same(folder: Path) -> None:
     told = benched(path, targets=("y",), group_column="who").told
     for one in found.findings:
         assert any(one.text in line for line in told)
+
+
+def test_findings_can_be_printed_whatever_a_file_is_called(folder: Path) -> None:
+    (folder / os.fsdecode(b"\xff.png")).write_bytes(b"")
+    path = table(folder / "t.csv", [(f"p{i:02d}", i) for i in range(30)])
+    assert finding(checked(path), "image-without-row").examples == ["\ufffd.png"]
 
 
 def test_images_that_no_row_names_are_told(folder: Path) -> None:

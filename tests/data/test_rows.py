@@ -40,7 +40,14 @@ def test_stray_quotes(folder: Path, edits: list[tuple[int, str, str]], told: str
 
 
 @pytest.mark.parametrize(
-    "comment", ['"two\nlines"', '"as in p04.png,\nand p05.png, too"', '"p04.png\np05.png"', '"a,b\nc,d"']
+    "comment",
+    [
+        '"two\nlines"',
+        '"see\np04.png,p05.png,p06.png"',
+        '"as in p04.png,\nand p05.png, too"',
+        '"p04.png\np05.png"',
+        '"a,b\nc,d"',
+    ],
 )
 def test_cells_may_have_lines(folder: Path, comment: str) -> None:
     path = lines(folder, (3, "ok", comment))

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from quadzoo.data.numbers import number
 from quadzoo.data.tables import open_table
 from quadzoo.errors import DataError
 
@@ -22,6 +21,10 @@ def read(folder: Path, content: bytes) -> tuple[list[str], list[tuple[int, list[
         "id;y\n001;1\n",
         "id\ty\r\n001\t1\r\n",
         "\n\nid,y\n\n001,1\n\n",
+        "id|y\n001|1\n",
+        "sep=;\nid;y\n001;1\n",
+        'SEP=:\r\n"id":y\r\n001:1\r\n',
+        " id\u00a0,y\n001,1\n",
         ' "id" , y\n001,1'.replace(' "id" ', '"id"'),
     ],
 )
@@ -63,13 +66,3 @@ def test_what_is_no_table(tmp_path: Path, content: bytes, message: str) -> None:
 def test_a_folder_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"), open_table(tmp_path):
         pass
-
-
-@pytest.mark.parametrize(("text", "value"), [("1", 1), (" -2.5e3 ", -2500), ("+.5", 0.5), ("007", 7)])
-def test_numbers(text: str, value: float) -> None:
-    assert number(text) == value
-
-
-@pytest.mark.parametrize("text", ["", " ", "red", "nan", "inf", "-Infinity", "1_000", "3,5", "0x10", "1 2"])
-def test_no_numbers(text: str) -> None:
-    assert number(text) != number(text)
