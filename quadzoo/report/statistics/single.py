@@ -6,23 +6,17 @@ ones, or those that share a value of the group column) are drawn together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
+from quadzoo.report.statistics.images import Interval
+
 _RESAMPLES = 2000
 _LEVEL = 0.95
 _FEW = 20  # groups; resamples of fewer are too coarse to be studentised
-
-
-class Interval(NamedTuple):
-    """The ends of a 95 % interval."""
-
-    low: float
-    high: float
 
 
 def interval(errors: np.ndarray, groups: np.ndarray) -> Interval | None:
@@ -89,34 +83,6 @@ def compare(one: np.ndarray, other: np.ndarray, groups: np.ndarray) -> float | N
         return 1.0 if difference == 0 else 0.0
     freedom = variance**2 / sum(part**2 / freedom for part, freedom in parts)
     return float(2 * stats.t.sf(abs(difference) / np.sqrt(variance), freedom))
-
-
-def holm(p_values: Sequence[float], tests: int) -> list[float]:
-    """Return the p-values corrected for ``tests`` comparisons by Holm's method.
-
-    Holm (1979, Scandinavian Journal of Statistics 6, p. 65). ``tests`` is larger than the number of
-    p-values where these were selected from more: the smallest is then treated as the smallest of all, and
-    so on, which is conservative.
-    """
-    corrected = [0.0] * len(p_values)
-    highest = 0.0
-    for rank, position in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        highest = max(highest, min(1.0, (tests - rank) * p_values[position]))
-        corrected[position] = highest
-    return corrected
-
-
-def critical_difference(rows: int, sets: int) -> float:
-    """Return how far two of ``rows`` mean ranks over ``sets`` data sets must be apart to be different.
-
-    Nemenyi's test (α = 0.05, all pairs of rows together; Demšar 2006, Journal of Machine Learning Research 7,
-    p. 1, section 3.2.2). Intervals of half of it on either side of the mean ranks overlap just where two rows
-    do not differ. Student's t and the bootstrap over sets take the spread from the few ranks of each row:
-    it is 0 for a row that is first everywhere, were it only on three sets, and of rows that are equally good
-    they tell the first from another far too often (`tests/report/test_statistics.py` compares).
-    """
-    quantile = stats.studentized_range.ppf(_LEVEL, rows, np.inf) / np.sqrt(2)
-    return float(quantile * np.sqrt(rows * (rows + 1) / (6 * sets)))
 
 
 class _Table(NamedTuple):

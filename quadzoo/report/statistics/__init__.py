@@ -1,0 +1,12 @@
+"""What the errors of a leaderboard's rows tell, and what they do not; docs/metrics.md, "How sure"."""
+
+from quadzoo.report.statistics.compared import Comparison, Folds, Versus
+from quadzoo.report.statistics.images import Interval
+from quadzoo.report.statistics.multiple import critical_difference, holm
+from quadzoo.report.statistics.ranks import Place, places
+from quadzoo.report.statistics.single import compare, interval
+
+__all__ = [
+    "Comparison", "Folds", "Interval", "Place", "Versus", "compare", "critical_difference", "holm",
+    "interval", "places",
+]  # fmt: skip

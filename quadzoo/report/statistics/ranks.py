@@ -1,0 +1,46 @@
+"""How sure the order of a leaderboard is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from quadzoo.report.statistics.images import FEWEST_GROUPS, Images
+from quadzoo.report.statistics.seeds import FEWEST_SEEDS, seed_variances
+
+
+class Place(NamedTuple):
+    """The 95 % interval of a row's rank, 1 the best, and the probability that no other row is better."""
+
+    low: int
+    high: int
+    best: float
+
+
+def places(errors: Sequence[np.ndarray], groups: np.ndarray) -> list[Place] | None:
+    """Return the place of each row by its mean error, as sure as images and seeds let it be.
+
+    ``errors`` are R tables of squared errors on the same images, float64 (S, N), for the S seeds of a row;
+    ``groups`` (N,), of any type that sorts, holds a label per image. None where a row has fewer than three
+    seeds, or there are fewer than 10 groups.
+
+    A bootstrap of whole groups, the same for all rows, to which each row adds draws of Student's t with the
+    variance of its seeds (`seed_variances`): resampling three seeds would underestimate it.
+    """
+    if not errors or any(len(table) < FEWEST_SEEDS for table in errors):
+        return None
+    images = Images(errors, groups)
+    if images.n < FEWEST_GROUPS:
+        return None
+    seeds = seed_variances(errors, images.noises)
+    deviations = images.resampled_logs
+    spread = np.sqrt(seeds.variance / [len(table) for table in errors])
+    draws = np.random.default_rng(0).standard_t(seeds.freedom, size=deviations.shape)
+    logs = np.log(np.maximum(images.means, np.finfo(float).tiny)) + deviations + spread * draws
+    ranks = stats.rankdata(logs, method="min", axis=1)
+    low, high = np.quantile(ranks, [0.025, 0.975], axis=0, method="inverted_cdf")
+    best = (ranks == 1).mean(axis=0)
+    return [Place(int(a), int(b), float(p)) for a, b, p in zip(low, high, best, strict=True)]
