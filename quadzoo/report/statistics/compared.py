@@ -13,14 +13,19 @@ from quadzoo.report.statistics.images import Images, Interval
 from quadzoo.report.statistics.multiple import holm
 from quadzoo.report.statistics.seeds import FEWEST_SEEDS, seed_variances
 
-_LOW, _HIGH = 0.025, 0.99  # errors are skewed: what was not drawn is larger than what was
+# Together 5 %. Errors are skewed: what was not drawn, image or seed, is larger than what was.
+_LOW, _HIGH = 0.04, 0.99
 _LOGS = np.linspace(0.0, np.log(1e-12), 200)  # of p-values
 
 
 class Versus(NamedTuple):
-    """A row against another predictor: p-values of "no difference" and of "the row is not better"."""
+    """A row against another predictor: the p-value of "no difference", and that of "the row is not better".
 
-    two_sided: float
+    ``better`` is 1 where the row's mean error is larger, and else not half of the other: errors are skewed,
+    so that by chance a row looks good more often than it looks bad.
+    """
+
+    different: float
     better: float
 
 
@@ -62,6 +67,7 @@ class Comparison:
     def interval(self, row: int, selected_from: int = 1) -> Interval | None:
         """Return the 95 % interval of the mean error of a row; None where it is withheld.
 
+        In 4 % of cases the mean should lie below it and in 1 % above, because errors are skewed.
         With fewer than three seeds it is about the test images only: another seed may lie outside.
         ``selected_from`` is the number of rows that the row was selected from by its val error. Val and test
         share a seed's luck, so that the seeds' part is widened to the level 1 - 0.05 / ``selected_from``
@@ -69,8 +75,8 @@ class Comparison:
         """
         if self.withheld(row):
             return None
-        low, high = self._ends[:, row] ** 2 * self._training.correction
-        excess, freedom = self._training.excess(self._training.sums[row], self._images.influences[row])
+        low, high = self._ends[:, row] ** 2
+        excess, freedom = self._training.excess(self._images.influences[row])
         variance, of_seeds = self._seeds.variance[row] / self._n_seeds[row], self._seeds.freedom[row]
         for_seeds = _squares(of_seeds, (_LOW / selected_from, (1 - _HIGH) / selected_from)) * variance
         for_folds = _squares(freedom, (_LOW, 1 - _HIGH)) * excess
@@ -87,10 +93,8 @@ class Comparison:
         """
         if not (self._tested(one) and self._tested(other)):
             return None
-        influences = self._images.influences[one] - self._images.influences[other]
-        sums = self._training.sums[one] - self._training.sums[other]
-        means = self._images.means
-        return self._p(means[one], means[other], influences, sums, [one, other])
+        means, influences = self._images.means, self._images.influences
+        return self._p(means[[one, other]], influences[[one, other]], [one, other])
 
     def p_values(self) -> np.ndarray:
         """Return the p-values of all pairs, corrected by Holm's method for all that are tested, (R, R).
@@ -119,20 +123,24 @@ class Comparison:
         if not self._tested(row):
             return None
         mean, influences = self._images.of(error)
-        difference = self._images.influences[row] - influences
         own = self._images.means[row]
-        p = self._p(own, mean, difference, self._training.summed(difference), [row])
-        return Versus(p, p / 2 if own < mean else 1 - p / 2)
+        p = self._p(np.array([own, mean]), np.stack([self._images.influences[row], influences]), [row])
+        return Versus(p, p if own < mean else 1.0)
 
     def _tested(self, row: int) -> bool:
         return bool(self._n_seeds[row] >= FEWEST_SEEDS) and not self.withheld(row)
 
-    def _p(
-        self, one: float, other: float, influences: np.ndarray, sums: np.ndarray, rows: list[int]
-    ) -> float:
-        distance = _distance(one, other)
-        of_images = float(influences @ influences) * self._training.correction
-        parts = [(of_images, self._images.n - 1.0), self._training.excess(sums, influences)]
+    def _p(self, means: np.ndarray, influences: np.ndarray, rows: list[int]) -> float:
+        """Return the p-value of the difference of two means, (2,), by their influences, (2, G).
+
+        The variance from images is the mean of two: of the difference of the logarithms, and of that of the
+        means, in units of the slope of the logarithm between them. The one is too small where few images
+        have huge errors and a row was lucky not to meet them, the other takes no heed of what is paired.
+        """
+        distance, slope = _distance(*means)
+        ways = influences[0] - influences[1], (means[0] * influences[0] - means[1] * influences[1]) * slope
+        of_images = float(np.mean([way @ way for way in ways]))
+        parts = [(of_images, self._images.n - 1.0), self._training.excess(ways[0])]
         parts += [
             (float(self._seeds.variance[row] / self._n_seeds[row]), float(self._seeds.freedom[row]))
             for row in rows
@@ -151,38 +159,39 @@ class Comparison:
 class _Training:
     """The part of the training sets, which only folds let us see.
 
-    Folds share most of their training images. Nadeau & Bengio (2003, Machine Learning 52, p. 239) therefore
-    take a variance over K folds not as 1 / K of that of one but as 1 / K + n_test / n_train: ``correction``
-    times as much. To the variance over groups of images that of the folds is added, as far as it is larger.
+    It is the variance over folds, as far as that is larger than images explain. Folds share most of their
+    training images. Nadeau & Bengio (2003, Machine Learning 52, p. 239) therefore take a variance over K
+    folds not as 1 / K of that of one but as 1 / K + n_test / n_train. No test image is in two folds, so that
+    the images' part needs no such correction.
     """
 
     def __init__(self, images: Images, groups: np.ndarray, folds: Folds | None) -> None:
-        self.correction = 1.0 if folds is None else 1 + len(groups) / folds.n_train
+        self._correction = 1.0 if folds is None else 1 + len(groups) / folds.n_train
         self._fold_of_group = np.zeros(images.n, dtype=np.int64)
         self._k = 1
         if folds is not None:
             _, first = np.unique(groups, return_index=True)
             names, self._fold_of_group = np.unique(folds.labels[first], return_inverse=True)
             self._k = len(names)
-        self.sums = np.stack([self.summed(influences) for influences in images.influences])
 
-    def summed(self, influences: np.ndarray) -> np.ndarray:
-        """Return the influences of each fold, (K,), from those of each group."""
-        return np.bincount(self._fold_of_group, weights=influences, minlength=self._k)
-
-    def excess(self, sums: np.ndarray, influences: np.ndarray) -> tuple[float, float]:
+    def excess(self, influences: np.ndarray) -> tuple[float, float]:
         """Return the variance that folds add to that of images, and its degrees of freedom."""
         if self._k == 1:
             return 0.0, 1.0
+        sums = np.bincount(self._fold_of_group, weights=influences)
         of_folds = float(sums @ sums) * self._k / (self._k - 1)
-        return max(0.0, of_folds - float(influences @ influences)) * self.correction, self._k - 1.0
+        return max(0.0, of_folds - float(influences @ influences)) * self._correction, self._k - 1.0
 
 
-def _distance(one: float, other: float) -> float:
-    """Return how far two mean errors are apart; from 0, any error is as far as it is itself."""
-    if one > 0 and other > 0:
-        return abs(float(np.log(one / other)))
-    return 0.0 if one == other else 1.0
+def _distance(one: float, other: float) -> tuple[float, float]:
+    """Return how far the logarithms of two mean errors are apart, and the slope between them.
+
+    From 0, any error is as far as it is itself.
+    """
+    if one == other:
+        return 0.0, 1 / one if one else 0.0
+    distance = abs(float(np.log(one / other))) if one > 0 and other > 0 else 1.0
+    return distance, distance / abs(one - other)
 
 
 def _squares(freedom: float, tails: tuple[float, float]) -> np.ndarray:
