@@ -4,10 +4,24 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
 
 def test_coverage_benchmark_runs_at_tiny_size(script: Callable[..., None], tmp_path: Path) -> None:
-    script("coverage", "--repeats", "4", "--to", tmp_path)
-    rows = json.loads((tmp_path / "results" / "coverage.json").read_text())
-    assert len(rows) == 15
-    assert all(0 <= row["covered by ours"] <= 1 for row in rows)
-    assert (tmp_path / "COVERAGE.md").read_text().count("\n| ") == 17
+    script("coverage", "--repeats", "2", "--to", tmp_path)
+    cases = json.loads((tmp_path / "results" / "coverage.json").read_text())
+    committed = json.loads((BENCHMARKS / "results" / "coverage.json").read_text())
+    assert [case["case"] for case in cases] == [case["case"] for case in committed]
+    assert all(case.keys() <= committed[number].keys() for number, case in enumerate(cases))
+    assert all(f"\n| {case['case']} |" in (tmp_path / "COVERAGE.md").read_text() for case in cases)
+
+
+def test_the_targets_are_met_or_the_documentation_says_where_not() -> None:
+    """With three seeds: told in at most 6 % of leaderboards, covered in 92 to 98 %; 1 % is chance."""
+    text = (BENCHMARKS.parent / "docs" / "metrics.md").read_text()
+    cases = json.loads((BENCHMARKS / "results" / "coverage.json").read_text())
+    for case in cases:
+        if min(case["seeds"]) < 3:
+            assert case["falsely told"] == 0
+        elif case["falsely told"] > 0.06 or case.get("covered", 0.95) < 0.92 or case.get("covered", 0) > 0.99:
+            assert case["case"] in text

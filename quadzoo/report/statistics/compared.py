@@ -30,7 +30,7 @@ class Versus(NamedTuple):
 
 
 class Folds(NamedTuple):
-    """The fold that each image was tested in, (N,), and how many images a fold's model was trained on."""
+    """The fold of each image, int64 (N,), and how many images the model of a fold was trained on."""
 
     labels: np.ndarray
     n_train: float
@@ -97,9 +97,9 @@ class Comparison:
         return self._p(means[[one, other]], influences[[one, other]], [one, other])
 
     def p_values(self) -> np.ndarray:
-        """Return the p-values of all pairs, corrected by Holm's method for all that are tested, (R, R).
+        """Return the p-values of all pairs, corrected by Holm's method for all that are tested.
 
-        NaN where a pair is not tested, and on the diagonal.
+        They are float64 (R, R), NaN where a pair is not tested, and on the diagonal.
         """
         n = len(self._n_seeds)
         found = {
@@ -114,7 +114,7 @@ class Comparison:
         return table
 
     def versus(self, row: int, error: np.ndarray) -> Versus | None:
-        """Return the p-values of a row against a predictor without seeds, of squared errors (N,).
+        """Return the p-values of a row against a predictor without seeds, of squared errors float64 (N,).
 
         None where the row has fewer than three seeds, or is withheld. They are about this row alone: for all
         rows of a leaderboard, correct ``better`` by `holm`. To be better than every one of several

@@ -45,14 +45,12 @@ class Images:
         return len(self.sizes)
 
     def influences_of(self, totals: np.ndarray) -> np.ndarray:
-        """Return what each group adds to the logarithm of the mean error of each row, (R, G)."""
-        if self.n < 2:
-            return np.zeros_like(totals)
-        influences: np.ndarray = (totals - self.sizes) * np.sqrt(self.n / (self.n - 1)) / self.sizes.sum()
-        return influences
+        """Return what each group adds to the logarithm of the mean error of each row, float64 (R, G)."""
+        correction = np.sqrt(self.n / (self.n - 1)) if self.n > 1 else 0.0
+        return np.asarray((totals - self.sizes) * correction / self.sizes.sum())
 
     def of(self, error: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the mean of errors (N,) that belong to no row, and their influences (G,)."""
+        """Return the mean of errors, float64 (N,), that belong to no row, and their influences (G,)."""
         return float(error.mean()), self.influences_of(self._shares(error))
 
     def reason(self, row: int) -> str:
@@ -70,19 +68,22 @@ class Images:
         return ""
 
     def ends(self, low: float, high: float) -> np.ndarray:
-        """Return quantiles of the logarithm of each row's mean error, as deviations from it, (2, R).
+        """Return quantiles of the logarithm of each row's mean error, as deviations from it, float64 (2, R).
 
         A studentised bootstrap of whole groups, on the logarithm (Efron & Tibshirani 1993, An Introduction to
         the Bootstrap, ch. 12.5). The resamples are the same for every row.
         """
         means, errors, error = self._resampled
         scaled = -np.log(means) * means / errors * error
-        return np.quantile(scaled, [low, high], axis=0)
+        return np.asarray(np.quantile(scaled, [low, high], axis=0))
 
     @property
     def resampled_logs(self) -> np.ndarray:
-        """The logarithms of the mean errors of each row in each resample, less that in all images, (B, R)."""
-        return np.log(self._resampled[0])
+        """The logarithm of each row's mean error in each resample, less that in all images.
+
+        Float64 or float32, (B, R).
+        """
+        return np.asarray(np.log(self._resampled[0]))
 
     @cached_property
     def _resampled(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

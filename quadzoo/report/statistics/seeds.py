@@ -13,7 +13,7 @@ _FEWEST_ROWS = 3  # to fit a prior to
 
 
 class SeedVariances(NamedTuple):
-    """Of each row: the variance of the logarithm of one seed's mean error, and its degrees of freedom, (R,).
+    """The variance of the logarithm of one seed's mean error, and its degrees of freedom, float64 (R,).
 
     A row of fewer than three seeds has 0 for both, and a row whose seeds do not differ has a variance of 0.
     """
@@ -28,7 +28,7 @@ def seed_variances(errors: Sequence[np.ndarray], noises: np.ndarray) -> SeedVari
     Three seeds may agree by chance, so a row counts as no steadier than the rows are on average: its variance
     is its own or, where larger, the mean over the rows. A mean is known with the freedom of all rows. A row's
     own is known with its own freedom and that of the prior which the rows' variances suggest
-    (`prior_freedom`). ``noises`` (R,), which images account for, are taken off.
+    (`prior_freedom`). ``noises``, float64 (R,), are taken off: images account for them.
     """
     own = np.array([_variance(table) for table in errors])
     freedoms = np.array([len(table) - 1.0 if len(table) >= FEWEST_SEEDS else 0.0 for table in errors])
@@ -46,7 +46,7 @@ def seed_variances(errors: Sequence[np.ndarray], noises: np.ndarray) -> SeedVari
 def prior_freedom(variances: np.ndarray, freedoms: np.ndarray) -> float:
     """Return how many degrees of freedom the other rows add to what is known of a row's variance.
 
-    Smyth (2004, Statistical Applications in Genetics and Molecular Biology 3(1), article 3, section 6.2): the
+    ``variances`` and ``freedoms`` are float64 (R,). Smyth (2004, Statistical Applications in Genetics and Molecular Biology 3(1), article 3, section 6.2): the
     rows' variances are draws from a scaled inverse chi-squared distribution, whose freedom is found from the
     variance of their logarithms. Infinity where they differ no more than chance would have it, 0 where there
     are fewer than three rows.
