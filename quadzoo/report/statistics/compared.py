@@ -52,7 +52,9 @@ class Comparison:
     """
 
     def __init__(self, errors: Sequence[np.ndarray], groups: np.ndarray, folds: Folds | None = None) -> None:
-        """Take the rows; raises ValueError for tables of other sizes than the groups."""
+        """Take the rows; raises ValueError for none, and for tables of another size than the groups."""
+        if not errors:
+            raise ValueError("no rows to compare")
         if any(table.shape[1] != len(groups) for table in errors):
             raise ValueError("errors and groups differ in the number of images")
         self._images = Images(errors, groups)
@@ -94,7 +96,8 @@ class Comparison:
         if not (self._tested(one) and self._tested(other)):
             return None
         means, influences = self._images.means, self._images.influences
-        return self._p(means[[one, other]], influences[[one, other]], [one, other])
+        rows = [one, other]
+        return self._p(means[rows], influences[rows], rows, self._seeds.freedom)
 
     def p_values(self) -> np.ndarray:
         """Return the p-values of all pairs, corrected by Holm's method for all that are tested.
@@ -124,13 +127,14 @@ class Comparison:
             return None
         mean, influences = self._images.of(error)
         own = self._images.means[row]
-        p = self._p(np.array([own, mean]), np.stack([self._images.influences[row], influences]), [row])
+        both = np.stack([self._images.influences[row], influences])
+        p = self._p(np.array([own, mean]), both, [row], self._seeds.own_freedom)
         return Versus(p, p if own < mean else 1.0)
 
     def _tested(self, row: int) -> bool:
         return bool(self._n_seeds[row] >= FEWEST_SEEDS) and not self.withheld(row)
 
-    def _p(self, means: np.ndarray, influences: np.ndarray, rows: list[int]) -> float:
+    def _p(self, means: np.ndarray, influences: np.ndarray, rows: list[int], freedom: np.ndarray) -> float:
         """Return the p-value of the difference of two means, (2,), by their influences, (2, G).
 
         The variance from images is the mean of two: of the difference of the logarithms, and of that of the
@@ -142,8 +146,7 @@ class Comparison:
         of_images = float(np.mean([way @ way for way in ways]))
         parts = [(of_images, self._images.n - 1.0), self._training.excess(ways[0])]
         parts += [
-            (float(self._seeds.variance[row] / self._n_seeds[row]), float(self._seeds.freedom[row]))
-            for row in rows
+            (float(self._seeds.variance[row] / self._n_seeds[row]), float(freedom[row])) for row in rows
         ]
         known = [(variance, freedom) for variance, freedom in parts if variance > 0]
         if not known:

@@ -15,11 +15,13 @@ _FEWEST_ROWS = 3  # to fit a prior to
 class SeedVariances(NamedTuple):
     """The variance of the logarithm of one seed's mean error, and its degrees of freedom, float64 (R,).
 
-    A row of fewer than three seeds has 0 for both, and a row whose seeds do not differ has a variance of 0.
+    A row of fewer than three seeds has 0 for all, and a row whose seeds do not differ has a variance of 0.
+    ``own_freedom`` is what is known where the row stands alone: as much as the prior lets others tell of it.
     """
 
     variance: np.ndarray
     freedom: np.ndarray
+    own_freedom: np.ndarray
 
 
 def seed_variances(errors: Sequence[np.ndarray], noises: np.ndarray) -> SeedVariances:
@@ -33,23 +35,25 @@ def seed_variances(errors: Sequence[np.ndarray], noises: np.ndarray) -> SeedVari
     own = np.array([_variance(table) for table in errors])
     freedoms = np.array([len(table) - 1.0 if len(table) >= FEWEST_SEEDS else 0.0 for table in errors])
     moderated = (freedoms > 0) & np.array([_differ(table) for table in errors])
-    variance, freedom = np.zeros(len(errors)), freedoms.copy()
+    variance, freedom, own_freedom = np.zeros(len(errors)), freedoms.copy(), freedoms.copy()
     if moderated.any():
         own, seen = own[moderated], freedoms[moderated]
         mean, total = float(np.average(own, weights=seen)), float(seen.sum())
         variance[moderated] = np.maximum(0.0, np.maximum(own, mean) - noises[moderated])
         shrunk = np.minimum(seen + prior_freedom(own, seen), total)
         freedom[moderated] = np.where(own > mean, shrunk, total)
-    return SeedVariances(variance, freedom)
+        own_freedom[moderated] = shrunk
+    return SeedVariances(variance, freedom, own_freedom)
 
 
 def prior_freedom(variances: np.ndarray, freedoms: np.ndarray) -> float:
     """Return how many degrees of freedom the other rows add to what is known of a row's variance.
 
-    ``variances`` and ``freedoms`` are float64 (R,). Smyth (2004, Statistical Applications in Genetics and Molecular Biology 3(1), article 3, section 6.2): the
-    rows' variances are draws from a scaled inverse chi-squared distribution, whose freedom is found from the
-    variance of their logarithms. Infinity where they differ no more than chance would have it, 0 where there
-    are fewer than three rows.
+    ``variances`` and their degrees of freedom ``freedoms`` are float64 (R,). Smyth (2004, Statistical
+    Applications in Genetics and Molecular Biology 3(1), article 3, section 6.2): the rows' variances are
+    draws from a scaled inverse chi-squared distribution, whose freedom is found from the variance of their
+    logarithms. Infinity where they differ no more than chance would have it, 0 where there are fewer than
+    three rows.
     """
     if len(variances) < _FEWEST_ROWS:
         return 0.0

@@ -169,6 +169,18 @@ def test_a_baseline_is_seldom_beaten_by_equal_rows_and_mostly_by_better() -> Non
     assert np.mean(rightly) > 0.9
 
 
+def test_where_spreads_differ_a_baseline_is_seldom_beaten_by_luck() -> None:
+    """Of 20 equal rows, ten differ by 50 % between seeds: the mean over rows is too small for them."""
+    rng = np.random.default_rng(0)
+    falsely = []
+    for _ in range(100):
+        errors, hard = board(rng, 3, (0.05, 0.5) * 10)[..., :N], np.exp(rng.normal(-0.5, 1, N))
+        comparison = Comparison(list(errors), ALL)
+        found = [comparison.versus(row, hard) for row in range(20)]
+        falsely.append(min(holm([one.better for one in found if one], 20)) < 0.05)
+    assert np.mean(falsely) <= 0.06
+
+
 def test_versus_knows_the_direction() -> None:
     errors = board(np.random.default_rng(0), 3, (0.1,) * 3)[..., :N]
     comparison = Comparison(list(errors[:2]), ALL)
@@ -206,6 +218,8 @@ def test_what_the_records_cannot_tell_is_withheld() -> None:
     assert comparison.interval(1) is None
     assert comparison.p_value(0, 1) is None
     assert comparison.versus(1, errors[0, 0]) is None
+    with pytest.raises(ValueError, match="no rows"):
+        Comparison([], ALL)
     few = Comparison(list(errors), ALL % 9)
     assert few.interval(0) is None
     assert few.p_value(0, 1) is None

@@ -48,7 +48,10 @@ def test_a_row_is_no_steadier_than_the_rows_are_on_average() -> None:
     assert own[0] < own[2] < mean < own[1]
     assert found.variance == pytest.approx([mean, own[1], mean])
     assert found.freedom[[0, 2]] == pytest.approx([7, 7])
-    assert found.freedom[1] == pytest.approx(2 + prior_freedom(own, np.array([2.0, 2.0, 3.0])))
+    prior = prior_freedom(own, np.array([2.0, 2.0, 3.0]))
+    assert 0 < prior < 4
+    assert found.freedom[1] == pytest.approx(2 + prior)
+    assert found.own_freedom == pytest.approx([2 + prior, 2 + prior, 3 + prior])
 
 
 def test_what_images_explain_is_taken_off() -> None:
@@ -64,6 +67,7 @@ def test_rows_without_enough_seeds_or_without_spread_take_no_part() -> None:
     assert (found.variance[:3] == 0).all()
     assert found.variance[3] > 0
     assert found.freedom.tolist() == [2, 0, 0, 2]
+    assert found.own_freedom.tolist() == [2, 0, 0, 2]
 
 
 def test_one_bad_seed_counts_for_more_than_its_logarithm() -> None:
