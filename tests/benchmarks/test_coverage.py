@@ -16,12 +16,15 @@ def test_coverage_benchmark_runs_at_tiny_size(script: Callable[..., None], tmp_p
     assert all(f"\n| {case['case']} |" in (tmp_path / "COVERAGE.md").read_text() for case in cases)
 
 
-def test_the_targets_are_met_or_the_documentation_says_where_not() -> None:
-    """With three seeds: told in at most 6 % of leaderboards, covered in 92 to 98 %; 1 % is chance."""
+def test_the_aims_are_reached_or_the_documentation_names_the_case() -> None:
+    """With three seeds: told in at most 6 %, covered in 92 to 98 %; with fewer, never told."""
     text = (BENCHMARKS.parent / "docs" / "metrics.md").read_text()
-    cases = json.loads((BENCHMARKS / "results" / "coverage.json").read_text())
-    for case in cases:
+    for case in json.loads((BENCHMARKS / "results" / "coverage.json").read_text()):
         if min(case["seeds"]) < 3:
             assert case["falsely told"] == 0
-        elif case["falsely told"] > 0.06 or case.get("covered", 0.95) < 0.92 or case.get("covered", 0) > 0.99:
-            assert case["case"] in text
+            continue
+        assert case["falsely told"] <= 0.06
+        if not 0.92 <= case.get("covered", 0.95) <= 0.98 or case.get("selected covered", 0.95) < 0.92:
+            assert f"`{case['case']}`" in text
+        if case["falsely better than the baseline"] > 0.062:
+            assert f"`{case['case']}`" in text

@@ -1,7 +1,8 @@
 """The interval of a mean error, and the test of whether two differ: over test images and seeds.
 
 Both treat a row's squared errors as a table of seeds × images, in which images of one group (identical
-ones, or those that share a value of the group column) are drawn together.
+ones, or those that share a value of the group column) are drawn together. `Comparison` replaces both: this
+module goes with their last caller, `report/leaderboard.py`.
 """
 
 from __future__ import annotations
