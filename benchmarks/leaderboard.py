@@ -73,7 +73,7 @@ def keep(out: Path, records: Path) -> None:
 def pages(records: Path) -> dict[str, str]:
     """Return what the records give, by the name of the file."""
     results = read_runs([records])
-    boards = leaderboards(results.runs, results.unreadable)
+    boards = leaderboards(results.runs, results.unreadable, results.answers)
     return {"LEADERBOARD.md": to_markdown(boards), "leaderboard.html": to_html(boards, results.runs)}
 
 

@@ -70,7 +70,7 @@ def measure(rows: int, repeats: int, model: RunRecord, browser: Browser) -> dict
                 write(out, model, row, seed)
         clock = time.perf_counter()
         results = read_runs([out])
-        write_report(out, leaderboards(results.runs), results)
+        write_report(out, leaderboards(results.runs, answers=results.answers), results)
         report_seconds = time.perf_counter() - clock
         page = out / "leaderboard.html"
         taken = [first_sort(page, browser) for _ in range(repeats)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
@@ -140,14 +141,20 @@ def _suite_request(path: Path, parameters: dict[str, Any]) -> SuiteRequest:
     return SuiteRequest(path, out, benches, beside)
 
 
-def leaderboard(*folders: str | PathLike[str]) -> NotebookLeaderboard:
+def leaderboard(
+    *folders: str | PathLike[str], external: Mapping[str, str | PathLike[str]] | None = None
+) -> NotebookLeaderboard:
     """Return the leaderboard of one or more results folders; nothing is trained or written.
 
     Where they hold several data sets or splits it is that with most runs, and its ``more`` are the others.
-    Raises DataError where there is no results folder or no run.
+    ``external`` are files of predictions of other readers, by the name of their row, as ``quadzoo report
+    --external`` takes them; a warning names ids that are no test images. Raises DataError where there is no
+    results folder or no run, or for such a file that cannot be used, and ConfigError for a name that is
+    taken.
     """
     from quadzoo.errors import DataError
     from quadzoo.records.suite import is_suite
+    from quadzoo.report.external import with_external
     from quadzoo.report.leaderboard import leaderboards
     from quadzoo.report.notebook import NotebookLeaderboard
     from quadzoo.report.results import read_runs
@@ -166,9 +173,13 @@ def leaderboard(*folders: str | PathLike[str]) -> NotebookLeaderboard:
         if not (path / "runs").is_dir():
             raise DataError(f"{path}: no results folder (it has no runs/); give what `out` named")
     results = read_runs(paths)
-    boards = leaderboards(results.runs, results.unreadable)
+    boards = leaderboards(results.runs, results.unreadable, results.answers)
     if not boards:
         raise DataError(f"{', '.join(map(str, paths))}: no run that can be read")
+    files = {name: Path(path) for name, path in (external or {}).items()}
+    boards, told = with_external(boards, results.runs, files)
+    for text in told:
+        warnings.warn(text, stacklevel=2)
     return NotebookLeaderboard.of(boards)
 
 

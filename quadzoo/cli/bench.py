@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from quadzoo.cli.options import Epochs, names, with_targets
+from quadzoo.cli.options import Epochs, Metric, metric_option, names, with_targets
 
 
 def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -239,14 +239,15 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
 )
 @click.option("--force", is_flag=True, help="Train finished runs again.")
 @click.option("--dry-run", is_flag=True, help="Check everything and show the plan; train nothing.")
+@metric_option
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the leaderboard (with --dry-run the plan) as JSON."
 )
-def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
+def bench(as_json: bool, dry_run: bool, metric: Metric, **flags: Any) -> int:
     """Train backbones on your images and compare them.
 
     Every backbone is combined with every head and trained once per seed, always with the same images, split
-    and recipe. A row that does not beat mean-of-train, which always predicts the mean, is of no use.
+    and recipe. A row that does not beat the baselines, such as ridge regression on pixels, is of no use.
 
     Results are in OUT/leaderboard.html, .md, .csv and .json, and in OUT/runs. After an interruption the same
     command continues; finished runs are not trained again.
@@ -289,7 +290,7 @@ def bench(as_json: bool, dry_run: bool, **flags: Any) -> int:
     if as_json:
         click.echo(to_json([board]), nl=False)
     else:
-        print_leaderboards([board])
+        print_leaderboards([board], metric)
     out = given.get("out", Path("results"))
     click.echo(
         f"quadzoo: {out / 'leaderboard.html'}, .md, .csv and .json; one folder per run in {out / 'runs'}",

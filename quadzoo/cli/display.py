@@ -14,8 +14,10 @@ from quadzoo.cli.options import with_flags
 from quadzoo.cli.tables import print_table, text_table, width_of
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.tuning import in_words, trials_to_do
-from quadzoo.report.captions import captions
-from quadzoo.report.columns import Column, RowT, shown_columns
+from quadzoo.report.board_columns import Metric
+from quadzoo.report.captions import captions, units
+from quadzoo.report.column import Column, RowT
+from quadzoo.report.columns import NAME, shown_columns
 from quadzoo.report.learning import explained, sentences, share_columns, share_rows
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.suite.board import SuiteBoard
@@ -75,12 +77,21 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         click.echo(with_flags(plan.estimate.text))
 
 
-def print_leaderboards(boards: Sequence[Leaderboard]) -> None:
-    """Print leaderboards on stdout, as wide as the terminal allows."""
+def print_leaderboards(boards: Sequence[Leaderboard], metric: Metric = "rmse") -> None:
+    """Print leaderboards on stdout, as wide as the terminal allows; ``metric`` is shown of each target."""
     for board in boards:
         for caption in captions(board):
             click.echo(caption.text)
-        print_table(_table(_fitting(shown_columns(board), board.rows), board.rows))
+        columns = shown_columns(board, metric)
+        kept = _fitting(columns, board.rows)
+        if _too_wide(_table(kept, board.rows), wrapped=True):
+            columns = [NAME, *(column for column in columns if column.name not in ("backbone", "head"))]
+            columns.sort(key=lambda column: column.name != "rank")
+            kept = _fitting(columns, board.rows)
+        print_table(_table(kept, board.rows))
+        click.echo(units(board))
+        if hidden := [column.heading for column in columns if column not in kept]:
+            click.echo(f"No room here for: {', '.join(hidden)}. leaderboard.md has them.")
         if board.shares:
             click.echo(f"\nError against number of training images. {explained(board)}")
             for text in sentences(board):
@@ -111,19 +122,23 @@ def print_suite(board: SuiteBoard) -> None:
 
 
 def _fitting(columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> list[Column[RowT]]:
-    """Return the columns for which the terminal is wide enough; those without a priority stay."""
+    """Return the columns for which the terminal is wide enough; those without a priority stay.
+
+    For those with the priority 1 cells are wrapped, at spaces, before one of them goes.
+    """
     kept = list(columns)
-    while _too_wide(_table(kept, rows)):
-        last = max(reversed(kept), key=lambda column: column.priority)
-        if not last.priority:
-            break
-        kept.remove(last)
+    for lowest, wrapped in ((2, False), (1, True)):
+        while _too_wide(_table(kept, rows), wrapped):
+            last = max(reversed(kept), key=lambda column: column.priority)
+            if last.priority < lowest:
+                break
+            kept.remove(last)
     return kept
 
 
-def _too_wide(table: Table) -> bool:
+def _too_wide(table: Table, wrapped: bool = False) -> bool:
     console = Console()
-    return console.is_terminal and width_of(table) > console.width
+    return console.is_terminal and width_of(table, wrapped) > console.width
 
 
 def _table(columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> Table:

@@ -5,9 +5,20 @@ from __future__ import annotations
 import csv
 import re
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import click
+
+# As quadzoo.report.board_columns has it, which imports more than a help page should wait for.
+Metric = Literal["rmse", "mae", "r2"]
+
+metric_option = click.option(
+    "--metric",
+    type=click.Choice(["rmse", "mae", "r2"]),
+    default="rmse",
+    show_default=True,
+    help="What the terminal shows of each target: `rmse` also shows R². Rows are ranked by val MSE.",
+)
 
 _DIGITS = 9  # of a number of epochs
 _SHOWN = 60  # characters of a value in an error

@@ -7,8 +7,21 @@ from pathlib import Path
 
 import click
 
-from quadzoo.cli.options import names
+from quadzoo.cli.options import Metric, metric_option, names
 from quadzoo.errors import ConfigError, DataError
+
+
+def _predictors(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
+    """Return the files of outside predictors by name."""
+    found: dict[str, Path] = {}
+    for value in values:
+        name, separator, path = value.partition("=")
+        if not (name and separator and path):
+            raise click.BadParameter(f"{value!r}: give NAME=FILE.csv, such as ocr=ocr.csv")
+        if name in found:
+            raise click.BadParameter(f"{name!r} is given twice; give each predictor its own name")
+        found[name] = Path(path)
+    return found
 
 
 @click.command(short_help="Make a leaderboard from results folders.")
@@ -28,8 +41,25 @@ from quadzoo.errors import ConfigError, DataError
     metavar="FOLDER",
     help="Folder to write them to.  [default: the first OUT]",
 )
+@click.option(
+    "--external",
+    multiple=True,
+    callback=_predictors,
+    metavar="NAME=FILE.csv",
+    help="Add a row for another reader, such as OCR, a language model or a person. The file has the columns "
+    "id and the targets; a test image it lacks counts with the mean error of mean-of-train. May be repeated.",
+)
+@metric_option
 @click.option("--json", "as_json", is_flag=True, help="Print the leaderboards as JSON.")
-def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None, as_json: bool) -> int:
+def report(
+    folders: tuple[Path, ...],
+    *,
+    formats: tuple[str, ...],
+    to: Path | None,
+    external: dict[str, Path],
+    metric: Metric,
+    as_json: bool,
+) -> int:
     """Make a leaderboard from one or more results folders.
 
     Nothing is trained. If a run is in several folders, the newest successful one counts. Each data set and
@@ -39,9 +69,11 @@ def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None,
     \b
     quadzoo report results
     quadzoo report mine yours --to both
+    quadzoo report results --external ocr=ocr.csv
     """
     from quadzoo.cli.display import print_leaderboards
     from quadzoo.records.suite import is_suite
+    from quadzoo.report.external import with_external
     from quadzoo.report.files import FORMATS, write_report
     from quadzoo.report.leaderboard import leaderboards
     from quadzoo.report.results import read_runs
@@ -54,6 +86,8 @@ def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None,
     if suites:
         if len(folders) > 1:
             raise ConfigError(f"{suites[0]}: it holds a suite; give it alone, or the folders of its sets")
+        if external:
+            raise ConfigError(f"--external: {suites[0]} holds a suite; give the folder of one of its sets")
         from quadzoo.cli.suite import report_suite
 
         return report_suite(suites[0], formats, to, as_json)
@@ -61,7 +95,10 @@ def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None,
         if not (folder / "runs").is_dir():
             raise DataError(f"{folder}: no results folder (it has no runs/); give what --out named")
     results = read_runs(folders)
-    boards = leaderboards(results.runs, results.unreadable)
+    found = leaderboards(results.runs, results.unreadable, results.answers)
+    boards, warnings = with_external(found, results.runs, external)
+    for text in warnings:
+        click.echo(f"quadzoo: warning: {text}", err=True)
     for bad in results.unreadable:
         click.echo(f"quadzoo: warning: run {bad.key} left out: {bad.reason}", err=True)
     for one in results.conflicts:
@@ -78,7 +115,7 @@ def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None,
     if as_json:
         click.echo(to_json(boards, results.conflicts, results.unreadable), nl=False)
     else:
-        print_leaderboards(boards)
+        print_leaderboards(boards, metric)
     click.echo(f"quadzoo: {', '.join(map(str, paths))}", err=True)
     return 1 if results.unreadable else 0
 
@@ -92,8 +129,9 @@ def report(folders: tuple[Path, ...], formats: tuple[str, ...], to: Path | None,
 def verify(out: Path, no_weights: bool, as_json: bool) -> int:
     """Check a results folder for errors.
 
-    Computes every metric again from the stored predictions, every key from its record, the SHA-256 of every
-    file, and leaderboard.csv from the records. Exit status 1 if something does not match.
+    Computes every metric of runs and baselines again from the stored predictions, every key from its record,
+    the SHA-256 of every file, what predictions tell of leaks, and leaderboard.csv from the records, ensembles
+    included. Exit status 1 if something does not match.
     """
     from quadzoo.report.verify import verify as check
 
@@ -103,6 +141,8 @@ def verify(out: Path, no_weights: bool, as_json: bool) -> int:
     else:
         for fault in verdict.faults:
             click.echo(f"{fault.where}: {fault.text}")
+        for row in verdict.not_checked:
+            click.echo(f"{row}: not checked, since the file of an outside predictor is not kept here")
         found = f"{len(verdict.faults)} do not match" if verdict.faults else "all match"
         runs = f"{verdict.runs} run{'s' * (verdict.runs != 1)}, {verdict.ok} of them with status ok"
         click.echo(f"{runs}, {verdict.files} files: {found}")

@@ -14,7 +14,7 @@ from quadzoo.data.shares import with_shares
 from quadzoo.data.sources import Source
 from quadzoo.data.splits import Split, grouping
 from quadzoo.errors import DataError
-from quadzoo.grid.baselines import baselines
+from quadzoo.grid.baselines import scored, simple_answers
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.models import Model
 from quadzoo.model.weights import LoadedWeights
@@ -177,8 +177,9 @@ def bench_data(
             targets, values = whole[split.fold], source.targets[split.train]
             own = targets if split.train_share == 1 else _own(source, values, split)
             fold = Fold(source.ids, groups, source.kinds, source.targets, images.digests, split)
-            answers = baselines(source.targets, images.content_ids, split, targets)
-            folds.append(FoldPlan(fold, targets, own, answers))
+            answers = simple_answers(source.targets, images.content_ids, split)
+            scores = {name: scored(one, source.targets, split, targets) for name, one in answers.items()}
+            folds.append(FoldPlan(fold, targets, own, scores))
     except DataError as error:
         raise DataError(f"{source.table}: {error}") from error
     return BenchData(source.name, images, folds)

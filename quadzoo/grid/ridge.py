@@ -15,6 +15,7 @@ import numpy as np
 from quadzoo.data.fold import Fold
 from quadzoo.data.splits import Split
 from quadzoo.executors.base import Executor, NoAnswer, answer
+from quadzoo.grid.baselines import simple_answers
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import FoldPlan, Plan
 from quadzoo.metrics import scores_of
@@ -62,8 +63,9 @@ def with_ridge(plan: Plan, executor: Executor, observer: Observer) -> Plan:
     """Return the plan with the scores of ridge regression among the baselines of each task.
 
     On pixels always, and on the frozen features of each backbone with pretrained weights. Each is computed
-    once for a results folder and fold, and kept there with its predictions. A backbone whose features cannot
-    be computed is noted, and has no such row.
+    once for a results folder and fold, and kept there with its predictions, and so are those of the
+    baselines that the plan has already. A backbone whose features cannot be computed is noted, and has no
+    such row.
     """
     if not plan.to_do:
         return plan
@@ -72,14 +74,20 @@ def with_ridge(plan: Plan, executor: Executor, observer: Observer) -> Plan:
     found: dict[tuple[str, int], dict[str, Metrics]] = {}  # by the hash of the split, and fold
     for one in plan.data.folds:
         of_pixels = partial(_of_pixels, plan.data.images.file)
-        found[_place(one.fold.split)] = {PIXELS: _kept(plan, one, PIXELS, None, of_pixels)}
+        answers = simple_answers(one.fold.targets, plan.data.images.content_ids, one.fold.split)
+        for name, given in answers.items():
+            _kept(plan, one, name, None, partial(_given, given, one.fold.split))
+        found[_place(one.fold.split)] = {
+            PIXELS: _kept(plan, one, PIXELS, None, partial(_fitted, of_pixels, one.fold))
+        }
         advance(1)
     for backbone, task in firsts.items():
         name = f"{FEATURES}:{backbone}"
         try:
             for one in plan.data.folds:
                 rows = _of_features(plan, task, executor)
-                found[_place(one.fold.split)][name] = _kept(plan, one, name, task, rows)
+                fit = partial(_fitted, rows, one.fold)
+                found[_place(one.fold.split)][name] = _kept(plan, one, name, task, fit)
                 advance(1)
         except NoAnswer as error:
             observer.note(f"warning: no {name}: {error}")
@@ -94,7 +102,16 @@ def _place(split: Split | SplitFacts) -> tuple[str, int]:
 Rows = Callable[[np.ndarray], np.ndarray]
 
 
-def _kept(plan: Plan, of_fold: FoldPlan, name: str, task: Task | None, rows: Callable[[], Rows]) -> Metrics:
+def _given(answer: np.ndarray, split: Split) -> Fit:
+    """Return an answer that needs no fit, float64 (N, T) for all images."""
+    return Fit(answer[split.val], answer[split.test], np.empty(0), len(split.train))
+
+
+def _fitted(rows: Callable[[], Rows], fold: Fold) -> Fit:
+    return ridge(rows(), fold)
+
+
+def _kept(plan: Plan, of_fold: FoldPlan, name: str, task: Task | None, made: Callable[[], Fit]) -> Metrics:
     """Return the scores of a baseline, from the results folder where they are."""
     fold, data = of_fold.fold, plan.data
     loaded = task.identity.loaded if task else None
@@ -111,7 +128,7 @@ def _kept(plan: Plan, of_fold: FoldPlan, name: str, task: Task | None, rows: Cal
     record = read_baseline(plan.config.out, key)
     if record is None:
         clock = time.perf_counter()
-        fit, info, split = ridge(rows(), fold), of_fold.targets, fold.split
+        fit, info, split = made(), of_fold.targets, fold.split
         metrics = Metrics.of(
             scores_of(fit.val, fold.targets[split.val], info),
             scores_of(fit.test, fold.targets[split.test], info),
@@ -123,7 +140,9 @@ def _kept(plan: Plan, of_fold: FoldPlan, name: str, task: Task | None, rows: Cal
             split=next(task.split for task in plan.tasks if _place(task.split) == _place(split)),
             targets=list(info.names),
             metrics=metrics,
-            alphas=dict(zip(info.names, fit.alphas.tolist(), strict=True)),
+            alphas=dict(
+                zip(info.names, fit.alphas.tolist(), strict=False)
+            ),  # of an answer without a fit: none
             n_fitted=fit.n_fitted,
             seconds=time.perf_counter() - clock,
             files={},

@@ -229,7 +229,7 @@ def _report(out: Path, data_hash: str, split_hash: str, observer: Observer) -> L
     ]
     if not chosen:
         return None
-    boards = leaderboards(chosen, results.unreadable)
+    boards = leaderboards(chosen, results.unreadable, results.answers)
     write_report(out, boards, Results(chosen, [], results.unreadable))
     return boards[0]
 

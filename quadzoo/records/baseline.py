@@ -8,16 +8,17 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from quadzoo.records.record import PREDICTIONS, DataFacts, Metrics, NotNegative, SplitFacts, sha256_of
-from quadzoo.storage import write_atomically
+from quadzoo.storage import read_regular, write_atomically
 
 BASELINE = "baseline.json"
+_MOST_BYTES = 64 << 20
 
 
 class BaselineRecord(BaseModel):
     """One baseline on one fold: its scores, the penalty that was chosen for each target, and what it took.
 
-    ``alphas`` are ridge regression's, chosen by leave-one-out on train; ``n_fitted`` is how many training
-    images it was fitted to.
+    ``alphas`` are ridge regression's, chosen by leave-one-out on train; other baselines have none.
+    ``n_fitted`` is how many training images it was fitted to.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -39,6 +40,11 @@ def baseline_folder(out: Path, key: str) -> Path:
     return out / "baselines" / key
 
 
+def baseline_keys(out: Path) -> list[str]:
+    """Return the names of the folders of baselines that have a record, sorted."""
+    return sorted(path.parent.name for path in (out / "baselines").glob(f"*/{BASELINE}"))
+
+
 def write_baseline(out: Path, record: BaselineRecord, predictions: bytes) -> None:
     """Write predictions.csv and, last, the record. Raises OSError where that cannot be done."""
     folder = baseline_folder(out, record.key)
@@ -52,7 +58,7 @@ def read_baseline(out: Path, key: str) -> BaselineRecord | None:
     """Return the record of a baseline; None where there is none that can be read: it is then made anew."""
     folder = baseline_folder(out, key)
     try:
-        record = BaselineRecord.model_validate_json((folder / BASELINE).read_bytes())
+        record = BaselineRecord.model_validate_json(read_regular(folder / BASELINE, _MOST_BYTES))
         return record if record.files.get(PREDICTIONS) == sha256_of(folder / PREDICTIONS) else None
     except (OSError, ValidationError):
         return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from quadzoo.report.captions import beaten, evidence
+from quadzoo.report.captions import beaten, evidence, unread
 from quadzoo.report.columns import interval_text
 from quadzoo.report.learning import more_images
-from quadzoo.report.rows import Leaderboard, Row
+from quadzoo.report.rows import INCOMPLETE, NOT_WORSE, WORSE, Leaderboard, Row
 from quadzoo.report.text import listed, millions, milliseconds, percent, seconds, short
 
 _ROUNDING = 1e6  # ratios of errors beyond this measure the rounding of float32
@@ -23,7 +23,7 @@ def answers(board: Leaderboard) -> dict[str, str]:
         "Which backbone?": _which(board, best),
         "How sure is that?": _how_sure(board, best),
         "What does it cost?": _cost(board, best),
-        "What does it get wrong?": _wrong(best),
+        "What does it get wrong?": _wrong(board, best),
         **more,
     }
 
@@ -35,6 +35,8 @@ def _which(board: Leaderboard, best: Row) -> str:
         ratio = mean.test_mse / best.test_mse
         text += f"; always predicting the mean gives {short(mean.test_mse)}"
         text += f" ({short(ratio)} times as much)" if ratio < _ROUNDING else ""
+    if best.verdict == INCOMPLETE:
+        text += ". It is incomplete: runs of it failed or are missing, as of every other row"
     if best.leaky:
         text += (
             ". Test images were seen in training, so these scores do not show how well new images are read"
@@ -44,13 +46,23 @@ def _which(board: Leaderboard, best: Row) -> str:
 
 def _how_sure(board: Leaderboard, best: Row) -> str:
     seeds = f"{best.seeds} seed{'s' * (best.seeds > 1)}"
-    parts = [] if best.test_mse_low is None else [f"95 % interval {interval_text(best)} from {seeds}."]
-    tied = [row.name for row in board.rows if row.tied and row is not best]
-    if tied:
-        parts.append(f"Not significantly different from it (α = 0.05): {listed(tied)}.")
-    others = [row for row in board.rows if row.head != "-" and row.val_mse is not None and row is not best]
-    if others and all(row.p_value is not None and not row.tied for row in others):
-        parts.append("Every other row is significantly worse (α = 0.05).")
+    parts = []
+    if best.test_mse_low is not None:
+        parts.append(f"95 % interval {interval_text(best)} from {seeds}, for {best.covers}.")
+    if best.p_best is not None and best.rank_high is not None:
+        places = "first" if best.rank_high == 1 else f"among the first {best.rank_high}"
+        parts.append(
+            f"With other images and seeds it would have the lowest val MSE with a probability of "
+            f"{percent(best.p_best)}, and be {places} in 95 % of cases."
+        )
+    same = [f"{row.name} ({short(row.times_best)}×)" for row in board.rows if row.verdict == NOT_WORSE]
+    if same:
+        parts.append(
+            f"Not significantly worse (α = 0.05), with the multiple of its test MSE: {listed(same)}."
+        )
+    others = [row for row in board.rows if row.rank is not None and row is not best]
+    if others and all(row.verdict == WORSE for row in others):
+        parts.append("Every other ranked row is significantly worse (α = 0.05).")
     if board.evidence != "publish":
         parts.append(evidence(board))
     return " ".join(parts)
@@ -58,12 +70,12 @@ def _how_sure(board: Leaderboard, best: Row) -> str:
 
 def _cost(board: Leaderboard, best: Row) -> str:
     text = f"{best.name}: {_price(best)}."
-    same = [row for row in board.rows if row.tied and row.cost.device == best.cost.device]
-    fastest = min(same, key=lambda row: row.cost.latency_ms or float("inf"), default=best)
+    same = [row for row in board.rows if row.verdict == NOT_WORSE and row.cost.device == best.cost.device]
+    fastest = min([best, *same], key=lambda row: row.cost.latency_ms or float("inf"))
     if fastest is not best:
         text += (
-            f" The fastest row that is not significantly different is {fastest.name}: {_price(fastest)}, "
-            f"test MSE {short(fastest.test_mse)}."
+            f" The fastest row that is not significantly worse is {fastest.name}: {_price(fastest)}, "
+            f"test MSE {short(fastest.test_mse)} ({short(fastest.times_best)}×)."
         )
     return text
 
@@ -78,11 +90,17 @@ def _price(row: Row) -> str:
     return ", ".join(part for part in parts if part) + f" ({cost.device})"
 
 
-def _wrong(best: Row) -> str:
+def _wrong(board: Leaderboard, best: Row) -> str:
     if best.test_exact == 1:
         return "Nothing: every target is exactly right, after rounding, in every test image."
-    rmse = best.test_rmse or {}
-    text = f"Root mean squared errors: {listed([f'{name} {short(value)}' for name, value in rmse.items()])}."
+    r2 = best.test_r2 or {}
+    errors = [
+        f"{name}: RMSE {short(value)}" + ("" if (share := r2.get(name)) is None else f", R² {share:.2f}")
+        for name, value in (best.test_rmse or {}).items()
+    ]
+    text = f"{listed(errors, '; ')}."
+    if told := unread(board):
+        text += f" {told}"
     if best.test_exact is not None:
         text += f" Every target is exactly right, after rounding, in {percent(best.test_exact)} of images."
     kinds = sorted(best.details.kinds, key=lambda one: -one.test_mse)

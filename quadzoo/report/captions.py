@@ -7,10 +7,16 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-from quadzoo.report.rows import Leaderboard, Unreadable, share_of
-from quadzoo.report.text import listed, short
+from quadzoo.report.baselines import MEAN, in_words
+from quadzoo.report.costs import crowded
+from quadzoo.report.ensemble import made_of
+from quadzoo.report.external import outside
+from quadzoo.report.rows import INCOMPLETE, Leaderboard, Row, Unread, Unreadable, share_of
+from quadzoo.report.settings import recipe_in_words
+from quadzoo.report.text import listed, readable, short
 
 _MEMORISED = 5  # times the training error
+_TARGETS = 6  # that are named
 
 
 class Caption(NamedTuple):
@@ -28,7 +34,8 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(leak(board), warning=True),
         Caption(seen(board), warning=True),
         Caption(beaten(board), warning=True),
-        Caption(recipes(board), warning=True),
+        Caption(unread(board), warning=True),
+        Caption(incomplete(board), warning=True),
         Caption(memorised(board), warning=True),
         Caption(untrained(board), warning=True),
         *(Caption(text, warning=True) for text in edges(board)),
@@ -37,6 +44,9 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(unknown(board)),
         Caption(mixed(board)),
         Caption(machines(board)),
+        Caption(crowded(board)),
+        Caption(made_of(board)),
+        Caption(outside(board)),
         Caption(smaller(board)),
     ]
     return [caption for caption in made if caption.text]
@@ -45,11 +55,21 @@ def captions(board: Leaderboard) -> list[Caption]:
 def task(board: Leaderboard) -> str:
     """Return what was measured."""
     data, split = board.data, board.split
+    targets = f"target{'s' * (len(board.targets) > 1)} {listed(board.targets)}; " if board.targets else ""
+    trained = [row for row in board.rows if row.head != "-"]
+    same = [
+        f"{word} {values.pop()}"
+        for word, values in (
+            ("head", {row.head for row in trained}), ("weights", {row.weights for row in trained})
+        )
+        if len(values) == 1
+    ]  # fmt: skip
+    recipe = "; ".join(part for part in (*same, recipe_in_words(board.rows)) if part)
     share = f" ({split.train_share:.3g} of the training images)" if split.train_share < 1 else ""
     sides = f"{split.n_train:,} train{share}, {split.n_val:,} val, {split.n_test:,} test"
     folds = f", {split.folds} folds, about {sides} each" if split.folds > 1 else f" ({sides})"
     images = f"{data.n:,} images, {data.duplicates:,} of them duplicates"
-    return f"{data.name}: {images}; split {split.name}{folds}."
+    return f"{data.name}: {images}; {targets}split {split.name}{folds}{f'; {recipe}' if recipe else ''}."
 
 
 def left_out(unreadable: Sequence[Unreadable]) -> str:
@@ -99,32 +119,46 @@ def unknown(board: Leaderboard) -> str:
 
 
 def beaten(board: Leaderboard) -> str:
-    """Return that no network beats the best row without a network, by val MSE; nothing where one does."""
-    rows = [row for row in board.rows if row.head == "-" and row.val_mse is not None]
-    if board.best is None or board.best.val_mse is None or not rows:
+    """Return that the best network does not beat the best baseline; nothing where it does."""
+    best, baseline = board.best, board.best_baseline
+    if best is None or baseline is None or best.beats_baselines:
         return ""
-    simple = min(rows, key=lambda row: row.val_mse or 0.0)
-    if board.best.val_mse < (simple.val_mse or 0.0):
+    name, val = in_words(baseline.backbone), (short(best.val_mse), short(baseline.val_mse))
+    others = [row.name for row in board.rows if row.complete and row.beats_baselines]
+    if (best.val_mse or 0.0) >= (baseline.val_mse or 0.0):
+        text = f"No network beats {name} on the validation images (MSE {val[0]} against {val[1]})"
+        return f"{text}: none of them is worth using."
+    text = (
+        f"{best.name} does not beat {name}: on the test images its MSE, {short(best.test_mse)}, is not "
+        f"significantly lower than {short(baseline.test_mse)} (α = 0.05)"
+    )
+    return f"{text}. {listed(others)} {'do' if len(others) > 1 else 'does'}." if others else f"{text}."
+
+
+def unread(board: Leaderboard) -> str:
+    """Return which targets the best row does not read better than a baseline; nothing without any."""
+    best = board.best
+    if best is None or not best.beats_baselines:
         return ""
-    return (
-        f"No network beats {simple.name} on the validation images (MSE {short(board.best.val_mse)} against "
-        f"{short(simple.val_mse)}): none of them is worth using."
+    return " ".join(_unread(best, one) for one in best.unread[:_TARGETS]) + (
+        f" So it is with {len(best.unread) - _TARGETS} more targets." if len(best.unread) > _TARGETS else ""
     )
 
 
-def recipes(board: Leaderboard) -> str:
-    """Return what tells the recipes of rows with one name apart, in the order of the rows."""
-    by_name: dict[str, list[dict[str, object]]] = defaultdict(list)
-    for row in board.rows:
-        if row.recipe:
-            by_name[row.name].append(row.recipe)
-    found = []
-    for name, given in by_name.items():
-        values = {field: [str(one.get(field)) for one in given] for field in given[0]}
-        told = [f"{field} {', '.join(of_rows)}" for field, of_rows in values.items() if len({*of_rows}) > 1]
-        if told:
-            found.append(f"{name}: {'; '.join(told)}")
-    return f"Rows of one name have different recipes, from top to bottom {'. '.join(found)}." if found else ""
+def _unread(row: Row, one: Unread) -> str:
+    share = "" if one.r2 is None else f" (R² {one.r2:.2f})"
+    if one.baseline == MEAN:
+        return f"{row.name} does not read {one.target}{share}."
+    return f"{row.name} does not read {one.target} better than {in_words(one.baseline)}{share}."
+
+
+def incomplete(board: Leaderboard) -> str:
+    """Return which rows have no rank, since runs of theirs failed or are missing; nothing without any."""
+    rows = [row.name for row in board.rows if row.verdict == INCOMPLETE]
+    if not rows:
+        return ""
+    are = "are incomplete and have" if len(rows) > 1 else "is incomplete and has"
+    return f"{listed(rows)} {are} no rank: runs failed or are missing, so the mean over the others misleads."
 
 
 def memorised(board: Leaderboard) -> str:
@@ -216,8 +250,8 @@ def evidence(board: Leaderboard) -> str:
     count = "one seed" if fewest == 1 else f"{fewest} seeds"
     count = f"{count[0].upper()}{count[1:]}" if fewest == max(seeds) else f"At least {count}"
     return {
-        "smoke": f"{count} per row: differences between rows may be chance.",
-        "screen": f"{count} per row: enough to drop the worst rows, too few to rank the others.",
+        "smoke": f"{count} per row: differences between rows may be chance, three seeds are needed to tell.",
+        "screen": f"{count} per row: enough to drop the worst rows, too few to order rows that are close.",
         "publish": f"{count} per row.",
     }[board.evidence]
 
@@ -226,19 +260,29 @@ def trust(board: Leaderboard) -> str:
     """Return how far the order can be trusted."""
     if board.evidence is None:
         return "No run has finished."
-    several = min(row.seeds for row in board.rows if row.seeds) > 1
-    covered = "test images and of seeds" if several else "test images, but not that of seeds"
-    ties = sum(row.tied for row in board.rows) - 1
-    others = "1 other row is" if ties == 1 else f"{ties} other rows are"
-    share = "shares" if ties == 1 else "share"
-    tied = (
-        f" {others} not significantly different from the best (α = 0.05) and {share} its rank (=)."
-        if ties > 0
-        else ""
-    )
+    trained = [row for row in board.rows if row.head != "-" and row.val_mse is not None]
+    covers = list(dict.fromkeys(row.covers for row in trained if row.test_mse_low is not None))
+    text = f"{evidence(board)} Rows are ranked by val MSE."
+    if covers:
+        text += f" The 95 % interval of the test MSE accounts for: {'; '.join(covers)}."
+    if any(row.p_value is not None for row in trained):
+        text += (
+            " A verdict compares the test MSE with that of the best row (α = 0.05, corrected for all pairs); "
+            "× is the test MSE as a multiple of the best row's."
+        )
+    withheld = [f"{row.name} ({row.covers})" for row in trained if row.test_mse_low is None and row.covers]
+    return text + (f" No interval: {listed(withheld)}." if withheld else "")
+
+
+def units(board: Leaderboard) -> str:
+    """Return what the errors are measured in."""
+    ranges = [
+        f"{name} {readable(low)} to {readable(high)}"
+        for name, low, high in zip(board.targets, board.low, board.high, strict=True)
+    ]
+    of = f" ({', '.join(ranges)})" if 0 < len(ranges) <= _TARGETS else ""
     return (
-        f"{evidence(board)} Rows are sorted by val MSE. The 95 % interval of the test MSE accounts for the "
-        f"choice of {covered}.{tied}"
+        f"MSE: squared errors, with the range of each target{of} as 0 to 1. RMSE: in the target's own unit."
     )
 
 

@@ -22,10 +22,22 @@ _CONDITIONS: dict[str, Callable[[RunRecord], str]] = {
 }
 
 
+def conditions_of(records: Sequence[RunRecord]) -> dict[str, str]:
+    """Return what runs were made with beside their recipe, such as device and versions; of several, all."""
+    return {
+        name: text
+        for name, values in _conditions(records).items()
+        if (text := ", ".join(sorted(values, key=_in_order)))
+    }
+
+
+def _conditions(records: Sequence[RunRecord]) -> dict[str, set[str]]:
+    return {name: {condition(one) for one in records} - {""} for name, condition in _CONDITIONS.items()}
+
+
 def mixed_of(records: Sequence[RunRecord]) -> str:
     """Return what differs between the runs of a row, as "torch 2.10.0, 2.11.0; threads 1, 2"."""
-    found = {name: {condition(one) for one in records} - {""} for name, condition in _CONDITIONS.items()}
-    found["learning rate"] = _learning_rates(records)
+    found = {**_conditions(records), "learning rate": _learning_rates(records)}
     return "; ".join(
         f"{name} {', '.join(sorted(values, key=_in_order))}"
         for name, values in found.items()

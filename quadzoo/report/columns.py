@@ -5,48 +5,24 @@ A new figure is one more entry of `COLUMNS`; docs/metrics.md takes its list from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from quadzoo.report.rows import Leaderboard, Row
+from quadzoo.report.board_columns import MOST_TARGETS, Metric, setting_column, target_column, target_figures
+from quadzoo.report.column import Column, csv_only, figure, words
+from quadzoo.report.costs import SPREADS
+from quadzoo.report.ensemble import COLUMNS as ENSEMBLES
+from quadzoo.report.external import ANSWERED
+from quadzoo.report.rows import NOT_WORSE, WORSE, Leaderboard, Row
+from quadzoo.report.settings import differing
 from quadzoo.report.text import millions, milliseconds, percent, seconds, short, whole
-
-Value = str | float | None
-RowT = TypeVar("RowT")
 
 # How leaderboard.csv begins. Programs of others rely on it; what is not named here follows.
 CSV_FIRST = (
     "rank", "backbone", "head", "weights", "seeds", "failed", "val_mse", "test_mse", "test_mse_low",
     "test_mse_high", "test_exact", "params", "gmacs", "train_images_per_second", "latency_ms",
-    "fit_seconds", "leaky",
+    "fit_seconds", "leaky", "verdict",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column(Generic[RowT]):
-    """One column, of rows of any kind: `COLUMNS` are a leaderboard's.
-
-    ``value`` is what leaderboard.csv holds under ``name`` and what the page sorts by; ``text`` is what
-    people read under ``heading``. ``shown`` says when terminal, Markdown and page have the column: always,
-    where any row has a text, where the texts of rows differ, or never. A terminal that is too narrow drops
-    the columns with the highest ``priority`` first, and those with 0 never.
-    """
-
-    name: str
-    heading: str
-    meaning: str
-    value: Callable[[RowT], Value]
-    text: Callable[[RowT], str]
-    number: bool = True
-    shown: Literal["always", "any", "differs", "never"] = "any"
-    priority: int = 0
-
-    def says_something(self, rows: Iterable[RowT]) -> bool:
-        """Whether people are shown this column of a leaderboard with these rows."""
-        texts = {self.text(row) for row in rows} - {""}
-        fewest = {"always": 0, "any": 1, "differs": 2}
-        return self.shown != "never" and len(texts) >= fewest[self.shown]
 
 
 class TaskColumn(NamedTuple):
@@ -57,88 +33,61 @@ class TaskColumn(NamedTuple):
     value: Callable[[Leaderboard], str]
 
 
-def shown_columns(board: Leaderboard) -> list[Column[Row]]:
-    """Return the columns that people see of a leaderboard, from left to right."""
-    return [column for column in COLUMNS if column.says_something(board.rows)]
+def shown_columns(board: Leaderboard, metric: Metric = "rmse") -> list[Column[Row]]:
+    """Return the columns that people see of a leaderboard, from left to right.
 
-
-def csv_columns() -> list[Column[Row]]:
-    """Return the columns of leaderboard.csv in its order, without those of `TASK`."""
-    place = {name: position for position, name in enumerate(CSV_FIRST)}
-    return sorted(COLUMNS, key=lambda column: place.get(column.name, len(place)))
-
-
-def rmse_columns(board: Leaderboard) -> list[Column[Row]]:
-    """Return a column for the RMSE of each target, for tables without details of a row."""
-    targets = next((row.test_rmse for row in board.rows if row.test_rmse), {})
+    The settings in which its rows differ, and the errors of each target, have columns of their own.
+    """
+    shown = [column for column in COLUMNS if column.says_something(board.rows)]
+    place = next(index for index, column in enumerate(shown) if column.name in ("seeds", "val_mse"))
+    after = next(index for index, column in enumerate(shown) if column.name == "test_mse") + 1
     return [
-        figure(
-            f"test_rmse.{target}",
-            f"RMSE {target}",
-            f"root mean squared error of {target} on the test images, in its own unit",
-            lambda row, target=target: (row.test_rmse or {}).get(target),  # type: ignore[misc]
-        )
-        for target in targets
+        *shown[:place],
+        *map(setting_column, differing(board.rows)),
+        *shown[place:after],
+        *(target_column(target, metric, at) for at, target in enumerate(board.targets[:MOST_TARGETS])),
+        *shown[after:],
     ]
+
+
+def csv_columns(boards: Sequence[Leaderboard]) -> list[Column[Row]]:
+    """Return the columns of leaderboard.csv in its order, without those of `TASK`.
+
+    The last are those of the targets of all leaderboards.
+    """
+    place = {name: position for position, name in enumerate(CSV_FIRST)}
+    targets = dict.fromkeys(target for board in boards for target in board.targets)
+    fixed = sorted(COLUMNS, key=lambda column: place.get(column.name, len(place)))
+    return fixed + [column for target in targets for column in target_figures(target)]
 
 
 def reference() -> str:
     """Return the Markdown table of all columns, as docs/metrics.md holds it."""
     lines = ["| column | in tables | what it is |", "| --- | --- | --- |"]
-    for column in csv_columns():
+    for column in csv_columns([]):
         heading = "" if column.shown == "never" else column.heading
         lines.append(f"| `{column.name}` | {heading} | {column.meaning} |")
+    for column in target_figures("TARGET"):
+        lines.append(f"| `{column.name}` | TARGET: RMSE (R²) | {column.meaning} |")
     lines += [f"| `{one.name}` |  | {one.meaning} |" for one in TASK]
     return "\n".join(lines)
 
 
 def interval_text(row: Row) -> str:
     """Return the 95 % interval of a row's test MSE."""
-    return "" if row.test_mse_low is None else f"{short(row.test_mse_low)} – {short(row.test_mse_high)}"
+    # No line is broken before the dash.
+    return "" if row.test_mse_low is None else f"{short(row.test_mse_low)}\u00a0– {short(row.test_mse_high)}"
 
 
-def figure(
-    name: str,
-    heading: str,
-    meaning: str,
-    value: Callable[[RowT], float | None],
-    form: Callable[[float | None], str] = short,
-    **options: Any,
-) -> Column[RowT]:
-    """Return a column of numbers, each shown by ``form``."""
-    return Column(
-        name=name,
-        heading=heading,
-        meaning=meaning,
-        value=value,
-        text=lambda row: form(value(row)),
-        **options,
-    )
+def _verdict(row: Row) -> str:
+    """Return the verdict; of a row that lost, also its error as a multiple of the best row's."""
+    if row.verdict in (NOT_WORSE, WORSE) and row.times_best is not None:
+        return f"{row.verdict} ({row.times_best:.3g}×)"
+    return row.verdict
 
 
-def words(
-    name: str, heading: str, meaning: str, value: Callable[[RowT], str], **options: Any
-) -> Column[RowT]:
-    """Return a column of texts."""
-    return Column(
-        name=name, heading=heading, meaning=meaning, value=value, text=value, number=False, **options
-    )
-
-
-def csv_only(name: str, meaning: str, value: Callable[[RowT], Value]) -> Column[RowT]:
-    """Return a column that people do not see as one."""
-    return Column(
-        name=name,
-        heading="",
-        meaning=meaning,
-        value=value,
-        text=lambda row: "" if value(row) is None else str(value(row)),
-        shown="never",
-    )
-
-
-def _rank(row: Row) -> str:
-    return f"{row.rank or ''}{'=' * row.tied}"
+def _rank_interval(row: Row) -> str:
+    return "" if row.rank_low is None else f"{row.rank_low}\u00a0– {row.rank_high}"
 
 
 def _seeds(row: Row) -> str:
@@ -158,7 +107,14 @@ def _learning_rates(row: Row) -> str:
     return f"{row.recipe['lr']:g}" if row.recipe else ""
 
 
+def _backbone(row: Row) -> str:
+    # With a space, at which a narrow terminal can break the line.
+    return row.backbone.replace(":", ": ", 1) if row.head == "-" else row.backbone
+
+
 def _start(row: Row) -> str:
+    if row.weights == "-":
+        return ""
     return f"{row.weights}, frozen" if row.frozen else row.weights
 
 
@@ -176,27 +132,31 @@ def _count(value: float | None) -> str:
 
 
 COLUMNS: tuple[Column[Row], ...] = (
+    figure(
+        "rank",
+        "rank",
+        "place by val MSE among the rows with a model whose runs have all finished",
+        lambda row: row.rank,
+        _count,
+        shown="always",
+    ),
     Column(
-        name="rank",
-        heading="rank",
-        meaning="place by val MSE; = where a row is not significantly different from the best (α = 0.05)",
-        value=lambda row: row.rank,
-        text=_rank,
+        name="backbone",
+        heading="backbone",
+        meaning="the network from image to features",
+        value=lambda row: row.backbone,
+        text=_backbone,
+        number=False,
         shown="always",
     ),
-    words(
-        "backbone",
-        "backbone",
-        "the network from image to features",
-        lambda row: row.backbone,
-        shown="always",
-    ),
-    words(
-        "head",
-        "head",
-        "the layers from features to prediction, with their loss; - in rows without a model",
-        lambda row: row.head,
-        shown="always",
+    Column(
+        name="head",
+        heading="head",
+        meaning="the layers from features to prediction, with their loss; - in rows without a model",
+        value=lambda row: row.head,
+        text=lambda row: "" if row.head == "-" else row.head,
+        number=False,
+        shown="differs",
     ),
     Column(
         name="weights",
@@ -205,7 +165,8 @@ COLUMNS: tuple[Column[Row], ...] = (
         value=lambda row: row.weights,
         text=_start,
         number=False,
-        shown="always",
+        shown="differs",
+        priority=1,
     ),
     Column(
         name="tuned",
@@ -221,7 +182,8 @@ COLUMNS: tuple[Column[Row], ...] = (
         meaning="seeds with a finished run",
         value=lambda row: row.seeds,
         text=_seeds,
-        shown="always",
+        shown="differs",
+        priority=1,
     ),
     csv_only("failed", "runs that failed", lambda row: row.failed),
     figure(
@@ -239,8 +201,47 @@ COLUMNS: tuple[Column[Row], ...] = (
         meaning="upper end of the 95 % interval of the test MSE; tables show both ends",
         value=lambda row: row.test_mse_high,
         text=interval_text,
-        priority=1,
     ),
+    Column(
+        name="verdict",
+        heading="verdict",
+        meaning="the first that holds: incomplete, does not beat NAME (a baseline), no evidence (fewer than "
+        "three seeds), best, not significantly worse, worse; tables add the multiple of the best row's test "
+        "MSE",
+        value=lambda row: row.verdict,
+        text=_verdict,
+        number=False,
+    ),
+    csv_only("times_best", "test MSE as a multiple of that of the best row", lambda row: row.times_best),
+    csv_only(
+        "interval_covers",
+        "what the 95 % interval accounts for, or why there is none",
+        lambda row: row.covers,
+    ),
+    csv_only("rank_low", "lower end of the 95 % interval of the rank", lambda row: row.rank_low),
+    Column(
+        name="rank_high",
+        heading="ranks",
+        meaning="upper end of the 95 % interval of the rank; tables show both ends",
+        value=lambda row: row.rank_high,
+        text=_rank_interval,
+        priority=7,
+    ),
+    figure(
+        "p_best",
+        "P(best)",
+        "probability that the row has the lowest val MSE, over the choice of images and seeds",
+        lambda row: row.p_best,
+        percent,
+        priority=8,
+    ),
+    csv_only(
+        "p_baseline",
+        "p-value of the test MSE being no lower than that of the best baseline",
+        lambda row: row.p_baseline,
+    ),
+    *ENSEMBLES,
+    ANSWERED,
     figure(
         "p_value",
         "p",
@@ -279,7 +280,7 @@ COLUMNS: tuple[Column[Row], ...] = (
     figure(
         "train_images_per_second",
         "train img/s",
-        "training images per second",
+        "training images per second; this and the costs below are medians over runs",
         lambda row: row.cost.train_images_per_second,
         whole,
         priority=5,
@@ -309,6 +310,7 @@ COLUMNS: tuple[Column[Row], ...] = (
         priority=14,
     ),
     csv_only("inference_batch", "batch size of `images_per_second`", lambda row: row.cost.inference_batch),
+    *SPREADS,
     figure(
         "fit_seconds",
         "fit",
@@ -355,30 +357,16 @@ COLUMNS: tuple[Column[Row], ...] = (
         "highest learning rate of training; of a tuned row that which was taken, or one a fold",
         _learning_rates,
     ),
-    figure("epochs", "epochs", "epochs of training", lambda row: row.epochs, _count, priority=9),
-    words(
-        "image_size",
-        "size",
-        "height × width of the images that the network gets",
-        lambda row: row.image_size,
-        priority=10,
+    csv_only("epochs", "epochs of training", lambda row: row.epochs),
+    csv_only("image_size", "height × width of the images that the network gets", lambda row: row.image_size),
+    csv_only(
+        "precision", "number format of the backbone's arithmetic: 32 is float32", lambda row: row.precision
     ),
-    words(
-        "precision",
-        "precision",
-        "number format of the backbone's arithmetic: 32 is float32",
-        lambda row: row.precision,
-        priority=11,
+    csv_only(
+        "variant", "what tells the row from others with the same backbone and head", lambda row: row.variant
     ),
     csv_only("frozen", "whether the backbone was not trained", lambda row: row.frozen),
-    words(
-        "device",
-        "device",
-        "where the costs were measured",
-        lambda row: row.cost.device,
-        shown="differs",
-        priority=3,
-    ),
+    csv_only("device", "where the costs were measured", lambda row: row.cost.device),
     words(
         "plugins",
         "plugins",
@@ -387,7 +375,17 @@ COLUMNS: tuple[Column[Row], ...] = (
         priority=16,
     ),
     csv_only("combination", "hash that all runs of the row share", lambda row: row.combination),
-    csv_only("tied", "whether the row shares the rank of the best", lambda row: row.tied),
+)
+
+# In the place of backbone and head, where there is little room.
+NAME: Column[Row] = Column(
+    name="name",
+    heading="row",
+    meaning="backbone and head, and what tells the row from others that have the same",
+    value=lambda row: row.name,
+    text=lambda row: _backbone(row) if row.head == "-" else row.name,
+    number=False,
+    shown="always",
 )
 
 TASK = (

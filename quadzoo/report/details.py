@@ -1,18 +1,22 @@
-"""The details of a row: learning curves, errors over each target's range and by kind, the worst images."""
+"""The details of a row: learning curves, errors by target, range, kind and group, the worst images."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from quadzoo.records.predictions import of_targets
+from quadzoo.metrics import evaluate
+from quadzoo.records.predictions import columns_of, of_targets
 from quadzoo.records.record import N_WORST, RunRecord
 from quadzoo.report.results import Run
-from quadzoo.report.rows import Bin, Curve, Details, Kind, Worst
+from quadzoo.report.rows import Bin, Curve, Details, Fit, Group, Groups, Kind, Worst
 
 _BINS = 10  # of each target
+_GROUPS = 10  # with the largest errors, and as many with the smallest
+_NEAR = 0.1  # of a target's range
 
 
 def details_of(runs: list[Run]) -> Details:
@@ -21,13 +25,16 @@ def details_of(runs: list[Run]) -> Details:
         return Details()
     everything = pd.concat([run.test for run in runs])
     record = runs[0].record
-    seed, worst = _worst(runs)
+    seed, chosen = _best_seed(runs)
     return Details(
         curves=[_curve(run.record) for run in runs],
         kinds=_kinds(everything, record),
-        bins={target: _bins(everything, target) for target in record.targets},
-        worst=worst,
+        bins=_bins_of(everything, record.targets),
+        fits=_fits(chosen),
+        groups=_groups(everything, record.targets),
+        worst=_worst(chosen),
         worst_seed=seed,
+        runs=[run.record.key for run in chosen],
     )
 
 
@@ -59,10 +66,14 @@ def _kinds(tests: pd.DataFrame, record: RunRecord) -> list[Kind]:
     ]
 
 
-def _bins(tests: pd.DataFrame, target: str) -> list[Bin]:
+def _bins_of(tests: pd.DataFrame, targets: Sequence[str]) -> dict[str, list[Bin]]:
+    truth, prediction = of_targets(tests, targets)
+    squared = (prediction - truth) ** 2
+    return {target: _bins(tests, truth[:, place], squared[:, place]) for place, target in enumerate(targets)}
+
+
+def _bins(tests: pd.DataFrame, truth: np.ndarray, squared: np.ndarray) -> list[Bin]:
     """Cut the range of the truth into equal bins and return those that have images."""
-    truth = tests[target].to_numpy(dtype=float)
-    squared = (tests[f"{target}_pred"].to_numpy(dtype=float) - truth) ** 2
     edges = np.linspace(truth.min(), truth.max(), _BINS + 1)
     place = np.clip(np.digitize(truth, edges) - 1, 0, _BINS - 1)
     return [
@@ -77,25 +88,90 @@ def _bins(tests: pd.DataFrame, target: str) -> list[Bin]:
     ]
 
 
-def _worst(runs: list[Run]) -> tuple[int, list[Worst]]:
-    """Return the seed with the best mean val MSE, and the images of all its folds with the largest errors."""
+def _fits(runs: list[Run]) -> dict[str, Fit]:
+    """Return the fit of each target over the test images of the folds of one seed."""
+    record = runs[0].record
+    truth, prediction = of_targets(pd.concat([run.test for run in runs]), record.targets)
+    scores = evaluate(
+        prediction,
+        truth,
+        names=record.targets,
+        low=record.target_low,
+        high=record.target_high,
+        integer=record.target_integer,
+    )
+    tenth = _NEAR * (np.array(record.target_high) - np.array(record.target_low))
+    bias, near = (prediction - truth).mean(axis=0), (np.abs(prediction - truth) <= tenth).mean(axis=0)
+    return {
+        name: Fit(
+            n=len(truth),
+            rmse=scores["rmse"][name],
+            r2=scores["r2"][name],
+            bias=float(bias[index]),
+            near=float(near[index]),
+        )
+        for index, name in enumerate(record.targets)
+    }
+
+
+def _groups(tests: pd.DataFrame, targets: list[str]) -> Groups | None:
+    """Return the errors by group; None where most images are alone in theirs.
+
+    Pixel-identical images make a group, too. Data without a group column has a few such pairs, whose errors
+    say no more than those of single images.
+    """
+    group = tests["image_group"]
+    sizes = tests.index.to_series().groupby(group).nunique()
+    several = sizes[sizes > 1]
+    if 2 * several.sum() < sizes.sum():
+        return None
+    truth, prediction = of_targets(tests, targets)
+    squares = pd.DataFrame((prediction - truth) ** 2, columns=targets, index=tests.index)
+    errors = tests["error"].groupby(group).mean()[several.index].sort_values(ascending=False, kind="stable")
+    rmse = np.sqrt(squares.groupby(group).mean().loc[errors.index].to_numpy())
+    everyone = [
+        Group(
+            name=str(name),
+            n=int(n),
+            test_mse=float(error),
+            test_rmse=dict(zip(targets, values.tolist(), strict=True)),
+        )
+        for name, n, error, values in zip(errors.index, several[errors.index], errors, rmse, strict=True)
+    ]
+    few = len(everyone) <= 2 * _GROUPS
+    return Groups(
+        worst=everyone if few else everyone[:_GROUPS],
+        best=[] if few else everyone[-_GROUPS:],
+        left_out=0 if few else len(everyone) - 2 * _GROUPS,
+        alone=len(sizes) - len(several),
+    )
+
+
+def _best_seed(runs: list[Run]) -> tuple[int, list[Run]]:
+    """Return the seed with the best mean val MSE, and its runs."""
     by_seed: dict[int, list[Run]] = defaultdict(list)
     for run in runs:
         by_seed[run.record.seed].append(run)
     seed = min(
         by_seed, key=lambda seed: (np.mean([run.record.metrics.val_mse for run in by_seed[seed]]), seed)
     )
+    return seed, by_seed[seed]
+
+
+def _worst(runs: list[Run]) -> list[Worst]:
+    """Return the images with the largest errors of all folds of one seed."""
+    names = columns_of(runs[0].record.targets)
     worst = [
         Worst(
             id=identity,
             error=run.test["error"][identity],
-            truth={target: run.test[target][identity] for target in run.record.targets},
-            prediction={target: run.test[f"{target}_pred"][identity] for target in run.record.targets},
+            truth={target: run.test[name][identity] for target, name in names.items()},
+            prediction={target: run.test[f"{name}_pred"][identity] for target, name in names.items()},
             run=run.record.key,
             position=position,
         )
-        for run in by_seed[seed]
+        for run in runs
         for position, identity in enumerate(run.record.worst)
         if identity in run.test.index
     ]
-    return seed, sorted(worst, key=lambda one: -one.error)[:N_WORST]
+    return sorted(worst, key=lambda one: -one.error)[:N_WORST]

@@ -28,7 +28,7 @@ def write_report(
     were, one from before is deleted: it would belong to another table. ``results`` are those that the
     leaderboards were made from.
     """
-    runs, conflicts, unreadable = results
+    runs, conflicts, unreadable, _ = results
     writers = {
         "html": lambda: to_html(boards, runs, unreadable),
         "md": lambda: to_markdown(boards, unreadable),

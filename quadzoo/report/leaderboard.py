@@ -2,72 +2,100 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from statistics import fmean
-from typing import Any
 
-import numpy as np
-
-from quadzoo.records.record import Cost, Metrics, RunRecord, SplitFacts
+from quadzoo.records.baseline import BaselineRecord
+from quadzoo.records.record import Metrics, RunRecord, SplitFacts
 from quadzoo.report.caveats import mixed_of, needs_row_per_precision, overlap_of
+from quadzoo.report.costs import costs_of, device_of, side_by_side
 from quadzoo.report.details import details_of
+from quadzoo.report.ensemble import ensemble_row, of_seeds
 from quadzoo.report.learning import OfShare, share_curves
-from quadzoo.report.results import Errors, Run, errors_of
-from quadzoo.report.rows import Evidence, FailedRun, Leaderboard, Row, RowCost, Tuned, Unreadable
-from quadzoo.report.statistics import compare, holm, interval
+from quadzoo.report.results import Answer, Errors, Run, errors_of
+from quadzoo.report.rows import INCOMPLETE, Evidence, FailedRun, Leaderboard, Row, RowCost, Tuned, Unreadable
+from quadzoo.report.scores import mean_absolute, pooled
+from quadzoo.report.settings import set_variants, settings_of
+from quadzoo.report.verdicts import Judged, Simple, by_val, judge, set_intervals
 
 _SCREEN, _PUBLISH = 3, 6  # seeds
-_ALPHA = 0.05
+_ROUNDING = 1e-6
+_Costs = Callable[[Sequence[RunRecord]], list[RowCost]]
 
 
-def leaderboards(runs: Iterable[Run], unreadable: Sequence[Unreadable] = ()) -> list[Leaderboard]:
+def leaderboards(
+    runs: Iterable[Run], unreadable: Sequence[Unreadable] = (), answers: Sequence[Answer] = ()
+) -> list[Leaderboard]:
     """Return one leaderboard for each data set and split, the one with most runs first.
 
     Shares of the training images of a split belong to its leaderboard. Each names the ``unreadable`` runs: it
-    is unknown which of them they belong to.
+    is unknown which of them they belong to. ``answers`` are those of baselines, which rows are tested
+    against.
     """
     by_task: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for run in runs:
         by_task[run.record.data.hash, run.record.split.whole].append(run)
     ordered = sorted(by_task.items(), key=lambda item: (-len(item[1]), item[1][0].record.data.name, item[0]))
-    return [_leaderboard(members, unreadable) for _, members in ordered]
+    return [_leaderboard(members, unreadable, answers) for _, members in ordered]
 
 
 @dataclass
 class _Combination:
-    """The row of a combination, and the errors of its runs; None without predictions.
+    """The row of a combination, and its runs with predictions.
 
     ``curve`` is what the combination shares with itself on other shares of the training images.
     """
 
     row: Row
-    errors: Errors | None
+    tests: list[Run]
     curve: str
 
+    @property
+    def errors(self) -> Errors | None:
+        """The errors of the runs; None without predictions."""
+        return errors_of(self.tests) if self.tests else None
 
-def _leaderboard(everything: list[Run], unreadable: Sequence[Unreadable]) -> Leaderboard:
+
+def _leaderboard(
+    everything: list[Run], unreadable: Sequence[Unreadable], answers: Sequence[Answer]
+) -> Leaderboard:
     by_share: dict[tuple[float, str], list[Run]] = defaultdict(list)
     for run in everything:
         by_share[run.record.split.train_share, run.record.split.hash].append(run)
     runs, *smaller = (by_share[share] for share in sorted(by_share, reverse=True))
     records = [run.record for run in runs]
-    devices = [name for name, _ in Counter(sorted(map(_device, records))).most_common()]
-    combinations = _combinations(runs, devices[0])
-    rows = [one.row for one in combinations] + _baseline_rows(records)
-    rows.sort(key=_by_val)
-    _rank(rows, combinations)
+    devices = [name for name, _ in Counter(sorted(map(device_of, records))).most_common()]
+    costs = partial(costs_of, device=devices[0], crowded=side_by_side(everything))
+    combinations = _combinations(runs, costs)
+    baselines = _baseline_rows(records, answers)
+    rows = [*(one.row for one in combinations), *(one.row for one in baselines)]
+    rows.sort(key=by_val)
+    set_variants(rows)
+    judge([Judged(one.row, one.tests) for one in combinations], baselines)
+    if combined := ensemble_row(runs):  # after ranks: it has none, and nothing is tested against it
+        rows = sorted([*rows, combined], key=by_val)
     points = [OfShare(one.curve, one.row, one.errors) for one in combinations]
     for members in smaller:
-        points += [OfShare(one.curve, one.row, one.errors) for one in _combinations(members, devices[0])]
-    simple = [row for members in (runs, *smaller) for row in _baseline_rows([run.record for run in members])]
+        of_share = _combinations(members, costs)
+        set_variants([one.row for one in of_share])
+        set_intervals([Judged(one.row, one.tests) for one in of_share])
+        points += [OfShare(one.curve, one.row, one.errors) for one in of_share]
+    simple = [
+        one.row for members in (runs, *smaller) for one in _baseline_rows([run.record for run in members])
+    ]
     first = records[0]
     return Leaderboard(
         data=first.data,
         split=first.split.model_copy(update={"fold": 0}),
+        targets=first.targets,
+        low=first.target_low,
+        high=first.target_high,
         evidence=_evidence(one.row for one in combinations),
         devices=devices,
         versions=_versions(records),
@@ -77,11 +105,11 @@ def _leaderboard(everything: list[Run], unreadable: Sequence[Unreadable]) -> Lea
     )
 
 
-def _combinations(runs: list[Run], device: str) -> list[_Combination]:
+def _combinations(runs: list[Run], costs: _Costs) -> list[_Combination]:
     by_combination: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         by_combination[run.record.combination].append(run)
-    return [_combination(row, device) for members in by_combination.values() for row in _rows_of(members)]
+    return [_combination(row, costs) for members in by_combination.values() for row in _rows_of(members)]
 
 
 def _rows_of(members: list[Run]) -> list[list[Run]]:
@@ -94,24 +122,25 @@ def _rows_of(members: list[Run]) -> list[list[Run]]:
     return list(by_precision.values())
 
 
-def _combination(members: list[Run], device: str) -> _Combination:
+def _combination(members: list[Run], costs: _Costs) -> _Combination:
     members = sorted(members, key=lambda run: (run.record.seed, run.record.split.fold))
     ok = [run for run in members if run.record.status == "ok"]
     tests = [run for run in ok if not run.test.empty]
-    errors = errors_of(tests) if tests else None
-    ends = interval(errors.table.to_numpy().T, errors.groups.to_numpy()) if errors else None
     first = members[0].record
     overlap = overlap_of([run.record for run in members])
     scored = [(run.record.metrics, run.record.split) for run in ok]
+    averaged = of_seeds(ok)
     row = Row(
         backbone=first.backbone,
         head=first.head,
         weights=first.weights,
         seeds=len({run.record.seed for run in ok}),
         failed=len(members) - len(ok),
-        **_pooled(scored),
-        test_mse_low=ends.low if ends else None,
-        test_mse_high=ends.high if ends else None,
+        **pooled(scored),
+        verdict=INCOMPLETE if len(ok) < len({run.record.seed for run in members}) * first.split.folds else "",
+        test_mae=mean_absolute([run.test for run in tests], first.targets),
+        ensemble_val_mse=averaged.val_mse,
+        ensemble_test_mse=averaged.test_mse,
         leaky=first.split.leaky or bool(overlap and overlap.test),
         overlap=overlap,
         mixed=mixed_of([run.record for run in ok]),
@@ -125,12 +154,13 @@ def _combination(members: list[Run], device: str) -> _Combination:
         plugins=", ".join(f"{name} {version}" for name, version in first.environment.plugins.items()),
         combination=first.combination,
         recipe=first.recipe.model_dump(),
+        settings=settings_of([run.record for run in ok or members]),
         command=_command(first, sorted({run.record.seed for run in members})),
-        costs=_costs([run.record for run in ok], device),
+        costs=costs([run.record for run in ok]),
         failures=[_failure(run.record) for run in members if run.record.error],
         details=details_of(tests),
     )
-    return _Combination(row, errors, first.curve)
+    return _Combination(row, tests, first.curve)
 
 
 def _epochs(runs: list[Run]) -> int | None:
@@ -164,124 +194,48 @@ def _command(record: RunRecord, seeds: list[int]) -> str:
     return " ".join(["quadzoo bench", *words])
 
 
-def _device(record: RunRecord) -> str:
-    where = record.environment
-    threads = "" if where.device == "cuda" else f", {where.threads} thread{'s' * (where.threads > 1)}"
-    return f"{where.device_name}{threads}{', compiled' * (where.compiled != 'no')}"
-
-
-def _costs(records: list[RunRecord], device: str) -> list[RowCost]:
-    """Return the mean cost of the runs on each device; that on ``device`` comes first."""
-    by_device: dict[str, list[RunRecord]] = defaultdict(list)
-    for record in records:
-        by_device[_device(record)].append(record)
-    names = sorted(by_device, key=lambda name: (name != device, -len(by_device[name]), name))
-    return [
-        RowCost(
-            device=name,
-            runs=len(by_device[name]),
-            **_mean_cost([record.cost for record in by_device[name]]),
-        )
-        for name in names
-    ]
-
-
-def _mean_cost(costs: list[Cost]) -> dict[str, Any]:
-    return {field: _mean([getattr(cost, field) for cost in costs]) for field in Cost.model_fields}
-
-
-def _baseline_rows(records: list[RunRecord]) -> list[Row]:
+def _baseline_rows(records: list[RunRecord], answers: Sequence[Answer] = ()) -> list[Simple]:
     """Return the rows without a model; records hold their scores on the records' folds.
 
-    A later bench may know baselines that an earlier one did not.
+    A later bench may know baselines that an earlier one did not. The ``answers`` of a row are those with its
+    scores.
     """
     found: dict[str, dict[int, tuple[Metrics, SplitFacts]]] = defaultdict(dict)
     for record in records:
         for name, metrics in record.baselines.items():
             found[name][record.split.fold] = metrics, record.split
     folds = {record.split.fold for record in records}
-    return [
-        Row(
+    rows = []
+    for name, by_fold in found.items():
+        if by_fold.keys() != folds:
+            continue
+        own = [
+            one
+            for one in answers
+            if one.record.name == name and _answers(one.record, *by_fold.get(one.record.split.fold, ()))
+        ]
+        row = Row(
             backbone=name,
             head="-",
             weights="-",
             seeds=0,
             failed=0,
-            **_pooled(list(by_fold.values())),
+            **pooled(list(by_fold.values())),
+            test_mae=mean_absolute([one.test for one in own], records[0].targets),
             leaky=records[0].split.leaky,
             train_share=records[0].split.train_share,
             n_train=fmean(split.n_train for _, split in by_fold.values()),
         )
-        for name, by_fold in found.items()
-        if by_fold.keys() == folds
-    ]
+        rows.append(Simple(row, own if len(own) == len(folds) else []))
+    return rows
 
 
-def _pooled(scored: list[tuple[Metrics, SplitFacts]]) -> dict[str, Any]:
-    """Average every score over runs, each weighted by its images: folds may differ by one or two."""
-    if not scored:
-        return {}
-    n_val, n_test = [split.n_val for _, split in scored], [split.n_test for _, split in scored]
-    return {
-        name: _average(
-            name, [getattr(one, name) for one, _ in scored], n_val if name.startswith("val_") else n_test
-        )
-        for name in Metrics.model_fields
-    }
-
-
-def _average(name: str, values: Sequence[Any], weights: Sequence[int]) -> Any:
-    """Return the weighted mean of a score, or of each target's; None where a run has none."""
-    if any(value is None for value in values):
-        return None
-    if isinstance(values[0], dict):
-        return {key: _average(name, [one.get(key) for one in values], weights) for key in values[0]}
-    if name.endswith("rmse"):  # the mean of the squares, of which it is the root
-        return float(np.sqrt(np.average(np.square(values), weights=weights)))
-    return float(np.average(values, weights=weights))
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    """Return the mean of what is known; of counts, which are the same in all runs, the first."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return None
-    return known[0] if isinstance(known[0], int) else fmean(known)
-
-
-def _by_val(row: Row) -> tuple[bool, float, str, str]:
-    """Order by mean val MSE, never by test; rows without a score come last."""
-    return row.val_mse is None, row.val_mse or 0.0, row.backbone, row.head
-
-
-def _rank(rows: list[Row], combinations: list[_Combination]) -> None:
-    """Set ranks: the place in the order, or that of the best trained row where a row is not worse than it.
-
-    A row is worse where its test errors on the same images are significantly larger (α = 0.05), corrected
-    by Holm's method for all pairs of rows, because the best row was chosen by its scores.
-    """
-    scores = [row.val_mse for row in rows]
-    for row in rows:
-        row.rank = None if row.val_mse is None else scores.index(row.val_mse) + 1
-    scored = [(one.row, one.errors) for one in combinations if one.errors]
-    if not scored:
-        return
-    (best, best_errors), *others = sorted(scored, key=lambda pair: _by_val(pair[0]))
-    judged = [(row, p) for row, errors in others if (p := _p_value(errors, best_errors)) is not None]
-    corrected = holm([p for _, p in judged], tests=len(scored) * (len(scored) - 1) // 2)
-    for (row, _), p in zip(judged, corrected, strict=True):
-        row.p_value = p
-        if p >= _ALPHA or (row.test_mse or 0.0) <= (best.test_mse or 0.0):
-            row.tied = best.tied = True
-            row.rank = best.rank
-
-
-def _p_value(one: Errors, other: Errors) -> float | None:
-    common = one.table.index.intersection(other.table.index)
-    return compare(
-        one.table.loc[common].to_numpy().T,
-        other.table.loc[common].to_numpy().T,
-        one.groups.loc[common].to_numpy(),
+def _answers(answer: BaselineRecord, metrics: Metrics | None = None, split: SplitFacts | None = None) -> bool:
+    """Whether a baseline is that of some runs: another version may have fitted it again, up to rounding."""
+    return (
+        metrics is not None
+        and answer.split == split
+        and math.isclose(answer.metrics.test_mse or 0.0, metrics.test_mse or 0.0, rel_tol=_ROUNDING)
     )
 
 

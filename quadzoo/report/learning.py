@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quadzoo.report.columns import COLUMNS, Column
+from quadzoo.report.column import Column
+from quadzoo.report.columns import COLUMNS
 from quadzoo.report.powerlaw import PowerLaw, Samples, fitted, without_largest
 from quadzoo.report.results import Errors
 from quadzoo.report.rows import Details, Law, Leaderboard, Level, Row, ShareCurve, Withheld
@@ -79,16 +80,16 @@ def _samples(members: list[OfShare]) -> Samples | str:
     if n_shares < 3:
         known_shares = f"{n_shares} share{'s' * (n_shares != 1)} with predictions"
         return f"no power law is fitted to {known_shares}: it takes three"
-    (_, (first, groups)), *others = ((n, errors) for n, errors in known)
-    common = first.index
-    for _, errors in others:
+    first = known[0][1]
+    common = first.table.index
+    for _, errors in known[1:]:
         common = common.intersection(errors.table.index)
     if not len(common):
         return "no test image is in all shares"
     return Samples(
         [n_train or 0.0 for n_train, _ in known],
         [errors.table.loc[common].to_numpy().T for _, errors in known],
-        groups.loc[common].to_numpy(),
+        first.groups.loc[common].to_numpy(),
     )
 
 

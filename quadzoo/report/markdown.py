@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quadzoo.report.answer import answers
-from quadzoo.report.captions import captions, left_out
-from quadzoo.report.columns import rmse_columns, shown_columns
+from quadzoo.report.captions import captions, left_out, units
+from quadzoo.report.columns import shown_columns
 from quadzoo.report.learning import explained, sentences, share_columns, share_rows
 from quadzoo.report.rows import Leaderboard, Unreadable, share_of
 
@@ -34,10 +34,10 @@ def _section(board: Leaderboard) -> list[str]:
         lines += ["", f"**{text}**" if caption.warning else text]
     for question, answer in answers(board).items():
         lines += ["", f"**{question}** {escaped(answer)}"]
-    columns = [*shown_columns(board), *rmse_columns(board)]
+    columns = shown_columns(board)
     lines += ["", line([column.heading for column in columns]), line(["---"] * len(columns))]
     lines += [line([column.text(row) for column in columns]) for row in board.rows]
-    lines += ["", "RMSE in the targets' own units. docs/metrics.md defines every column."]
+    lines += ["", escaped(f"{units(board)} docs/metrics.md defines every column.")]
     lines += _shares(board)
     failures = [(row, failure) for row in board.every_row for failure in row.failures]
     if failures:

@@ -9,7 +9,8 @@ import pandas as pd
 from pydantic import Field
 
 from quadzoo.report.captions import captions
-from quadzoo.report.columns import Column, RowT, csv_columns, shown_columns
+from quadzoo.report.column import Column, RowT
+from quadzoo.report.columns import csv_columns, shown_columns
 from quadzoo.report.learning import explained, sentences, share_columns, share_rows
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.suite.board import SuiteBoard
@@ -32,7 +33,7 @@ class NotebookLeaderboard(Leaderboard):
 
     def to_frame(self) -> pd.DataFrame:
         """Return the rows as a table with the columns of leaderboard.csv; what a row lacks is None."""
-        return _frame(csv_columns(), self.rows)
+        return _frame(csv_columns([self]), self.rows)
 
     def _repr_html_(self) -> str:
         """Return captions and table as HTML, which notebooks show."""

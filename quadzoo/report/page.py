@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 from markupsafe import Markup
 from PIL import Image, UnidentifiedImageError
 
 from quadzoo import __version__
-from quadzoo.records.record import WORST
+from quadzoo.records.predictions import of_targets
+from quadzoo.records.record import N_WORST, WORST
 from quadzoo.report import plots
 from quadzoo.report.answer import answers
-from quadzoo.report.captions import captions, leak, left_out, seen
-from quadzoo.report.columns import Value, shown_columns
+from quadzoo.report.captions import captions, leak, left_out, seen, units
+from quadzoo.report.column import Value
+from quadzoo.report.columns import shown_columns
+from quadzoo.report.comparison import Comparison, comparison
 from quadzoo.report.learning import explained, is_of, sentences, share_columns, share_rows
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Leaderboard, Row, Unreadable, share_of
@@ -27,7 +32,10 @@ from quadzoo.report.text import percent, short
 
 _DETAILS_BYTES = 2_500_000  # for the details of all rows
 _IMAGES_BYTES = 2_000_000
+_COMPARISON_BYTES = 1_000_000
 _MOST_TARGETS = 12  # that are shown one by one
+_MOST_RMSE = 4  # targets whose RMSE a table keeps however narrow it is
+_WIDE, _NARROW = (860, 440), (380, 360)  # pixels of a plot, and of the one for phones
 _COSTS: dict[str, Callable[[Row], float | None]] = {
     "latency of one image, ms": lambda row: row.cost.latency_ms,
     "training, s": lambda row: row.cost.fit_seconds,
@@ -41,13 +49,14 @@ def to_html(boards: Sequence[Leaderboard], runs: Sequence[Run], unreadable: Sequ
     The same records give the same bytes. A page of many rows leaves out the details of the last ones.
     ``unreadable`` is for folders without any leaderboard, since each leaderboard has its own.
     """
-    page = _Page({run.record.key: run for run in runs}, _DETAILS_BYTES, _IMAGES_BYTES)
+    page = _Page({run.record.key: run for run in runs}, _DETAILS_BYTES, _IMAGES_BYTES, _COMPARISON_BYTES)
     sections = [page.section(f"board-{number}", board) for number, board in enumerate(boards)]
     template = environment().get_template("page.html")
     return template.render(
         sections=sections,
         left_out=left_out(unreadable),
         strips=page.strips,
+        positions=N_WORST,
         version=__version__,
         cut=page.is_full,
     )
@@ -55,21 +64,27 @@ def to_html(boards: Sequence[Leaderboard], runs: Sequence[Run], unreadable: Sequ
 
 @dataclass(frozen=True)
 class Strip:
-    """The thumbnails of one run, one below the other, as a data URI; sizes in pixels."""
+    """The thumbnails of one run (its key), one below the other, as a data URI.
+
+    ``width`` and ``height`` are of one of them, in pixels; ``last`` is the position of the last one.
+    """
 
     number: int
+    run: str
     uri: str
     width: int
     height: int
+    last: int
 
 
 @dataclass
 class _Page:
-    """What the template needs; ``room`` and ``image_room`` are the bytes that are left for details."""
+    """What the template needs; ``room`` and the like are the bytes that are left for details and the like."""
 
     runs: dict[str, Run]
     room: int
     image_room: int
+    comparison_room: int
     strips: list[Strip] = field(default_factory=list)
 
     @property
@@ -78,38 +93,84 @@ class _Page:
 
     def section(self, identity: str, board: Leaderboard) -> dict[str, Any]:
         first, *others = captions(board)
+        rows = [(row, self.details(row)) for row in board.rows]
         return {
             "id": identity,
             "board": board,
-            "rows": [(row, self.details(row)) for row in board.rows],
+            "rows": rows,
             "task": first.text,
             "warnings": [caption.text for caption in others if caption.warning],
             "notes": [caption.text for caption in others if not caption.warning],
             "leak": " ".join(text for text in (leak(board), seen(board)) if text),
             "answers": answers(board),
             "columns": shown_columns(board),
+            "units": units(board),
             "plots": _plots(board),
+            "mean": _mean(board),
+            "comparison": self.comparison(board),
             "shares": _shares(board),
             "whisker": _whiskers(board),
             "plugins": sorted({one for row in board.rows for one in row.plugins.split(", ")} - {"-"}),
         }
 
     def details(self, row: Row) -> Markup:
-        """Return the details of a row: nothing for a row without a model, or on a full page."""
-        if row.head == "-" or self.is_full:
+        """Return the details of a row: nothing for an answer without any model, or on a full page."""
+        if (row.head == "-" and not row.members) or self.is_full:
             return Markup("")
         keys = dict.fromkeys(worst.run for worst in row.details.worst)
         strips = {key: self.strip(self.runs[key]) for key in keys}
         images = [(worst, strips[worst.run]) for worst in row.details.worst]
+        figures = [*_learning_curves(row), *self.clouds(row), *_error_bars(row)]
         html: Markup = (
-            environment()
-            .get_template("details.html")
-            .module.details(  # type: ignore[attr-defined]
-                row, images, _row_plots(row), _MOST_TARGETS
-            )
+            environment().get_template("details.html").module.details(row, images, figures, _MOST_TARGETS)  # type: ignore[attr-defined]
         )
         self.room -= len(html)
         return html
+
+    def clouds(self, row: Row) -> list[tuple[str, Markup]]:
+        """Return captions and plots of truth against prediction, of the row's seed with the best val MSE."""
+        chosen = [self.runs[key] for key in row.details.runs if key in self.runs]
+        if not chosen:
+            return []
+        targets = chosen[0].record.targets
+        truths, predictions = of_targets(pd.concat([run.test for run in chosen]), targets)
+        figures = []
+        for target, fit in list(row.details.fits.items())[:_MOST_TARGETS]:
+            place = targets.index(target)
+            told = (
+                f"R² {short(fit.r2) or '–'}, RMSE {short(fit.rmse)}, bias {fit.bias:+.3g}; "
+                f"{percent(fit.near)} of {fit.n:,} images within a tenth of the range."
+            )
+            cloud = plots.truth(
+                truths[:, place],
+                predictions[:, place],
+                target,
+                f"Truth against prediction of {target}",
+                told,
+            )
+            about = (
+                f"Truth against prediction of {target}, seed {row.details.worst_seed}: {told} {cloud.told}"
+            )
+            figures.append((about, cloud.plot))
+        return figures
+
+    def comparison(self, board: Leaderboard) -> Comparison | None:
+        """Return what two rows are compared by, with the thumbnails that the details have."""
+        found = comparison(board, self.runs, self.comparison_room)
+        if found is None:
+            return None
+        strips = {strip.run: strip for strip in self.strips}
+        thumbnails = {
+            identity: [strip.number, position]
+            for row in board.rows
+            for key in row.details.runs
+            if (strip := strips.get(key))
+            for position, identity in enumerate(self.runs[key].record.worst)
+        }
+        places = [thumbnails.get(identity, 0) for identity in found.data["ids"]]
+        found = replace(found, data={**found.data, "thumbnails": places})
+        self.comparison_room -= found.size
+        return found
 
     def strip(self, run: Run) -> Strip | None:
         """Return the thumbnails of a run; None where they cannot be read, or where the page is full."""
@@ -123,18 +184,24 @@ class _Page:
             return None
         uri = f"data:image/webp;base64,{base64.b64encode(content).decode()}"
         self.image_room -= len(uri)
-        self.strips.append(Strip(len(self.strips), uri, width, height // max(1, len(run.record.worst))))
+        n = max(1, len(run.record.worst))
+        self.strips.append(Strip(len(self.strips), run.record.key, uri, width, height // n, n - 1))
         return self.strips[-1]
 
 
-def _row_plots(row: Row) -> list[tuple[str, Markup]]:
-    """Return captions and plots of a row: learning curves, and the error over the range of each target."""
+def _learning_curves(row: Row) -> list[tuple[str, Markup]]:
+    """Return caption and plot of a row's learning curves, where there are some."""
     runs = [
         (f"seed {one.seed}" + (f", fold {one.fold}" if one.fold else ""), one.train_mse, one.val_mse)
         for one in row.details.curves
     ]
-    learning = plots.curves(runs, f"Learning curves of {row.name}")
-    figures = [("Learning curves, one line per run: val solid, train dashed.", learning)] if learning else []
+    plot = plots.curves(runs, f"Learning curves of {row.name}")
+    return [("Learning curves, one line per run: val solid, train dashed.", plot)] if plot else []
+
+
+def _error_bars(row: Row) -> list[tuple[str, Markup]]:
+    """Return captions and plots of the error over the range of each target."""
+    figures = []
     for target, bins in list(row.details.bins.items())[:_MOST_TARGETS]:
         parts = [(one.low, one.high, one.rmse) for one in bins]
         figures.append(
@@ -143,10 +210,18 @@ def _row_plots(row: Row) -> list[tuple[str, Markup]]:
     return figures
 
 
-def _plots(board: Leaderboard) -> list[tuple[str, Markup]]:
-    """Return a plot of test MSE against each cost, of the rows measured on the board's device."""
+def _mean(board: Leaderboard) -> float | None:
+    """Return the test MSE of always predicting the training mean."""
+    return next((row.test_mse for row in board.rows if row.backbone == "mean-of-train"), None)
+
+
+def _plots(board: Leaderboard) -> list[tuple[str, Markup, Markup]]:
+    """Return a plot of test MSE against each cost, for wide and narrow screens.
+
+    They show the rows measured on the board's device.
+    """
     device = board.devices[0] if board.devices else ""
-    mean = next((row.test_mse for row in board.rows if row.backbone == "mean-of-train"), None)
+    mean = _mean(board)
     line = (mean, "always predicting the mean") if mean else None
     drawn = []
     for name, cost in _COSTS.items():
@@ -157,7 +232,10 @@ def _plots(board: Leaderboard) -> list[tuple[str, Markup]]:
         ]
         if points:
             title = f"Test MSE against {name}: lower and further left is better"
-            drawn.append((name, plots.scatter(points, name, "test MSE", line, title)))
+            wide, narrow = (
+                plots.scatter(points, name, "test MSE", line, title, size=size) for size in (_WIDE, _NARROW)
+            )
+            drawn.append((name, wide, narrow))
     return drawn
 
 
@@ -205,6 +283,11 @@ def _sort_key(value: Value) -> str:
     return "" if value is None else str(value).lower()
 
 
+def _source(text: str) -> str:
+    """Return a content security policy's name of an inline style or script: the hash of its text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
 @cache
 def environment() -> jinja2.Environment:
     """Return what renders the templates."""
@@ -215,5 +298,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(short=short, percent=percent, sort_key=_sort_key, share_of=share_of)
+    environment.filters.update(
+        short=short, percent=percent, sort_key=_sort_key, share_of=share_of, source=_source
+    )
     return environment

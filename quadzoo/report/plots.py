@@ -5,12 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
+import numpy as np
 from markupsafe import Markup
 
-_LONGEST_NAME = 40
-_ALL_NAMED = 12  # points; of more, only those of the front have names
+from quadzoo.report.labels import Box, Line, free, place, width
+
+MOST_DOTS = 1000  # of one plot
+_SQUARE = 8  # pixels a side
+_MOST_NAMED = 30  # points of one plot
+_BESIDE = 12  # names to the right of lines
 _LETTER, _LINE = 7.0, 14.0  # width of a letter and height of a line of text, in pixels
+_MOST_TICKS = 9  # of a logarithmic axis
 _TICK = 48.0  # pixels between ticks that are given, at least
 
 
@@ -60,7 +68,7 @@ class _Axis:
             ticks = [d * 10.0**n for n in decades for d in digits if self.low <= d * 10.0**n <= self.high]
             if len(ticks) >= 3:
                 break
-        return ticks
+        return ticks[:: math.ceil(len(ticks) / _MOST_TICKS)]
 
 
 def _round_up(step: float) -> float:
@@ -69,49 +77,77 @@ def _round_up(step: float) -> float:
 
 
 def scatter(
-    points: Sequence[Point], x_name: str, y_name: str, line: tuple[float, str] | None, title: str
+    points: Sequence[Point],
+    x_name: str,
+    y_name: str,
+    line: tuple[float, str] | None,
+    title: str,
+    *,
+    size: tuple[int, int],
 ) -> Markup:
-    """Draw points with whiskers on logarithmic axes, their Pareto front, and a horizontal line (y, name)."""
-    x = _Axis.logarithmic([point.x for point in points], 62, 840)
+    """Draw points with whiskers on logarithmic axes, their Pareto front, and a horizontal line (y, name).
+
+    Names stand where they cover nothing. Those of the front choose first, and those that find no room are
+    left out.
+    """
+    wide, tall = size
+    # Names may stand to the right of the frame.
+    x = _Axis.logarithmic([point.x for point in points], 62, 0.87 * wide)
     heights = [end for point in points for end in (point.low, point.y, point.high) if end > 0]
-    y = _Axis.logarithmic([*heights, *([line[0]] if line else [])], 396, 14)
+    y = _Axis.logarithmic([*heights, *([line[0]] if line else [])], tall - 44, 14)
     parts = _frame(x, y, x_name, y_name)
+    front = _front(points)
+    path = [(x.at(point.x), y.at(point.y)) for point in front]
+    lines = [Line(*one, *other) for one, other in pairwise(path)]
+    lines += [Line(x.at(one.x), y.at(one.low), x.at(one.x), y.at(one.high)) for one in points]
+    boxes = [_around(x.at(point.x), y.at(point.y), 7) for point in points]
     if line:
         level = y.at(line[0])
         parts.append(_path("bar", f"M{x.start} {level:.1f}H{x.end}"))
-        parts.append(_text(x.start + 6, level - 4, line[1], "note"))
-    front = _front(points)
+        lines.append(Line(x.start, level, x.end, level))
+        if box := _beside_line(line[1], level, x, boxes, lines):
+            parts.append(_text(box.left, box.bottom - 3.5, line[1], "note"))
+            boxes.append(box)
     if len(front) > 1:
-        parts.append(_polyline("front", [(x.at(point.x), y.at(point.y)) for point in front]))
+        parts.append(_polyline("front", path))
     dot = Markup('<g class="point{}"><title>{}</title>{}<circle cx="{:.1f}" cy="{:.1f}" r="5"/></g>')
     for point in points:
         centre = x.at(point.x), y.at(point.y)
         whisker = _path("", f"M{centre[0]:.1f} {y.at(point.low):.1f}V{y.at(point.high):.1f}")
         told = f"{point.name}: {x_name} {point.x:.3g}, {y_name} {point.y:.3g}"
         parts.append(dot.format(" best" if point in front else "", told, whisker, *centre))
-    parts += _names(points if len(points) <= _ALL_NAMED else front, x, y)
-    return _svg(860, 440, title, parts)
+    others = sorted((point for point in points if point not in front), key=lambda one: one.y)
+    named = [*reversed(front), *others[: max(0, _MOST_NAMED - len(front))]]
+    names = [(x.at(one.x), y.at(one.y), _cut(one.name, 40 if wide > 600 else 24)) for one in named]
+    area = Box(x.start + 2, y.end, wide - 2, y.start - 2)
+    for label in place(names, area=area, boxes=boxes, lines=lines):
+        if label.leader:
+            parts.append(_path("leader", "M{:.1f} {:.1f}L{:.1f} {:.1f}".format(*label.leader)))
+        parts.append(_text(label.x, label.baseline, label.text, "name", label.anchor))
+    return _svg(wide, tall, title, parts)
 
 
-def _names(points: Sequence[Point], x: _Axis, y: _Axis) -> list[Markup]:
-    """Write the names of points beside them, moved down where they would overlap."""
-    parts: list[Markup] = []
-    taken: list[tuple[float, float, float]] = []
-    for point in sorted(points, key=lambda one: y.at(one.y)):
-        name = point.name
-        text = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-        at, long = x.at(point.x), _LETTER * len(text)
-        leftward = at + 10 + long > x.end
-        start = at - 10 - long if leftward else at + 10
-        level = y.at(point.y) + 4
-        beside = [other for begin, end, other in taken if begin < start + long and start < end]
-        while any(abs(level - other) < _LINE for other in beside):
-            level += 1
-        taken.append((start, start + long, level))
-        parts.append(
-            _text(at - 10 if leftward else at + 10, level, text, "name", "end" if leftward else "start")
-        )
-    return parts
+def _beside_line(
+    text: str, level: float, x: _Axis, boxes: Sequence[Box], lines: Sequence[Line]
+) -> Box | None:
+    """Return where a horizontal line has room for a text, above it or below; None where it has none."""
+    wide, steps = width(text), 12
+    first, last = x.start + 6, x.end - width(text) - 6
+    places = [
+        Box(left, top, left + wide, top + _LINE)
+        for step in range(steps + 1)
+        for top in (level - _LINE - 2, level + 3)
+        for left in (first + (last - first) * step / steps,)
+    ]
+    return next((one for one in places if free(one, boxes, lines)), None)
+
+
+def _around(x: float, y: float, radius: float) -> Box:
+    return Box(x - radius, y - radius, x + radius, y + radius)
+
+
+def _cut(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _front(points: Sequence[Point]) -> list[Point]:
@@ -160,7 +196,7 @@ def shares(lines: Sequence[ShareLine], title: str) -> Markup:
     ends = [
         (y.at(line.law[-1][1] if line.law else line.points[-1].y), line.points[-1].name) for line in lines
     ]
-    return _svg(860, 440, title, parts + _beside(ends[:_ALL_NAMED], x.at(max(across)) + 10))
+    return _svg(860, 440, title, parts + _beside(ends[:_BESIDE], x.at(max(across)) + 10))
 
 
 def _share_line(line: ShareLine, x: _Axis, y: _Axis) -> list[Markup]:
@@ -196,8 +232,7 @@ def _beside(ends: Sequence[tuple[float, str]], start: float) -> list[Markup]:
     most = int((860 - start) / _LETTER)
     for end, name in sorted(ends):
         level = max(end + 4, level + _LINE)
-        text = name if len(name) <= most else f"{name[: most - 1]}…"
-        parts.append(_text(start, level, text, "name"))
+        parts.append(_text(start, level, _cut(name, most), "name"))
     return parts
 
 
@@ -237,6 +272,66 @@ def bars(bins: Sequence[tuple[float, float, float]], x_name: str, title: str) ->
     return _svg(420, 250, title, parts)
 
 
+class Cloud(NamedTuple):
+    """A plot of truth against prediction, and a sentence on what its marks are."""
+
+    plot: Markup
+    told: str
+
+
+def truth(truth: np.ndarray, prediction: np.ndarray, name: str, title: str, told: str) -> Cloud:
+    """Draw the prediction of a target over its truth, float64 (N,) each, with the line where they are equal.
+
+    Each image is a dot. More than `MOST_DOTS` are counted in squares. ``told`` is for those who cannot see.
+    """
+    low, high = float(truth.min()), float(truth.max())
+    margin = (high - low or 1.0) / 8
+    x = _Axis.linear([low - margin / 2, high + margin / 2], 62, 408)
+    y = _Axis.linear([low - margin, high + margin], 210, 12)
+    parts = _frame(x, y, f"true {name}", "predicted")
+    ends = x.low, x.high
+    line = [(x.at(end), y.at(end)) for end in ends]
+    parts.append(_polyline("identity", line, "prediction = truth"))
+    beyond = int(((prediction < y.low) | (prediction > y.high)).sum())
+    places = np.array([(x.at(one), y.at(other)) for one, other in zip(truth, prediction, strict=True)])
+    if len(truth) > MOST_DOTS:
+        parts += _squares(places, x, y)
+        marks = f"Each square counts images: the darker, the more of the {len(truth):,}."
+    else:
+        parts.append(_path("dots", _dots(places)))
+        marks = "Each dot is an image."
+    if beyond:
+        marks += f" {beyond:,} predicted far outside of the true range: on the upper or lower edge."
+    return Cloud(_svg(420, 250, title, parts, told), marks)
+
+
+def _dots(places: np.ndarray) -> str:
+    """Return a path with a dot for each of several places, int (N, 2) when rounded; equal ones count once."""
+    at = np.unique(np.rint(places).astype(int), axis=0)
+    steps = np.diff(at, axis=0, prepend=[[0, 0]])
+    return "".join(f"m{right} {down}h0" for right, down in steps)
+
+
+def _squares(places: np.ndarray, x: _Axis, y: _Axis) -> list[Markup]:
+    """Draw a square where there are images, in one of four shades for their number."""
+    at, counts = np.unique(
+        np.floor((places - [x.start, y.end]) / _SQUARE).astype(int), axis=0, return_counts=True
+    )
+    shades = np.ceil(4 * np.log1p(counts) / math.log1p(counts.max())).astype(int)
+    size = f"h{_SQUARE}v{_SQUARE}h-{_SQUARE}z"
+    return [
+        _path(
+            f"shade-{shade}",
+            "".join(
+                f"M{x.start + right * _SQUARE:.0f} {y.end + down * _SQUARE:.0f}{size}"
+                for right, down in at[shades == shade]
+            ),
+        )
+        for shade in range(1, 5)
+        if (shades == shade).any()
+    ]
+
+
 def whisker(low: float, middle: float, high: float, every: Sequence[float], *, log: bool = True) -> Markup:
     """Draw an interval as a line with a dot; the axis holds ``every`` end, all positive if it is ``log``."""
     axis = (_Axis.logarithmic if log else _Axis.linear)(every, 4, 96)
@@ -263,7 +358,7 @@ def _frame(x: _Axis, y: _Axis, x_name: str, y_name: str, x_ticks: Sequence[float
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e5 else f"{value:.3g}"
 
 
 def _path(kind: str, path: str) -> Markup:
@@ -281,7 +376,8 @@ def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") 
     )
 
 
-def _svg(width: int, height: int, title: str, parts: Sequence[Markup]) -> Markup:
+def _svg(width: int, height: int, title: str, parts: Sequence[Markup], told: str = "") -> Markup:
+    described = [Markup("<desc>{}</desc>").format(told)] if told else []
     return Markup('<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        width, height, title, Markup("").join(parts)
+        width, height, title, Markup("").join([*described, *parts])
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from quadzoo.errors import DataError
-from quadzoo.records.predictions import of_targets, read_predictions
+from quadzoo.records.baseline import BaselineRecord, baseline_folder, baseline_keys, read_baseline
+from quadzoo.records.predictions import columns_of, of_targets, read_predictions
 from quadzoo.records.record import PREDICTIONS, RECORD, RunRecord, keys_in, read_record, run_folder
 from quadzoo.report.rows import Conflict, Unreadable
 from quadzoo.report.text import one_line
@@ -23,31 +25,49 @@ _REASON = 300  # characters
 
 @dataclass(frozen=True)
 class Run:
-    """A record, the folder it lies in, and its predictions for the test images.
+    """A record, the folder it lies in, and its predictions for the test and val images.
 
     ``test`` is their table by image id, with the columns of `read_predictions` and ``error``: the squared
     error in the scaled unit, averaged over targets, float64. It is empty in a failed run, and in one whose
-    record names no predictions.
+    record names no predictions. ``val`` has, by image id, the residuals of each target in the scaled unit,
+    float64 (n_val, T), and no more, since all runs are held at once. It is also empty where the predictions
+    are not those of all val images: no score of the table depends on it. ``val_groups`` are the groups of its
+    images.
     """
 
     record: RunRecord
     folder: Path
     test: pd.DataFrame
+    val: pd.DataFrame = field(default_factory=pd.DataFrame)
+    val_groups: pd.Series = field(default_factory=lambda: pd.Series(dtype=object))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a baseline answers on one fold: its record, and its predictions, as those of a `Run`."""
+
+    record: BaselineRecord
+    test: pd.DataFrame
 
 
 class Errors(NamedTuple):
-    """Squared errors, float64 (N, S) for N images by id and S seeds, and the group of each image, (N,)."""
+    """Squared errors, float64 (N, S) for N images by id and S seeds; group and fold of each image, (N,)."""
 
     table: pd.DataFrame
     groups: pd.Series
+    folds: pd.Series
 
 
 class Results(NamedTuple):
-    """What results folders hold: runs, keys with two different scores, and runs that cannot be read."""
+    """What results folders hold.
+
+    Runs, keys with two different scores, runs that cannot be read, and what baselines answer.
+    """
 
     runs: list[Run]
     conflicts: list[Conflict]
     unreadable: list[Unreadable]
+    answers: Sequence[Answer] = ()
 
 
 def read_runs(folders: Iterable[Path]) -> Results:
@@ -59,6 +79,7 @@ def read_runs(folders: Iterable[Path]) -> Results:
     """
     found: dict[str, list[Run]] = {}
     unreadable = []
+    folders = list(folders)
     for folder in folders:
         for path in [run_folder(folder, key) / RECORD for key in keys_in(folder)]:
             try:
@@ -85,20 +106,80 @@ def read_runs(folders: Iterable[Path]) -> Results:
             for other in others
             if other.record.status == "ok" and other.record.metrics != taken.record.metrics
         ]
-    return Results(runs, conflicts, unreadable)
+    return Results(runs, conflicts, unreadable, _answers(folders, runs))
 
 
-def errors_of(tests: Sequence[Run]) -> Errors:
+def _answers(folders: Sequence[Path], runs: Sequence[Run]) -> list[Answer]:
+    """Return what baselines answer for the images of the runs, each once. One that cannot be read has none:
+
+    its scores are in the records of the runs.
+    """
+    ranges = {(run.record.split.hash, run.record.split.fold): run.record for run in runs}
+    found: dict[str, Answer] = {}
+    for folder in folders:
+        for key in baseline_keys(folder):
+            record = None if key in found else read_baseline(folder, key)
+            like = ranges.get((record.split.hash, record.split.fold)) if record else None
+            if record is None or like is None or like.data.hash != record.data.hash:
+                continue
+            path = baseline_folder(folder, key) / PREDICTIONS
+            try:
+                table = _table(path, like)
+                found[key] = Answer(record, _test(path, table, like))
+            except DataError:
+                continue
+    return [found[key] for key in sorted(found)]
+
+
+def errors_of(tests: Sequence[Run], target: str | None = None) -> Errors:
     """Return the errors of the images that every seed has been tested on, float64 (N, S).
 
-    ``tests`` are runs with predictions.
+    ``tests`` are runs with predictions. With ``target`` they are the squared errors of that alone, in its own
+    unit.
     """
     by_seed: dict[int, list[pd.Series]] = defaultdict(list)
     for run in tests:
-        by_seed[run.record.seed].append(run.test["error"])
+        by_seed[run.record.seed].append(squared_error(run.test, run.record.targets, target))
     errors = pd.DataFrame({seed: pd.concat(parts) for seed, parts in by_seed.items()}).dropna()
-    groups = pd.concat([run.test["image_group"] for run in tests])
-    return Errors(errors, groups[~groups.index.duplicated()].loc[errors.index])
+    groups = _first(pd.concat([run.test["image_group"] for run in tests]))
+    folds = _first(pd.concat([pd.Series(run.record.split.fold, index=run.test.index) for run in tests]))
+    return Errors(errors, groups.loc[errors.index], folds.loc[errors.index])
+
+
+def val_errors_of(tests: Sequence[Run]) -> Errors | None:
+    """Return the errors of the val images, as `errors_of` does of the test images; None where a run has none.
+
+    An image that is in the val of several folds is there once for each, with fold and id as its index.
+    """
+    if any(run.val.empty for run in tests) or not tests:
+        return None
+    by_seed: dict[int, list[pd.Series]] = defaultdict(list)
+    groups: dict[int, pd.Series] = {}
+    for run in sorted(tests, key=lambda run: run.record.split.fold):
+        fold = run.record.split.fold
+        by_seed[run.record.seed].append(_of_fold(np.square(run.val).mean(axis=1), fold))
+        groups.setdefault(fold, _of_fold(run.val_groups, fold))
+    errors = pd.DataFrame({seed: pd.concat(parts) for seed, parts in by_seed.items()}).dropna()
+    folds = pd.Series(errors.index.get_level_values(0), index=errors.index)
+    return Errors(errors, pd.concat(groups.values()).loc[errors.index], folds)
+
+
+def _of_fold(values: pd.Series, fold: int) -> pd.Series:
+    numbered: pd.Series = pd.concat({fold: values})
+    return numbered
+
+
+def _first(values: pd.Series) -> pd.Series:
+    first: pd.Series = values.loc[~values.index.duplicated()]
+    return first
+
+
+def squared_error(table: pd.DataFrame, targets: Sequence[str], target: str | None = None) -> pd.Series:
+    """Return the squared errors of the images of a table, by id: of a target in its own unit, or of all."""
+    if target is None:
+        return table["error"]
+    column = columns_of(targets)[target]
+    return (table[f"{column}_pred"] - table[column]) ** 2
 
 
 def unreadable_records(out: Path) -> list[Unreadable]:
@@ -123,15 +204,24 @@ def _record(path: Path) -> RunRecord:
 def _run(path: Path) -> Run:
     """Return the run of a record's file. Raises DataError for one that cannot be read or scored."""
     record = _record(path)
-    return Run(record, path.parent, _scored(path.parent / PREDICTIONS, record))
+    predictions = path.parent / PREDICTIONS
+    if record.status != "ok" or (not predictions.exists() and PREDICTIONS not in record.files):
+        return Run(record, path.parent, pd.DataFrame())
+    table = _table(predictions, record)
+    groups = table.loc[table["split"] == "val", "image_group"]
+    return Run(record, path.parent, _test(predictions, table, record), _val(table, record), groups)
 
 
-def _scored(path: Path, record: RunRecord) -> pd.DataFrame:
-    """Return `Run.test`. Raises DataError for predictions that are not those of the record's test images."""
-    if record.status != "ok" or (not path.exists() and path.name not in record.files):
-        return pd.DataFrame()
+def _table(path: Path, record: RunRecord) -> pd.DataFrame:
+    """Return predictions by image id. Raises DataError for a file that is no table of predictions."""
     table = read_predictions(path, record.targets)
-    table = table[table["split"] == "test"].set_index("id")
+    # The ids of all runs are the same texts, which are kept once.
+    return table.assign(id=list(map(sys.intern, table["id"]))).set_index("id")
+
+
+def _test(path: Path, table: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
+    """Return `Run.test`. Raises DataError for predictions that are not those of the record's test images."""
+    table = table[table["split"] == "test"]
     if len(table) != record.split.n_test:
         raise DataError(f"{path}: {len(table)} test images, the record says {record.split.n_test}")
     if table.index.has_duplicates:
@@ -144,6 +234,15 @@ def _scored(path: Path, record: RunRecord) -> pd.DataFrame:
     if not np.isfinite(error).all():
         raise DataError(f"{path}: a target or prediction is not a finite number")
     return table.assign(error=error)
+
+
+def _val(table: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
+    """Return `Run.val`."""
+    table = table[table["split"] == "val"]
+    truth, prediction = of_targets(table, record.targets)
+    residuals = (prediction - truth) / (np.array(record.target_high) - np.array(record.target_low))
+    complete = len(table) == record.split.n_val and table.index.is_unique and np.isfinite(residuals).all()
+    return pd.DataFrame(residuals, index=table.index, columns=record.targets) if complete else pd.DataFrame()
 
 
 def _unreadable(out: Path, folder: Path, error: DataError) -> Unreadable:

@@ -7,6 +7,17 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from quadzoo.records.record import Cost, DataFacts, Metrics, SplitFacts
+from quadzoo.report.baselines import is_name_of_baseline
+
+# Verdicts, each the first that holds.
+INCOMPLETE = "incomplete"
+DOES_NOT_BEAT = "does not beat"  # and a baseline's name
+NO_EVIDENCE = "no evidence"
+BEST = "best"
+NOT_WORSE = "not significantly worse"
+WORSE = "worse"
+
+ENSEMBLE = "ensemble"  # of networks
 
 Evidence = Literal["smoke", "screen", "publish"]
 
@@ -21,10 +32,16 @@ class FailedRun(BaseModel):
 
 
 class RowCost(Cost):
-    """The cost of a combination on one device: means over the runs made there."""
+    """The cost of a combination on one device: medians over the runs made there.
+
+    ``spread`` is the lowest and the highest of each figure in which the runs differ; ``side_by_side`` counts
+    the runs that were under way at the same time as another one of the table.
+    """
 
     device: str
     runs: int
+    spread: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    side_by_side: int = 0
 
 
 class Curve(BaseModel):
@@ -69,17 +86,57 @@ class Worst(BaseModel):
     position: int
 
 
+class Fit(BaseModel):
+    """How well a target is predicted on the test images of one seed, in the target's unit.
+
+    ``bias`` is the mean of prediction minus truth, ``near`` the share of images whose prediction is within a
+    tenth of the target's range; ``r2`` is None where the truth does not vary.
+    """
+
+    n: int
+    rmse: float
+    r2: float | None
+    bias: float
+    near: float
+
+
+class Group(BaseModel):
+    """The scores of the test images of one group, over all seeds; ``name`` is that of its first image."""
+
+    name: str
+    n: int
+    test_mse: float
+    test_rmse: dict[str, float]
+
+
+class Groups(BaseModel):
+    """The groups of several test images with the largest and the smallest errors, largest first.
+
+    ``best`` is empty where ``worst`` holds all of them. ``left_out`` counts those in between, ``alone`` the
+    groups of one test image, which are in neither.
+    """
+
+    worst: list[Group]
+    best: list[Group]
+    left_out: int
+    alone: int
+
+
 class Details(BaseModel):
     """The details of a row: learning curves, and the errors on the test images.
 
-    ``worst`` is of the seed with the best val MSE, ``worst_seed``.
+    ``fits`` and ``worst`` are of the seed with the best val MSE, ``worst_seed``; ``runs`` are its keys, one
+    for each fold. ``groups`` is None unless at least half of the test images share a group with others.
     """
 
     curves: list[Curve] = []
     kinds: list[Kind] = []
     bins: dict[str, list[Bin]] = {}
+    fits: dict[str, Fit] = {}
+    groups: Groups | None = None
     worst: list[Worst] = []
     worst_seed: int | None = None
+    runs: list[str] = []
 
 
 class Tuned(BaseModel):
@@ -102,12 +159,57 @@ class Overlap(BaseModel):
     n_val: int
 
 
+class Unread(BaseModel):
+    """A target that a row does not predict better than a baseline, and the row's R² of it."""
+
+    target: str
+    r2: float | None
+    baseline: str
+
+
+class Member(BaseModel):
+    """A run of an ensemble, and its weight in the mean of the fold: ``picks`` of all picks of the fold."""
+
+    key: str
+    backbone: str
+    head: str
+    seed: int
+    fold: int
+    picks: int
+    weight: float
+
+
+class Outside(BaseModel):
+    """The file of an outside predictor, and how many of the test images it answers."""
+
+    file: str
+    sha256: str
+    answered: int
+    n_test: int
+
+
 class Row(Metrics):
-    """One combination, or one answer without a model (head ``-``); scores are means over its runs."""
+    """One combination, or one answer without a model (head ``-``); scores are means over its runs.
+
+    ``rank`` is the place by val MSE among the rows with a model whose runs have all finished. ``verdict`` is
+    one of those that docs/metrics.md lists; ``times_best`` is the test MSE as a multiple of that of the best
+    row. ``p_value`` is of the same test MSE as the best row's, ``p_baseline`` of none lower than that of the
+    best baseline. ``covers`` says what the interval of the test MSE accounts for, or why there is none.
+    ``settings`` are what may differ between rows, in words, and ``variant`` those that tell the row from
+    others with the same backbone and head.
+    ``ensemble_val_mse`` and ``ensemble_test_mse`` are of the mean prediction of its seeds; ``members`` are
+    the runs that the row ``ensemble`` is made of. ``outside`` is set in the row of an outside predictor.
+    """
 
     rank: int | None = None
-    tied: bool = False
+    rank_low: int | None = None
+    rank_high: int | None = None
+    p_best: float | None = None
+    verdict: str = ""
+    times_best: float | None = None
     p_value: float | None = None
+    p_baseline: float | None = None
+    unread: list[Unread] = Field(default_factory=list)
     backbone: str
     head: str
     weights: str
@@ -115,6 +217,12 @@ class Row(Metrics):
     failed: int
     test_mse_low: float | None = None
     test_mse_high: float | None = None
+    covers: str = ""
+    test_mae: dict[str, float] | None = None
+    ensemble_val_mse: float | None = None
+    ensemble_test_mse: float | None = None
+    members: list[Member] = Field(default_factory=list)
+    outside: Outside | None = None
     leaky: bool
     overlap: Overlap | None = None
     mixed: str = ""
@@ -128,6 +236,8 @@ class Row(Metrics):
     plugins: str = "-"
     combination: str = "-"
     recipe: dict[str, Any] | None = None
+    settings: dict[str, str] = Field(default_factory=dict)
+    variant: str = ""
     command: str | None = None
     costs: list[RowCost] = Field(default_factory=list)
     failures: list[FailedRun] = Field(default_factory=list)
@@ -135,14 +245,29 @@ class Row(Metrics):
 
     @property
     def name(self) -> str:
-        """Backbone and head, and whether the row is tuned: the same two may have another row that is not."""
+        """Backbone and head, and what tells the row from others that have the same."""
         name = self.backbone if self.head == "-" else f"{self.backbone} + {self.head}"
-        return f"{name} (tuned)" if self.tuned else name
+        return f"{name} ({self.variant})" if self.variant else name
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has a model and all its runs have finished."""
+        return self.head != "-" and self.val_mse is not None and self.verdict != INCOMPLETE
+
+    @property
+    def beats_baselines(self) -> bool:
+        """Whether nothing is known against it being better than every answer without a model."""
+        return not self.verdict.startswith(DOES_NOT_BEAT)
 
     @property
     def cost(self) -> RowCost:
         """The cost on the leaderboard's device, or on the row's own where it never ran there."""
         return self.costs[0] if self.costs else RowCost(device="", runs=0)
+
+
+def is_baseline(row: Row) -> bool:
+    """Whether a row is what every network has to beat; other rows without a model are none."""
+    return row.head == "-" and is_name_of_baseline(row.backbone)
 
 
 def share_of(row: Row) -> str:
@@ -207,13 +332,18 @@ class Unreadable(BaseModel):
 class Leaderboard(BaseModel):
     """The rows for one data set and one split, best mean val MSE first.
 
-    All rows were trained on the same images, the largest share of the training images that there are runs of.
-    Where there are smaller ones, ``shares`` has each row on all of its shares. ``unreadable`` are the runs of
-    the same results folders that could not be read, of whatever data.
+    ``targets`` are the names of the targets, ``low`` and ``high`` the ranges that count as 0 to 1 in the
+    scaled unit, of the first fold. All rows were trained on the same images, the largest share of the
+    training images that there are runs of. Where there are smaller ones, ``shares`` has each row on all of
+    its shares. ``unreadable`` are the runs of the same results folders that could not be read, of whatever
+    data.
     """
 
     data: DataFacts
     split: SplitFacts
+    targets: list[str] = []
+    low: list[float] = []
+    high: list[float] = []
     evidence: Evidence | None
     devices: list[str]
     versions: dict[str, str]
@@ -235,8 +365,15 @@ class Leaderboard(BaseModel):
 
     @property
     def best(self) -> Row | None:
-        """The trained row with the best mean val MSE."""
-        return next((row for row in self.rows if row.head != "-" and row.val_mse is not None), None)
+        """The row with the best mean val MSE: of those that are complete, or of all where none is."""
+        trained = [row for row in self.rows if row.head != "-" and row.val_mse is not None]
+        return next((row for row in trained if row.complete), trained[0] if trained else None)
+
+    @property
+    def best_baseline(self) -> Row | None:
+        """The baseline with the best val MSE."""
+        rows = [row for row in self.rows if is_baseline(row) and row.val_mse is not None]
+        return min(rows, key=lambda row: row.val_mse or 0.0, default=None)
 
 
 class Conflict(BaseModel):

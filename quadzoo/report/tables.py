@@ -27,7 +27,7 @@ def shares_to_csv(boards: Sequence[Leaderboard]) -> str:
 
 
 def _csv(parts: Sequence[tuple[Leaderboard, Sequence[Row]]]) -> str:
-    columns = csv_columns()
+    columns = csv_columns([board for board, _ in parts])
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*(column.name for column in columns), *(one.name for one in TASK)])

@@ -12,6 +12,11 @@ def short(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
 
 
+def readable(value: float) -> str:
+    """Return whole numbers in full, others with three significant digits."""
+    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.3g}"
+
+
 def whole(value: float | None) -> str:
     """Return a whole number."""
     return "" if value is None else f"{value:,.0f}"
@@ -52,12 +57,13 @@ def duration(value: float) -> str:
     return f"{round(hours / 24):g} days"
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], between: str = ", ") -> str:
     """Return names in a sentence; where there are many, how many more."""
     more = len(names) - _NAMED
     if more > 1:
-        return f"{', '.join(names[:_NAMED])} and {more} more"
-    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+        return f"{between.join(names[:_NAMED])} and {more} more"
+    last = " and " if between == ", " else between
+    return last.join(part for part in (between.join(names[:-1]), *names[-1:]) if part)
 
 
 def one_line(text: str, most: int) -> str:

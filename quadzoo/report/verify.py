@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from quadzoo.errors import DataError
-from quadzoo.metrics import evaluate
 from quadzoo.records.predictions import of_targets, read_predictions
 from quadzoo.records.record import (
     PREDICTIONS,
@@ -29,7 +28,10 @@ from quadzoo.report.files import SHARES
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs, unreadable_records
 from quadzoo.report.rows import Leaderboard
+from quadzoo.report.scores import differences, scores_as
 from quadzoo.report.tables import shares_to_csv, to_csv
+from quadzoo.report.text import listed
+from quadzoo.report.verify_folds import Folds, baseline_faults, fold_faults
 
 _TOLERANCE = 1e-9  # relative: rounding in another order
 _TABLES: dict[str, Callable[[Sequence[Leaderboard]], str]] = {
@@ -46,16 +48,20 @@ class Fault(BaseModel):
 
 
 class Verdict(BaseModel):
-    """What was checked, and what does not match."""
+    """What was checked, and what does not match.
+
+    ``not_checked`` names rows of leaderboard.csv that no record gives: those of outside predictors.
+    """
 
     runs: int
     ok: int
     files: int
     faults: list[Fault]
+    not_checked: list[str] = Field(default_factory=list)
 
 
 def verify(out: Path, *, weights: bool = True) -> Verdict:
-    """Check all runs of a results folder, and its leaderboard.csv and learning-curve.csv where there are any.
+    """Check all runs and baselines of a results folder, and its leaderboard.csv and learning-curve.csv.
 
     Without ``weights`` a model.safetensors that is not there is no fault: a folder may be published so.
     Raises DataError where there is no record.
@@ -68,6 +74,7 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
     unreadable = {one.key: one.reason for one in unreadable_records(out)}
     faults = [Fault(where=key, text=reason) for key, reason in unreadable.items()]
     ok = files = 0
+    folds, records = Folds(), []
     for key in keys:
         try:
             record = read_record(out, key)
@@ -76,14 +83,18 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
             continue
         ok += record.status == "ok"
         files += len(record.files)
-        faults += [Fault(where=key, text=text) for text in _run(out, key, record, weights)]
+        faults += [Fault(where=key, text=text) for text in _run(out, key, record, weights, folds)]
+        records.append(record)
+    for where, text in (*fold_faults(records, folds), *baseline_faults(out, records, folds)):
+        faults.append(Fault(where=where, text=text))
+    outside: list[str] = []
     for name, write in _TABLES.items():
         if (out / name).exists():
-            faults += [Fault(where=name, text=text) for text in _table(out / name, write)]
-    return Verdict(runs=len(keys), ok=ok, files=files, faults=faults)
+            faults += [Fault(where=name, text=text) for text in _table(out / name, write, outside)]
+    return Verdict(runs=len(keys), ok=ok, files=files, faults=faults, not_checked=outside)
 
 
-def _run(out: Path, key: str, record: RunRecord, weights: bool) -> Iterator[str]:
+def _run(out: Path, key: str, record: RunRecord, weights: bool, folds: Folds) -> Iterator[str]:
     folder = run_folder(out, key)
     if record.key != record.identity.key:
         yield f"key {record.key} is not that of what the record says was run: {record.identity.key}"
@@ -103,7 +114,7 @@ def _run(out: Path, key: str, record: RunRecord, weights: bool) -> Iterator[str]
         if not {WEIGHTS, PREDICTIONS} <= record.files.keys():
             yield f"the record names no {WEIGHTS} or no {PREDICTIONS}"
         if (folder / PREDICTIONS).exists():
-            yield from _scores(folder / PREDICTIONS, record)
+            yield from _scores(folder / PREDICTIONS, record, folds)
 
 
 def _learning_rate(out: Path, record: RunRecord) -> Iterator[str]:
@@ -122,13 +133,14 @@ def _learning_rate(out: Path, record: RunRecord) -> Iterator[str]:
         yield f"found.lr is {lr:g}, but the best of the trials kept under tuning is {trials.best}"
 
 
-def _scores(path: Path, record: RunRecord) -> Iterator[str]:
+def _scores(path: Path, record: RunRecord, folds: Folds) -> Iterator[str]:
     """Compare the record's metrics with those of the predictions."""
     try:
         table = read_predictions(path, record.targets)
     except DataError as error:
         yield str(error)
         return
+    yield from folds.compare(record, table)
     sides = {side: table[table["split"] == side] for side in ("val", "test")}
     for side, expected in (("val", record.split.n_val), ("test", record.split.n_test)):
         if len(sides[side]) != expected:
@@ -137,57 +149,38 @@ def _scores(path: Path, record: RunRecord) -> Iterator[str]:
             yield f"{PREDICTIONS} has a {side} image twice"
     if any(side.empty for side in sides.values()):
         return
-    val, test = (
-        evaluate(
-            prediction,
-            truth,
-            names=record.targets,
-            low=record.target_low,
-            high=record.target_high,
-            integer=record.target_integer,
-        )
-        for truth, prediction in (of_targets(side, record.targets) for side in sides.values())
-    )
-    recomputed = _flat(Metrics.of(val, test))
-    for name, said in _flat(record.metrics).items():
-        found = recomputed.get(name)
-        if not _same(said, found):
-            yield f"{name} is {said} in the record, {found} by its predictions"
+    val, test = (scores_as(record, *of_targets(side, record.targets)) for side in sides.values())
+    for name, said, found in differences(record.metrics, Metrics.of(val, test), _TOLERANCE):
+        yield f"{name} is {said} in the record, {found} by its predictions"
 
 
-def _flat(metrics: Metrics) -> dict[str, float | None]:
-    flat: dict[str, float | None] = {}
-    for name, value in metrics.model_dump().items():
-        if isinstance(value, dict):
-            flat |= {f"{name} of {target}": one for target, one in value.items()}
-        else:
-            flat[name] = value
-    return flat
-
-
-def _same(said: float | None, found: float | None) -> bool:
-    if said is None or found is None:
-        return said is found
-    return bool(np.isclose(said, found, rtol=_TOLERANCE, atol=1e-15))
-
-
-def _table(path: Path, write: Callable[[Sequence[Leaderboard]], str]) -> Iterator[str]:
-    """Compare a table with what the records give."""
+def _table(path: Path, write: Callable[[Sequence[Leaderboard]], str], outside: list[str]) -> Iterator[str]:
+    """Compare a table with what the records give; rows of outside predictors are added to ``outside``."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             said = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         yield f"cannot be read ({error})"
         return
-    boards = leaderboards(read_runs([path.parent]).runs)
+    results = read_runs([path.parent])
+    boards = leaderboards(results.runs, answers=results.answers)
     given = list(csv.DictReader(io.StringIO(write(boards))))
     tasks = {(row.get("data_hash"), row.get("split_hash")) for row in said}
     # A bench writes the table of its own data and split, whatever else lies in the folder.
     given = [row for row in given if (row["data_hash"], row["split_hash"]) in tasks]
-    if len(said) != len(given):
-        yield f"{len(said)} rows, the records give {len(given)}"
+    if missing := [name for name in (given or [{}])[0] if name not in (said or [{}])[0]]:
+        yield f"has no column {listed(missing)}; `quadzoo report` of this version writes it again"
         return
-    for number, (row, expected) in enumerate(zip(said, given, strict=True), 1):
+    numbered = []
+    for number, row in enumerate(said, 1):
+        if row.get("answered"):
+            outside.append(f"{path.name}: row {number} ({row.get('backbone')})")
+        else:
+            numbered.append((number, row))
+    if len(numbered) != len(given):
+        yield f"{len(numbered)} rows, the records give {len(given)}"
+        return
+    for (number, row), expected in zip(numbered, given, strict=True):
         for name, value in expected.items():
             if not _same_text(row.get(name), value):
                 yield f"row {number}: {name} is {row.get(name)!r}, the records give {value!r}"

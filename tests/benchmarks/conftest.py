@@ -21,3 +21,11 @@ def script() -> Callable[..., None]:
         subprocess.run(command, check=True, capture_output=True, env=os.environ)
 
     return run
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Scripts that train are run by CI alone, where `-m slow` asks for them."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and "script" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)

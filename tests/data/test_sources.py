@@ -169,7 +169,9 @@ def test_folder_without_its_table(tmp_path: Path) -> None:
 
 def test_table_needs_images_and_targets(photos: Path) -> None:
     (photos / "t.csv").write_text("id,y\n001,1\n")
-    with pytest.raises(ConfigError, match="no column mostly holds numbers .*; name the targets with `targets`"):
+    with pytest.raises(
+        ConfigError, match=r"no column mostly holds numbers .*; name the targets with `targets`"
+    ):
         open_source(DataRequest(str(photos / "t.csv")))  # y is the same in every row
     with pytest.raises(ConfigError, match="`targets` names no column"):
         open_source(DataRequest(str(photos / "t.csv"), photos / "photos", ()))

@@ -131,7 +131,7 @@ def test_leaderboard_files(finished: Path) -> None:
     assert ",".join(rows[0]).startswith(COLUMNS)
     assert {(row["backbone"], row["head"]) for row in rows} == {
         ("tiny_cnn", "mlp"), ("tiny_cnn", "linear"), ("mean-of-train", "-"), ("pixel-lookup", "-"),
-        ("ridge-pixels", "-"),
+        ("ridge-pixels", "-"), ("ensemble", "-"),
     }  # fmt: skip
     scores = [float(row["val_mse"]) for row in rows]
     assert scores == sorted(scores)
@@ -141,7 +141,7 @@ def test_leaderboard_files(finished: Path) -> None:
     assert float(row["test_mse"]) == pytest.approx(np.mean([r["metrics"]["test_mse"] for r in runs]))
     assert float(row["test_mse_low"]) < float(row["test_mse"]) < float(row["test_mse_high"])
     page = (finished / "leaderboard.md").read_text()
-    assert all(f"RMSE {target}" in page for target in "abc")
+    assert all(f"{target}: RMSE (R²)" in page for target in "abc")
     board = json.loads((finished / "leaderboard.json").read_text())
     assert [r["backbone"] for r in board["rows"]] == [r["backbone"] for r in rows]
     assert board["rows"][0]["test_rmse"].keys() == {"a", "b", "c"}

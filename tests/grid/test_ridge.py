@@ -116,7 +116,13 @@ def test_every_bench_has_ridge_on_pixels(discs: Path, quadzoo: Call, tmp_path: P
     done = quadzoo(*bench(discs, tmp_path))
     assert done.status == 0, done.err
     (record,) = records(tmp_path)
-    (kept,) = baselines(tmp_path).values()
+    assert set(baselines(tmp_path)) == {"mean-of-train 0", "pixel-lookup 0", "ridge-pixels 0"}
+    for name in ("mean-of-train", "pixel-lookup"):
+        simple = baselines(tmp_path)[f"{name} 0"]
+        assert simple.metrics.model_dump() == record["baselines"][name]
+        answers = pd.read_csv(tmp_path / "baselines" / simple.key / "predictions.csv")
+        assert answers["radius_pred"].nunique() == 1  # no image is there twice
+    kept = baselines(tmp_path)["ridge-pixels 0"]
     assert kept.metrics.model_dump() == record["baselines"]["ridge-pixels"]
     row = rows(tmp_path)["ridge-pixels"]
     assert (row["head"], row["val_mse"]) == ("-", kept.metrics.val_mse)
@@ -160,9 +166,10 @@ def test_it_is_computed_once_and_for_each_fold(
     assert len(fitted) == 3
     assert quadzoo(*bench(discs, tmp_path, "--folds", 3, "--seeds", "0,1")).status == 0
     assert len(fitted) == 3
-    assert set(baselines(tmp_path)) == {f"ridge-pixels {fold}" for fold in range(3)}
-    (damaged, *_) = (tmp_path / "baselines").glob("*/predictions.csv")
-    damaged.write_text("")
+    kept = baselines(tmp_path)
+    names = ("mean-of-train", "pixel-lookup", "ridge-pixels")
+    assert set(kept) == {f"{name} {fold}" for name in names for fold in range(3)}
+    (tmp_path / "baselines" / kept["ridge-pixels 1"].key / "predictions.csv").write_text("")
     assert quadzoo(*bench(discs, tmp_path, "--folds", 3, "--seeds", "2")).status == 0
     assert len(fitted) == 4
     assert quadzoo(*bench(discs, tmp_path / "dry", "--dry-run")).status == 0

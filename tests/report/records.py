@@ -73,18 +73,29 @@ def board_of(out: Path, *records: RunRecord) -> Leaderboard:
     for one in records:
         write_record(out, one)
     results = read_runs([out])
-    (board,) = leaderboards(results.runs, results.unreadable)
+    (board,) = leaderboards(results.runs, results.unreadable, results.answers)
     return board
 
 
-def predict(out: Path, key: str, errors: Sequence[float] | np.ndarray, **columns: Any) -> None:
-    """Write predictions.csv: test images p0, p1, … of target y, 5, that are ``errors`` off; count them."""
+def predict(
+    out: Path,
+    key: str,
+    errors: Sequence[float] | np.ndarray,
+    *,
+    val: Sequence[float] | np.ndarray = (),
+    **columns: Any,
+) -> None:
+    """Write predictions.csv: test images p0, p1, … of target y, 5, that are ``errors`` off; count them.
+
+    ``val`` are the errors of val images v0, v1, …
+    """
     one = read_record(out, key)
     assert one
-    one.split.n_test = len(errors)
+    one.split.n_test, one.split.n_val = len(errors), len(val) or one.split.n_val
     write_record(out, one)
-    table = pd.DataFrame({"id": [f"p{i}" for i in range(len(errors))], "split": "test", "y": 5.0})
-    table["y_pred"] = 5.0 + np.asarray(errors)
+    ids = [f"v{i}" for i in range(len(val))] + [f"p{i}" for i in range(len(errors))]
+    table = pd.DataFrame({"id": ids, "split": ["val"] * len(val) + ["test"] * len(errors), "y": 5.0})
+    table["y_pred"] = 5.0 + np.concatenate([val, errors])
     table.assign(**columns).to_csv(run_folder(out, key) / "predictions.csv", index=False)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import shutil
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from PIL import Image
 from quadzoo.records.record import Cost, Metrics, write_record
 from quadzoo.report import page, plots
 from quadzoo.report.answer import answers
+from quadzoo.report.columns import shown_columns
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.page import to_html
 from quadzoo.report.results import read_runs
@@ -85,25 +89,84 @@ def test_needs_nothing_else(rich: Path) -> None:
     assert all(target.startswith(("data:", "#")) for target in targets)
 
 
+def test_policy_allows_the_only_style_and_script(rich: Path) -> None:
+    html = html_of(rich)
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
+    assert policy
+    rules = dict(rule.split(" ", 1) for rule in unescape(policy[1]).split("; "))
+    assert (rules["default-src"], rules["img-src"]) == ("'none'", "data:")
+    for tag in ("style", "script"):
+        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert rules[f"{tag}-src"] == f"'sha256-{digest}'"
+    assert not re.search(r"<[^>]* (style|onclick)=", html)
+
+
 def test_thumbnails_are_those_of_the_run(rich: Path) -> None:
     html = html_of(rich)
-    assert "width: 30px; height: 10px" in html
-    assert "background-position:0 -10px" in html
+    assert "width: min(100%, 30px); aspect-ratio: 30 / 10; --last: 1" in html
+    assert 'class="thumb strip-0 at-1" role="img" aria-label="image p0"' in html
     assert cv2.imread(str(rich / "runs" / "1" / "worst.webp")).shape == (20, 30, 3)
     (rich / "runs" / "1" / "worst.webp").write_bytes(b"no image")
     (rich / "runs" / "2" / "worst.webp").unlink()
-    assert "background-position" not in html_of(rich)
+    assert 'class="thumb' not in html_of(rich)
+
+
+def test_truth_against_prediction(rich: Path) -> None:
+    html = html_of(rich)
+    told = "R² –, RMSE 1.15, bias -0.0625; 75.0% of 4 images within a tenth of the range."
+    assert html.count(f"<desc>{told}</desc>") == 2
+    assert f"Truth against prediction of y, seed 0: {told} Each dot is an image." in html
+
+
+def test_dots_and_squares() -> None:
+    truth = np.linspace(0, 10, 1000)
+    prediction = truth + 0.1
+    few = plots.truth(truth, prediction, "y", "title", "told")
+    drawn = re.search(r'class="dots" d="([^"]*)"', few.plot)
+    assert drawn
+    assert drawn[1].count("h0") == len({(round(x), round(y)) for x, y in _places(truth, prediction)})
+    assert few.told == "Each dot is an image."
+    many = plots.truth(np.tile(truth, 2), np.tile(prediction, 2), "y", "title", "told")
+    assert "dots" not in many.plot
+    assert many.told == "Each square counts images: the darker, the more of the 2,000."
+    assert len(many.plot) < 5000
+
+
+def _places(truth: np.ndarray, prediction: np.ndarray) -> list[tuple[float, float]]:
+    x = plots._Axis.linear([-0.625, 10.625], 62, 408)
+    y = plots._Axis.linear([-1.25, 11.25], 210, 12)
+    return [(x.at(one), y.at(other)) for one, other in zip(truth, prediction, strict=True)]
+
+
+def test_predictions_far_off_are_counted() -> None:
+    cloud = plots.truth(np.array([0.0, 5.0, 10.0]), np.array([0.0, 1e9, -50.0]), "y", "title", "told")
+    assert "2 predicted far outside of the true range" in cloud.told
+    flat = plots.truth(np.ones(3), np.ones(3), "y", "title", "told")
+    assert flat.plot.count("h0") == 1  # all in one place
+
+
+def test_every_target_has_its_error_in_the_table(rich: Path) -> None:
+    (board,) = leaderboards(read_runs([rich]).runs)
+    names = [column.name for column in shown_columns(board)]
+    assert names[names.index("test_mse") + 1] == "test_rmse.y"
+    board.targets = [f"t{number}" for number in range(20)]
+    columns = [column for column in shown_columns(board) if column.name.startswith("test_rmse")]
+    assert [column.priority for column in columns] == [1] * 3 + [9] * 9
 
 
 def test_page_does_not_grow_without_end(rich: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = html_of(rich)
     monkeypatch.setattr(page, "_DETAILS_BYTES", 1)
     monkeypatch.setattr(page, "_IMAGES_BYTES", 0)
+    monkeypatch.setattr(page, "_COMPARISON_BYTES", 0)
     short = html_of(rich)
     assert "too large" in short
     assert "too large" not in full
     assert full.count('class="details"') == 3 > short.count('class="details"') == 1
     assert "data:image" not in short
+    assert "Two rows, image by image" in full
+    assert "Two rows, image by image" not in short
 
 
 def test_leak_failure_and_no_runs_are_told(tmp_path: Path) -> None:
@@ -126,21 +189,28 @@ def test_answers(tmp_path: Path) -> None:
     )  # fmt: skip
     for key, backbone, val, factor, latency in rows:
         cost = Cost(latency_ms=latency, fit_seconds=60.0, params=2_000_000)
-        write_record(tmp_path, record(key, val, 0.01 * factor**2, backbone=backbone, cost=cost))
-        predict(tmp_path, key, base * factor + rng.normal(0, 0.1, 300), image_kind=["u"] * 299 + ["v"])
+        for seed in range(3):
+            one = record(f"{key}{seed}", val, 0.01 * factor**2, backbone=backbone, cost=cost, seed=seed)
+            write_record(tmp_path, one)
+            errors = base * factor + rng.normal(0, 0.1, 300)
+            predict(tmp_path, one.key, errors, image_kind=["u"] * 299 + ["v"])
     told = answers(board_of(tmp_path))
     assert told["Which backbone?"].startswith("exact + mlp has the lowest val MSE")
     assert "always predicting the mean gives 0.08 (8 times as much)" in told["Which backbone?"]
-    assert "Not significantly different from it (α = 0.05): quick + mlp." in told["How sure is that?"]
-    assert "One seed per row: differences between rows may be chance." in told["How sure is that?"]
     assert (
-        "The fastest row that is not significantly different is quick + mlp: 1.0 ms"
-        in told["What does it cost?"]
+        "Not significantly worse (α = 0.05), with the multiple of its test MSE: quick + mlp (1.0"
+        in (told["How sure is that?"])
+    )
+    assert "3 seeds per row" in told["How sure is that?"]
+    assert (
+        "The fastest row that is not significantly worse is quick + mlp: 1.0 ms" in told["What does it cost?"]
     )
     assert "The kind of image with the largest error is" in told["What does it get wrong?"]
-    shutil.rmtree(tmp_path / "runs" / "2")
-    assert "Every other row is significantly worse" in answers(board_of(tmp_path))["How sure is that?"]
-    (tmp_path / "runs" / "3" / "predictions.csv").unlink()  # nothing to compare
+    for seed in range(3):
+        shutil.rmtree(tmp_path / "runs" / f"2{seed}")
+    assert "Every other ranked row is significantly worse" in answers(board_of(tmp_path))["How sure is that?"]
+    for seed in range(3):
+        (tmp_path / "runs" / f"3{seed}" / "predictions.csv").unlink()  # nothing to compare
     assert "worse" not in answers(board_of(tmp_path))["How sure is that?"]
     assert answers(board_of(tmp_path / "none", record("1", None))) == {}
 
@@ -162,12 +232,12 @@ def test_front_is_of_points_that_none_beats() -> None:
     corners = [(1, 9), (2, 5), (3, 7), (4, 1), (5, 1)]
     points = [plots.Point(x, y, y, y, f"{x}") for x, y in corners]
     assert [point.name for point in plots._front(points)] == ["1", "2", "4"]
-    drawn = plots.scatter(points, "ms", "MSE", None, "title")
+    drawn = plots.scatter(points, "ms", "MSE", None, "title", size=(860, 440))
     assert drawn.count("<circle") == 5
     assert drawn.count('class="point best"') == 3
 
 
-@pytest.mark.parametrize("values", [[1e-4, 2e-4], [1e-4, 0.5], [3.0, 3.0], [1.0, 1e6]])
+@pytest.mark.parametrize("values", [[1e-4, 2e-4], [1e-4, 0.5], [3.0, 3.0], [1.0, 1e6], [1e-9, 1e170]])
 def test_ticks(values: list[float]) -> None:
     for axis in (plots._Axis.logarithmic(values, 0, 100), plots._Axis.linear(values, 0, 100)):
         ticks = axis.ticks()

@@ -21,7 +21,7 @@ def test_the_newest_that_is_ok_counts(tmp_path: Path) -> None:
     newest = record("1", None, finished=old.finished + timedelta(hours=2))
     for name, one in (("a", old), ("b", newer), ("c", newest)):
         write_record(tmp_path / name, one)
-    (run,), conflicts, _ = read_runs([tmp_path / name for name in "abc"])
+    (run,), conflicts, _, _ = read_runs([tmp_path / name for name in "abc"])
     assert run.folder == tmp_path / "b" / "runs" / "1"
     assert conflicts == []  # the same score
 
@@ -31,7 +31,7 @@ def test_two_scores_for_one_key_are_a_conflict(tmp_path: Path) -> None:
     write_record(tmp_path / "a", old)
     write_record(tmp_path / "b", record("1", 0.02, finished=old.finished + timedelta(hours=1)))
     write_record(tmp_path / "b", record("2", 0.02, seed=1))
-    runs, (conflict,), _ = read_runs([tmp_path / "b", tmp_path / "a"])
+    runs, (conflict,), _, _ = read_runs([tmp_path / "b", tmp_path / "a"])
     assert [run.record.key for run in runs] == ["1", "2"]
     assert (conflict.key, conflict.taken_test_mse, conflict.other_test_mse) == ("1", 0.02, 0.01)
 
@@ -40,7 +40,7 @@ def test_failed_everywhere(tmp_path: Path) -> None:
     old = record("1", None)
     write_record(tmp_path / "a", record("1", None, finished=old.finished + timedelta(hours=1)))
     write_record(tmp_path / "b", old)
-    (run,), _, _ = read_runs([tmp_path / "b", tmp_path / "a"])
+    (run,), *_ = read_runs([tmp_path / "b", tmp_path / "a"])
     assert run.folder.parent.parent == tmp_path / "a"
 
 

@@ -7,6 +7,8 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
+
 from quadzoo.records.record import write_record
 from quadzoo.report.captions import captions
 from quadzoo.report.leaderboard import leaderboards
@@ -52,7 +54,7 @@ def test_several_leaderboards(tmp_path: Path) -> None:
     boards = leaderboards(read_runs([tmp_path])[0])
     rows = list(csv.DictReader(io.StringIO(to_csv(boards))))
     assert [(row["data"], row["rank"]) for row in rows if row["head"] == "mlp"] == [
-        ("d", "3"),  # after the two without a model
+        ("d", "1"),  # those without a model are not counted
         ("elsewhere", "1"),
     ]
     document = json.loads(to_json(boards))
@@ -74,27 +76,32 @@ def test_captions_say_what_to_trust(tmp_path: Path) -> None:
     leaky = record("1", 0.01)
     leaky.split.leaky, leaky.split.leaked = True, 3
     task, leak, trust, machines = texts(board_of(tmp_path / "leaky", leaky))
-    assert task == "d: 10 images, 1 of them duplicates; split grouped (4 train, 2 val, 4 test)."
-    assert leak.startswith("This split leaks: 3 of 4 test images")
-    assert trust.startswith(
-        "One seed per row: differences between rows may be chance. Rows are sorted by val"
+    assert task == (
+        "d: 10 images, 1 of them duplicates; target y; split grouped (4 train, 2 val, 4 test); "
+        "head mlp; weights none; recipe first with epochs 2."
     )
-    assert trust.endswith("accounts for the choice of test images, but not that of seeds.")
+    assert leak.startswith("This split leaks: 3 of 4 test images")
+    assert trust == (
+        "One seed per row: differences between rows may be chance, three seeds are needed to tell. Rows are "
+        "ranked by val MSE."
+    )
     assert machines == "Costs were measured on c, 1 thread."
     out = tmp_path / "tied"
-    for key, seed, backbone in (("1", 0, "a"), ("2", 1, "a"), ("3", 0, "b"), ("4", 1, "b")):
-        write_record(out, record(key, 0.01, seed=seed, backbone=backbone))
-        predict(out, key, [1.0, -2.0, 0.5, 1.0 + seed])
+    for backbone in "ab":
+        for seed in range(2):
+            write_record(out, record(f"{backbone}{seed}", 0.01, seed=seed, backbone=backbone))
+            predict(out, f"{backbone}{seed}", np.linspace(-2.0, 2.1 + seed, 40))
     _, trust, _ = texts(board_of(out))
     assert trust.startswith("2 seeds per row: differences")
-    assert "the choice of test images and of seeds." in trust
-    assert (
-        "1 other row is not significantly different from the best (α = 0.05) and shares its rank (=)."
-        in trust
-    )
-    write_record(out, record("5", 0.01, seed=2, backbone="a"))
+    assert "The 95 % interval of the test MSE accounts for: this run, test images only." in trust
+    write_record(out, record("a2", 0.01, seed=2, backbone="a"))
     assert texts(board_of(out))[1].startswith("At least 2 seeds per row")
-    assert "| 1= |" in to_markdown([board_of(out)])
+    predict(out, "a2", np.linspace(-2.0, 2.2, 40))
+    write_record(out, record("b2", 0.02, seed=2, backbone="b"))
+    predict(out, "b2", np.linspace(-2.0, 2.2, 40))
+    trust = texts(board_of(out))[1]
+    assert "test images, seeds and the choice from 2 rows; test images and seeds." in trust
+    assert "A verdict compares the test MSE with that of the best row (α = 0.05" in trust
 
 
 def test_what_could_not_be_read_is_named(tmp_path: Path) -> None:
@@ -133,7 +140,7 @@ def test_another_machine_is_named(tmp_path: Path) -> None:
 
 def test_that_no_network_beats_a_row_without_one_is_said(tmp_path: Path) -> None:
     board = board_of(tmp_path, record("1", 0.10, backbone="net"), record("2", 0.11, backbone="other"))
-    told = "No network beats mean-of-train on the validation images (MSE 0.1 against 0.09)"
+    told = "No network beats always predicting the mean on the validation images (MSE 0.1 against 0.09)"
     assert told in to_markdown([board])
     assert told in to_html([board], [])
     assert "has the lowest val MSE" not in to_html([board], [])

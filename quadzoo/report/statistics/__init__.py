@@ -4,9 +4,8 @@ from quadzoo.report.statistics.compared import Comparison, Folds, Versus
 from quadzoo.report.statistics.images import Interval
 from quadzoo.report.statistics.multiple import critical_difference, holm
 from quadzoo.report.statistics.ranks import Place, places
-from quadzoo.report.statistics.single import compare, interval
 
 __all__ = [
-    "Comparison", "Folds", "Interval", "Place", "Versus", "compare", "critical_difference", "holm",
-    "interval", "places",
+    "Comparison", "Folds", "Interval", "Place", "Versus", "critical_difference", "holm",
+    "places",
 ]  # fmt: skip

@@ -23,10 +23,6 @@ from quadzoo.report.rows import Leaderboard, Row, Unreadable
 from quadzoo.report.statistics import critical_difference
 from quadzoo.report.text import one_line
 
-# What a network has to beat to be worth its cost. Other rows without a network of the bench may be ensembles
-# of its networks, or what somebody else predicted.
-_BASELINES = ("mean-of-train", "pixel-lookup", "ridge-pixels")
-_BASELINES_BEGIN = "ridge-features:"
 _FEWEST = 2  # rows to rank
 _LONGEST_VARIANT = 60  # characters of it in a name
 
@@ -142,7 +138,7 @@ def read_suite_board(out: Path, errors: Mapping[str, str] | None = None) -> Suit
     others, unreadable = {}, {}
     for name, request in suite.sets.items():
         results = read_runs([out / name])
-        found = leaderboards(results.runs, results.unreadable)
+        found = leaderboards(results.runs, results.unreadable, results.answers)
         asked = (request.data_hash, request.split_hash)
         for one in found:
             if (one.data.hash, one.split.whole) == asked:
@@ -190,16 +186,10 @@ def _facts(name: str, request: SetRequest, board: Leaderboard | None) -> SetFact
         # A later bench may have asked for fewer seeds than an earlier one: means of fewer are not comparable.
         seeds=max([request.seeds, *(row.seeds for row in board.rows)]),
     )
-    baselines = [row for row in board.rows if _is_baseline(row) and row.val_mse is not None]
-    if baselines:
-        best = min(baselines, key=lambda row: row.val_mse or 0.0)
+    if best := board.best_baseline:
         facts.baseline, facts.baseline_val_mse = best.backbone, best.val_mse
         facts.baseline_test_mse = best.test_mse
     return facts
-
-
-def _is_baseline(row: Row) -> bool:
-    return row.head == "-" and (row.backbone in _BASELINES or row.backbone.startswith(_BASELINES_BEGIN))
 
 
 class _Names(NamedTuple):

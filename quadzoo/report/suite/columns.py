@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quadzoo.report.columns import Column, csv_only, figure, words
+from quadzoo.report.column import Column, csv_only, figure, words
 from quadzoo.report.suite.board import Cell, SetFacts, SuiteBoard, SuiteRow
 from quadzoo.report.text import one_line, short, whole
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from quadzoo import __version__
 from quadzoo.report import plots
-from quadzoo.report.columns import Column, RowT
+from quadzoo.report.column import Column, RowT
 from quadzoo.report.files import FORMATS
 from quadzoo.report.markdown import escaped, line
 from quadzoo.report.page import environment

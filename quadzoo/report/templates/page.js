@@ -46,6 +46,37 @@ for (const board of document.querySelectorAll(".board")) {
     button.closest("tbody").rows[1].hidden = !opened;
   });
 
+  // As a terminal does, a table leaves out the columns of the least importance, and names them.
+  const all = board.querySelector(".all");
+  if (all) {
+    const sheet = new CSSStyleSheet();
+    document.adoptedStyleSheets.push(sheet);
+    const phone = matchMedia("(max-width: 640px)");
+    const fit = () => {
+      sheet.replaceSync("");
+      const order = heads.map((head, index) => ({head, index, priority: +head.dataset.priority, wide: head.offsetWidth}))
+        .filter(one => one.priority).sort((one, other) => other.priority - one.priority || other.index - one.index);
+      let beyond = table.offsetWidth - table.parentElement.clientWidth;
+      const cut = all.checked ? [] : order.filter(one => {
+        if (phone.matches ? one.priority < 3 : beyond <= 0) return false;
+        beyond -= one.wide;
+        return true;
+      });
+      const rows = `#${board.id} .rows > * > tr:first-child > `;
+      sheet.replaceSync(cut.map(one => `${rows}:nth-child(${one.index + 1}) { display: none }`).join(" "));
+      const names = cut.sort((one, other) => one.index - other.index).map(one => one.head.textContent);
+      board.querySelector(".cut").textContent = names.length ? `Not shown at this width: ${names.join(", ")}.` : "";
+    };
+    let before = 0;
+    const resize = () => {
+      if (before !== innerWidth) fit();
+      before = innerWidth;
+    };
+    all.addEventListener("change", fit);
+    addEventListener("resize", resize);
+    resize();
+  }
+
   const axis = board.querySelector(".cost-axis");
   if (axis) {
     const choose = () => {

@@ -1,0 +1,27 @@
+"""A recipe in words: the named one that is nearest, and what differs from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from quadzoo.model.recipe import RECIPES
+
+
+def nearest(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the name of the recipe that is nearest to some of a recipe's fields, and those that differ.
+
+    That nothing is augmented where the backbone is frozen is no difference: nothing can be.
+    """
+    differ = {name: _besides(fields, recipe.model_dump()) for name, recipe in RECIPES.items()}
+    name = min(differ, key=lambda name: len(differ[name]))
+    return name, differ[name]
+
+
+def _besides(fields: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    frozen = fields.get("freeze") and fields.get("augment") == "none"
+    return {
+        name: value
+        for name, value in fields.items()
+        if value != named[name] and not (frozen and name == "augment")
+    }

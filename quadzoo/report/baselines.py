@@ -1,0 +1,23 @@
+"""The names of what a network has to beat to be worth its cost."""
+
+from __future__ import annotations
+
+MEAN = "mean-of-train"
+RIDGE_FEATURES = "ridge-features:"
+BASELINES = {
+    MEAN: "always predicting the mean",
+    "pixel-lookup": "pixel lookup",
+    "ridge-pixels": "ridge regression on pixels",
+}
+
+
+def is_name_of_baseline(name: str) -> bool:
+    """Whether a row without a model has this name because it is a baseline, and not somebody's reader."""
+    return name in BASELINES or name.startswith(RIDGE_FEATURES)
+
+
+def in_words(name: str) -> str:
+    """Return what a baseline does, in words."""
+    if name.startswith(RIDGE_FEATURES):
+        return f"ridge regression on the features of {name.removeprefix(RIDGE_FEATURES)}"
+    return BASELINES.get(name, name)

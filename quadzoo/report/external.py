@@ -1,0 +1,266 @@
+"""Outside predictors: what OCR, a language model or a person reads from the test images, as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from quadzoo.data.numbers import number
+from quadzoo.data.tables import open_table
+from quadzoo.data.texts import key, quoted
+from quadzoo.data.texts import listed as columns_listed
+from quadzoo.errors import ConfigError, DataError
+from quadzoo.records.predictions import columns_of, of_targets
+from quadzoo.records.record import Metrics, sha256_of
+from quadzoo.report.baselines import is_name_of_baseline
+from quadzoo.report.column import Column
+from quadzoo.report.results import Run
+from quadzoo.report.rows import ENSEMBLE, Leaderboard, Outside, Row
+from quadzoo.report.scores import mean_absolute, pooled, scores_as
+from quadzoo.report.text import listed
+from quadzoo.report.verdicts import set_interval
+
+_LONGEST_NAME = 40  # characters
+_NAMED, _SHOWN = 3, 16  # ids in a message, and characters of each
+_ENOUGH = 0.5  # of the test images of a table
+
+
+class Extended(NamedTuple):
+    """Leaderboards with the rows of outside predictors, and what a user should be warned of."""
+
+    boards: list[Leaderboard]
+    warnings: list[str]
+
+
+def with_external(
+    boards: Sequence[Leaderboard], runs: Sequence[Run], external: Mapping[str, Path]
+) -> Extended:
+    """Return the leaderboards of ``runs`` with a last row for each outside predictor, a name and a CSV.
+
+    The CSV has a column ``id`` and one for each target, TARGET or TARGET_pred, in the target's own unit.
+    Where it has both, TARGET_pred counts, since TARGET is the truth in a predictions.csv. A predictor is in
+    each table of which it answers at least half of the test images; where there is none, in that of which it
+    answers most. A test image that is not in the CSV counts with the mean error of ``mean-of-train``, and its
+    targets as not exactly right. Raises ConfigError for a name that a row has already, and DataError for a
+    CSV that cannot be used.
+    """
+    found = [board.model_copy(update={"rows": list(board.rows)}) for board in boards]
+    sides = [_test_side(board, runs) for board in boards]
+    warnings = []
+    for name, path in external.items():
+        answers = _read(name, path)
+        shares = [answers.share_of(side) for side in sides]
+        if not any(shares):
+            there = [one for side in sides for run in side.folds for one in run.test.index]
+            raise DataError(
+                f"`external` {name}: {path}: none of its ids ({_some(answers.rows)}) is a test image with "
+                f"predictions here ({_some(there) or 'there is none'})"
+            )
+        taken = [n for n, share in enumerate(shares) if share >= min(_ENOUGH, max(shares))]
+        for place in taken:
+            _check_name(name, found[place])
+            found[place].rows.append(_row(answers, sides[place], found[place]))
+        used = {one for place in taken for one in sides[place].ids}
+        if unknown := [one for one in answers.rows if one not in used]:
+            ids = "1 id is no test image" if len(unknown) == 1 else f"{len(unknown):,} ids are no test images"
+            warnings.append(f"{path}: {ids} and not used ({_some(unknown)})")
+    return Extended(found, warnings)
+
+
+def outside(board: Leaderboard) -> str:
+    """Return what is to be known of outside predictors; nothing without any."""
+    told = []
+    for row in board.rows:
+        if row.outside is None:
+            continue
+        missing = row.outside.n_test - row.outside.answered
+        text = f"{row.name} ({row.outside.file})"
+        if missing:
+            are = "test image is" if missing == 1 else "test images are"
+            text += (
+                f", of which {missing:,} of {row.outside.n_test:,} {are} missing and counted with the mean "
+                "error of mean-of-train"
+            )
+        told.append(text)
+    if not told:
+        return ""
+    return (
+        f"Predicted outside of the bench: {listed(told)}. There are no val predictions, so no val MSE and no "
+        "rank; what such a predictor has seen before is unknown."
+    )
+
+
+class _Side(NamedTuple):
+    """The test images of a table: of each fold a run that has predicted them, and all ids."""
+
+    folds: list[Run]
+    ids: frozenset[str]
+
+
+class _Answers(NamedTuple):
+    """A CSV of predictions as it was written: by id, the number of its line and its cells."""
+
+    name: str
+    path: Path
+    header: list[str]
+    rows: dict[str, tuple[int, list[str]]]
+
+    def share_of(self, side: _Side) -> float:
+        """Return the share of a table's test images that are here."""
+        return len(side.ids & self.rows.keys()) / len(side.ids) if side.ids else 0.0
+
+
+def _test_side(board: Leaderboard, runs: Sequence[Run]) -> _Side:
+    folds: dict[int, Run] = {}
+    for run in runs:
+        split = run.record.split
+        of_board = (run.record.data.hash, split.hash) == (board.data.hash, board.split.hash)
+        if of_board and not run.test.empty:
+            folds.setdefault(split.fold, run)
+    members = [folds[fold] for fold in sorted(folds)]
+    return _Side(members, frozenset(one for run in members for one in run.test.index))
+
+
+def _read(name: str, path: Path) -> _Answers:
+    if not path.is_file():  # a pipe could not be read twice, and a device never ends
+        raise DataError(f"`external` {name}: {path}: there is no such file")
+    rows: dict[str, tuple[int, list[str]]] = {}
+    with open_table(path) as (header, lines):
+        if header.count("id") != 1:
+            raise DataError(f"{path}: needs one column id, has {columns_listed(header)}")
+        place = header.index("id")
+        for line, cells in lines:
+            if len(cells) != len(header):
+                raise DataError(f"{path}: row {line}: {len(cells)} cells where the header has {len(header)}")
+            identity = key(cells[place])
+            if identity in rows:
+                raise DataError(
+                    f"{path}: row {line}: id {quoted(identity)} is also in row {rows[identity][0]}; keep one"
+                )
+            rows[identity] = line, cells
+    if not rows:
+        raise DataError(f"{path}: no rows under the header")
+    return _Answers(name, path, header, rows)
+
+
+def _check_name(name: str, board: Leaderboard) -> None:
+    taken = {ENSEMBLE, *(one for row in board.rows for one in (row.name, row.backbone))}
+    if name in taken or is_name_of_baseline(name):
+        raise ConfigError(f"`external` {name}: the table has a row of that name; choose another")
+    if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise ConfigError(f"`external` {quoted(name)}: a name has 1 to {_LONGEST_NAME} printable characters")
+
+
+def _row(answers: _Answers, side: _Side, board: Leaderboard) -> Row:
+    scored, tests = [], []
+    for run in side.folds:
+        prediction, missing = _predictions(answers, run)
+        metrics, test = _scored(answers, run, prediction, missing)
+        scored.append((metrics, run.record.split))
+        tests.append(test)
+    row = Row(
+        backbone=answers.name,
+        head="-",
+        weights="-",
+        seeds=0,
+        failed=0,
+        **pooled(scored),
+        test_mae=mean_absolute(tests, board.targets),
+        leaky=False,
+        outside=Outside(
+            file=answers.path.name,
+            sha256=sha256_of(answers.path),
+            answered=len(side.ids & answers.rows.keys()),
+            n_test=len(side.ids),
+        ),
+        train_share=board.split.train_share,
+    )
+    set_interval(row, pd.concat(tests))
+    return row
+
+
+def _predictions(answers: _Answers, run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Return the predictions for a run's test images, float64 (N, T), and which are missing, bool (N,)."""
+    places = [_column(answers, target) for target in run.record.targets]
+    values = np.full((len(run.test), len(places)), np.nan)
+    found = [answers.rows.get(one) for one in run.test.index]
+    for at, row in enumerate(found):
+        if row is None:
+            continue
+        line, cells = row
+        for column, place in enumerate(places):
+            values[at, column] = number(cells[place])
+            if np.isnan(values[at, column]):
+                raise DataError(
+                    f"{answers.path}: row {line}: {quoted(answers.header[place])} is {quoted(cells[place])}, "
+                    "not a finite number; leave the row out where nothing was read"
+                )
+    return values, np.array([row is None for row in found])
+
+
+def _column(answers: _Answers, target: str) -> int:
+    header = answers.header
+    name = f"{target}_pred" if f"{target}_pred" in header else target
+    if header.count(name) != 1:
+        problem = "no" if name not in header else "more than one"
+        raise DataError(
+            f"{answers.path}: {problem} column {quoted(name)} or {quoted(f'{target}_pred')}; it has "
+            f"{columns_listed(header)}"
+        )
+    return header.index(name)
+
+
+def _scored(
+    answers: _Answers, run: Run, prediction: np.ndarray, missing: np.ndarray
+) -> tuple[Metrics, pd.DataFrame]:
+    """Return the scores on one fold, and its test images with their errors as those of a `Run`."""
+    record = run.record
+    truth, _ = of_targets(run.test, record.targets)
+    if missing.any():
+        mean = record.baselines.get("mean-of-train")
+        if mean is None or mean.test_rmse is None:
+            raise DataError(
+                f"{answers.path}: {missing.sum():,} of {len(missing):,} test images are missing, and the "
+                "records have no mean-of-train to count them with"
+            )
+        prediction[missing] = truth[missing] + [mean.test_rmse[target] for target in record.targets]
+    spread = np.array(record.target_high) - np.array(record.target_low)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores = scores_as(record, truth, prediction)
+        error = (((prediction - truth) / spread) ** 2).mean(axis=1)
+    exact = (np.rint(prediction) == truth).all(axis=1) & ~missing
+    try:
+        metrics = Metrics(
+            test_mse=scores["mse"],
+            test_exact=None if scores["exact"] is None else float(exact.mean()),
+            test_rmse=scores["rmse"],
+            test_r2=scores["r2"],
+        )
+    except ValidationError as wrong:
+        largest = float(np.abs(prediction).max())
+        raise DataError(f"{answers.path}: {largest:g} is too large to be scored") from wrong
+    names = columns_of(record.targets).values()
+    columns = {f"{name}_pred": prediction[:, place] for place, name in enumerate(names)}
+    return metrics, run.test.assign(**columns, error=error)
+
+
+def _some(ids: Sequence[str] | Mapping[str, object]) -> str:
+    """Return the first few ids, for a message."""
+    few = [one if len(one) <= _SHOWN else f"{one[:_SHOWN]}…" for one in list(ids)[:_NAMED]]
+    return ", ".join(map(quoted, few)) + ", …" * (len(ids) > _NAMED)
+
+
+ANSWERED: Column[Row] = Column(
+    name="answered",
+    heading="answered",
+    meaning="test images that an outside predictor has answered; the others count with the mean error of "
+    "`mean-of-train`",
+    value=lambda row: row.outside.answered if row.outside else None,
+    text=lambda row: f"{row.outside.answered:,} of {row.outside.n_test:,}" if row.outside else "",
+    priority=4,
+)

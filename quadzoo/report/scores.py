@@ -1,0 +1,83 @@
+"""Scores of predictions in the unit of a record, and the scores of several runs as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from quadzoo.metrics import Scores, evaluate
+from quadzoo.records.predictions import of_targets
+from quadzoo.records.record import Metrics, RunRecord, SplitFacts
+
+
+def scores_as(record: RunRecord, truth: np.ndarray, prediction: np.ndarray) -> Scores:
+    """Score predictions, float64 (N, T) in original units as the truth is, by the ranges of a record."""
+    return evaluate(
+        prediction,
+        truth,
+        names=record.targets,
+        low=record.target_low,
+        high=record.target_high,
+        integer=record.target_integer,
+    )
+
+
+def pooled(scored: list[tuple[Metrics, SplitFacts]]) -> dict[str, Any]:
+    """Average every score over runs, each weighted by its images: folds may differ by one or two."""
+    if not scored:
+        return {}
+    n_val, n_test = [split.n_val for _, split in scored], [split.n_test for _, split in scored]
+    return {
+        name: _average(
+            name, [getattr(one, name) for one, _ in scored], n_val if name.startswith("val_") else n_test
+        )
+        for name in Metrics.model_fields
+    }
+
+
+def differences(
+    said: Metrics, found: Metrics, tolerance: float
+) -> Iterator[tuple[str, float | None, float | None]]:
+    """Yield the name of each score that differs by more than a relative ``tolerance``, and both values."""
+    recomputed = _flat(found)
+    for name, value in _flat(said).items():
+        other = recomputed.get(name)
+        if value is None or other is None:
+            same = value is other
+        else:
+            same = bool(np.isclose(value, other, rtol=tolerance, atol=1e-15))
+        if not same:
+            yield name, value, other
+
+
+def _flat(metrics: Metrics) -> dict[str, float | None]:
+    flat: dict[str, float | None] = {}
+    for name, value in metrics.model_dump().items():
+        if isinstance(value, dict):
+            flat |= {f"{name} of {target}": one for target, one in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _average(name: str, values: Sequence[Any], weights: Sequence[int]) -> Any:
+    """Return the weighted mean of a score, or of each target's; None where a run has none."""
+    if any(value is None for value in values):
+        return None
+    if isinstance(values[0], dict):
+        return {key: _average(name, [one.get(key) for one in values], weights) for key in values[0]}
+    if name.endswith("rmse"):  # the mean of the squares, of which it is the root
+        return float(np.sqrt(np.average(np.square(values), weights=weights)))
+    return float(np.average(values, weights=weights))
+
+
+def mean_absolute(tables: Sequence[pd.DataFrame], targets: Sequence[str]) -> dict[str, float] | None:
+    """Return the mean absolute error of each target over the images of all tables, None without any."""
+    if not tables:
+        return None
+    everything = pd.concat(tables)
+    truth, prediction = of_targets(everything, targets)
+    return dict(zip(targets, np.abs(prediction - truth).mean(axis=0).tolist(), strict=True))

@@ -1,0 +1,84 @@
+"""What rows were made with, and in what they differ: recipe, images, precision, versions, device."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from quadzoo.records.recipes import nearest
+from quadzoo.records.record import RunRecord
+from quadzoo.report.caveats import conditions_of
+from quadzoo.report.rows import Row
+
+_SPEAK_FOR_THEMSELVES = ("weights", "plugins")
+_SHOWN_ELSEWHERE = ("freeze", "tune")  # in the columns of weights and of tuning
+
+
+def settings_of(records: Sequence[RunRecord]) -> dict[str, str]:
+    """Return what the runs of a row were made with, in words; of several values, all."""
+    first = records[0]
+    found = {name: _text(value) for name, value in first.recipe.model_dump().items()}
+    epochs = sorted({record.epochs for record in records if record.epochs is not None})
+    found["epochs"] = ", ".join(map(str, epochs)) or found["epochs"]
+    rates = sorted({record.found.lr for record in records if record.found.lr})
+    found["lr"] = ", ".join(f"{lr:g}" for lr in rates) or found["lr"]
+    found["size"] = "x".join(map(str, first.image.size))
+    found["bands"] = str(first.image.channels)
+    return found | conditions_of(records)
+
+
+def set_variants(rows: Sequence[Row]) -> None:
+    """Set of each row what tells it from others with the same backbone and head."""
+    same: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.head != "-":
+            same[row.backbone, row.head].append(row)
+    for members in same.values():
+        facts = [{"weights": row.weights, **row.settings, "plugins": row.plugins} for row in members]
+        # That of a tuned row was found: it was not asked for.
+        rates = {row.settings.get("lr") for row in members if not row.tuned}
+        differ = [name for name in _names(facts) if len(_values(facts, name)) > 1]
+        differ = [name for name in differ if name != "tune" and (name != "lr" or len(rates) > 1)]
+        for row, one in zip(members, facts, strict=True):
+            told = ["tuned"] if row.tuned else []
+            told += [
+                one.get(name, "") if name in _SPEAK_FOR_THEMSELVES else f"{name} {one.get(name, '-')}"
+                for name in differ
+                if not (row.tuned and name == "lr")
+            ]
+            row.variant = ", ".join(told)
+
+
+def differing(rows: Sequence[Row]) -> list[str]:
+    """Return the names of the settings in which rows with a model differ, without those of other columns."""
+    facts = [row.settings for row in rows if row.settings]
+    return [name for name in _names(facts) if name not in _SHOWN_ELSEWHERE and len(_values(facts, name)) > 1]
+
+
+def recipe_in_words(rows: Sequence[Row]) -> str:
+    """Return the name of the recipe that is nearest to what the rows share, and what differs from it."""
+    recipes = [row.recipe for row in rows if row.recipe]
+    if not recipes:
+        return ""
+    name, differ = nearest(
+        {field: value for field, value in recipes[0].items() if all(one[field] == value for one in recipes)}
+    )
+    told = ", ".join(f"{field} {_text(value)}" for field, value in differ.items())
+    return f"recipe {name} with {told}" if told else f"recipe {name}"
+
+
+def _names(facts: Sequence[dict[str, str]]) -> list[str]:
+    return list(dict.fromkeys(name for one in facts for name in one))
+
+
+def _values(facts: Sequence[dict[str, str]], name: str) -> set[str | None]:
+    return {one.get(name) for one in facts}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

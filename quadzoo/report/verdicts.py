@@ -1,0 +1,230 @@
+"""What may be said of each row: its rank, its interval, and whether it beats the baselines and the others."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from quadzoo.report.baselines import MEAN, in_words
+from quadzoo.report.results import Answer, Errors, Run, errors_of, squared_error, val_errors_of
+from quadzoo.report.rows import (
+    BEST,
+    DOES_NOT_BEAT,
+    INCOMPLETE,
+    NO_EVIDENCE,
+    NOT_WORSE,
+    WORSE,
+    Row,
+    Unread,
+)
+from quadzoo.report.statistics import Comparison, Folds, holm, places
+
+_ALPHA = 0.05
+_SEEDS = 3  # fewer show nothing of how far seeds differ
+_MOST_TARGETS = 50  # that are tested one by one
+
+
+class Judged(NamedTuple):
+    """A row with a model, and its runs with predictions."""
+
+    row: Row
+    tests: list[Run]
+
+
+class Simple(NamedTuple):
+    """A row without a model, and its answers, one a fold; none where they are not kept."""
+
+    row: Row
+    answers: list[Answer]
+
+    def errors(self, index: pd.Index, target: str | None = None) -> np.ndarray | None:
+        """Return the squared errors of the images with these ids, float64 (N,); None where one has none."""
+        if not self.answers:
+            return None
+        errors = pd.concat([squared_error(one.test, one.record.targets, target) for one in self.answers])
+        return None if index.difference(errors.index).size else errors.loc[index].to_numpy()
+
+
+def by_val(row: Row) -> tuple[bool, float, str, str]:
+    """Order by mean val MSE, never by test; rows without a score come last."""
+    return row.val_mse is None, row.val_mse or 0.0, row.backbone, row.head
+
+
+def judge(networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
+    """Set ranks, intervals and verdicts of the rows with a model."""
+    whole = [one for one in networks if one.row.val_mse is not None and one.row.verdict != INCOMPLETE]
+    ranked = sorted(whole, key=lambda one: by_val(one.row))
+    set_intervals([one for one in networks if one not in ranked])
+    compared = set_intervals(ranked, chosen=True)
+    _set_ranks(ranked)
+    best = ranked[0].row if ranked else None
+    for one in ranked:
+        assert best
+        one.row.verdict = BEST if one.row is best else NOT_WORSE
+        if best.test_mse and one.row.test_mse is not None:
+            one.row.times_best = one.row.test_mse / best.test_mse
+    _compare_with_best(ranked, compared)
+    for one in ranked:
+        if one.row.seeds < _SEEDS or (one.row is not best and one.row.p_value is None):
+            one.row.verdict = NO_EVIDENCE
+    for simple in baselines:
+        if simple.answers:
+            set_interval(simple.row, pd.concat([one.test for one in simple.answers]))
+    known = [one for one in baselines if one.row.val_mse is not None]
+    if known and ranked:
+        strongest = min(known, key=lambda one: one.row.val_mse or 0.0)
+        _compare_with_baseline(ranked, compared, strongest)
+        _find_unread(ranked[0], baselines, strongest)
+
+
+class _Compared(NamedTuple):
+    """Rows that were tested on the same images, by their positions, and what can be said of them."""
+
+    comparison: Comparison
+    place: dict[int, int]  # by the position of the row among all
+    ids: pd.Index
+
+
+def set_intervals(networks: Sequence[Judged], *, chosen: bool = False) -> list[_Compared]:
+    """Set the intervals of rows, and return their comparisons: one for all rows with the same test images.
+
+    ``chosen`` says that the first row was chosen from all by its val MSE.
+    """
+    found: dict[tuple[str, ...], list[tuple[int, Errors]]] = defaultdict(list)
+    for position, one in enumerate(networks):
+        if one.tests:
+            errors = errors_of(one.tests)
+            if len(errors.table):
+                found[tuple(sorted(errors.table.index))].append((position, errors))
+    compared = []
+    for members in found.values():
+        comparison, positions, ids = _compared(networks, members)
+        compared.append(_Compared(comparison, positions, ids))
+        for position, place in positions.items():
+            row = networks[position].row
+            from_rows = len(networks) if chosen and position == 0 else 1
+            ends = comparison.interval(place, selected_from=from_rows)
+            if ends is None:
+                row.covers = comparison.withheld(place)
+                continue
+            row.test_mse_low, row.test_mse_high = ends
+            row.covers = "test images and seeds" if row.seeds >= _SEEDS else "this run, test images only"
+            if row.seeds >= _SEEDS and from_rows > 1:
+                row.covers = f"test images, seeds and the choice from {from_rows} rows"
+    return compared
+
+
+def set_interval(row: Row, test: pd.DataFrame) -> None:
+    """Set the interval of a row without runs of its own, from the table of its test images."""
+    comparison = Comparison([test["error"].to_numpy()[None]], test["image_group"].to_numpy())
+    ends = comparison.interval(0)
+    row.covers = comparison.withheld(0) or "these predictions, test images only"
+    if ends is not None:
+        row.test_mse_low, row.test_mse_high = ends
+
+
+def _compared(networks: Sequence[Judged], members: Sequence[tuple[int, Errors]]) -> _Compared:
+    first = members[0][1]
+    index = first.table.index
+    tables = [errors.table.loc[index].to_numpy().T for _, errors in members]
+    folds = None
+    if first.folds.nunique() > 1:
+        sizes = [run.record.split.n_train for run in networks[members[0][0]].tests]
+        folds = Folds(first.folds.loc[index].to_numpy(), float(np.mean(sizes)))
+    comparison = Comparison(tables, first.groups.loc[index].to_numpy(), folds)
+    return _Compared(comparison, {position: n for n, (position, _) in enumerate(members)}, index)
+
+
+def _set_ranks(ranked: Sequence[Judged]) -> None:
+    """Set the ranks, by val MSE, and how sure they are."""
+    for number, one in enumerate(ranked):
+        one.row.rank = number + 1
+    errors = [val_errors_of(one.tests) for one in ranked]
+    known = [one for one in errors if one is not None]
+    if not known or len(known) < len(ranked):
+        return
+    index = known[0].table.index
+    if any(not index.equals(one.table.index) for one in known):
+        return
+    tables = [one.table.to_numpy().T for one in known]
+    for one, place in zip(ranked, places(tables, known[0].groups.to_numpy()) or [], strict=False):
+        one.row.rank_low, one.row.rank_high, one.row.p_best = place
+
+
+def _compare_with_best(ranked: Sequence[Judged], compared: Sequence[_Compared]) -> None:
+    """Set p-value and verdict of each row that was tested on the images of the best."""
+    for one in compared:
+        if 0 not in one.place:
+            continue
+        p_values = one.comparison.p_values()
+        for position, place in one.place.items():
+            row, best = ranked[position].row, ranked[0].row
+            p = p_values[place, one.place[0]]
+            if row is best or np.isnan(p):
+                continue
+            row.p_value = float(p)
+            if p < _ALPHA and (row.test_mse or 0.0) > (best.test_mse or 0.0):
+                row.verdict = WORSE
+
+
+def _compare_with_baseline(ranked: Sequence[Judged], compared: Sequence[_Compared], baseline: Simple) -> None:
+    """Set the verdict of each row that does not beat the best baseline.
+
+    It must be lower by val, and, where at least three seeds allow a test, significantly so on the test
+    images: by Holm's method, so that of all rows none seems better by chance.
+    """
+    found: dict[int, float] = {}
+    for comparison, positions, ids in compared:
+        errors = baseline.errors(ids)
+        for position, place in positions.items():
+            versus = None if errors is None else comparison.versus(place, errors)
+            if versus is not None:
+                found[position] = versus.better
+    for position, p in zip(found, holm(list(found.values()), len(found)), strict=True):
+        ranked[position].row.p_baseline = p
+    for one in ranked:
+        row = one.row
+        lower = (row.val_mse or 0.0) < (baseline.row.val_mse or 0.0)
+        if not lower or (row.p_baseline is not None and row.p_baseline >= _ALPHA):
+            row.verdict = f"{DOES_NOT_BEAT} {in_words(baseline.row.backbone)}"
+
+
+def _find_unread(best: Judged, baselines: Sequence[Simple], strongest: Simple) -> None:
+    """Name the targets that the best row does not read better than the mean, or than the best baseline."""
+    mean = next((one for one in baselines if one.row.backbone == MEAN), None)
+    against = [one for one in (mean, strongest) if one is not None]
+    open_targets = list(best.row.test_rmse or {})
+    for baseline in dict.fromkeys(one.row.backbone for one in against):
+        simple = next(one for one in against if one.row.backbone == baseline)
+        failed = _not_better(best, simple, open_targets)
+        best.row.unread += [
+            Unread(target=target, r2=(best.row.test_r2 or {}).get(target), baseline=baseline)
+            for target in failed
+        ]
+        open_targets = [target for target in open_targets if target not in failed]
+
+
+def _not_better(best: Judged, baseline: Simple, targets: Sequence[str]) -> list[str]:
+    """Return the targets that a row does not read better than a baseline: by a test, or by its mean error."""
+    own, other = best.row.test_rmse or {}, baseline.row.test_rmse or {}
+    failed = {target for target in targets if target in other and own[target] >= other[target]}
+    p_values = {}
+    for target in targets if len(targets) <= _MOST_TARGETS else ():
+        if target in failed or not best.tests:
+            continue
+        errors = errors_of(best.tests, target)
+        if not len(errors.table):
+            break
+        one = _compared([best], [(0, errors)])
+        others = baseline.errors(one.ids, target)
+        versus = None if others is None else one.comparison.versus(0, others)
+        if versus is not None:
+            p_values[target] = versus.better
+    for target, p in zip(p_values, holm(list(p_values.values()), len(p_values)), strict=True):
+        if p >= _ALPHA:
+            failed.add(target)
+    return [target for target in targets if target in failed]

@@ -1,0 +1,218 @@
+"""Check what records say of their data, split and baselines against each other, and against predictions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from quadzoo.errors import DataError
+from quadzoo.records.baseline import BASELINE, BaselineRecord
+from quadzoo.records.predictions import columns_of, of_targets, read_predictions
+from quadzoo.records.record import PREDICTIONS, DataFacts, Metrics, RunRecord, SplitFacts, sha256_of
+from quadzoo.report.baselines import MEAN, RIDGE_FEATURES
+from quadzoo.report.scores import differences, scores_as
+from quadzoo.storage import read_regular
+
+_TOLERANCE = 1e-9  # relative: rounding in another order
+_FITTED = 1e-6  # the same, of what was fitted again by another version of a library
+_RECORD_BYTES = 64 << 20
+_FACTS = ("folds", "n_train", "n_val", "n_test", "leaked", "leaky")
+_LOOKUP = "pixel-lookup"
+
+Found = Iterator[tuple[str, str]]
+"""Where something does not match, and what."""
+
+
+class _Place(NamedTuple):
+    """A fold of a split of some data."""
+
+    data: str
+    split: str
+    fold: int
+
+    @classmethod
+    def of(cls, data: DataFacts, split: SplitFacts) -> _Place:
+        """Return the fold with all its training images: all shares of them have the same val and test."""
+        return cls(data.hash, split.whole, split.fold)
+
+
+class Folds:
+    """The val and test images of each fold: groups and truth as the first run has them."""
+
+    def __init__(self) -> None:
+        self._first: dict[_Place, tuple[str, pd.DataFrame]] = {}
+
+    def compare(self, record: RunRecord | BaselineRecord, table: pd.DataFrame) -> Iterator[str]:
+        """Yield how images and truth of a record's predictions differ from the first ones of its fold."""
+        truth = [*columns_of(record.targets).values()]
+        table = table.sort_values(["split", "id"], ignore_index=True)[["split", "id", "image_group", *truth]]
+        place = _Place.of(record.data, record.split)
+        if place not in self._first:
+            self._first[place] = record.key, table
+            return
+        first_key, first = self._first[place]
+        same = f"{PREDICTIONS} has other {{}} than {first_key}, which has the same split"
+        if not table[["split", "id"]].equals(first[["split", "id"]]):
+            yield same.format("images")
+        elif not set(truth) <= {*first.columns}:
+            yield same.format("targets")
+        elif (wrong := (table[truth] != first[truth]).any(axis=1)).any():
+            yield same.format(f"true values of image {table['id'][wrong].iloc[0]}")
+
+    def table(self, data: DataFacts, split: SplitFacts) -> pd.DataFrame | None:
+        """Return the images of a fold, in the order of split and id; None where no run has predicted them."""
+        found = self._first.get(_Place.of(data, split))
+        return found and found[1]
+
+    def leaked(self, data: DataFacts, split: SplitFacts) -> tuple[int, bool]:
+        """Return how many test images share a group with an image outside of test, and whether that is all.
+
+        predictions.csv does not name the images of train. Where all folds have been predicted they are known
+        all the same: each image is in the test images of one fold.
+        """
+        table = self.table(data, split)
+        if table is None:
+            return 0, False
+        sides = {side: part["image_group"] for side, part in table.groupby("split")}
+        test, others = sides.get("test", pd.Series(dtype=str)), [sides.get("val", pd.Series(dtype=str))]
+        tables = [
+            self._first.get(_Place(data.hash, split.whole, fold))
+            for fold in range(split.folds)
+            if fold != split.fold
+        ]
+        others += [one[1].query("split == 'test'")["image_group"] for one in tables if one]
+        everything = split.folds > 1 and all(tables) and split.train_share == 1
+        return int(test.isin(pd.concat(others)).sum()), everything
+
+
+def fold_faults(records: Sequence[RunRecord], folds: Folds) -> Found:
+    """Yield what does not match in the facts of split and data, and in the baselines that records hold."""
+    first: dict[tuple[str, str, int], RunRecord] = {}
+    for record in records:
+        split = record.split
+        for text in _leaks(record, folds):
+            yield record.key, text
+        for text in _related(record, folds):
+            yield record.key, text
+        one = first.setdefault((record.data.hash, split.hash, split.fold), record)
+        for fact in _FACTS:
+            said, other = getattr(split, fact), getattr(one.split, fact)
+            if said != other:
+                yield record.key, f"split.{fact} is {said}, that of run {one.key} with the same split {other}"
+        if (record.data.n, record.data.duplicates) != (one.data.n, one.data.duplicates):
+            yield record.key, f"data.n or data.duplicates differ from those of run {one.key}"
+        for name in record.baselines.keys() & one.baselines.keys():
+            # Others depend on the size of the images, or on weights.
+            if name == MEAN or (record.image == one.image and not name.startswith(RIDGE_FEATURES)):
+                for text in _unlike(name, record.baselines[name], one.baselines[name], f"run {one.key}"):
+                    yield record.key, text
+
+
+def _leaks(record: RunRecord, folds: Folds) -> Iterator[str]:
+    split = record.split
+    if split.leaky != (split.leaked > 0):
+        yield f"split.leaky is {str(split.leaky).lower()}, but split.leaked is {split.leaked}"
+    shared, is_all = folds.leaked(record.data, split)
+    if shared > split.leaked or (is_all and shared != split.leaked):
+        least = "" if is_all else "at least "
+        yield (
+            f"split.leaked is {split.leaked}, but {least}{shared} test images share a group with images "
+            "outside of test"
+        )
+    mean, lookup = (record.baselines.get(name) for name in (MEAN, _LOOKUP))
+    if mean and lookup and not split.leaked and mean.test_mse != lookup.test_mse:
+        yield (
+            f"split.leaked is 0, but {_LOOKUP} has another test MSE than {MEAN}: it has found test images "
+            "in train"
+        )
+
+
+def _related(record: RunRecord, folds: Folds) -> Iterator[str]:
+    """Compare the test scores of baselines with what follows from their RMSE and the truth."""
+    table = folds.table(record.data, record.split)
+    columns = [*columns_of(record.targets).values()]
+    if table is None or not {*columns} <= {*table.columns}:
+        return
+    truth = table[table["split"] == "test"][columns].to_numpy()
+    spread = np.array(record.target_high) - np.array(record.target_low)
+    for name, metrics in record.baselines.items():
+        rmse, r2 = metrics.test_rmse or {}, metrics.test_r2 or {}
+        if not len(truth) or {*rmse} != {*record.targets}:
+            continue
+        squares = np.array([rmse[target] for target in record.targets]) ** 2
+        variance = np.var(truth, axis=0)
+        expected = metrics.model_copy(
+            update={
+                "test_mse": float(np.mean(squares / spread**2)),
+                "test_r2": {
+                    target: float(1 - square / of) if of > 0 else None
+                    for target, square, of in zip(record.targets, squares, variance, strict=True)
+                }
+                if r2
+                else metrics.test_r2,
+            }
+        )
+        yield from _unlike(name, metrics, expected, "its RMSE and the truth")
+
+
+def baseline_faults(out: Path, records: Sequence[RunRecord], folds: Folds) -> Found:
+    """Yield what does not match in OUT/baselines: scores by their predictions, files, and what runs say."""
+    ranges = {_Place.of(record.data, record.split): record for record in records}
+    found: dict[tuple[str, str, str, int], list[BaselineRecord]] = defaultdict(list)
+    for path in sorted((out / "baselines").glob(f"*/{BASELINE}")):
+        where = f"baselines/{path.parent.name}"
+        try:
+            baseline = BaselineRecord.model_validate_json(read_regular(path, _RECORD_BYTES))
+        except (OSError, ValidationError) as error:
+            yield where, f"{BASELINE} is no record of a baseline ({str(error).splitlines()[0]})"
+            continue
+        split = baseline.split
+        found[baseline.name, baseline.data.hash, split.hash, split.fold].append(baseline)
+        for text in _baseline(path.parent, baseline, ranges.get(_Place.of(baseline.data, split)), folds):
+            yield where, text
+    for record in records:
+        for name, said in record.baselines.items():
+            kept = found.get((name, record.data.hash, record.split.hash, record.split.fold), [])
+            if kept and not any(_same(said, one.metrics) for one in kept):
+                of = f"baselines/{kept[0].key}"
+                for text in _unlike(name, said, kept[0].metrics, of):
+                    yield record.key, text
+
+
+def _baseline(folder: Path, baseline: BaselineRecord, like: RunRecord | None, folds: Folds) -> Iterator[str]:
+    """Check one baseline; ``like`` is a run on the same fold, whose ranges are those of the scores."""
+    if baseline.key != folder.name:
+        yield f"it is the record of {baseline.key}"
+    path = folder / PREDICTIONS
+    try:
+        if (digest := sha256_of(path)) != baseline.files.get(PREDICTIONS):
+            yield f"{PREDICTIONS} has SHA-256 {digest}, the record says {baseline.files.get(PREDICTIONS)}"
+        table = read_predictions(path, baseline.targets)
+    except (OSError, DataError) as error:
+        yield f"{PREDICTIONS} cannot be read ({error})"
+        return
+    if like is None:  # a bench that was interrupted before its first run; nobody uses these scores
+        return
+    yield from folds.compare(baseline, table)
+    sides = [table[table["split"] == side] for side in ("val", "test")]
+    if [len(side) for side in sides] != [baseline.split.n_val, baseline.split.n_test]:
+        yield f"{PREDICTIONS} has {len(sides[0])} val and {len(sides[1])} test images, the record says others"
+        return
+    val, test = (scores_as(like, *of_targets(side, like.targets)) for side in sides)
+    for name, said, score in differences(baseline.metrics, Metrics.of(val, test), _TOLERANCE):
+        yield f"{name} is {said} in the record, {score} by its predictions"
+
+
+def _same(one: Metrics, other: Metrics) -> bool:
+    return not list(differences(one, other, _FITTED))
+
+
+def _unlike(name: str, said: Metrics, other: Metrics, of: str) -> Iterator[str]:
+    for score, value, expected in differences(said, other, _TOLERANCE):
+        yield f"{score} of {name} is {value} in the record, {expected} by {of}"

@@ -1,0 +1,280 @@
+"""What is said of rows: never more than seeds, images and baselines allow."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quadzoo.records.baseline import BaselineRecord, write_baseline
+from quadzoo.records.predictions import to_csv
+from quadzoo.records.record import Metrics, read_record, write_record
+from quadzoo.report.answer import answers
+from quadzoo.report.captions import captions
+from quadzoo.report.page import to_html
+from quadzoo.report.results import read_runs
+from quadzoo.report.rows import Leaderboard, Row
+from tests.report.records import board_of, predict, record
+
+N = 200  # test images
+
+
+def row_of(
+    out: Path, backbone: str, factor: float, *, seeds: Sequence[int] = (0, 1, 2), val: float | None = None,
+    spread: float = 0.05, **columns: object,
+) -> None:  # fmt: skip
+    """Write runs whose errors are ``factor`` times those of a common pattern, with some noise."""
+    hard = np.random.default_rng(0).normal(0, 1, N)
+    for seed in seeds:
+        noise = np.random.default_rng([seed, *backbone.encode()])
+        errors = (hard + noise.normal(0, 0.3, N)) * factor * np.exp(noise.normal(0, spread))
+        mse = float((errors**2).mean()) / 100
+        key = f"{backbone}{seed}"
+        write_record(out, record(key, mse if val is None else val, mse, backbone=backbone, seed=seed))
+        predict(out, key, errors, **columns)
+
+
+def answer(out: Path, name: str, errors: np.ndarray, val: float) -> None:
+    """Let a baseline of all records of a folder have these errors on the test images."""
+    mse = float((errors**2).mean()) / 100
+    metrics = Metrics(val_mse=val, test_mse=mse, test_rmse={"y": 10 * mse**0.5}, test_r2={"y": 0.1})
+    keys = [path.name for path in (out / "runs").iterdir()]
+    for key in keys:
+        one = read_record(out, key)
+        assert one
+        one.baselines[name] = metrics
+        write_record(out, one)
+    table = pd.DataFrame({"id": [f"p{i}" for i in range(len(errors))], "split": "test", "y": 5.0})
+    table["y_pred"] = 5.0 + errors
+    baseline = BaselineRecord(
+        key=name, name=name, data=one.data, split=one.split, targets=["y"], metrics=metrics, alphas={},
+        n_fitted=4, seconds=0.1, files={},
+    )  # fmt: skip
+    write_baseline(out, baseline, table.to_csv(index=False).encode())
+
+
+def by_name(board: Leaderboard) -> dict[str, Row]:
+    return {row.backbone: row for row in board.rows}
+
+
+def texts(board: Leaderboard) -> str:
+    return " ".join([*(caption.text for caption in captions(board)), *answers(board).values()])
+
+
+def test_three_seeds_tell_what_one_does_not(tmp_path: Path) -> None:
+    for seeds, verdicts in (([0], ["no evidence"] * 2), ([0, 1, 2], ["best", "worse"])):
+        out = tmp_path / str(len(seeds))
+        row_of(out, "good", 1.0, seeds=seeds)
+        row_of(out, "bad", 2.0, seeds=seeds)
+        rows = by_name(board_of(out))
+        assert [rows[name].verdict for name in ("good", "bad")] == verdicts
+        assert [rows[name].rank for name in ("good", "bad")] == [1, 2]
+    assert rows["bad"].p_value is not None
+    assert rows["bad"].times_best == pytest.approx(4, rel=0.3)
+
+
+def test_one_seed_in_five_folds_is_still_one_seed(tmp_path: Path) -> None:
+    for backbone, factor in (("good", 1.0), ("bad", 3.0)):
+        for fold in range(5):
+            errors = np.random.default_rng(fold).normal(0, factor, 40)
+            one = record(f"{backbone}{fold}", factor / 100, factor**2 / 100, backbone=backbone)
+            one.split.fold, one.split.folds = fold, 5
+            write_record(tmp_path, one)
+            predict(tmp_path, one.key, errors)
+            path = tmp_path / "runs" / one.key / "predictions.csv"
+            path.write_text(path.read_text().replace("p", f"f{fold}p").replace(f"sf{fold}p", "sp").replace(
+                f"y_f{fold}pred", "y_pred"))  # fmt: skip
+    board = board_of(tmp_path)
+    assert {row.verdict for row in board.rows if row.head != "-"} == {"no evidence"}
+    assert "three seeds are needed to tell" in texts(board)
+
+
+def test_the_same_rows_tell_the_same_story_in_smaller_company(tmp_path: Path) -> None:
+    """Ranks count from 1 without gaps or ties, and a row is worse than the best in any table."""
+    names = [f"n{i}" for i in range(9)]
+    for number, name in enumerate(names):
+        row_of(tmp_path, name, 1.35**number)
+    everything = by_name(board_of(tmp_path))
+    assert [everything[name].rank for name in names] == list(range(1, 10))
+    for name in names[4:]:
+        for seed in range(3):
+            shutil.rmtree(tmp_path / "runs" / f"{name}{seed}")
+    few = by_name(board_of(tmp_path))
+    assert [few[name].rank for name in names[:4]] == [1, 2, 3, 4]
+    assert [few[name].verdict for name in names[:4]] == [everything[name].verdict for name in names[:4]]
+
+
+def test_a_row_whose_worst_seed_failed_is_not_ranked(tmp_path: Path) -> None:
+    row_of(tmp_path, "steady", 1.0)
+    row_of(tmp_path, "lucky", 0.5, seeds=[0, 1])
+    write_record(tmp_path, record("lucky2", None, backbone="lucky", seed=2))
+    board = board_of(tmp_path)
+    rows = by_name(board)
+    assert (rows["lucky"].rank, rows["lucky"].verdict) == (None, "incomplete")
+    assert (rows["steady"].rank, rows["steady"].verdict) == (1, "best")
+    assert board.best is rows["steady"]
+    assert "lucky + mlp is incomplete and has no rank" in texts(board)
+
+
+def test_a_row_that_lacks_a_fold_is_incomplete(tmp_path: Path) -> None:
+    one = record("1", 0.01)
+    one.split.folds = 2
+    assert by_name(board_of(tmp_path, one))["net"].verdict == "incomplete"
+
+
+def test_by_val_nothing_that_loses_to_a_baseline_is_recommended(tmp_path: Path) -> None:
+    board = board_of(tmp_path, record("1", 0.095, backbone="untrained"))
+    assert by_name(board)["untrained"].verdict == "does not beat always predicting the mean"
+    assert "none of them is worth using" in texts(board)
+    assert "has the lowest val MSE" not in texts(board)
+
+
+def test_three_seeds_must_beat_the_baseline_on_the_test_images(tmp_path: Path) -> None:
+    """A lower val MSE alone does not do, where the test images know better."""
+    row_of(tmp_path, "net", 1.0)
+    row_of(tmp_path, "second", 1.3)
+    ridge = np.random.default_rng(0).normal(0, 1, N) * 1.02
+    answer(tmp_path, "ridge-pixels", ridge, val=0.0104)
+    board = board_of(tmp_path)
+    rows = by_name(board)
+    assert rows["net"].val_mse is not None
+    assert rows["net"].val_mse < 0.0115
+    assert rows["net"].verdict == "does not beat ridge regression on pixels"
+    assert rows["second"].verdict == "does not beat ridge regression on pixels"
+    assert "net + mlp" not in answers(board).get("What does it cost?", "")
+    answer(tmp_path, "ridge-pixels", ridge * 3, val=0.085)
+    board = board_of(tmp_path)
+    assert by_name(board)["net"].verdict == "best"
+    p = by_name(board)["net"].p_baseline
+    assert p is not None
+    assert p < 0.001
+
+
+def test_the_fastest_is_none_that_does_not_beat_the_baseline(tmp_path: Path) -> None:
+    row_of(tmp_path, "net", 1.0)
+    row_of(tmp_path, "quick", 1.02, val=0.2)
+    for seed in range(3):
+        one = read_record(tmp_path, f"quick{seed}")
+        assert one
+        one.cost.latency_ms = 0.01
+        write_record(tmp_path, one)
+    board = board_of(tmp_path)
+    assert by_name(board)["quick"].verdict == "does not beat always predicting the mean"
+    assert "quick" not in answers(board)["What does it cost?"]
+
+
+def test_not_worse_says_how_many_times(tmp_path: Path) -> None:
+    row_of(tmp_path, "best", 1.0, spread=0.6)
+    row_of(tmp_path, "other", 1.2, spread=0.6, val=0.05)
+    board = board_of(tmp_path)
+    other = by_name(board)["other"]
+    assert other.verdict == "not significantly worse"
+    assert f"other + mlp ({other.times_best:.3g}×)" in texts(board)
+
+
+def test_a_target_that_is_not_read_is_named(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    read, unread = rng.normal(0, 1, N), rng.normal(0, 3, N)
+    for seed in range(3):
+        metrics = Metrics(
+            val_mse=0.01, test_mse=0.05, test_rmse={"y": 1.0, "brightness": 3.0},
+            test_r2={"y": 0.9, "brightness": 0.01},
+        )  # fmt: skip
+        mean = metrics.model_copy(
+            update={"val_mse": 0.2, "test_mse": 0.2, "test_rmse": {"y": 5.0, "brightness": 2.9}}
+        )
+        one = record(
+            f"n{seed}", 0.01, seed=seed, targets=["y", "brightness"], target_low=[0, 0], target_high=[10, 10],
+            target_integer=[False, False], metrics=metrics, baselines={"mean-of-train": mean},
+        )  # fmt: skip
+        write_record(tmp_path, one)
+        predict(tmp_path, one.key, read + seed / 50, brightness=5.0, brightness_pred=5.0 + unread)
+    board = board_of(tmp_path)
+    assert [one.target for one in board.rows[0].unread] == ["brightness"]
+    assert "net + mlp does not read brightness (R² 0.01)." in texts(board)
+
+
+def test_intervals_say_what_they_cover(tmp_path: Path) -> None:
+    row_of(tmp_path / "one", "net", 1.0, seeds=[0])
+    (one,) = [row for row in board_of(tmp_path / "one").rows if row.head != "-"]
+    assert one.covers == "this run, test images only"
+    row_of(tmp_path / "three", "net", 1.0)
+    row_of(tmp_path / "three", "other", 1.5)
+    rows = by_name(board_of(tmp_path / "three"))
+    assert rows["net"].covers == "test images, seeds and the choice from 2 rows"
+    assert rows["other"].covers == "test images and seeds"
+
+
+def test_an_interval_is_withheld_with_the_reason(tmp_path: Path) -> None:
+    """One image carries the error."""
+    write_record(tmp_path, record("1", 0.01))
+    predict(tmp_path, "1", [0.01] * 99 + [50.0])
+    board = board_of(tmp_path)
+    (row,) = [row for row in board.rows if row.head != "-"]
+    assert row.test_mse_low is None
+    assert row.covers.startswith("one test image has 100% of the error")
+    assert row.covers in texts(board)
+
+
+def test_places_come_from_val(tmp_path: Path) -> None:
+    """Predictions of val images give the interval of a rank, and none are needed for the rank."""
+    row_of(tmp_path, "net", 1.0)
+    row_of(tmp_path, "other", 1.3)
+    assert by_name(board_of(tmp_path))["net"].rank_high is None
+    for backbone, factor in (("net", 1.0), ("other", 3.0)):
+        for seed in range(3):
+            path = tmp_path / "runs" / f"{backbone}{seed}" / "predictions.csv"
+            table = pd.read_csv(path)
+            val = pd.DataFrame({"id": [f"v{i}" for i in range(40)], "split": "val", "y": 5.0})
+            noise = np.random.default_rng(seed).normal(0, factor, 40)
+            pd.concat([table, val.assign(y_pred=5.0 + noise)]).to_csv(path, index=False)
+            one = read_record(tmp_path, f"{backbone}{seed}")
+            assert one
+            one.split.n_val = 40
+            write_record(tmp_path, one)
+    rows = by_name(board_of(tmp_path))
+    assert [(rows[name].rank_low, rows[name].rank_high) for name in ("net", "other")] == [(1, 1), (2, 2)]
+    assert rows["net"].p_best == pytest.approx(1, abs=0.01)
+
+
+def test_targets_may_be_called_what_our_own_columns_are(tmp_path: Path) -> None:
+    """A target `error`, and one whose name is that of another's prediction."""
+    targets = ["error", "y", "y_pred"]
+    truth = np.random.default_rng(0).uniform(0, 10, (60, 3))
+    for seed in range(2):
+        metrics = Metrics(
+            val_mse=0.01,
+            test_mse=0.01,
+            test_rmse=dict.fromkeys(targets, 1.0),
+            test_r2=dict.fromkeys(targets, 0.9),
+        )
+        one = record(
+            f"s{seed}", 0.01, seed=seed, targets=targets, target_low=[0] * 3, target_high=[10] * 3,
+            target_integer=[False] * 3, metrics=metrics, worst=["p3"], baselines={},
+        )  # fmt: skip
+        one.split.n_test = len(truth)
+        write_record(tmp_path, one)
+        ids = [f"p{i}" for i in range(len(truth))]
+        content = to_csv(
+            ["test"] * len(truth),
+            ids,
+            truth,
+            truth + np.array([1.0, 2.0, 3.0 + seed]),
+            targets=targets,
+            groups=ids,
+        )
+        (tmp_path / "runs" / one.key / "predictions.csv").write_bytes(content)
+    (row,) = [row for row in board_of(tmp_path).rows if row.head != "-"]
+    assert row.test_mae == pytest.approx({"error": 1.0, "y": 2.0, "y_pred": 3.5})
+    assert row.test_mse_low is not None
+    assert row.test_mse_low <= (1 + 4 + 12.5) / 300 * 1.01
+    assert row.details.worst[0].prediction["y_pred"] == pytest.approx(truth[3, 2] + 3)
+    assert {name: bins[0].rmse for name, bins in row.details.bins.items()} == pytest.approx(
+        {"error": 1.0, "y": 2.0, "y_pred": 12.5**0.5}
+    )
+    runs = read_runs([tmp_path]).runs
+    assert "y_pred" in to_html([board_of(tmp_path)], runs)
