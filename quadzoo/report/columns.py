@@ -15,7 +15,7 @@ from quadzoo.report.ensemble import COLUMNS as ENSEMBLES
 from quadzoo.report.external import ANSWERED
 from quadzoo.report.rows import NOT_WORSE, WORSE, Leaderboard, Row
 from quadzoo.report.settings import differing
-from quadzoo.report.text import millions, milliseconds, percent, seconds, short, whole
+from quadzoo.report.text import millions, milliseconds, p_value_text, percent, seconds, short, whole
 
 # How leaderboard.csv begins. Programs of others rely on it; what is not named here follows.
 CSV_FIRST = (
@@ -116,10 +116,6 @@ def _start(row: Row) -> str:
     if row.weights == "-":
         return ""
     return f"{row.weights}, frozen" if row.frozen else row.weights
-
-
-def _p_value(value: float | None) -> str:
-    return "< 0.001" if value is not None and value < 0.001 else "" if value is None else f"{value:.2g}"
 
 
 def _throughput(row: Row) -> str:
@@ -245,9 +241,10 @@ COLUMNS: tuple[Column[Row], ...] = (
     figure(
         "p_value",
         "p",
-        "p-value of the test MSE being equal to that of the best row, corrected for all pairs of rows",
+        "p-value of the test MSE being equal to that of the best row, corrected for all pairs of rows; of an "
+        "outside predictor for this pair alone",
         lambda row: row.p_value,
-        _p_value,
+        lambda value: "" if value is None else p_value_text(value),
         priority=8,
     ),
     figure(

@@ -22,8 +22,8 @@ from quadzoo.report.column import Column
 from quadzoo.report.results import Run
 from quadzoo.report.rows import ENSEMBLE, Leaderboard, Outside, Row
 from quadzoo.report.scores import mean_absolute, pooled, scores_as
-from quadzoo.report.text import listed
-from quadzoo.report.verdicts import set_interval
+from quadzoo.report.text import listed, p_value_text, short
+from quadzoo.report.verdicts import Judged, compare_with_best, set_interval
 
 _LONGEST_NAME = 40  # characters
 _NAMED, _SHOWN = 3, 16  # ids in a message, and characters of each
@@ -64,7 +64,7 @@ def with_external(
         taken = [n for n, share in enumerate(shares) if share >= min(_ENOUGH, max(shares))]
         for place in taken:
             _check_name(name, found[place])
-            found[place].rows.append(_row(answers, sides[place], found[place]))
+            found[place].rows.append(_row(answers, sides[place], found[place], runs))
         used = {one for place in taken for one in sides[place].ids}
         if unknown := [one for one in answers.rows if one not in used]:
             ids = "1 id is no test image" if len(unknown) == 1 else f"{len(unknown):,} ids are no test images"
@@ -86,6 +86,9 @@ def outside(board: Leaderboard) -> str:
                 f", of which {missing:,} of {row.outside.n_test:,} {are} missing and counted with the mean "
                 "error of mean-of-train"
             )
+        if row.times_best is not None:
+            text += f", {short(row.times_best)} times the test MSE of the best row"
+            text += "" if row.p_value is None else f" (p {p_value_text(row.p_value)})"
         told.append(text)
     if not told:
         return ""
@@ -156,7 +159,7 @@ def _check_name(name: str, board: Leaderboard) -> None:
         raise ConfigError(f"`external` {quoted(name)}: a name has 1 to {_LONGEST_NAME} printable characters")
 
 
-def _row(answers: _Answers, side: _Side, board: Leaderboard) -> Row:
+def _row(answers: _Answers, side: _Side, board: Leaderboard, runs: Sequence[Run]) -> Row:
     scored, tests = [], []
     for run in side.folds:
         prediction, missing = _predictions(answers, run)
@@ -180,8 +183,22 @@ def _row(answers: _Answers, side: _Side, board: Leaderboard) -> Row:
         ),
         train_share=board.split.train_share,
     )
-    set_interval(row, pd.concat(tests))
+    everything = pd.concat(tests)
+    set_interval(row, everything)
+    if board.best:
+        compare_with_best(row, everything, Judged(board.best, _runs_of(board.best, runs)))
     return row
+
+
+def _runs_of(row: Row, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs of a row with predictions."""
+    return [
+        run
+        for run in runs
+        if run.record.combination == row.combination
+        and run.record.precision in row.precision.split(", ")
+        and not run.test.empty
+    ]
 
 
 def _predictions(answers: _Answers, run: Run) -> tuple[np.ndarray, np.ndarray]:

@@ -27,6 +27,11 @@ def percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
 
 
+def p_value_text(value: float) -> str:
+    """Return a p-value with two significant digits."""
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
+
+
 def millions(value: float | None) -> str:
     """Return a count in millions."""
     return "" if value is None else f"{value / 1e6:.1f} M"

@@ -127,6 +127,18 @@ def set_interval(row: Row, test: pd.DataFrame) -> None:
         row.test_mse_low, row.test_mse_high = ends
 
 
+def compare_with_best(row: Row, test: pd.DataFrame, best: Judged) -> None:
+    """Set how a row without seeds compares with the best row on the same test images: this pair alone."""
+    if best.row.test_mse and row.test_mse is not None:
+        row.times_best = row.test_mse / best.row.test_mse
+    if not best.tests:
+        return
+    comparison, _, ids = _compared([best], [(0, errors_of(best.tests))])
+    if not ids.difference(test.index).size:
+        versus = comparison.versus(0, test["error"].loc[ids].to_numpy())
+        row.p_value = versus.different if versus else None
+
+
 def _compared(networks: Sequence[Judged], members: Sequence[tuple[int, Errors]]) -> _Compared:
     first = members[0][1]
     index = first.table.index

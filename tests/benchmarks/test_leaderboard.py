@@ -3,6 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from quadzoo.report.leaderboard import leaderboards
+from quadzoo.report.results import read_runs
+from quadzoo.report.rows import Row
 from quadzoo.report.verify import verify
 
 ROOT = Path(__file__).parents[2]
@@ -36,3 +39,29 @@ def test_leaderboard_benchmark_runs_at_tiny_size(
     ]  # fmt: skip
     assert verify(kept, weights=False).faults == []
     assert "tiny_cnn" in (tmp_path / "LEADERBOARD.md").read_text()
+
+
+def test_all_records_and_a_part_of_them_tell_one_story() -> None:
+    """Seed 0 alone claims nothing; four rows alone have the places and the verdicts of the whole table."""
+    runs = read_runs([RECORDS]).runs
+    whole = trained(leaderboards(runs)[0].rows)
+    assert [row.rank for row in whole.values()] == list(range(1, len(whole) + 1))
+    told = {name for name, row in whole.items() if row.verdict == "worse"}
+    assert told
+
+    one_seed = trained(leaderboards([run for run in runs if run.record.seed == 0])[0].rows)
+    assert {row.verdict for row in one_seed.values()} == {"no evidence"}
+    assert all(row.p_value is None and row.rank_high is None for row in one_seed.values())
+
+    names = ["resnet18 + mlp", "resnet50 + spatial", "tiny_cnn + mlp", "tiny_cnn + integer"]
+    chosen = {whole[name].combination for name in names}
+    few = trained(leaderboards([run for run in runs if run.record.combination in chosen])[0].rows)
+    assert list(few) == [name for name in whole if name in names]
+    assert [row.rank for row in few.values()] == [1, 2, 3, 4]
+    # Against a worse best row, and among fewer pairs, a row may be told that was not; none is told no more.
+    assert {name for name, row in few.items() if row.verdict == "worse"} >= told & {*names[2:]}
+
+
+def trained(rows: list[Row]) -> dict[str, Row]:
+    """The rows with a model, by name."""
+    return {row.name: row for row in rows if row.head != "-"}

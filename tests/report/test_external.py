@@ -69,7 +69,7 @@ def test_scores_are_those_of_other_code(results: Path, ocr: Path, quadzoo: Call)
         *_, last = csv.DictReader(file)
     assert (last["backbone"], last["rank"], last["val_mse"], last["answered"]) == ("ocr", "", "", "6")
     assert float(last["test_mse"]) == pytest.approx(row["test_mse"])
-    assert "Predicted outside of the bench: ocr (ocr.csv)." in result.out
+    assert "Predicted outside of the bench: ocr (ocr.csv), " in result.out
     assert "missing" not in result.out
     for name in ("leaderboard.md", "leaderboard.html"):
         text = (results / name).read_text()
@@ -267,3 +267,23 @@ def test_from_python(results: Path, ocr: Path) -> None:
         public.leaderboard(results, external={"ocr": str(ocr)})
     with pytest.raises(ConfigError, match="row of that name"):
         public.leaderboard(results, external={"net": ocr})
+
+
+def test_it_is_compared_with_the_best_row(tmp_path: Path, quadzoo: Call) -> None:
+    """A test against the best row, as rows of the bench have it, and the multiple of its error."""
+    out, hard = tmp_path / "results", np.random.default_rng(0).normal(0, 1, 100)
+    for seed in range(3):
+        errors = hard + np.random.default_rng(seed + 1).normal(0, 0.2, 100)
+        write_record(out, record(str(seed), 0.02, float((errors**2).mean()) / 100, seed=seed))
+        predict(out, str(seed), errors)
+    for name, factor in (("bad", 3.0), ("same", 1.02)):
+        table = pd.DataFrame({"id": [f"p{n}" for n in range(100)], "y": 5.0 + factor * hard})
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    flags = [part for name in ("bad", "same") for part in ("--external", f"{name}={tmp_path / name}.csv")]
+    result = quadzoo("report", out, *flags)
+    assert result.status == 0
+    rows = rows_of(out)
+    assert rows["bad"]["p_value"] < 0.001
+    assert rows["bad"]["times_best"] == pytest.approx(9, rel=0.2)
+    assert rows["same"]["p_value"] > 0.05
+    assert "times the test MSE of the best row (p < 0.001)" in result.out
