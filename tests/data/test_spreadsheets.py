@@ -58,7 +58,7 @@ def test_a_package_that_is_missing(tmp_path: Path, kind: str, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (gzip.compress(b"id,y\n"), "a gzip file; unpack it first"),
+        (gzip.compress(b"id,y\n", mtime=0), "a gzip file; unpack it first"),
         (b"PK\x03\x04" + bytes(50), "cannot be read as xlsx"),
         (b"\xd0\xcf\x11\xe0" + bytes(50), "an old Excel file"),
         (b"SQLite format 3\0", "a database"),
@@ -69,6 +69,7 @@ def test_a_package_that_is_missing(tmp_path: Path, kind: str, monkeypatch: pytes
         (bytes(range(256)), "not text"),
         (b"id,y\n1,2\n" + b"1," + b"\0" * 3 + b"5\n" + b"x" * 3000, "not text"),
     ],
+    ids=["gzip", "zip", "xls", "sqlite", "png", "json", "html", "utf-16", "bytes", "zeros"],
 )
 def test_what_is_no_table(tmp_path: Path, content: bytes, told: str) -> None:
     (tmp_path / "t.csv").write_bytes(content)
