@@ -47,8 +47,9 @@ from quadzoo.data.cache import ImageSet
 from quadzoo.data.datamodule import DataModule
 from quadzoo.data.equations import HIGH, LOW, SIGNS, TARGETS, Equation, draw, factored, form, generate, terms
 from quadzoo.data.fold import Fold
-from quadzoo.data.geometry import Geometry, content_ids_of
+from quadzoo.data.geometry import Geometry
 from quadzoo.data.splits import Split
+from quadzoo.data.survey import content_ids_of
 from quadzoo.errors import ConfigError
 from quadzoo.executors.local import LocalExecutor
 from quadzoo.grid.config import BenchConfig

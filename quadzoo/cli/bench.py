@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from quadzoo.cli.options import Epochs, Metric, metric_option, names, with_targets
+from quadzoo.cli.options import Epochs, Metric, image_options, metric_option, names, with_targets
 
 
 def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -142,6 +142,7 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     show_default=True,
     help="`letterbox` keeps the aspect ratio of each image; `stretch` does not.",
 )
+@image_options
 @click.option(
     "--recipe",
     type=click.Choice(["default", "first", "tutorial"]),

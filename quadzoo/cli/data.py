@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from quadzoo.cli.options import names, with_flags, with_targets
+from quadzoo.cli.options import image_options, names, with_flags, with_targets
 from quadzoo.report.text import one_line
 
 if TYPE_CHECKING:
     from quadzoo.data.findings import Audit, Finding
 
 _SHOWN = 3  # examples of a finding
+_TYPES = {
+    "uint8": "8 bits", "uint16": "16 bits", "uint32": "32 bits",
+    "int8": "8 bits, signed", "int16": "16 bits, signed", "int32": "32 bits, signed",
+    "float32": "32 bits, floating point", "float64": "64 bits, floating point",
+}  # fmt: skip
 _LONGEST = 300  # characters of an example
 
 
@@ -105,8 +111,15 @@ def make(folder: Path, n: int, seed: int, **options: Any) -> None:
     show_default=True,
     help="The split to search for leaks, as in `quadzoo bench`.",
 )
+@image_options
+@click.option(
+    "--show",
+    type=click.Path(path_type=Path),
+    metavar="FILE.png",
+    help="Write a sheet of twelve images as networks see them.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def check(path: str, split: str, as_json: bool, **flags: Any) -> int:
+def check(path: str, split: str, as_json: bool, show: Path | None, **flags: Any) -> int:
     """Check images and table before training.
 
     Reads every row and decodes every image. Reports missing, unreadable, identical and similar images;
@@ -117,11 +130,13 @@ def check(path: str, split: str, as_json: bool, **flags: Any) -> int:
     quadzoo data check my.csv --images photos
     """
     from quadzoo.data.audit import audit
+    from quadzoo.data.reading import reading_of
     from quadzoo.data.sources import DataRequest
     from quadzoo.progress import Display
 
+    reading = reading_of(*(flags.pop(name) for name in ("bands", "value_range", "damaged")))
     with Display() as display:
-        found = audit(DataRequest(path, **with_targets(flags)), split, display.counting)
+        found = audit(DataRequest(path, **with_targets(flags)), split, display.counting, reading, show)
     if as_json:
         click.echo(json.dumps(found.model_dump(), indent=2, ensure_ascii=False))
     else:
@@ -219,6 +234,7 @@ def _facts(found: Audit) -> list[tuple[str, str]]:
         ("images", found.images),
         *(("found", one) for one in found.guessed),
         ("kinds", ", ".join(f"{n:,} {kind}" for kind, n in found.kinds.items()) or "none"),
+        *_pixels(found),
         ("height x width", f"{', '.join(most)}{others}{made}"),
         ("identical", f"{copies.images:,} repeat an earlier one ({copies.groups:,} groups)"),
         (
@@ -233,6 +249,23 @@ def _facts(found: Audit) -> list[tuple[str, str]]:
         wrong = f"a: {written.wrong_a:,}, b: {written.wrong_b:,}, c: {written.wrong_c:,}"
         facts.append(("equations", f"{written.read:,} read; wrong {wrong}, roots: {written.wrong_roots:,}"))
     return facts
+
+
+def _pixels(found: Audit) -> Iterator[tuple[str, str]]:
+    pixels = found.pixels
+    if pixels is None:
+        return
+    bands = " and ".join(f"{bands} band{'s' * (bands > 1)}" for bands in pixels.bands)
+    types = ", ".join(_TYPES.get(name, name) for name in pixels.types)
+    low, high = pixels.value_range
+    mapped = f"{low:g} to {high:g} become 0 to 1, {pixels.clipped:.1%} of values are beyond"
+    yield "pixels", f"{bands}; {types}: {pixels.low:g} to {pixels.high:g}, {pixels.levels:,} levels; {mapped}"
+    if pixels.transparent:
+        yield (
+            "opacity",
+            f"{pixels.transparent:,} images are transparent in parts, and laid on white; `--bands 1,2,3,4` "
+            "reads opacity as a band",
+        )
 
 
 def _counted(n: int, what: str) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import click
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 # As quadzoo.report.board_columns has it, which imports more than a help page should wait for.
 Metric = Literal["rmse", "mae", "r2"]
@@ -64,6 +67,55 @@ def with_targets(flags: dict[str, Any]) -> dict[str, Any]:
     if single := flags.pop("target", ()):
         flags["targets"] = (*(flags.get("targets") or ()), *single)
     return flags
+
+
+def _band_numbers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        return tuple(int(part) for part in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{value[:_SHOWN]!r}: say numbers from 1, such as 4,3,2") from error
+
+
+def _two_numbers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    try:
+        low, high = (float(part) for part in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{value[:_SHOWN]!r}: say two numbers, such as 0,4095") from error
+    return low, high
+
+
+def image_options(command: Decorated) -> Decorated:
+    """Add the flags that say how images are read."""
+    for option in reversed(
+        (
+            click.option(
+                "--bands",
+                callback=_band_numbers,
+                metavar="4,3,2",
+                help="Bands of the images to read, numbered from 1, in this order.  [default: all]",
+            ),
+            click.option(
+                "--value-range",
+                callback=_two_numbers,
+                metavar="LOW,HIGH",
+                help="Values of the images that become black and white.  [default: the smallest and the "
+                "largest of all images; 0,255 for images of 8 bits]",
+            ),
+            click.option(
+                "--damaged",
+                type=click.Choice(["error", "skip"]),
+                default="error",
+                show_default=True,
+                help="What an image that cannot be decoded as a whole is: an error, or left out.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
 
 
 def with_flags(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,21 +17,20 @@ from quadzoo.data.checks import (
     together,
     where,
 )
+from quadzoo.data.contact_sheet import check_file, write_sheet
 from quadzoo.data.findings import Audit, EquationFacts, Findings, NearFacts, SplitFacts
-from quadzoo.data.geometry import Survey, choose_geometry, cut
-from quadzoo.data.near import BITS, MOST_DIFFERENT_BITS, near_pairs, perceptual_hash
+from quadzoo.data.geometry import Geometry, choose_geometry
+from quadzoo.data.image_checks import pixel_facts, remarks
+from quadzoo.data.near import BITS, MOST_DIFFERENT_BITS, Counting, pairs_of
 from quadzoo.data.numbers import number
-from quadzoo.data.parallel import parallel
-from quadzoo.data.reading import Advance, ImageReader
+from quadzoo.data.reading import ImageReader, Reading
 from quadzoo.data.rows import Fault
 from quadzoo.data.sources import N_DRAWN, DataRequest, Source, is_equations, resolve, scan
 from quadzoo.data.splits import Split, check_parameters, make_splits, repeated, splits_of
+from quadzoo.data.survey import Survey
 from quadzoo.data.tables import open_table
 from quadzoo.data.texts import printable, quoted
 from quadzoo.errors import DataError, SplitError
-
-Counting = Callable[[str, int], Advance]
-"""Is given what is done and how many times; returns a function to be given how many more are done."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +39,21 @@ class _Usable:
 
     source: Source
     survey: Survey
+    geometry: Geometry | None
     content_ids: np.ndarray
     pairs: list[tuple[int, int, int]]
 
 
-def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
-    """Check every row and every image; nothing is trained, and nothing is kept.
+def audit(
+    request: DataRequest,
+    split: str,
+    counting: Counting,
+    reading: Reading = Reading(),  # noqa: B008  # it is frozen
+    show: Path | None = None,
+) -> Audit:
+    """Check every row and every image; nothing is trained, and nothing is kept but a sheet to look at.
+
+    ``show`` is the PNG file of twelve images as a network sees them.
 
     What the request leaves out of a table is guessed: its images are beside it or in a folder there, the
     column ``id``, or one whose cells name images, names them, and the columns that hold numbers are targets.
@@ -57,8 +64,10 @@ def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
     table, request = resolve(request, counting("drawing equations", N_DRAWN))
     source, faults, doubts = scan(request)
     findings = Findings()
-    usable, unreadable = _decode_all(source, counting)
-    _add_faults(findings, faults, unreadable)
+    if show:
+        check_file(show, source.folder)
+    usable, unreadable = _decode_all(source, counting, reading, show)
+    _add_faults(findings, faults, unreadable, reading)
     if not source.target_names:
         findings.add("error", "no-target", [doubts.pop()], "table without a column that can be a target")
     findings.add("warning", "doubt", doubts, "guess that a bench would not make")
@@ -69,6 +78,10 @@ def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
     survey, splits = usable.survey, list[Split]()
     blank = [where(source, index) for index in survey.blank]
     findings.add("warning", "blank-image", blank, "image of one colour alone")
+    if usable.geometry:
+        for one in remarks(survey, usable.geometry, ranged=reading.value_range is not None):
+            examples = [f"{source.where(index)}: {detail}" for index, detail in sorted(one.images.items())]
+            findings.add(one.severity, one.code, examples, one.text)
     targets = [check_target(findings, source, one) for one in range(len(source.target_names)) if len(source)]
     duplicates = check_duplicates(findings, source, usable.content_ids)
     if len(source):
@@ -84,8 +97,9 @@ def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
         rows=len(source) + len(faults) + len(unreadable),
         usable=len(source),
         kinds=dict(survey.kinds.most_common()),
+        pixels=pixel_facts(survey, usable.geometry) if usable.geometry else None,
         sizes={f"{h}x{w}": n for (h, w), n in survey.shapes.most_common()},
-        image_size="{}x{}".format(*choose_geometry(survey, None, "letterbox").size) if len(source) else "",
+        image_size="{}x{}".format(*usable.geometry.size) if usable.geometry else "",
         missing_images=sum(fault.kind == "image" for fault in faults),
         unreadable_images=len(unreadable),
         images_without_row=orphans,
@@ -100,37 +114,33 @@ def audit(request: DataRequest, split: str, counting: Counting) -> Audit:
     )
 
 
-def _decode_all(source: Source, counting: Counting) -> tuple[_Usable, list[tuple[str, str]]]:
-    """Return the rows whose image can be decoded; of the others, what is wrong and the image's file."""
+def _decode_all(
+    source: Source, counting: Counting, reading: Reading, show: Path | None
+) -> tuple[_Usable, list[tuple[str, str]]]:
+    """Return the rows whose image can be decoded; of the others, what is wrong and the image's file.
+
+    Images as a network sees them are written to ``show``.
+    """
     unreadable: dict[int, str] = {}
-    with ImageReader(source) as reader:
-        survey = reader.survey(counting("decoding images", len(source)), unreadable.__setitem__)
-        good = [index for index in range(len(source)) if index not in unreadable]
-        content_ids = survey.content_ids
-        pairs = _pairs(lambda row: reader.pixels(good[row]), survey, content_ids, counting)
+    with ImageReader(source, reading) as reader:
+        advance = counting("decoding images", len(source))
+        survey = reader.survey(advance, unreadable.__setitem__, closely=True)
+        good = source.without(tuple(unreadable))
+        positions = [index for index in range(len(source)) if index not in unreadable]
+        geometry, content_ids = None, survey.content_ids
+        pairs: list[tuple[int, int, int]] = []
+        if positions:
+            geometry = choose_geometry(survey, None, "letterbox", value_range=reading.value_range)
+            pairs = pairs_of(lambda row: reader.pixels(positions[row]), survey, geometry, counting)
+            if show:
+                write_sheet(show, lambda row: reader.pixels(positions[row]), good.ids, survey, geometry)
     bad = [(text, source.files[index]) for index, text in unreadable.items()]
-    return _Usable(source.subset(good), survey, content_ids, pairs), bad
+    return _Usable(good, survey, geometry, content_ids, pairs), bad
 
 
-def _pairs(
-    pixels: Callable[[int], np.ndarray], survey: Survey, content_ids: np.ndarray, counting: Counting
-) -> list[tuple[int, int, int]]:
-    """Return pairs of images that differ but look alike, without the border that all images share."""
-    blank = set(survey.blank)
-    _, firsts = np.unique(content_ids, return_index=True)
-    different = [int(index) for index in sorted(firsts) if index not in blank]
-    if not different:
-        return []
-    geometry = choose_geometry(survey, None, "letterbox")
-    advance = counting("comparing images", len(different))
-    hashes = np.zeros((len(different), BITS // 8), np.uint8)
-    for row, one in enumerate(parallel(lambda i: perceptual_hash(cut(pixels(i), geometry)), different)):
-        hashes[row] = one
-        advance(1)
-    return [(different[i], different[j], bits) for i, j, bits in near_pairs(hashes)]
-
-
-def _add_faults(findings: Findings, faults: list[Fault], unreadable: list[tuple[str, str]]) -> None:
+def _add_faults(
+    findings: Findings, faults: list[Fault], unreadable: list[tuple[str, str]], reading: Reading
+) -> None:
     codes = {
         "row": ("bad-row", "row that is not as wide as the header, or not one row"),
         "id": ("bad-id", "id that is empty or leads out of the folder"),
@@ -142,7 +152,13 @@ def _add_faults(findings: Findings, faults: list[Fault], unreadable: list[tuple[
     }
     for kind, (code, text) in codes.items():
         findings.add("error", code, [fault.text for fault in faults if fault.kind == kind], text)
-    findings.add("error", "unreadable-image", [text for text, _ in unreadable], "image that cannot be read")
+    left_out = reading.damaged == "skip"
+    findings.add(
+        "warning" if left_out else "error",
+        "unreadable-image",
+        [text for text, _ in unreadable],
+        "image that cannot be read" + (" and is left out" if left_out else "; `damaged` skip leaves it out"),
+    )
 
 
 def _splits(findings: Findings, usable: _Usable, split: str) -> list[Split]:

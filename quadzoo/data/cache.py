@@ -1,4 +1,4 @@
-"""Decode every image once, to one uint8 file that all runs read."""
+"""Decode every image once, to one file that all runs read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,18 +18,13 @@ from filelock import Timeout
 from numpy.lib import format as npy
 from pydantic import BaseModel, ValidationError
 
-from quadzoo.data.geometry import (
-    Geometry,
-    Resize,
-    choose_geometry,
-    content_ids_of,
-    fit,
-    parse_image_size,
-)
+from quadzoo.data.geometry import Geometry, Resize, choose_geometry, fit, parse_image_size
 from quadzoo.data.hints import CacheHint
+from quadzoo.data.image_checks import mixture, oddities
 from quadzoo.data.parallel import parallel
-from quadzoo.data.reading import Advance, ImageReader
+from quadzoo.data.reading import Advance, ImageReader, Reading
 from quadzoo.data.sources import Source, drawing_lock, drawn_folder, precision_folder, remove_drawings
+from quadzoo.data.survey import content_ids_of
 from quadzoo.errors import DataError
 from quadzoo.storage import (
     cache_errors,
@@ -41,26 +36,31 @@ from quadzoo.storage import (
     written_whole,
 )
 
-_VERSION = 2  # of what is made of an image: where it changes, every cached file is made anew
+_VERSION = 3  # of what is made of an image: where it changes, every cached file is made anew
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """N decoded images: a ``.npy`` file of uint8 (N, H, W, C), and what is known of them.
+    """N decoded images: a ``.npy`` file (N, H, W, C) of the geometry's dtype, and what is known of them.
 
     ``digests`` is uint8 (N, 32): the SHA-256 of each image's shape and pixels as decoded, in row order.
-    ``hash`` identifies all pixels and targets together, wherever the files are.
+    ``hash`` identifies all pixels and targets together, wherever the files are. ``left_out`` are the
+    positions in the source of images that could not be read, ``remarks`` what is odd about the others;
+    ``plain`` says whether all are grey or RGB of 8 bits.
     """
 
     file: Path
     geometry: Geometry
     digests: np.ndarray = field(repr=False)
     hash: str
+    left_out: tuple[int, ...] = ()
+    remarks: tuple[str, ...] = ()
+    plain: bool = True
 
     @cached_property
     def content_ids(self) -> np.ndarray:
         """Numbers, int64 (N,): the same for images that are identical pixel for pixel."""
-        return content_ids_of(self.digests)
+        return content_ids_of(self.digests, by_position=not self.plain)
 
     @property
     def duplicates(self) -> int:
@@ -74,6 +74,9 @@ class _Facts(BaseModel):
     name: str
     geometry: Geometry
     digests: str  # 64 hexadecimal digits an image
+    left_out: tuple[int, ...] = ()
+    plain: bool = True
+    remarks: tuple[tuple[str, int, str], ...] = ()  # a text about images, the first of them, and about that
 
 
 def prepare(
@@ -83,29 +86,33 @@ def prepare(
     advance: Advance = lambda _: None,
     *,
     channels: int | None = None,
+    reading: Reading = Reading(),  # noqa: B008  # it is frozen
 ) -> ImageSet:
     """Return the source's images at one size, from the cache where their bytes are known.
 
-    ``image_size`` is ``auto``, ``HxW`` or ``N``; ``channels`` 1, 3, or None for what the images have.
-    ``advance`` is given the number of images as they are read, and again as they are ready: 2N in all.
-    Raises ConfigError for an ``image_size`` that is none, and DataError, naming table and row, for an image
-    that cannot be read or changes meanwhile, or where the cache cannot be written.
+    ``image_size`` is ``auto``, ``HxW`` or ``N``; ``channels`` is None for what the images have. ``advance``
+    is given the number of images as they are read, and again as they are ready: 2N in all. With
+    ``reading.damaged`` skip, images that cannot be read are left out. Raises ConfigError for an
+    ``image_size`` that is none, and DataError, naming table and row, for an image that cannot be read or
+    changes meanwhile, for images that do not belong together, or where the cache cannot be written.
     """
     wanted = parse_image_size(image_size)
-    choose = partial(choose_geometry, wanted=wanted, resize=resize, channels=channels)
     settings = f"{_VERSION} {wanted} {resize} {channels or ''}".strip()
+    settings += "" if reading == Reading() else f" {reading}"
     folder = _images_folder()
     hint = CacheHint(source, settings, folder)
     with ExitStack() as stack:
         if not hint.is_cached():
             # Of processes that ask at once, one decodes; the others find its hint when they have the lock.
             stack.enter_context(_locked(folder / hint.key))
-        reader = stack.enter_context(ImageReader(source))
-        survey = None
+        reader = stack.enter_context(ImageReader(source, reading))
+        choose = partial(choose_geometry, wanted=wanted, resize=resize, channels=channels)
+        read = partial(_surveyed, reader, source, reading, choose)
+        found = None
         if hint.is_cached():
             reader.hash_files(advance)
         else:
-            survey = reader.survey(advance)
+            found = read(advance)
         content = hashlib.sha256(settings.encode() + reader.file_digests)
         array_file = folder / f"{content.hexdigest()[:24]}.npy"
         facts = _read_facts(array_file)
@@ -113,8 +120,7 @@ def prepare(
             stack.enter_context(_locked(array_file))
             facts = _read_facts(array_file)  # another process may have made it
         if facts is None:
-            survey = survey or reader.survey(lambda _: None)
-            facts = _Facts(name=source.name, geometry=choose(survey), digests=survey.digests.hex())
+            facts = found or read(lambda _: None)
             _make(reader, facts, array_file, advance)
         else:
             advance(len(source))
@@ -122,12 +128,48 @@ def prepare(
     with suppress(FileNotFoundError):  # cleared meanwhile: in_use() will raise
         os.utime(_facts_file(array_file))  # the time of its last use
     digests = np.frombuffer(bytes.fromhex(facts.digests), np.uint8).reshape(-1, 32)
-    return ImageSet(array_file, facts.geometry, digests, _data_hash(source, facts.digests))
+    kept = source.without(facts.left_out)
+    remarks = tuple(f"{text}: {kept.where(first)}: {detail}" for text, first, detail in facts.remarks)
+    data_hash = _data_hash(kept, facts.digests)
+    return ImageSet(array_file, facts.geometry, digests, data_hash, facts.left_out, remarks, facts.plain)
+
+
+def _surveyed(
+    reader: ImageReader, source: Source, reading: Reading, choose: Callable[..., Geometry], advance: Advance
+) -> _Facts:
+    """Decode all images, and return what is known of them. Raises DataError as `prepare`."""
+    bad: dict[int, str] = {}
+    survey = reader.survey(advance, bad.__setitem__ if reading.damaged == "skip" else None)
+    kept = source.without(tuple(bad))
+    if not len(kept):
+        raise DataError(f"{source.table}: no image can be read; the first: {next(iter(bad.values()))}")
+    if mixed := mixture(survey, ranged=reading.value_range is not None):
+        examples = "; ".join(f"{kept.where(index)} has {detail}" for index, detail in mixed.images.items())
+        raise DataError(f"{source.table}: {mixed.text}: {examples}")
+    geometry = replace(choose(survey, value_range=reading.value_range), bands=reading.bands)
+    remarks = []
+    for one in oddities(survey, geometry):
+        first = min(one.images)
+        count = f"{len(one.images):,} × " if len(one.images) > 1 else ""
+        remarks.append((f"{one.severity}: {count}{one.text}", first, one.images[first]))
+    return _Facts(
+        name=source.name,
+        geometry=geometry,
+        digests=survey.digests.hex(),
+        left_out=tuple(bad),
+        plain=survey.plain,
+        remarks=tuple(remarks),
+    )
 
 
 def _make(reader: ImageReader, facts: _Facts, array_file: Path, advance: Advance) -> None:
-    geometry = facts.geometry
-    shape = (len(reader), *geometry.size, geometry.channels)
+    geometry, left_out = facts.geometry, set(facts.left_out)
+    kept = [index for index in range(len(reader)) if index not in left_out]
+    header = {
+        "descr": npy.dtype_to_descr(np.dtype(geometry.dtype)),
+        "fortran_order": False,
+        "shape": (len(kept), *geometry.size, geometry.channels),
+    }
 
     def fitted(index: int) -> bytes:
         return fit(reader.pixels(index), geometry).tobytes()
@@ -135,11 +177,12 @@ def _make(reader: ImageReader, facts: _Facts, array_file: Path, advance: Advance
     with cache_errors():
         # Written, not mapped: the pages of a map count as this process's memory.
         with written_whole(array_file) as file:
-            npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-            for content in parallel(fitted, range(len(reader))):
+            npy.write_array_header_1_0(file, header)
+            for content in parallel(fitted, kept):
                 file.write(content)
                 advance(1)
         write_atomically(_facts_file(array_file), facts.model_dump_json().encode())
+    advance(len(left_out))
 
 
 def computed(images: Path, n: int, name: str, blocks: Callable[[], Iterable[np.ndarray]]) -> Path:

@@ -1,4 +1,4 @@
-"""The one LightningDataModule: batches of uint8 images, or of features, and scaled targets."""
+"""The one LightningDataModule: batches of images, or of features, and scaled targets."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from quadzoo.data.splits import Split
 from quadzoo.errors import DataError
 
 Batch = tuple[Tensor, Tensor]
-"""Images uint8 (B, C, H, W), or features float32 (B, F, h, w), in channels_last memory order; targets
-float32 (B, T) in the scaled unit."""
+"""Images (B, C, H, W) from 0 to 255, uint8 or, of deeper images, float32; or features float32 (B, F, h, w);
+in channels_last memory order. Targets float32 (B, T) in the scaled unit."""
 
 _SLICE = 1024  # images copied to a GPU at once
 _CALIBRATION, _BATCH = 512, 64  # images
 
 
 class ArrayFile:
-    """A ``.npy`` file of (N, H, W, C), uint8 or float32, read a batch at a time.
+    """A ``.npy`` file of (N, H, W, C), uint8, uint16 or float32, read a batch at a time.
 
     It is read and not mapped: the operating system caches the file in both cases, but mapped pages count as
     this process's memory, and after one epoch they are the whole file. ``file[rows]`` returns the given rows
-    (B, H, W, C) in the file's dtype; it raises DataError where the file is too short. Raises DataError for
-    any other array.
+    (B, H, W, C) in the file's dtype, uint16 as float32 from 0 to 255; it raises DataError where the file is
+    too short. Raises DataError for any other array.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,10 +39,10 @@ class ArrayFile:
             npy.read_magic(file)
             self.shape, by_columns, self._dtype = npy.read_array_header_1_0(file)
             self._start = file.tell()
-        if by_columns or self._dtype not in (np.uint8, np.float32) or len(self.shape) != 4:
+        if by_columns or self._dtype not in (np.uint8, np.uint16, np.float32) or len(self.shape) != 4:
             raise DataError(
                 f"{path}: {self._dtype} {self.shape}{', in column order' * by_columns}; needed is "
-                "(N, H, W, C) in row order, uint8 for images or float32 for features"
+                "(N, H, W, C) in row order, uint8 or uint16 for images, float32 for these or features"
             )
         self._path = path
         self._stride = math.prod(self.shape[1:]) * self._dtype.itemsize
@@ -55,15 +55,16 @@ class ArrayFile:
                     raise DataError(
                         f"{self._path} is truncated; run `quadzoo data cache --clear` and try again"
                     )
-        return torch.from_numpy(batch)
+        # torch knows uint16 too little to choose rows of it on a GPU.
+        return torch.from_numpy(batch if self._dtype != np.uint16 else batch * np.float32(255 / 65535))
 
     @property
     def nbytes(self) -> int:
         """Its size in memory, in bytes."""
-        return self.shape[0] * self._stride
+        return self.shape[0] * self._stride * (2 if self._dtype == np.uint16 else 1)
 
     def to(self, device: torch.device) -> Tensor:
-        """Return the whole array (N, H, W, C), uint8 or float32, on a device.
+        """Return the whole array (N, H, W, C), uint8 or float32 as its rows are, on a device.
 
         It is copied slice by slice, so that only one slice is in the computer's memory.
         """
@@ -115,9 +116,10 @@ class Batches:
 class DataModule(pl.LightningDataModule):
     """Train, val, test and predict batches over one file of decoded images, or of their features.
 
-    ``inputs`` is a ``.npy`` of uint8 images (N, H, W, C) or of float32 features (N, h, w, F); ``targets``
-    float (N, T) in the scaled unit. Training batches are shuffled, by ``seed``, and a last incomplete one is
-    left out; predict goes over all N in order. A GPU that has room for it holds the whole set.
+    ``inputs`` is a ``.npy`` of images (N, H, W, C), uint8, uint16 whose 65535 is white, or float32 whose 255
+    is, or of float32 features (N, h, w, F); ``targets`` float (N, T) in the scaled unit. Training batches are
+    shuffled, by ``seed``, and a last incomplete one is left out; predict goes over all N in order. A GPU that
+    has room for it holds the whole set.
 
     With a Trainer of several processes, each process gets its own share of the images, and all get the same
     number of batches; ``batch_size`` is that of one process. Raises DataError when a side of the split has

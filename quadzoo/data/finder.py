@@ -12,7 +12,7 @@ from pathlib import Path
 from quadzoo.data.texts import folded, key, listed, printable, quoted, where, without_zeros
 from quadzoo.errors import DataError
 
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
+_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".npy"})
 _MOST_HINTS = 100_000  # images that are looked through for what was meant
 
 

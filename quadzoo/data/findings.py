@@ -86,6 +86,26 @@ class SplitFacts(BaseModel):
     val_in_train: int
 
 
+class PixelFacts(BaseModel):
+    """The values of the usable images: how many have so many bands, and are of each type.
+
+    ``low`` and ``high`` are the smallest and the largest value, ``value_range`` those that become 0 and 1,
+    and ``clipped`` is the share of values beyond. ``levels`` counts the values there are; of 32 bits and
+    more, those of the image that has most. ``transparent`` counts images laid on white, ``stacked`` those
+    with further pages or frames.
+    """
+
+    bands: dict[int, int]
+    types: dict[str, int]
+    low: float
+    high: float
+    levels: int
+    value_range: tuple[float, float]
+    clipped: float
+    transparent: int
+    stacked: int
+
+
 class EquationFacts(BaseModel):
     """How many labels differ from the text of their equation; ``opposite_b`` of ``wrong_b`` have -b."""
 
@@ -111,6 +131,7 @@ class Audit(BaseModel):
     rows: int
     usable: int
     kinds: dict[str, int]
+    pixels: PixelFacts | None
     sizes: dict[str, int]
     image_size: str
     missing_images: int

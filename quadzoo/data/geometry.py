@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import cv2
 import numpy as np
 
-from quadzoo.data.decoding import Decoded
+from quadzoo.data.survey import Box, Survey
 from quadzoo.data.texts import quoted
-from quadzoo.errors import ConfigError
+from quadzoo.errors import ConfigError, DataError
 
 Resize = Literal["letterbox", "stretch"]
-Box = tuple[int, int, int, int]
-"""Top, left, bottom, right; the last two are exclusive."""
+Dtype = Literal["uint8", "uint16", "float32"]
 
 _LONGEST_SIDE = 224  # of `auto`
 _TINY = 64  # pixels of the longest side: `auto` enlarges smaller images, for networks that halve them 5 times
 _MULTIPLE = 8
 _SMALLEST_SIDE = 32
 _LEAST_ENLARGEMENT = 1.25  # below it resampling costs more sharpness than it gains size
+# An image is odd where a side is longer than so many times that which this share of the images stays within.
+_MOST = 0.9, 1.5
+_FEW, _MANY = (0.75, 2.0), 10  # images
+_UINT16 = 65535
+_PER_CALL = 4  # bands: OpenCV scales no more at once
 
 
 @dataclass(frozen=True)
@@ -33,102 +36,22 @@ class Geometry:
     ``crop`` is cut out first, where all images have one size and a constant border. ``letterbox`` then
     scales it by one factor for both sides, by at most ``max_scale``, and centres it on a canvas of ``size``
     (H, W) filled with ``fill``; ``stretch`` scales each side by its own factor. ``channels`` is 1 where all
-    images are grey, else 3 (RGB).
+    images are grey, else 3 (RGB), or the number of bands.
+
+    Pixels of 8 bits stay what they are. Of others, ``value_range`` (low, high) becomes 0 to 1, and what is
+    beyond it 0 or 1; ``dtype`` is then ``uint16``, whose 65535 is 1, or ``float32``, whose 255 is 1. ``fill``
+    is in the images' own values. ``bands`` are those that were asked for, numbered from 1.
     """
 
     size: tuple[int, int]
     channels: int
     crop: Box | None
     max_scale: float | None
-    fill: tuple[int, int, int]
+    fill: tuple[int | float, ...]
     resize: Resize = "letterbox"
-
-
-@dataclass(frozen=True)
-class ImageFacts:
-    """What the survey needs to know of one decoded image.
-
-    ``digest`` is the SHA-256 of shape and pixels, ``corner`` the RGB of the top left pixel, ``foreground``
-    the smallest box around all pixels that differ from it (None where none does), ``kind`` the file's
-    format and mode.
-    """
-
-    shape: tuple[int, int]
-    grey: bool
-    digest: bytes
-    corner: tuple[int, int, int]
-    foreground: Box | None
-    kind: str
-
-
-def describe(decoded: Decoded) -> ImageFacts:
-    """Return what the survey needs to know of a decoded image."""
-    pixels = decoded.pixels
-    grey, corner = pixels.ndim == 2, pixels[0, 0]
-    differs = pixels != corner if grey else (pixels != corner).any(axis=2)
-    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
-    return ImageFacts(
-        shape=(pixels.shape[0], pixels.shape[1]),
-        grey=grey,
-        digest=hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest(),
-        corner=(int(corner),) * 3 if grey else (int(corner[0]), int(corner[1]), int(corner[2])),
-        foreground=(
-            (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1) if len(rows) else None
-        ),
-        kind=f"{decoded.format} {decoded.mode}",
-    )
-
-
-@dataclass
-class Survey:
-    """What the images have in common. Of each image it keeps 32 bytes, the digest.
-
-    ``foreground`` is the smallest box around those of all images, ``blank`` the positions of images of one
-    colour, ``corner`` the first image's; ``one_corner`` says whether all have that.
-    """
-
-    digests: bytearray = field(default_factory=bytearray)
-    shapes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    kinds: Counter[str] = field(default_factory=Counter)
-    corner: tuple[int, int, int] | None = None
-    one_corner: bool = True
-    all_grey: bool = True
-    foreground: Box | None = None
-    blank: list[int] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return self.shapes.total()
-
-    def add(self, image: ImageFacts) -> None:
-        """Take in one more image."""
-        box = image.foreground
-        if box is None:
-            self.blank.append(len(self))
-        else:
-            old = self.foreground or box
-            top, left = (min(old[side], box[side]) for side in (0, 1))
-            bottom, right = (max(old[side], box[side]) for side in (2, 3))
-            self.foreground = (top, left, bottom, right)
-        self.corner = self.corner or image.corner
-        self.one_corner &= image.corner == self.corner
-        self.all_grey &= image.grey
-        self.digests += image.digest
-        self.shapes[image.shape] += 1
-        self.kinds[image.kind] += 1
-
-    @property
-    def content_ids(self) -> np.ndarray:
-        """Numbers, int64 (N,): the same for images that are identical pixel for pixel."""
-        return content_ids_of(np.frombuffer(self.digests, np.uint8).reshape(-1, 32))
-
-
-def content_ids_of(digests: np.ndarray) -> np.ndarray:
-    """Number the different rows of uint8 (N, 32), in ascending order of their bytes; int64 (N,).
-
-    The numbers depend on which digests there are, not on their order.
-    """
-    _, numbers = np.unique(np.ascontiguousarray(digests).view("S32")[:, 0], return_inverse=True)
-    return np.asarray(numbers)
+    dtype: Dtype = "uint8"
+    value_range: tuple[float, float] | None = None
+    bands: tuple[int, ...] | None = None
 
 
 def parse_image_size(text: str) -> tuple[int, int] | None:
@@ -145,16 +68,22 @@ def parse_image_size(text: str) -> tuple[int, int] | None:
 
 
 def choose_geometry(
-    survey: Survey, wanted: tuple[int, int] | None, resize: Resize, channels: int | None = None
+    survey: Survey,
+    wanted: tuple[int, int] | None,
+    resize: Resize,
+    channels: int | None = None,
+    value_range: tuple[float, float] | None = None,
 ) -> Geometry:
-    """Find the constant border that all images share, and the canvas to put them on.
+    """Find the constant border that all images share, the canvas to put them on, and the range of values.
 
-    ``wanted`` is the canvas's (H, W); None chooses it: large enough for the largest image, which is enlarged
-    to a longest side of 64 pixels where that is a quarter more or above, at most 224 pixels long, sides in
-    multiples of 8. ``channels`` is 1, 3, or None for what the images have.
+    ``wanted`` is the canvas's (H, W); None chooses it: large enough for the largest image that is no odd one
+    out, which is enlarged to a longest side of 64 pixels where that is a quarter more or above, at most 224
+    pixels long, sides in multiples of 8. ``channels`` is None for what the images have. ``value_range`` is
+    None for the smallest and the largest value of all images, unless these have 8 bits. Raises DataError for
+    images that cannot have so many channels.
     """
     one_shape = len(survey.shapes) == 1
-    height, width = (max(shape[axis] for shape in survey.shapes) for axis in (0, 1))
+    height, width = ordinary_size(survey)
     crop = survey.foreground if survey.one_corner and one_shape else None
     box_height, box_width = (crop[2] - crop[0], crop[3] - crop[1]) if crop else (height, width)
     max_scale: float | None
@@ -176,12 +105,49 @@ def choose_geometry(
         top, bottom = _widen(crop[0], crop[2], size[0], height)
         left, right = _widen(crop[1], crop[3], size[1], width)
         crop = (top, left, bottom, right)
-    fill = survey.corner if survey.one_corner and survey.corner else (0, 0, 0)
-    channels = channels or (1 if survey.all_grey else 3)
-    if channels == 1:
-        grey = cv2.cvtColor(np.array([[fill]], np.uint8), cv2.COLOR_RGB2GRAY)
-        fill = (int(grey[0, 0]),) * 3
-    return Geometry(size, channels, crop, max_scale, fill, resize)
+    has = max(survey.bands)
+    if channels and channels != has and not {channels, has} <= {1, 3}:
+        raise DataError(f"images of {has} bands for a model of {channels}; choose as many with `bands`")
+    channels = channels or has
+    dtype, values = _range_of(survey, value_range)
+    ground = (0,) * max(3, channels) if values is None else (values[0],) * max(3, channels)
+    fill = survey.corner if survey.one_corner and survey.corner else ground
+    if channels == 1 and len(set(fill)) > 1:
+        red, green, blue = fill[:3]
+        kind = np.uint8 if dtype == "uint8" else np.float32
+        shade = cv2.cvtColor(np.array([[[red, green, blue]]], kind), cv2.COLOR_RGB2GRAY)[0, 0].item()
+        fill = (shade,) * 3
+    return Geometry(size, channels, crop, max_scale, fill, resize, dtype, values)
+
+
+def ordinary_size(survey: Survey) -> tuple[int, int]:
+    """Return the height and the width that hold all images but those that are much larger than the others."""
+    sides: tuple[Counter[int], Counter[int]] = Counter(), Counter()
+    for shape, n in survey.shapes.items():
+        for side, of_all in zip(shape, sides, strict=True):
+            of_all[side] += n
+    return _ordinary(sides[0]), _ordinary(sides[1])
+
+
+def _ordinary(sides: Counter[int]) -> int:
+    """Return the longest of the sides that is not much longer than nearly all of them are."""
+    n, position = sides.total(), 0
+    share, factor = _FEW if n < _MANY else _MOST
+    for side in sorted(sides):
+        position += sides[side]
+        if position >= share * n:
+            return max(other for other in sides if other <= factor * side)
+    raise ValueError("no images")
+
+
+def _range_of(survey: Survey, wanted: tuple[float, float] | None) -> tuple[Dtype, tuple[float, float] | None]:
+    """Return in what images are kept, and the values that become 0 and 1; None for 8 bits as they are."""
+    if wanted is None and set(survey.depths) == {"8-bit"}:
+        return "uint8", None
+    low, high = wanted or (survey.low, survey.high)
+    low, high = (low, high) if low < high else (low, low + 1)
+    fits = survey.depths["floating-point"] == 0 and high - low <= _UINT16
+    return "uint16" if fits else "float32", (low, high)
 
 
 def _rounded(side: float) -> int:
@@ -195,7 +161,7 @@ def _widen(low: int, high: int, length: int, limit: int) -> tuple[int, int]:
 
 
 def cut(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Return an image, uint8 (H, W) or (H, W, 3), without the border that all images share."""
+    """Return an image, uint8 or deeper (H, W) or (H, W, C), without the border that all images share."""
     if not geometry.crop:
         return pixels
     top, left, bottom, right = geometry.crop
@@ -203,7 +169,12 @@ def cut(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
 
 
 def fit(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Return an image, uint8 (H, W) or (H, W, 3), cut, scaled and centred on the canvas, uint8 (H, W, C)."""
+    """Return an image, uint8 or deeper (H, W) or (H, W, C), cut, scaled and centred on the canvas.
+
+    That is (H, W, C), of the geometry's dtype: uint8, uint16 or float32.
+    """
+    deep = geometry.dtype != "uint8"
+    pixels = _unit(pixels, geometry) if deep else pixels
     if geometry.channels == 3 and pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
     elif geometry.channels == 1 and pixels.ndim == 3:
@@ -211,15 +182,60 @@ def fit(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
     pixels = cut(pixels, geometry)
     scaled = _scaled(pixels.shape[0], pixels.shape[1], geometry)
     if scaled != pixels.shape[:2]:
-        shrinks = scaled[0] * scaled[1] < pixels.shape[0] * pixels.shape[1]
-        way = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-        pixels = cv2.resize(pixels, scaled[::-1], interpolation=way)
-    canvas = np.empty((*geometry.size, geometry.channels), np.uint8)
-    canvas[:] = geometry.fill[: geometry.channels]
+        pixels = _resized(pixels, scaled)
+    canvas = np.empty((*geometry.size, geometry.channels), pixels.dtype)
+    fill = np.array(geometry.fill[: geometry.channels])
+    canvas[:] = _unit(fill, geometry) if deep else fill
     height, width = scaled
     top, left = (geometry.size[0] - height) // 2, (geometry.size[1] - width) // 2
     canvas[top : top + height, left : left + width] = pixels.reshape(height, width, -1)
-    return canvas
+    if not deep:
+        return canvas
+    canvas = np.clip(canvas, 0, 1)  # cubic interpolation goes beyond
+    return (
+        np.rint(canvas * _UINT16).astype(np.uint16)
+        if geometry.dtype == "uint16"
+        else canvas * np.float32(255)
+    )
+
+
+def _unit(values: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Map the range of values to 0 to 1, float32 of the same shape; the differences are taken in float64."""
+    low, high = geometry.value_range or (0.0, 255.0)
+    return np.clip((values.astype(np.float64) - low) / (high - low), 0, 1).astype(np.float32)
+
+
+def _resized(pixels: np.ndarray, scaled: tuple[int, int]) -> np.ndarray:
+    if scaled[0] * scaled[1] < pixels.shape[0] * pixels.shape[1]:
+        return shrunk(pixels, scaled)
+    return _scaled_bands(pixels, scaled, cv2.INTER_CUBIC)
+
+
+def shrunk(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return an image, uint8, uint16 or float32 (H, W) or (H, W, C), at a smaller size (h, w).
+
+    Each pixel is the mean of an area.
+    """
+    return _scaled_bands(pixels, size, cv2.INTER_AREA)
+
+
+def _scaled_bands(pixels: np.ndarray, size: tuple[int, int], way: int) -> np.ndarray:
+    if pixels.ndim == 2 or pixels.shape[2] <= _PER_CALL:
+        return cv2.resize(pixels, size[::-1], interpolation=way)
+    bands = [np.ascontiguousarray(pixels[:, :, band]) for band in range(pixels.shape[2])]
+    return np.stack([cv2.resize(band, size[::-1], interpolation=way) for band in bands], axis=2)
+
+
+def viewable(pixels: np.ndarray, geometry: Geometry | None = None) -> np.ndarray:
+    """Return an image, (H, W) or (H, W, C), for people: uint8 (H, W), or (H, W, 3) of its first three bands.
+
+    Without a geometry its values are already those that a network sees, 0 to 255.
+    """
+    if pixels.ndim == 3 and pixels.shape[2] != 3:
+        pixels = pixels[:, :, :3] if pixels.shape[2] > 3 else pixels[:, :, 0]
+    if geometry and geometry.dtype != "uint8":
+        pixels = _unit(pixels, geometry) * 255
+    return np.ascontiguousarray(pixels if pixels.dtype == np.uint8 else np.rint(pixels).astype(np.uint8))
 
 
 def _scaled(height: int, width: int, geometry: Geometry) -> tuple[int, int]:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import imagehash
 import numpy as np
 from PIL import Image
+
+from quadzoo.data.geometry import Geometry, cut, viewable
+from quadzoo.data.parallel import parallel
+from quadzoo.data.survey import Survey
+
+Counting = Callable[[str, int], Callable[[int], None]]
+"""Is given what is done and how many times; returns a function to be given how many more are done."""
 
 BITS = 256
 MOST_DIFFERENT_BITS = 6
@@ -44,3 +53,28 @@ def near_pairs(hashes: np.ndarray) -> list[tuple[int, int, int]]:
                 for other in np.flatnonzero(differences <= MOST_DIFFERENT_BITS):
                     found.add((int(member), int(others[other]), int(differences[other])))
     return sorted(found)
+
+
+def pairs_of(
+    pixels: Callable[[int], np.ndarray], survey: Survey, geometry: Geometry, counting: Counting
+) -> list[tuple[int, int, int]]:
+    """Return pairs of images that differ but look alike, without the border that all images share.
+
+    ``pixels`` returns a decoded image, uint8 or deeper (H, W) or (H, W, C). A pair is two positions and the
+    number of bits that differ.
+    """
+    blank = set(survey.blank)
+    _, firsts = np.unique(survey.content_ids, return_index=True)
+    different = [int(index) for index in sorted(firsts) if index not in blank]
+    if not different:
+        return []
+    advance = counting("comparing images", len(different))
+    hashes = np.zeros((len(different), BITS // 8), np.uint8)
+
+    def hash_of(index: int) -> np.ndarray:
+        return perceptual_hash(viewable(cut(pixels(index), geometry), geometry))
+
+    for row, one in enumerate(parallel(hash_of, different)):
+        hashes[row] = one
+        advance(1)
+    return [(different[i], different[j], bits) for i, j, bits in near_pairs(hashes)]

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import shutil
 import struct
 import tempfile
 import threading
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
-from quadzoo.data.decoding import Decoded, Undecodable, decode
-from quadzoo.data.geometry import ImageFacts, Survey, describe
+from quadzoo.data.decoding import MOST_BANDS, Decoded, Undecodable, allowed_pixels, decode
 from quadzoo.data.parallel import parallel
 from quadzoo.data.sources import Source
-from quadzoo.errors import DataError
+from quadzoo.data.survey import ImageFacts, Survey, describe
+from quadzoo.data.texts import quoted
+from quadzoo.errors import ConfigError, DataError
 from quadzoo.storage import cache_errors, cache_folder
 
 Advance = Callable[[int], None]
@@ -29,8 +33,49 @@ _SPOOL_BYTES = 4 * 2**30  # and no more than half of the free disk space
 _DIGEST = 32  # bytes
 _AT_A_TIME = 16  # files to hash: a small one takes as long as handing it to a thread
 _UNREAD = bytes(_DIGEST)
-_SHAPE = struct.Struct("<III")  # of an image in the spool; 0 channels for grey
+_SHAPE = struct.Struct("<IIHH")  # of an image in the spool; 0 channels for grey; the dtype's number
+_DTYPES = tuple(
+    np.dtype(f"{kind}{size}") for kind in "uif" for size in (1, 2, 4, 8) if (kind, size) != ("f", 1)
+)
 _NOT_KEPT = -1
+
+
+class UnreadableImage(DataError):
+    """An image that cannot be decoded."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How images are read: which ``bands``, numbered from 1, in which order; which values become 0 and 1.
+
+    None stands for all bands, and for the smallest and the largest value of all images. ``damaged`` says
+    whether an image that cannot be decoded is an error, or is left out.
+    """
+
+    bands: tuple[int, ...] | None = None
+    value_range: tuple[float, float] | None = None
+    damaged: Literal["error", "skip"] = "error"
+
+
+def reading_of(
+    bands: Sequence[int] | None = None,
+    value_range: Sequence[float] | None = None,
+    damaged: Literal["error", "skip"] = "error",
+) -> Reading:
+    """Return how images are read. Raises ConfigError for what makes no sense."""
+    if bands is not None:
+        shown = quoted(",".join(map(str, bands)))
+        if not 1 <= len(bands) <= MOST_BANDS or min(bands) < 1:
+            raise ConfigError(f"`bands` {shown}: name 1 to {MOST_BANDS} bands, numbered from 1")
+        if len({*bands}) < len(bands):
+            raise ConfigError(f"`bands` {shown}: names a band twice")
+    if value_range is not None:
+        low, high = value_range if len(value_range) == 2 else (0.0, 0.0)
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            shown = quoted(",".join(map(str, value_range)))
+            raise ConfigError(f"`value_range` {shown}: say two numbers, the lower one first, such as 0,4095")
+        value_range = float(low), float(high)
+    return Reading(None if bands is None else tuple(bands), value_range, damaged)
 
 
 class ImageReader:
@@ -41,8 +86,10 @@ class ImageReader:
     decoded again when its pixels are asked for; a file that has changed by then is refused.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, reading: Reading = Reading()) -> None:  # it is frozen
+        allowed_pixels()  # raises before anything is read
         self._source = source
+        self._reading = reading
         self._digests = bytearray(len(source) * _DIGEST)
         self._positions = array("q", [_NOT_KEPT]) * len(source)
         self._spool = _Spool(cache_folder())
@@ -66,29 +113,36 @@ class ImageReader:
 
         def hashed(some: range) -> int:
             for index in some:
-                self._read(index)
+                with suppress(*(UnreadableImage,) * (self._reading.damaged == "skip")):
+                    self._read(index)
             return len(some)
 
         everything = range(len(self))
         for n in parallel(hashed, (everything[i : i + _AT_A_TIME] for i in everything[::_AT_A_TIME])):
             advance(n)
 
-    def survey(self, advance: Advance, on_unreadable: Callable[[int, str], None] | None = None) -> Survey:
-        """Read, hash and decode every image, and return what they have in common.
+    def survey(
+        self,
+        advance: Advance,
+        on_unreadable: Callable[[int, str], None] | None = None,
+        *,
+        closely: bool = False,
+    ) -> Survey:
+        """Read, hash and decode every image, and return what they have in common, ``closely`` with levels.
 
         ``on_unreadable`` is given the position of an image that cannot be decoded, and why; the survey
-        leaves that image out. Without it such an image raises DataError, naming table and row.
+        leaves that image out. Without it such an image raises UnreadableImage, naming table and row.
         """
 
         def facts(index: int) -> ImageFacts | str:
             try:
                 decoded = self._decode(index)
-            except DataError as error:
+            except UnreadableImage as error:
                 if on_unreadable is None:
                     raise
                 return str(error)
             self._positions[index] = self._spool.add(decoded.pixels)
-            return describe(decoded)
+            return describe(decoded, self._reading.value_range, closely=closely)
 
         survey = Survey()
         for index, found in enumerate(parallel(facts, range(len(self._source)))):
@@ -100,7 +154,7 @@ class ImageReader:
         return survey
 
     def pixels(self, index: int) -> np.ndarray:
-        """Return a decoded image, uint8 (H, W) or (H, W, 3).
+        """Return a decoded image, (H, W) or (H, W, C), uint8 or of the deeper dtype that its file has.
 
         Raises DataError, naming table and row, where it has to be read again and that fails, or its file has
         changed since it was read first.
@@ -113,7 +167,7 @@ class ImageReader:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise DataError(self._source.unreadable(index, error.strerror or str(error))) from error
+            raise UnreadableImage(self._source.unreadable(index, error.strerror or str(error))) from error
         digest = hashlib.sha256(content).digest()
         if self._digests[own] not in (digest, _UNREAD):
             where = self._source.place(index)
@@ -124,9 +178,9 @@ class ImageReader:
     def _decode(self, index: int) -> Decoded:
         content = self._read(index)
         try:
-            return decode(content)
+            return decode(content, self._reading.bands)
         except Undecodable as error:
-            raise DataError(self._source.unreadable(index, str(error))) from error
+            raise UnreadableImage(self._source.unreadable(index, str(error))) from error
 
 
 class _Spool:
@@ -145,15 +199,16 @@ class _Spool:
             )
 
     def add(self, pixels: np.ndarray) -> int:
-        """Keep uint8 (H, W) or (H, W, 3); return its position, or _NOT_KEPT where there is no room."""
+        """Keep (H, W) or (H, W, C); return its position, or _NOT_KEPT where there is no room."""
         height, width, channels = (*pixels.shape, 0)[:3]
+        dtype = _DTYPES.index(pixels.dtype)
         with self._lock:
             start = self._end
             if _SHAPE.size + pixels.nbytes > self._room - start:
                 return _NOT_KEPT
             self._file.seek(start)
             try:
-                self._write(_SHAPE.pack(height, width, channels))
+                self._write(_SHAPE.pack(height, width, channels, dtype))
                 self._write(np.ascontiguousarray(pixels).data.cast("B"))
             except OSError:  # the disk is full, or a quota is reached: nothing more is kept
                 self._room = 0
@@ -165,8 +220,9 @@ class _Spool:
         """Return the image at a position."""
         with self._lock:
             self._file.seek(position)
-            height, width, channels = _SHAPE.unpack(self._file.read(_SHAPE.size))
-            pixels = np.empty((height, width, channels) if channels else (height, width), np.uint8)
+            height, width, channels, dtype = _SHAPE.unpack(self._file.read(_SHAPE.size))
+            shape = (height, width, channels) if channels else (height, width)
+            pixels = np.empty(shape, _DTYPES[dtype])
             rest = pixels.data.cast("B")
             while rest:
                 rest = rest[self._file.readinto(rest) :]

@@ -99,6 +99,16 @@ class Source:
         """Return the message for an image that cannot be read: table, row, path and cause."""
         return f"{self.place(index)}: image {self.path(index)} is unreadable ({why})"
 
+    def where(self, index: int) -> str:
+        """Name a row in messages."""
+        table = self.test_table if self.tests is not None and self.tests[index] else None
+        return f"{f'{table.name} ' if table else ''}row {self.rows[index]} ({self.files[index]})"
+
+    def without(self, indices: Sequence[int]) -> Source:
+        """Return the source without some of its rows."""
+        left_out = set(indices)
+        return self.subset([i for i in range(len(self)) if i not in left_out]) if left_out else self
+
     def subset(self, indices: Sequence[int]) -> Source:
         """Return the source with some of its rows, in the order given."""
         groups, kinds = self.group_values, self.kinds

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from quadzoo.data.geometry import Resize
+from quadzoo.data.reading import Reading, reading_of
 from quadzoo.data.sources import DataRequest
+from quadzoo.errors import ConfigError
 from quadzoo.model.recipe import RECIPES, Recipe
 
 _RECIPE_FLAGS = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
@@ -36,6 +38,9 @@ class BenchConfig(BaseModel):
     train_share: tuple[float, ...] = Field(default=(1.0,), min_length=1)
     image_size: str = "auto"
     resize: Resize = "letterbox"
+    bands: tuple[int, ...] | None = None
+    value_range: tuple[float, float] | None = None
+    damaged: Literal["error", "skip"] = "error"
     recipe: Recipe = Recipe()
     weights: Literal["auto", "pretrained", "none"] = "auto"
     init: str | None = None
@@ -56,12 +61,17 @@ class BenchConfig(BaseModel):
         )
 
     @property
+    def reading(self) -> Reading:
+        """The flags that say how images are read."""
+        return Reading(self.bands, self.value_range, self.damaged)
+
+    @property
     def flags(self) -> dict[str, str]:
         """The flags that repeat data, split and recipe, other than the defaults; of paths the last part."""
         chosen: dict[str, object] = {
             name: getattr(self, name)
             for name in ("data", "images", "targets", "id_column", "test_data", "split", "folds",
-                         "group_column", "image_size", "resize")
+                         "group_column", "image_size", "resize", "bands", "value_range", "damaged")
             if getattr(self, name) != type(self).model_fields[name].default
         }  # fmt: skip
         for name, known in RECIPES.items():
@@ -72,6 +82,15 @@ class BenchConfig(BaseModel):
         if self.recipe.freeze:  # then nothing can be augmented, and the flag would say nothing
             chosen.pop("augment", None)
         return {flag_of(name): written(name, value) for name, value in chosen.items()}
+
+    @field_validator("bands", "value_range")
+    @classmethod
+    def _of_images(cls, value: Any, info: ValidationInfo) -> Any:
+        try:
+            reading_of(**{str(info.field_name): value})
+        except ConfigError as error:
+            raise ValueError(str(error).split(": ", 1)[1]) from None
+        return value
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -114,7 +133,7 @@ def written(name: str, value: object) -> str:
     if value is True:
         return ""
     if isinstance(value, tuple):
-        return ",".join(_quoted(str(one)) for one in value)
+        return ",".join(f"{one:g}" if isinstance(one, float) else _quoted(str(one)) for one in value)
     is_path = name in ("data", "images", "test_data") or (name == "split" and value != "article")
     return f"./{Path(str(value)).name}" if is_path else str(value)
 

@@ -12,6 +12,7 @@ from quadzoo.data.remarks import GROUP_COLUMN
 from quadzoo.data.sources import N_DRAWN, Source, open_source
 from quadzoo.data.splits import Split, check_parameters, splits_of
 from quadzoo.data.texts import printable
+from quadzoo.errors import SplitError
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import BenchData
@@ -44,9 +45,21 @@ def read_inputs(config: BenchConfig, observer: Observer, channels: int | None) -
     check_parameters(config.split, config.folds, grouped=config.group_column is not None, tests=tests)
     source = open_source(config.request, observer.counting("drawing equations", N_DRAWN))
     decoding = observer.counting("decoding images", 2 * len(source))
-    images = prepare(source, config.image_size, config.resize, decoding, channels=channels)
-    splits = splits_of(source, config.split, images.content_ids, config.folds)
+    images = prepare(
+        source, config.image_size, config.resize, decoding, channels=channels, reading=config.reading
+    )
+    left_out = images.left_out
+    kept = source.without(left_out)
     notes = [f"{printable(source.table.name)}: {one}" for one in source.told]
+    if left_out:
+        which = f"the first is {source.where(left_out[0])}"
+        notes.append(f"warning: {len(left_out):,} images cannot be read and are left out: {which}")
+    notes += [one_line(one, _LONGEST) for one in images.remarks]
+    source = kept
+    try:
+        splits = splits_of(source, config.split, images.content_ids, config.folds)
+    except SplitError as error:  # what is odd about the images may be why
+        raise SplitError(one_line("; ".join((str(error), *images.remarks)), _LONGEST)) from error
     notes += [
         _in_words(one)
         for one in _findings(source, images, splits)

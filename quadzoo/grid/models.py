@@ -86,7 +86,10 @@ def fixed_by(model: Model, config: BenchConfig) -> BenchConfig:
         "heads": (record.head,),
         "image_size": f"{height}x{width}",
         "resize": record.image.resize,
+        "bands": record.image.bands,
+        "value_range": record.image.value_range,
     }
+    fixed = {name: value for name, value in fixed.items() if value is not None}
     for name, value in fixed.items():
         asked = getattr(config, name)
         if name in config.model_fields_set and asked != value:

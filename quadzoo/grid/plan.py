@@ -85,7 +85,11 @@ class BenchData:
         """What a record says of the data."""
         images = self.images
         return DataFacts(
-            name=self.name, hash=images.hash, n=len(images.content_ids), duplicates=images.duplicates
+            name=self.name,
+            hash=images.hash,
+            n=len(images.content_ids),
+            duplicates=images.duplicates,
+            damaged=len(images.left_out),
         )
 
     def fold_of(self, task: Task) -> Fold:

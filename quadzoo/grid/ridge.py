@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from quadzoo.data.fold import Fold
+from quadzoo.data.geometry import shrunk
 from quadzoo.data.splits import Split
 from quadzoo.executors.base import Executor, NoAnswer, answer
 from quadzoo.grid.baselines import simple_answers
@@ -22,7 +22,7 @@ from quadzoo.metrics import scores_of
 from quadzoo.model.closed_form import drawn, fit_ridge
 from quadzoo.records import predictions
 from quadzoo.records.baseline import BaselineRecord, read_baseline, write_baseline
-from quadzoo.records.keys import hash_of
+from quadzoo.records.keys import ImageFacts, hash_of
 from quadzoo.records.record import Metrics, SplitFacts
 from quadzoo.training.task import Task
 
@@ -119,7 +119,7 @@ def _kept(plan: Plan, of_fold: FoldPlan, name: str, task: Task | None, made: Cal
         {
             "baseline": name,
             "data": data.images.hash,
-            "image": asdict(data.images.geometry),
+            "image": ImageFacts(**asdict(data.images.geometry)).ingredients,
             "split": fold.split.hash,
             "fold": fold.split.fold,
             "weights": {"tag": loaded.tag, "sha256": loaded.sha256} if loaded else None,
@@ -152,15 +152,12 @@ def _kept(plan: Plan, of_fold: FoldPlan, name: str, task: Task | None, made: Cal
 
 
 def _of_pixels(images: Path) -> Rows:
-    """Return what gives images as vectors, float32 (M, F), at most 32 pixels a side."""
+    """Return what gives images as vectors, float32 (M, F), at most 32 pixels a side, in all bands."""
     array = np.load(images, mmap_mode="r")
     height, width = (min(side, _SIDE) for side in array.shape[1:3])
 
     def rows(positions: np.ndarray) -> np.ndarray:
-        small = [
-            cv2.resize(array[position], (width, height), interpolation=cv2.INTER_AREA).reshape(-1)
-            for position in positions
-        ]
+        small = [shrunk(array[position], (height, width)).reshape(-1) for position in positions]
         return np.stack(small).astype(np.float32)
 
     return rows

@@ -31,7 +31,17 @@ _LONGEST = 300  # characters of an error
 _LONGEST_PATH = 100
 _SETS = "sets"
 # What a set is; everything else can also be given beside the file, for all sets.
-OF_A_SET = ("data", "images", "targets", "id_column", "group_column", "test_data", "split")
+OF_A_SET = (
+    "data",
+    "images",
+    "targets",
+    "id_column",
+    "group_column",
+    "test_data",
+    "split",
+    "bands",
+    "value_range",
+)
 _OF_THE_COMMAND = ("out", "suite", "force", "dry_run", "json")
 # Parameters that are paths, with the words that are none. `init` is one where a folder has that name.
 _PATHS: Mapping[str, tuple[str, ...]] = {

@@ -15,6 +15,9 @@ from quadzoo.model.regressor import RegressionModule
 from quadzoo.registry.specs import BackboneSpec, HeadSpec
 from quadzoo.targets import TargetInfo
 
+Further = tuple[list[float], list[float]]
+"""Mean and standard deviation of each band beyond the third, in 0 to 1."""
+
 
 def build_backbone(
     spec: BackboneSpec, *, pretrained: bool, in_channels: int, image_size: tuple[int, int]
@@ -49,18 +52,24 @@ def join(
     *,
     targets: TargetInfo | None = None,
     scored: TargetInfo | None = None,
+    further: Further | None = None,
 ) -> RegressionModule:
     """Join a backbone, as built from its spec for images of ``in_channels`` channels, and a head.
 
-    Images of three channels are normalised with the spec's mean and std, all others with their averages.
+    Images of three channels are normalised with the spec's mean and std, of one or two with their averages;
+    of more, the first three with the spec's, and the others with ``further``, mean and std of each in 0 to 1.
+    While these are not known, the averages stand for them.
     ``targets`` names the targets, in the unit that the head learns in, and ``scored`` in the unit of scores.
     Raises BadModule for a backbone without a width.
     """
     _check(backbone_width, backbone, f"backbone {spec.name!r}")
     keep_depthwise_in_float32(backbone)
+    n_further = max(0, in_channels - 3)
     mean, std = (
-        list(values) if in_channels == 3 else [statistics.fmean(values)] * in_channels
-        for values in (spec.mean, spec.std)
+        [*values, *(measured or [statistics.fmean(values)] * n_further)]
+        if in_channels >= 3
+        else [statistics.fmean(values)] * in_channels
+        for values, measured in zip((spec.mean, spec.std), further or ((), ()), strict=True)
     )
     return RegressionModule(backbone, head, recipe, mean, std, targets=targets, scored=scored)
 

@@ -13,7 +13,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MeanSquaredError
 
-from quadzoo.data.datamodule import Batch
+from quadzoo.data.datamodule import Batch, DataModule
 from quadzoo.errors import ConfigError, DataError, NonFiniteLoss
 from quadzoo.model.augment import augment
 from quadzoo.model.batch_norm import ReestimatedBatchNorm
@@ -31,9 +31,10 @@ class RegressionModule(pl.LightningModule):
     """A backbone and a head, trained by a recipe on (images, scaled targets), or with ``recipe.freeze`` the
     head alone, on (features, scaled targets).
 
-    Images come as uint8 (B, C, H, W) and are normalised here, on the device, with the backbone's ``mean`` and
-    ``std``. The backbone runs in the Trainer's precision, the head always in float32: near 1, bf16 has steps
-    of 1/256.
+    Images come as uint8 (B, C, H, W), or from a quadzoo `DataModule` also as float32 from 0 to 255, and are
+    normalised here, on the device, with the backbone's ``mean`` and ``std``. Of more than three bands these
+    are a part of the weights: those of further bands come from the training images. The backbone runs in the
+    Trainer's precision, the head always in float32: near 1, bf16 has steps of 1/256.
 
     It works with any Trainer. It logs ``train_mse``, ``val_mse`` and ``test_mse`` in the scaled unit of
     ``scored``, by default in that of ``targets``, which the head learns in; and for val and test, in original
@@ -45,7 +46,7 @@ class RegressionModule(pl.LightningModule):
 
     Raises BadModule when backbone or head break the plugin contract, NonFiniteLoss when training diverges,
     ConfigError for a Trainer that cannot do what the recipe asks for, and DataError for images in floating
-    point.
+    point from elsewhere.
     """
 
     backbone: nn.Module
@@ -81,8 +82,8 @@ class RegressionModule(pl.LightningModule):
             self.backbone.requires_grad_(False)
         for name in ("feature_mean", "feature_std"):  # of a frozen backbone
             self.register_buffer(name, None)
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=len(values) > 3)
         self.mse = nn.ModuleDict({f"{stage}_mse": MeanSquaredError() for stage in _STAGES})
         self.scores = nn.ModuleDict()  # of val and test; made when the number of targets is known
         self.history: list[dict[str, float]] = []
@@ -103,7 +104,7 @@ class RegressionModule(pl.LightningModule):
         return {**super().__getstate__(), "_compiled_backbone": None}
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map uint8 images (B, C, H, W) to the head's raw output."""
+        """Map images (B, C, H, W), 0 to 255, uint8 or float32, to the head's raw output."""
         return self._apply_head(self.features(images))
 
     def compile_training(self, *, graphs: bool) -> None:
@@ -138,13 +139,13 @@ class RegressionModule(pl.LightningModule):
         return features if mean is None or std is None else (features - mean) / std
 
     def predict(self, images: Tensor) -> Tensor:
-        """Map uint8 images (B, C, H, W) to predictions, float32 (B, T) in the scaled unit."""
+        """Map images (B, C, H, W), 0 to 255, to predictions, float32 (B, T) in the scaled unit."""
         return self._prediction(self(images))
 
     def raw(self, inputs: Tensor) -> Tensor:
         """Map a batch's inputs to the head's raw output.
 
-        They are images, uint8 (B, C, H, W), or with ``recipe.freeze`` features, float32 (B, F, h, w).
+        They are images (B, C, H, W), 0 to 255, or with ``recipe.freeze`` features, float32 (B, F, h, w).
         """
         raw: Tensor = self._apply_head(inputs) if self.recipe.freeze else self(inputs)
         return raw
@@ -208,7 +209,8 @@ class RegressionModule(pl.LightningModule):
 
     def _check_images(self, batch: Batch) -> None:
         """Raise DataError for images in floating point: in 0 to 1, as others give them, they are black."""
-        if batch[0].is_floating_point() and not self.recipe.freeze:
+        ours = isinstance(getattr(self.trainer, "datamodule", None), DataModule)
+        if batch[0].is_floating_point() and not self.recipe.freeze and not ours:
             raise DataError(f"images must be uint8, from 0 to 255, got {batch[0].dtype}")
 
     def setup(self, stage: str) -> None:

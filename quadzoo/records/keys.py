@@ -28,7 +28,7 @@ NEUTRAL_RECIPE: Mapping[str, Any] = {
     "frozen_features": "raw",
     "tune": None,
 }
-NEUTRAL_IMAGE: Mapping[str, Any] = {}
+NEUTRAL_IMAGE: Mapping[str, Any] = {"dtype": "uint8", "value_range": None, "bands": None}
 
 
 class ImageFacts(BaseModel):
@@ -40,8 +40,16 @@ class ImageFacts(BaseModel):
     channels: int
     crop: tuple[int, int, int, int] | None
     max_scale: float | None
-    fill: tuple[int, int, int]
+    fill: tuple[int | float, ...]
     resize: str
+    dtype: Literal["uint8", "uint16", "float32"] = "uint8"
+    value_range: tuple[float, float] | None = None
+    bands: tuple[int, ...] | None = None
+
+    @property
+    def ingredients(self) -> dict[str, Any]:
+        """What stands for it in a key."""
+        return _without(NEUTRAL_IMAGE, self)
 
 
 class Provenance(BaseModel):
@@ -107,7 +115,7 @@ class Identity:
     def _shared(self) -> dict[str, Any]:
         return {
             "data": self.data,
-            "image": _without(NEUTRAL_IMAGE, self.image),
+            "image": self.image.ingredients,
             "split": self.split,
             "plugins": {"backbone": self.backbone.ingredients, "head": self.head.ingredients},
             "weights": self._weights,

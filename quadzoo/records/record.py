@@ -64,12 +64,16 @@ class Metrics(_Part):
 
 
 class DataFacts(_Part):
-    """The images and targets: n images, of which ``duplicates`` repeat an earlier one pixel for pixel."""
+    """The images and targets: n images, of which ``duplicates`` repeat an earlier one pixel for pixel.
+
+    ``damaged`` counts further ones that cannot be read and were left out.
+    """
 
     name: str
     hash: str
     n: Count
     duplicates: Count
+    damaged: Count = 0
 
 
 class SplitFacts(_Part):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 
-import cv2
 import numpy as np
 import safetensors.torch
 import torch
@@ -12,6 +11,7 @@ from PIL import Image
 
 from quadzoo.data.datamodule import ArrayFile
 from quadzoo.data.fold import Fold
+from quadzoo.data.geometry import shrunk, viewable
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.records import predictions, seen
 from quadzoo.records.record import N_WORST, PREDICTIONS, SEEN, WEIGHTS, WORST, run_folder, sha256_of
@@ -66,11 +66,11 @@ def _worst(task: Task, fold: Fold, test: np.ndarray) -> np.ndarray:
 
 
 def _thumbnails(images: np.ndarray) -> bytes:
-    """Return uint8 images (N, H, W, C), as the network saw them, one below the other, as WebP."""
+    """Return images (N, H, W, C), 0 to 255, as the network saw them, one below the other, as WebP."""
     height, width = images.shape[1:3]
     factor = min(1.0, _THUMBNAIL / max(height, width))
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    strip = np.concatenate([cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in images])
+    size = max(1, round(height * factor)), max(1, round(width * factor))
+    strip = np.concatenate([shrunk(viewable(one), size) for one in images])
     file = io.BytesIO()
     Image.fromarray(strip).save(file, "WEBP", quality=80)
     return file.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 
 from quadzoo.data.cache import computed
 from quadzoo.data.datamodule import ArrayFile
+from quadzoo.data.fold import Fold
 from quadzoo.executors.base import Send
-from quadzoo.model.build import build_backbone, join
+from quadzoo.model.build import Further, build_backbone, join
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.model.weights import digest_of
@@ -24,6 +26,8 @@ from quadzoo.registry import catalogue
 from quadzoo.training.task import Placement, Task
 
 _BATCH = 64
+_SAMPLE = 512  # training images
+_LEAST_STD = 1e-6  # of a band; below it is constant
 
 
 def frozen_features(task: Task, placement: Placement, module: RegressionModule, trainer: pl.Trainer) -> Path:
@@ -47,7 +51,8 @@ def pooled_features(work: tuple[Task, Placement], send: Send) -> None:
     torch.set_num_threads(placement.threads)
     spec, image = catalogue.load().backbones[task.backbone].spec, task.identity.image
     backbone = build_backbone(spec, pretrained=True, in_channels=image.channels, image_size=image.size)
-    module = join(spec, backbone, nn.Identity(), Recipe(freeze=True, frozen_features="raw"), image.channels)
+    recipe, further = Recipe(freeze=True, frozen_features="raw"), further_bands(placement, image.channels)
+    module = join(spec, backbone, nn.Identity(), recipe, image.channels, further=further)
     module.to("cuda" if placement.device.kind == "cuda" else "cpu").eval()
     ingredients = {"pooled": True, **_ingredients(task, module), "precision": "32"}
 
@@ -57,6 +62,26 @@ def pooled_features(work: tuple[Task, Placement], send: Send) -> None:
                 yield module.features(images.to(module.device)).float().mean(dim=(2, 3)).cpu().numpy()
 
     send(computed(placement.images, task.data.n, hash_of(ingredients), blocks))
+
+
+def further_bands(placement: Placement, channels: int) -> Further | None:
+    """Return mean and std in 0 to 1 of each band beyond the third, over at most 512 training images.
+
+    None where there are no more than three: these are normalised as the backbone says.
+    """
+    if channels <= 3:
+        return None
+    train, file = Fold.load(placement.fold).split.train, ArrayFile(placement.images)
+    rows = np.random.default_rng(0).permutation(train)[:_SAMPLE]
+    total, squares, n = np.zeros(channels - 3), np.zeros(channels - 3), 0
+    for some in np.array_split(rows, math.ceil(len(rows) / _BATCH)):
+        values = file[torch.from_numpy(some)][..., 3:].double().numpy() / 255
+        total += values.sum(axis=(0, 1, 2))
+        squares += (values**2).sum(axis=(0, 1, 2))
+        n += values[..., 0].size
+    mean = total / n
+    std = np.sqrt(np.maximum(squares / n - mean**2, 0))
+    return mean.tolist(), np.where(std > _LEAST_STD, std, 1).tolist()
 
 
 def _ingredients(task: Task, module: RegressionModule) -> dict[str, Any]:
@@ -70,7 +95,7 @@ def _ingredients(task: Task, module: RegressionModule) -> dict[str, Any]:
 
 
 def _batches(images: Path) -> Iterator[Tensor]:
-    """Yield all images of a file in order, uint8 (B, C, H, W)."""
+    """Yield all images of a file in order, (B, C, H, W), 0 to 255."""
     file = ArrayFile(images)
     for start in range(0, file.shape[0], _BATCH):
         yield file[torch.arange(start, min(start + _BATCH, file.shape[0]))].permute(0, 3, 1, 2)

@@ -38,7 +38,7 @@ from quadzoo.targets import scale, unscale
 from quadzoo.training.artifacts import save
 from quadzoo.training.cost import measure
 from quadzoo.training.energy import EnergyMeter
-from quadzoo.training.features import frozen_features
+from quadzoo.training.features import frozen_features, further_bands
 from quadzoo.training.outcome import failure_of, record_of
 from quadzoo.training.start import start_head
 from quadzoo.training.task import Placement, Task
@@ -247,6 +247,7 @@ def build_module(task: Task, placement: Placement) -> RegressionModule:
         image.channels,
         targets=task.unit,
         scored=task.targets,
+        further=further_bands(placement, image.channels),
     )
     if placement.initial:
         _load(module, placement.initial / WEIGHTS, task)

@@ -146,7 +146,7 @@ def test_two_processes_at_once(folder: Path, own_cache: Path) -> None:
     source = source_of(folder)
     counting = (
         "from quadzoo.data import reading\ndecoded = []\noriginal = reading.decode\n"
-        "reading.decode = lambda content: (decoded.append(1), time.sleep(0.002), original(content))[-1]"
+        "reading.decode = lambda *a: (decoded.append(1), time.sleep(0.002), original(*a))[-1]"
     )
     both = [start(folder, before=counting, after="print(images.file, len(decoded))") for _ in range(2)]
     answers = [process.communicate()[0].split() for process in both]

@@ -122,23 +122,33 @@ def test_transparency_of_other_modes() -> None:
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_deep_grey(kind: str) -> None:
     deep = (GREY.astype(np.uint16) * 257).astype(np.uint16)
-    assert close(decode(saved(Image.fromarray(deep), kind)).pixels, GREY)
+    decoded = decode(saved(Image.fromarray(deep), kind)).pixels
+    assert decoded.dtype == np.uint16
+    assert np.array_equal(decoded, deep)
 
 
 def test_deep_colour() -> None:
     import cv2
 
-    ok, content = cv2.imencode(".png", (COLOUR[:, :, ::-1].astype(np.uint16) * 257).astype(np.uint16))
+    deep = COLOUR.astype(np.uint16) * 250 + 3
+    ok, content = cv2.imencode(".png", deep[:, :, ::-1])
     assert ok
-    assert close(decode(content.tobytes()).pixels, COLOUR)
+    assert np.array_equal(decode(content.tobytes()).pixels, deep)
+    opaque = np.dstack([deep[:, :, ::-1], np.full(GREY.shape, 65535, np.uint16)])
+    opaque[:, :4, 3] = 0
+    decoded = decode(cv2.imencode(".png", opaque)[1].tobytes())
+    assert decoded.transparent
+    assert (decoded.pixels[:, :4] == 65535).all()
+    assert np.array_equal(decoded.pixels[:, 4:], deep[:, 4:])
 
 
 def test_floating_point() -> None:
     unit = (GREY / 255).astype(np.float32)
-    assert close(decode(saved(Image.fromarray(unit), "TIFF")).pixels, GREY)
-    for beyond in (unit * 300, unit - 1, np.full_like(unit, np.nan)):
-        with pytest.raises(Undecodable, match="between 0 and 1"):
-            decode(saved(Image.fromarray(beyond), "TIFF"))
+    for values in (unit, unit * 300, unit - 1, unit * 1e-6):
+        assert np.array_equal(decode(saved(Image.fromarray(values), "TIFF")).pixels, values)
+    unit[3, 4] = np.nan
+    with pytest.raises(Undecodable, match=r"0\.13% of its pixels are NaN"):
+        decode(saved(Image.fromarray(unit), "TIFF"))
 
 
 def test_palette_bits_and_ink() -> None:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from quadzoo.data.decoding import Decoded
-from quadzoo.data.geometry import Geometry, Resize, Survey, choose_geometry, describe, fit, parse_image_size
+from quadzoo.data.geometry import Geometry, Resize, choose_geometry, fit, parse_image_size
+from quadzoo.data.survey import Survey, describe
 from quadzoo.errors import ConfigError
 
 

@@ -52,9 +52,9 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFacto
             work.reads[path.name] += 1
         return read_bytes(path)
 
-    def counted_decode(content: bytes) -> Decoded:
+    def counted_decode(content: bytes, bands: tuple[int, ...] | None = None) -> Decoded:
         work.decodes += 1
-        return decode(content)
+        return decode(content, bands)
 
     monkeypatch.setattr(Path, "read_bytes", counted_read)
     monkeypatch.setattr(reading, "decode", counted_decode)

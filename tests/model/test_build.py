@@ -99,7 +99,8 @@ def test_what_is_no_head_is_named(built: Any, told: str) -> None:
     [
         (3, [0.1, 0.2, 0.6], [0.5, 0.25, 0.75]),
         (1, [0.3], [0.5]),
-        (5, [0.3] * 5, [0.5] * 5),
+        (2, [0.3] * 2, [0.5] * 2),
+        (5, [0.1, 0.2, 0.6, 0.3, 0.3], [0.5, 0.25, 0.75, 0.5, 0.5]),
     ],
 )
 def test_images_of_any_number_of_channels_are_normalised(
@@ -114,6 +115,14 @@ def test_images_of_any_number_of_channels_are_normalised(
     assert torch.equal(module.mean.flatten(), torch.tensor(mean))
     assert torch.equal(module.std.flatten(), torch.tensor(std))
     assert module.predict(torch.zeros(2, channels, 8, 8, dtype=torch.uint8)).shape == (2, 1)
+    assert ("mean" in module.state_dict()) == (channels > 3)
+
+
+def test_further_bands_are_normalised_as_they_were_measured() -> None:
+    asked, further = spec(mean=(0.1, 0.2, 0.6), std=(0.5, 0.25, 0.75)), ([0.01, 0.02], [0.001, 0.002])
+    module = join(asked, convolution(5), Head(5, 1), Recipe(), 5, further=further)
+    assert module.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.6, 0.01, 0.02])
+    assert module.std.flatten().tolist() == pytest.approx([0.5, 0.25, 0.75, 0.001, 0.002])
 
 
 def test_depthwise_convolutions_of_what_is_joined_stay_in_float32() -> None:

@@ -162,7 +162,7 @@ def changed() -> Iterator[tuple[str, Identity]]:
     yield "source", replace(PLAIN, backbone=PLAIN.backbone.model_copy(update={"source": "f" * 64}))
     for name, value in {
         "size": (32, 208), "channels": 3, "crop": None, "max_scale": None, "fill": (0, 0, 0),
-        "resize": "stretch",
+        "resize": "stretch", "dtype": "uint16", "value_range": (0.0, 4095.0), "bands": (4, 3, 2),
     }.items():  # fmt: skip
         yield f"image {name}", replace(PLAIN, image=IMAGE.model_copy(update={name: value}))
     for name, value in {

@@ -48,7 +48,10 @@ class TimmFeatures(nn.Module):
                 raise ValueError(f"timm has no pretrained weights for {name}")
             _check_available(config.hf_hub_id)
         mean, std = torch.tensor(config.mean), torch.tensor(config.std)
-        if in_channels != 3:
+        if in_channels > 3:  # further bands come normalised by their own mean and std
+            further = torch.ones(in_channels - 3)
+            mean, std = torch.cat([mean, 0 * further]), torch.cat([std, further])
+        elif in_channels < 3:
             mean, std = mean.mean().repeat(in_channels), std.mean().repeat(in_channels)
         self.register_buffer("mean", mean.view(-1, 1, 1), persistent=False)
         self.register_buffer("std", std.view(-1, 1, 1), persistent=False)

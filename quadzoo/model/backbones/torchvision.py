@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,7 +20,8 @@ def build_resnet(name: str, *, pretrained: bool, in_channels: int, image_size: t
     """Return the ResNet up to its last block: (B, in_channels, H, W) to (B, F, H/32, W/32), rounded up.
 
     Pretrained weights are torchvision's default set for the model. For another number of channels than three
-    the first layer's are averaged over the three and scaled, so that a grey image gives the same features.
+    the first layer's are adapted as timm's ``adapt_input_conv`` does: summed for one, else repeated and
+    scaled.
     """
     from torch import nn
     from torchvision import models
@@ -30,8 +32,11 @@ def build_resnet(name: str, *, pretrained: bool, in_channels: int, image_size: t
         stem = model.conv1
         model.conv1 = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
         if pretrained:
-            colour = stem.weight.data.mean(dim=1, keepdim=True)
-            model.conv1.weight.data = colour.expand(-1, in_channels, -1, -1) * (3 / in_channels)
+            weights_of = stem.weight.data
+            if in_channels == 1:
+                weights_of = weights_of.mean(dim=1, keepdim=True)
+            repeated = weights_of.repeat(1, math.ceil(in_channels / 3), 1, 1)[:, :in_channels]
+            model.conv1.weight.data = repeated * (3 / in_channels)
     stages = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
     features = nn.Sequential()
     for stage in stages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib import import_module
 from typing import Any
 
@@ -37,8 +38,11 @@ class EfficientNetLite(nn.Module):
 
 
 def _take_channels(stem: nn.Conv2d, in_channels: int) -> None:
-    """Adapt an RGB layer to another number of channels, so that grey images give the same output."""
+    """Adapt an RGB layer to another number of channels as timm does: one gets the sum of three."""
     if in_channels != stem.in_channels:
-        mean = stem.weight.data.mean(dim=1, keepdim=True)
-        stem.weight = nn.Parameter(mean.repeat(1, in_channels, 1, 1) * stem.in_channels / in_channels)
+        weight = stem.weight.data
+        if in_channels == 1:
+            weight = weight.mean(dim=1, keepdim=True)
+        repeated = weight.repeat(1, math.ceil(in_channels / 3), 1, 1)[:, :in_channels]
+        stem.weight = nn.Parameter(repeated * stem.in_channels / in_channels)
         stem.in_channels = in_channels
