@@ -48,7 +48,7 @@ def _check_features(module: nn.Module, inputs: object, features: object) -> None
 def shapes(spec: BackboneSpec) -> None:
     """(B, C, H, W) gives (B, F, h, w) or (B, F), F = num_features, at odd sizes and for one image too."""
     for size in _SIZES:
-        for channels in (1, 3):
+        for channels in (1, 3, 5):
             module = _build(spec, channels, size)
             width = backbone_width(module)
             for batch, training in ((1, False), (3, True)):

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from quadzoo.model.backbones.timm import CURATED, architectures
+from quadzoo.model.backbones.torchvision import adapted
 from quadzoo.registry.catalogue import load
 
 NAMES = ["resnet18", "resnet34", "resnet50", "tiny_cnn", *CURATED]
@@ -127,6 +128,31 @@ def test_pretrained_stem_sees_grey_as_colour_saw_it(monkeypatch: pytest.MonkeyPa
     grey = build("resnet18", 1, (32, 32), pretrained=True).eval()
     image = torch.rand(1, 1, 32, 32)
     torch.testing.assert_close(grey(image), colour(image.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("bands", [1, 2, 4, 5, 7, 16])
+def test_first_layers_are_adapted_as_timm_does(bands: int) -> None:
+    from timm.models import adapt_input_conv
+
+    weight = torch.randn(8, 3, 7, 7)
+    torch.testing.assert_close(adapted(weight, bands), adapt_input_conv(bands, weight))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_b0", "vit_tiny_patch16_224"])
+def test_further_bands_reach_the_features(name: str) -> None:
+    backbone = build(name, 5, (64, 64)).eval()
+    one = torch.rand(1, 5, 64, 64)
+    other = one.clone()
+    other[:, 4] = torch.rand(64, 64)
+    with torch.no_grad():
+        assert not torch.allclose(backbone(one), backbone(other))
+
+
+def test_timm_models_leave_further_bands_as_they_come() -> None:
+    """They are normalised by their own mean and std already."""
+    backbone = build("efficientnet_b0", 5, (64, 64))
+    assert backbone.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406, 0, 0])
+    assert backbone.std.flatten().tolist() == pytest.approx([0.229, 0.224, 0.225, 1, 1])
 
 
 def test_pretrained_weights_offline_fail_fast_and_loudly() -> None:

@@ -58,3 +58,13 @@ def test_grey_is_the_same_as_grey_three_times() -> None:
     image = torch.rand(2, 1, 64, 96)
     with torch.no_grad():
         assert torch.allclose(grey(image), colour(image.expand(-1, 3, -1, -1)), atol=1e-3)
+
+
+@pytest.mark.parametrize("bands", [2, 5])
+def test_further_bands_get_the_colours_weights_in_turn(bands: int) -> None:
+    stems = [
+        build(pretrained=True, in_channels=n, image_size=(64, 64)).network._conv_stem.weight
+        for n in (bands, 3)
+    ]
+    for band in range(bands):
+        assert torch.allclose(stems[0][:, band], stems[1][:, band % 3] * 3 / bands)

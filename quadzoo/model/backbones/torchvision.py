@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from quadzoo import BackboneSpec, hookimpl
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 _WIDTHS = {"resnet50": 2048, "resnet34": 512, "resnet18": 512}
 _LAYERS = {"resnet50": 50, "resnet34": 34, "resnet18": 18}
@@ -32,11 +32,7 @@ def build_resnet(name: str, *, pretrained: bool, in_channels: int, image_size: t
         stem = model.conv1
         model.conv1 = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
         if pretrained:
-            weights_of = stem.weight.data
-            if in_channels == 1:
-                weights_of = weights_of.mean(dim=1, keepdim=True)
-            repeated = weights_of.repeat(1, math.ceil(in_channels / 3), 1, 1)[:, :in_channels]
-            model.conv1.weight.data = repeated * (3 / in_channels)
+            model.conv1.weight.data = adapted(stem.weight.data, in_channels)
     stages = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
     features = nn.Sequential()
     for stage in stages:
@@ -46,6 +42,16 @@ def build_resnet(name: str, *, pretrained: bool, in_channels: int, image_size: t
         features.weights_source = "torchvision"  # type: ignore[assignment]
         features.weights_tag = weights.name
     return features
+
+
+def adapted(weight: Tensor, in_channels: int) -> Tensor:
+    """Return the first layer's weights for RGB, float32 (O, 3, h, w), for another number of channels.
+
+    It is (O, in_channels, h, w). A grey image gives the same features as before.
+    """
+    if in_channels == 1:
+        return weight.mean(dim=1, keepdim=True) * 3
+    return weight.repeat(1, math.ceil(in_channels / 3), 1, 1)[:, :in_channels] * (3 / in_channels)
 
 
 @hookimpl
