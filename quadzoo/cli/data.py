@@ -258,7 +258,7 @@ def _pixels(found: Audit) -> Iterator[tuple[str, str]]:
     bands = " and ".join(f"{bands} band{'s' * (bands > 1)}" for bands in pixels.bands)
     types = ", ".join(_TYPES.get(name, name) for name in pixels.types)
     low, high = pixels.value_range
-    mapped = f"{low:g} to {high:g} become 0 to 1, {pixels.clipped:.1%} of values are beyond"
+    mapped = f"{low:g} to {high:g} become 0 to 1, {pixels.clipped:.1%} cut off"
     yield "pixels", f"{bands}; {types}: {pixels.low:g} to {pixels.high:g}, {pixels.levels:,} levels; {mapped}"
     if pixels.transparent:
         yield (

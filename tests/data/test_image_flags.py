@@ -27,7 +27,7 @@ def check(quadzoo: Command, table: Path, *flags: object) -> str:
 
 def test_check_tells_depth_range_levels_and_bands(tmp_path: Path, quadzoo: Command) -> None:
     deep = write_set(tmp_path / "a", ".tif", lambda r, i: tiff(disc(r, i).astype(np.uint16) * 3))
-    assert "1 band; 16 bits: 60 to 660, 41 levels; 60 to 660 become 0 to 1, 0.0% of values are" in check(
+    assert "1 band; 16 bits: 60 to 660, 41 levels; 60 to 660 become 0 to 1, 0.0% cut off" in check(
         quadzoo, deep
     )
     told = check(quadzoo, deep, "--value-range", "0,90")
