@@ -60,8 +60,9 @@ class BackboneSpec:
     """A backbone, by name.
 
     ``mean`` and ``std`` are per channel, for images in 0 to 1; images of one or two channels use their
-    averages; of more than three, the further ones are normalised by the training images. ``revision`` stands for the code in a run's identity: raise it when scores may
-    change. Without one the distribution's version counts. Raises ValueError for a field that makes no sense.
+    averages; of more than three, the further ones are normalised by the training images. ``revision`` stands
+    for the code in a run's identity: raise it when scores may change. Without one the distribution's version
+    counts. Raises ValueError for a field that makes no sense.
     """
 
     name: str

@@ -6,7 +6,7 @@ from quadzoo.report.captions import beaten, evidence, unread
 from quadzoo.report.columns import interval_text
 from quadzoo.report.learning import more_images
 from quadzoo.report.rows import INCOMPLETE, NOT_WORSE, WORSE, Leaderboard, Row
-from quadzoo.report.text import listed, millions, milliseconds, percent, seconds, short
+from quadzoo.report.text import listed, millions, milliseconds, percent, seconds, share_text, short
 
 _ROUNDING = 1e6  # ratios of errors beyond this measure the rounding of float32
 
@@ -16,6 +16,9 @@ def answers(board: Leaderboard) -> dict[str, str]:
     best = board.best
     if best is None:
         return {}
+    if best.verdict == INCOMPLETE:
+        nothing = "No row is complete, so none is recommended: runs of every row failed or are missing."
+        return {"Which backbone?": nothing}
     more = {"Would more images help?": told} if (told := more_images(board)) else {}
     if nothing := beaten(board):
         return {"Which backbone?": nothing, "How sure is that?": evidence(board), **more}
@@ -35,8 +38,6 @@ def _which(board: Leaderboard, best: Row) -> str:
         ratio = mean.test_mse / best.test_mse
         text += f"; always predicting the mean gives {short(mean.test_mse)}"
         text += f" ({short(ratio)} times as much)" if ratio < _ROUNDING else ""
-    if best.verdict == INCOMPLETE:
-        text += ". It is incomplete: runs of it failed or are missing, as of every other row"
     if best.leaky:
         text += (
             ". Test images were seen in training, so these scores do not show how well new images are read"
@@ -95,7 +96,8 @@ def _wrong(board: Leaderboard, best: Row) -> str:
         return "Nothing: every target is exactly right, after rounding, in every test image."
     r2 = best.test_r2 or {}
     errors = [
-        f"{name}: RMSE {short(value)}" + ("" if (share := r2.get(name)) is None else f", R² {share:.2f}")
+        f"{name}: RMSE {short(value)}"
+        + ("" if (share := r2.get(name)) is None else f", R² {share_text(share)}")
         for name, value in (best.test_rmse or {}).items()
     ]
     text = f"{listed(errors, '; ')}."

@@ -33,10 +33,10 @@ def target_column(target: str, metric: Metric, place: int) -> Column[Row]:
     def text(row: Row) -> str:
         share = (row.test_r2 or {}).get(target)
         if metric == "r2":
-            return "" if share is None else f"{share:.3f}"
+            return "" if share is None else _share(share)
         if metric == "mae":
             return short((row.test_mae or {}).get(target))
-        return short((row.test_rmse or {}).get(target)) + (f" ({share:.3f})" if share is not None else "")
+        return short((row.test_rmse or {}).get(target)) + (f" ({_share(share)})" if share is not None else "")
 
     return replace(
         columns[metric],
@@ -66,3 +66,7 @@ def target_figures(target: str) -> list[Column[Row]]:
             lambda row: (row.test_r2 or {}).get(target),
         ),
     ]
+
+
+def _share(value: float) -> str:
+    return f"{value:.3f}" if value > -100 else f"{value:.3g}"

@@ -13,10 +13,11 @@ from quadzoo.report.ensemble import made_of
 from quadzoo.report.external import outside
 from quadzoo.report.rows import INCOMPLETE, Leaderboard, Row, Unread, Unreadable, share_of
 from quadzoo.report.settings import recipe_in_words
-from quadzoo.report.text import listed, readable, short
+from quadzoo.report.text import listed, readable, share_text, short
 
 _MEMORISED = 5  # times the training error
 _TARGETS = 6  # that are named
+_ALPHA = 0.05
 
 
 class Caption(NamedTuple):
@@ -36,6 +37,7 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(beaten(board), warning=True),
         Caption(unread(board), warning=True),
         Caption(incomplete(board), warning=True),
+        Caption(contradicted(board), warning=True),
         Caption(memorised(board), warning=True),
         Caption(untrained(board), warning=True),
         *(Caption(text, warning=True) for text in edges(board)),
@@ -146,10 +148,25 @@ def unread(board: Leaderboard) -> str:
 
 
 def _unread(row: Row, one: Unread) -> str:
-    share = "" if one.r2 is None else f" (R² {one.r2:.2f})"
+    share = "" if one.r2 is None else f" (R² {share_text(one.r2)})"
     if one.baseline == MEAN:
         return f"{row.name} does not read {one.target}{share}."
     return f"{row.name} does not read {one.target} better than {in_words(one.baseline)}{share}."
+
+
+def contradicted(board: Leaderboard) -> str:
+    """Return which rows are significantly better on test than the best by val; nothing without any."""
+    rows = [
+        f"{row.name} ({short(row.times_best)}×)"
+        for row in board.rows
+        if row.rank and row.p_value is not None and row.p_value < _ALPHA and (row.times_best or 1.0) < 1
+    ]
+    if not rows or board.best is None:
+        return ""
+    return (
+        f"On the test images {listed(rows)} {'have' if len(rows) > 1 else 'has'} a significantly lower MSE "
+        f"than {board.best.name}, the best by val (α = 0.05): val does not tell which is better here."
+    )
 
 
 def incomplete(board: Leaderboard) -> str:

@@ -17,10 +17,10 @@ from quadzoo.data.texts import listed as columns_listed
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.records.predictions import columns_of, of_targets
 from quadzoo.records.record import Metrics, sha256_of
-from quadzoo.report.baselines import is_name_of_baseline
+from quadzoo.report.baselines import in_words, is_name_of_baseline
 from quadzoo.report.column import Column
 from quadzoo.report.results import Run
-from quadzoo.report.rows import ENSEMBLE, Leaderboard, Outside, Row
+from quadzoo.report.rows import ENSEMBLE, Leaderboard, Outside, Row, is_baseline
 from quadzoo.report.scores import mean_absolute, pooled, scores_as
 from quadzoo.report.text import listed, p_value_text, short
 from quadzoo.report.verdicts import Judged, compare_with_best, set_interval
@@ -89,6 +89,14 @@ def outside(board: Leaderboard) -> str:
         if row.times_best is not None:
             text += f", {short(row.times_best)} times the test MSE of the best row"
             text += "" if row.p_value is None else f" (p {p_value_text(row.p_value)})"
+        worse = [
+            one
+            for one in board.rows
+            if is_baseline(one) and one.test_mse is not None and one.test_mse <= (row.test_mse or 0.0)
+        ]
+        if worse:
+            strongest = min(worse, key=lambda one: one.test_mse or 0.0)
+            text += f", no better than {in_words(strongest.backbone)}"
         told.append(text)
     if not told:
         return ""
@@ -185,6 +193,9 @@ def _row(answers: _Answers, side: _Side, board: Leaderboard, runs: Sequence[Run]
     )
     everything = pd.concat(tests)
     set_interval(row, everything)
+    if row.outside and row.outside.answered < row.outside.n_test:  # what is missing has no spread of its own
+        row.test_mse_low = row.test_mse_high = None
+        row.covers = "test images are missing"
     if board.best:
         compare_with_best(row, everything, Judged(board.best, _runs_of(board.best, runs)))
     return row

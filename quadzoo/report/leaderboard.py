@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -21,7 +21,7 @@ from quadzoo.report.learning import OfShare, share_curves
 from quadzoo.report.results import Answer, Errors, Run, errors_of
 from quadzoo.report.rows import INCOMPLETE, Evidence, FailedRun, Leaderboard, Row, RowCost, Tuned, Unreadable
 from quadzoo.report.scores import mean_absolute, pooled
-from quadzoo.report.settings import set_variants, settings_of
+from quadzoo.report.settings import origin_of, set_variants, settings_of
 from quadzoo.report.verdicts import Judged, Simple, by_val, judge, set_intervals
 
 _SCREEN, _PUBLISH = 3, 6  # seeds
@@ -38,9 +38,9 @@ def leaderboards(
     is unknown which of them they belong to. ``answers`` are those of baselines, which rows are tested
     against.
     """
-    by_task: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    by_task: dict[tuple[str, ...], list[Run]] = defaultdict(list)
     for run in runs:
-        by_task[run.record.data.hash, run.record.split.whole].append(run)
+        by_task[run.record.data.hash, run.record.split.whole, *run.record.targets].append(run)
     ordered = sorted(by_task.items(), key=lambda item: (-len(item[1]), item[1][0].record.data.name, item[0]))
     return [_leaderboard(members, unreadable, answers) for _, members in ordered]
 
@@ -77,6 +77,10 @@ def _leaderboard(
     rows = [*(one.row for one in combinations), *(one.row for one in baselines)]
     rows.sort(key=by_val)
     set_variants(rows)
+    unscored = {one.combination for one in unreadable}
+    for row in rows:
+        if row.combination in unscored:  # there is no telling how that run has done
+            row.verdict = INCOMPLETE
     judge([Judged(one.row, one.tests) for one in combinations], baselines)
     if combined := ensemble_row(runs):  # after ranks: it has none, and nothing is tested against it
         rows = sorted([*rows, combined], key=by_val)
@@ -155,6 +159,7 @@ def _combination(members: list[Run], costs: _Costs) -> _Combination:
         combination=first.combination,
         recipe=first.recipe.model_dump(),
         settings=settings_of([run.record for run in ok or members]),
+        origin=origin_of(first),
         command=_command(first, sorted({run.record.seed for run in members})),
         costs=costs([run.record for run in ok]),
         failures=[_failure(run.record) for run in members if run.record.error],
@@ -197,23 +202,30 @@ def _command(record: RunRecord, seeds: list[int]) -> str:
 def _baseline_rows(records: list[RunRecord], answers: Sequence[Answer] = ()) -> list[Simple]:
     """Return the rows without a model; records hold their scores on the records' folds.
 
-    A later bench may know baselines that an earlier one did not. The ``answers`` of a row are those with its
-    scores.
+    A later bench may know baselines that an earlier one did not; what is kept in the results folder counts,
+    too. Of several of one name, such as those on images of two sizes, the best by val does. The ``answers``
+    of a row are those with its scores.
     """
     found: dict[str, dict[int, tuple[Metrics, SplitFacts]]] = defaultdict(dict)
-    for record in records:
-        for name, metrics in record.baselines.items():
-            found[name][record.split.fold] = metrics, record.split
+    splits = {record.split.fold: record.split for record in records}
+    kept = [one for one in answers if _is_of(one.record, records[0], splits)]
+    told = [(name, metrics, record.split) for record in records for name, metrics in record.baselines.items()]
+    told += [(one.record.name, one.record.metrics, splits[one.record.split.fold]) for one in kept]
+    for name, metrics, split in told:
+        known = found[name].get(split.fold)
+        if known is None or (metrics.val_mse or 0.0) < (known[0].val_mse or 0.0):
+            found[name][split.fold] = metrics, split
     folds = {record.split.fold for record in records}
     rows = []
     for name, by_fold in found.items():
         if by_fold.keys() != folds:
             continue
-        own = [
-            one
-            for one in answers
-            if one.record.name == name and _answers(one.record, *by_fold.get(one.record.split.fold, ()))
-        ]
+        by_place = {
+            one.record.split.fold: one
+            for one in kept
+            if one.record.name == name and _same(one.record.metrics, by_fold[one.record.split.fold][0])
+        }
+        own = list(by_place.values())
         row = Row(
             backbone=name,
             head="-",
@@ -230,12 +242,17 @@ def _baseline_rows(records: list[RunRecord], answers: Sequence[Answer] = ()) -> 
     return rows
 
 
-def _answers(answer: BaselineRecord, metrics: Metrics | None = None, split: SplitFacts | None = None) -> bool:
-    """Whether a baseline is that of some runs: another version may have fitted it again, up to rounding."""
-    return (
-        metrics is not None
-        and answer.split == split
-        and math.isclose(answer.metrics.test_mse or 0.0, metrics.test_mse or 0.0, rel_tol=_ROUNDING)
+def _is_of(answer: BaselineRecord, record: RunRecord, splits: Mapping[int, SplitFacts]) -> bool:
+    """Whether a baseline answers for the images and targets of some runs."""
+    same = (answer.data.hash, answer.targets) == (record.data.hash, record.targets)
+    return same and answer.split == splits.get(answer.split.fold)
+
+
+def _same(one: Metrics, other: Metrics) -> bool:
+    """Whether two are scores of one baseline: another version may have fitted it again, up to rounding."""
+    return all(
+        math.isclose(a or 0.0, b or 0.0, rel_tol=_ROUNDING)
+        for a, b in ((one.val_mse, other.val_mse), (one.test_mse, other.test_mse))
     )
 
 

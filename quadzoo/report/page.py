@@ -29,6 +29,7 @@ from quadzoo.report.learning import explained, is_of, sentences, share_columns, 
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Leaderboard, Row, Unreadable, share_of
 from quadzoo.report.text import percent, short
+from quadzoo.storage import read_regular
 
 _DETAILS_BYTES = 2_500_000  # for the details of all rows
 _IMAGES_BYTES = 2_000_000
@@ -177,7 +178,7 @@ class _Page:
         if self.image_room <= 0:
             return None
         try:
-            content = (run.folder / WORST).read_bytes()
+            content = read_regular(run.folder / WORST, _IMAGES_BYTES)
             with Image.open(io.BytesIO(content)) as image:
                 width, height = image.size
         except (OSError, UnidentifiedImageError):

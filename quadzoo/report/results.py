@@ -82,10 +82,13 @@ def read_runs(folders: Iterable[Path]) -> Results:
     folders = list(folders)
     for folder in folders:
         for path in [run_folder(folder, key) / RECORD for key in keys_in(folder)]:
+            record = None
             try:
-                run = _run(path)
+                record = _record(path)
+                run = _run(path, record)
             except DataError as error:
-                unreadable.append(_unreadable(folder, path.parent, error))
+                combination = record.combination if record else ""
+                unreadable.append(_unreadable(folder, path.parent, error, combination))
             else:
                 found.setdefault(run.record.key, []).append(run)
     runs, conflicts = [], []
@@ -201,9 +204,8 @@ def _record(path: Path) -> RunRecord:
     return record
 
 
-def _run(path: Path) -> Run:
-    """Return the run of a record's file. Raises DataError for one that cannot be read or scored."""
-    record = _record(path)
+def _run(path: Path, record: RunRecord) -> Run:
+    """Return the run of a record and its file. Raises DataError for one that cannot be scored."""
     predictions = path.parent / PREDICTIONS
     if record.status != "ok" or (not predictions.exists() and PREDICTIONS not in record.files):
         return Run(record, path.parent, pd.DataFrame())
@@ -245,7 +247,8 @@ def _val(table: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
     return pd.DataFrame(residuals, index=table.index, columns=record.targets) if complete else pd.DataFrame()
 
 
-def _unreadable(out: Path, folder: Path, error: DataError) -> Unreadable:
+def _unreadable(out: Path, folder: Path, error: DataError, combination: str = "") -> Unreadable:
     # The run's folder is named already.
     reason = str(error).replace(f"{folder}{os.sep}", "")
-    return Unreadable(folder=str(out), key=one_line(folder.name, _REASON), reason=one_line(reason, _REASON))
+    key, told = one_line(folder.name, _REASON), one_line(reason, _REASON)
+    return Unreadable(folder=str(out), key=key, reason=told, combination=combination)

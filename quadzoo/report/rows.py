@@ -195,8 +195,8 @@ class Row(Metrics):
     one of those that docs/metrics.md lists; ``times_best`` is the test MSE as a multiple of that of the best
     row. ``p_value`` is of the same test MSE as the best row's, ``p_baseline`` of none lower than that of the
     best baseline. ``covers`` says what the interval of the test MSE accounts for, or why there is none.
-    ``settings`` are what may differ between rows, in words, and ``variant`` those that tell the row from
-    others with the same backbone and head.
+    ``settings`` are what may differ between rows, in words, ``origin`` is where weights and code come from,
+    and ``variant`` those of them that tell the row from others with the same backbone and head.
     ``ensemble_val_mse`` and ``ensemble_test_mse`` are of the mean prediction of its seeds; ``members`` are
     the runs that the row ``ensemble`` is made of. ``outside`` is set in the row of an outside predictor.
     """
@@ -237,6 +237,7 @@ class Row(Metrics):
     combination: str = "-"
     recipe: dict[str, Any] | None = None
     settings: dict[str, str] = Field(default_factory=dict)
+    origin: dict[str, str] = Field(default_factory=dict)
     variant: str = ""
     command: str | None = None
     costs: list[RowCost] = Field(default_factory=list)
@@ -322,11 +323,15 @@ class ShareCurve(BaseModel):
 
 
 class Unreadable(BaseModel):
-    """A run that could not be read, and why, in one line; it is in no row."""
+    """A run that could not be read, and why, in one line; it is in no row.
+
+    ``combination`` is that of the row where it would be, empty where its record cannot be read.
+    """
 
     folder: str
     key: str
     reason: str
+    combination: str = ""
 
 
 class Leaderboard(BaseModel):

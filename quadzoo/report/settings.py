@@ -11,6 +11,7 @@ from quadzoo.records.record import RunRecord
 from quadzoo.report.caveats import conditions_of
 from quadzoo.report.rows import Row
 
+_DIGITS = 12  # of a hash
 _SPEAK_FOR_THEMSELVES = ("weights", "plugins")
 _SHOWN_ELSEWHERE = ("freeze", "tune")  # in the columns of weights and of tuning
 
@@ -25,7 +26,23 @@ def settings_of(records: Sequence[RunRecord]) -> dict[str, str]:
     found["lr"] = ", ".join(f"{lr:g}" for lr in rates) or found["lr"]
     found["size"] = "x".join(map(str, first.image.size))
     found["bands"] = str(first.image.channels)
+    found["resize"] = first.image.resize
+    found["crop"] = "none" if first.image.crop is None else " ".join(map(str, first.image.crop))
+    found["fill"] = " ".join(map(str, first.image.fill))
+    found["scale"] = _text(first.image.max_scale)
     return found | conditions_of(records)
+
+
+def origin_of(record: RunRecord) -> dict[str, str]:
+    """Return where weights and code of a run come from, which differs from one backbone to the next."""
+    code = record.provenance.backbone, record.provenance.head
+    found = {
+        f"{part} code": one.ingredients["version"][:_DIGITS]
+        for part, one in zip(("backbone", "head"), code, strict=True)
+    }
+    if record.loaded:
+        found["loaded"] = f"{record.loaded.tag} {(record.loaded.sha256 or '')[:_DIGITS]}".strip()
+    return found
 
 
 def set_variants(rows: Sequence[Row]) -> None:
@@ -35,7 +52,9 @@ def set_variants(rows: Sequence[Row]) -> None:
         if row.head != "-":
             same[row.backbone, row.head].append(row)
     for members in same.values():
-        facts = [{"weights": row.weights, **row.settings, "plugins": row.plugins} for row in members]
+        facts = [
+            {"weights": row.weights, **row.settings, "plugins": row.plugins, **row.origin} for row in members
+        ]
         # That of a tuned row was found: it was not asked for.
         rates = {row.settings.get("lr") for row in members if not row.tuned}
         differ = [name for name in _names(facts) if len(_values(facts, name)) > 1]

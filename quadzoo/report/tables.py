@@ -33,8 +33,13 @@ def _csv(parts: Sequence[tuple[Leaderboard, Sequence[Row]]]) -> str:
     writer.writerow([*(column.name for column in columns), *(one.name for one in TASK)])
     for board, rows in parts:
         task = [one.value(board) for one in TASK]
-        writer.writerows([*(column.value(row) for column in columns), *task] for row in rows)
+        writer.writerows([*map(_cell, (*(column.value(row) for column in columns), *task))] for row in rows)
     return buffer.getvalue()
+
+
+def _cell(value: object) -> object:
+    # The writer does not quote a lone carriage return, at which readers break the line.
+    return value.replace("\r", " ") if isinstance(value, str) else value
 
 
 def to_json(

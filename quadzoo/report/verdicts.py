@@ -25,6 +25,7 @@ from quadzoo.report.statistics import Comparison, Folds, holm, places
 
 _ALPHA = 0.05
 _SEEDS = 3  # fewer show nothing of how far seeds differ
+_READ = 0.02  # R²: a smaller one is nothing read, however many images there are
 _MOST_TARGETS = 50  # that are tested one by one
 
 
@@ -74,11 +75,13 @@ def judge(networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
     for simple in baselines:
         if simple.answers:
             set_interval(simple.row, pd.concat([one.test for one in simple.answers]))
-    known = [one for one in baselines if one.row.val_mse is not None]
+    known = sorted(
+        (one for one in baselines if one.row.val_mse is not None), key=lambda one: one.row.val_mse or 0.0
+    )
     if known and ranked:
-        strongest = min(known, key=lambda one: one.row.val_mse or 0.0)
-        _compare_with_baseline(ranked, compared, strongest)
-        _find_unread(ranked[0], baselines, strongest)
+        for baseline in reversed(known):  # the best by val has the last word
+            _compare_with_baseline(ranked, compared, baseline)
+        _find_unread(ranked[0], baselines, known[0])
 
 
 class _Compared(NamedTuple):
@@ -96,14 +99,20 @@ def set_intervals(networks: Sequence[Judged], *, chosen: bool = False) -> list[_
     """
     found: dict[tuple[str, ...], list[tuple[int, Errors]]] = defaultdict(list)
     for position, one in enumerate(networks):
-        if one.tests:
-            errors = errors_of(one.tests)
-            if len(errors.table):
-                found[tuple(sorted(errors.table.index))].append((position, errors))
+        errors = errors_of(one.tests) if one.tests else None
+        if errors is None or not len(errors.table):
+            continue
+        if one.row.verdict == INCOMPLETE or errors.table.shape[1] < one.row.seeds:
+            one.row.covers = f"predictions of {errors.table.shape[1]} of {one.row.seeds} seeds for all images"
+        else:
+            found[tuple(sorted(errors.table.index))].append((position, errors))
     compared = []
     for members in found.values():
-        comparison, positions, ids = _compared(networks, members)
-        compared.append(_Compared(comparison, positions, ids))
+        alone = [one for one in members if _compared(networks, [one]).comparison.withheld(0)]
+        together = [one for one in members if one not in alone]
+        # The seeds of all rows are seen together; one that nothing can be said of says nothing of others.
+        compared += [_compared(networks, some) for some in (together, *([one] for one in alone)) if some]
+    for comparison, positions, _ in compared:
         for position, place in positions.items():
             row = networks[position].row
             from_rows = len(networks) if chosen and position == 0 else 1
@@ -184,10 +193,11 @@ def _compare_with_best(ranked: Sequence[Judged], compared: Sequence[_Compared]) 
 
 
 def _compare_with_baseline(ranked: Sequence[Judged], compared: Sequence[_Compared], baseline: Simple) -> None:
-    """Set the verdict of each row that does not beat the best baseline.
+    """Set the verdict of each row that does not beat a baseline.
 
     It must be lower by val, and, where at least three seeds allow a test, significantly so on the test
-    images: by Holm's method, so that of all rows none seems better by chance.
+    images: by Holm's method, so that of all rows none seems better by chance. Where the baseline has left no
+    predictions to test against, the means of three seeds and more must be lower on test, too.
     """
     found: dict[int, float] = {}
     for comparison, positions, ids in compared:
@@ -197,11 +207,17 @@ def _compare_with_baseline(ranked: Sequence[Judged], compared: Sequence[_Compare
             if versus is not None:
                 found[position] = versus.better
     for position, p in zip(found, holm(list(found.values()), len(found)), strict=True):
-        ranked[position].row.p_baseline = p
-    for one in ranked:
+        row = ranked[position].row
+        row.p_baseline = max(p, row.p_baseline or 0.0)
+        found[position] = p
+    for position, one in enumerate(ranked):
         row = one.row
-        lower = (row.val_mse or 0.0) < (baseline.row.val_mse or 0.0)
-        if not lower or (row.p_baseline is not None and row.p_baseline >= _ALPHA):
+        beats = (row.val_mse or 0.0) < (baseline.row.val_mse or 0.0)
+        if position in found:
+            beats &= found[position] < _ALPHA
+        elif row.seeds >= _SEEDS and baseline.row.test_mse is not None:
+            beats &= (row.test_mse or 0.0) < baseline.row.test_mse
+        if not beats:
             row.verdict = f"{DOES_NOT_BEAT} {in_words(baseline.row.backbone)}"
 
 
@@ -224,6 +240,9 @@ def _not_better(best: Judged, baseline: Simple, targets: Sequence[str]) -> list[
     """Return the targets that a row does not read better than a baseline: by a test, or by its mean error."""
     own, other = best.row.test_rmse or {}, baseline.row.test_rmse or {}
     failed = {target for target in targets if target in other and own[target] >= other[target]}
+    if baseline.row.backbone == MEAN:
+        shares = best.row.test_r2 or {}
+        failed |= {one for one in targets if (share := shares.get(one)) is not None and share < _READ}
     p_values = {}
     for target in targets if len(targets) <= _MOST_TARGETS else ():
         if target in failed or not best.tests:

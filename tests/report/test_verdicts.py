@@ -278,3 +278,91 @@ def test_targets_may_be_called_what_our_own_columns_are(tmp_path: Path) -> None:
     )
     runs = read_runs([tmp_path]).runs
     assert "y_pred" in to_html([board_of(tmp_path)], runs)
+
+
+def test_every_baseline_must_be_beaten(tmp_path: Path) -> None:
+    """One that is second by val may be far better on the test images."""
+    row_of(tmp_path, "net", 1.0)
+    rng = np.random.default_rng(5)
+    answer(tmp_path, "ridge-pixels", rng.normal(0, 3, N), val=0.02)
+    answer(tmp_path, "ridge-features:net", rng.normal(0, 0.1, N), val=0.03)
+    row = by_name(board_of(tmp_path))["net"]
+    assert row.verdict == "does not beat ridge regression on the features of net"
+
+
+def test_without_predictions_of_a_baseline_the_means_must_say_so(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_record(tmp_path, record(f"s{seed}", 0.08, 0.2, seed=seed))
+    row = by_name(board_of(tmp_path))["net"]
+    assert row.verdict == "does not beat always predicting the mean"
+
+
+def test_a_baseline_counts_wherever_it_is_kept(tmp_path: Path) -> None:
+    """Under two keys, as after two image sizes; and where the records of runs do not name it."""
+    row_of(tmp_path, "net", 1.0)
+    answer(tmp_path, "ridge-pixels", np.random.default_rng(5).normal(0, 0.5, N), val=0.004)
+    shutil.copytree(tmp_path / "baselines" / "ridge-pixels", tmp_path / "baselines" / "again")
+    assert by_name(board_of(tmp_path))["net"].verdict == "does not beat ridge regression on pixels"
+    for seed in range(3):
+        one = read_record(tmp_path, f"net{seed}")
+        assert one
+        del one.baselines["ridge-pixels"]
+        write_record(tmp_path, one)
+    rows = by_name(board_of(tmp_path))
+    assert rows["ridge-pixels"].test_mse_low is not None
+    assert rows["net"].verdict == "does not beat ridge regression on pixels"
+
+
+def test_a_row_that_nothing_can_be_said_of_says_nothing_of_others(tmp_path: Path) -> None:
+    """One image of one seed is far off: that row has no interval, and the others keep theirs."""
+    row_of(tmp_path, "good", 1.0)
+    row_of(tmp_path, "bad", 2.0)
+    before = by_name(board_of(tmp_path))
+    row_of(tmp_path, "junk", 1.5)
+    path = tmp_path / "runs" / "junk1" / "predictions.csv"
+    table = pd.read_csv(path)
+    table.loc[3, "y_pred"] = 1e4
+    table.to_csv(path, index=False)
+    after = by_name(board_of(tmp_path))
+    assert after["junk"].covers.startswith("one test image has")
+    assert after["bad"].test_mse_low == pytest.approx(before["bad"].test_mse_low)
+    assert (before["bad"].verdict, after["bad"].verdict) == ("worse", "worse")
+
+
+def test_it_is_said_where_test_contradicts_val(tmp_path: Path) -> None:
+    row_of(tmp_path, "lucky", 2.0, val=0.001)
+    row_of(tmp_path, "ok", 0.5)
+    board = board_of(tmp_path)
+    assert by_name(board)["lucky"].rank == 1
+    assert "ok + mlp (0.0" in texts(board)
+    assert "val does not tell which is better here" in texts(board)
+
+
+def test_a_run_that_cannot_be_scored_takes_the_rank_of_its_row(tmp_path: Path) -> None:
+    row_of(tmp_path, "good", 1.0)
+    row_of(tmp_path, "bad", 2.0)
+    (tmp_path / "runs" / "bad2" / "predictions.csv").write_text("garbage")
+    rows = by_name(board_of(tmp_path))
+    assert (rows["bad"].verdict, rows["bad"].rank) == ("incomplete", None)
+
+
+def test_an_interval_is_of_the_seeds_that_were_seen(tmp_path: Path) -> None:
+    row_of(tmp_path, "net", 1.0)
+    for seed in (1, 2):
+        (tmp_path / "runs" / f"net{seed}" / "predictions.csv").unlink()
+    row = by_name(board_of(tmp_path))["net"]
+    assert row.test_mse_low is None
+    assert row.covers == "predictions of 1 of 3 seeds for all images"
+
+
+def test_nothing_is_read_where_r2_is_next_to_nothing(tmp_path: Path) -> None:
+    metrics = Metrics(val_mse=0.01, test_mse=0.05, test_rmse={"y": 2.7}, test_r2={"y": 0.008})
+    board = board_of(tmp_path, record("1", 0.01, metrics=metrics))
+    assert "net + mlp does not read y (R² 0.01)." in texts(board)
+
+
+def test_where_no_row_is_complete_none_is_recommended(tmp_path: Path) -> None:
+    board = board_of(tmp_path, record("1", 0.01), record("2", None, seed=1))
+    told = answers(board)
+    assert list(told) == ["Which backbone?"]
+    assert told["Which backbone?"].startswith("No row is complete, so none is recommended")

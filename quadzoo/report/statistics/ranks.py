@@ -42,5 +42,6 @@ def places(errors: Sequence[np.ndarray], groups: np.ndarray) -> list[Place] | No
     logs = np.log(np.maximum(images.means, np.finfo(float).tiny)) + deviations + spread * draws
     ranks = stats.rankdata(logs, method="min", axis=1)
     low, high = np.quantile(ranks, [0.025, 0.975], axis=0, method="inverted_cdf")
-    best = (ranks == 1).mean(axis=0)
+    first = ranks == 1
+    best = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)  # equal rows share it
     return [Place(int(a), int(b), float(p)) for a, b, p in zip(low, high, best, strict=True)]

@@ -49,7 +49,7 @@ def test_images_leave_doubt_without_seeds() -> None:
 def test_rows_that_err_alike_share_a_place() -> None:
     errors = board(np.random.default_rng(0), 3, (0.0,))[0, :, :N]
     same = np.tile(errors[:1], (3, 1))
-    assert places([same, same], np.arange(N)) == [(1, 1, 1.0), (1, 1, 1.0)]
+    assert places([same, same], np.arange(N)) == [(1, 1, 0.5), (1, 1, 0.5)]
 
 
 def test_too_little_to_say() -> None:
@@ -59,3 +59,10 @@ def test_too_little_to_say() -> None:
     assert places(list(errors), np.arange(40) % 9) is None
     assert places([], np.arange(40)) is None
     assert places([np.zeros((3, 40)), errors[0]], np.arange(40)) == [(1, 1, 1.0), (2, 2, 0.0)]
+
+
+def test_equal_rows_share_the_first_place() -> None:
+    table = np.random.default_rng(0).exponential(size=(3, 50))
+    found = places([table, table.copy(), table * 50], np.arange(50))
+    assert found
+    assert sum(one.best for one in found) == pytest.approx(1)
