@@ -39,8 +39,9 @@ class Geometry:
     images are grey, else 3 (RGB), or the number of bands.
 
     Pixels of 8 bits stay what they are. Of others, ``value_range`` (low, high) becomes 0 to 1, and what is
-    beyond it 0 or 1; ``dtype`` is then ``uint16``, whose 65535 is 1, or ``float32``, whose 255 is 1. ``fill``
-    is in the images' own values. ``bands`` are those that were asked for, numbered from 1.
+    beyond it 0 or 1; ``dtype`` is then ``uint16``, whose 65535 is 1, or ``float32``, whose 255 is 1. Where
+    both 8 and 16 bits are used in full, each keeps its own white: ``value_range`` is None. ``fill`` is in the
+    images' own values. ``bands`` are those that were asked for, numbered from 1.
     """
 
     size: tuple[int, int]
@@ -84,7 +85,7 @@ def choose_geometry(
     """
     one_shape = len(survey.shapes) == 1
     height, width = ordinary_size(survey)
-    crop = survey.foreground if survey.one_corner and one_shape else None
+    crop = survey.foreground if survey.one_corner and one_shape and not survey.full_scale else None
     box_height, box_width = (crop[2] - crop[0], crop[3] - crop[1]) if crop else (height, width)
     max_scale: float | None
     if wanted:
@@ -111,7 +112,8 @@ def choose_geometry(
     channels = channels or has
     dtype, values = _range_of(survey, value_range)
     ground = (0,) * max(3, channels) if values is None else (values[0],) * max(3, channels)
-    fill = survey.corner if survey.one_corner and survey.corner else ground
+    alike = survey.one_corner and not (survey.full_scale and values is None)
+    fill = survey.corner if alike and survey.corner else ground
     if channels == 1 and len(set(fill)) > 1:
         red, green, blue = fill[:3]
         kind = np.uint8 if dtype == "uint8" else np.float32
@@ -142,8 +144,8 @@ def _ordinary(sides: Counter[int]) -> int:
 
 def _range_of(survey: Survey, wanted: tuple[float, float] | None) -> tuple[Dtype, tuple[float, float] | None]:
     """Return in what images are kept, and the values that become 0 and 1; None for 8 bits as they are."""
-    if wanted is None and set(survey.depths) == {"8-bit"}:
-        return "uint8", None
+    if wanted is None and (survey.full_scale or set(survey.depths) == {"8-bit"}):
+        return ("uint16" if survey.full_scale else "uint8"), None
     low, high = wanted or (survey.low, survey.high)
     low, high = (low, high) if low < high else (low, low + 1)
     fits = survey.depths["floating-point"] == 0 and high - low <= _UINT16
@@ -201,7 +203,7 @@ def fit(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
 
 def _unit(values: np.ndarray, geometry: Geometry) -> np.ndarray:
     """Map the range of values to 0 to 1, float32 of the same shape; the differences are taken in float64."""
-    low, high = geometry.value_range or (0.0, 255.0)
+    low, high = geometry.value_range or (0.0, 255.0 if values.dtype == np.uint8 else 65535.0)
     return np.clip((values.astype(np.float64) - low) / (high - low), 0, 1).astype(np.float32)
 
 

@@ -35,7 +35,7 @@ def mixture(survey: Survey, *, ranged: bool) -> ImageRemark | None:
         }
         advice = "; choose the same with `bands`, or leave the others out"
         return _mixed(survey, "mixed-bands", dict(counts), "of other bands than the others", advice)
-    if len(survey.depths) > 1 and not ranged:
+    if len(survey.depths) > 1 and not ranged and not survey.full_scale:
         found = {f"{n:,} of {depth} values": depth for depth, n in survey.depths.most_common()}
         advice = "; save all alike, or say with `value_range` which values are black and white in all"
         return _mixed(survey, "mixed-depths", dict(found), "whose values have another unit", advice)
@@ -94,7 +94,7 @@ def pixel_facts(survey: Survey, geometry: Geometry) -> PixelFacts:
         low=survey.low,
         high=survey.high,
         levels=survey.levels,
-        value_range=geometry.value_range or (0.0, 255.0),
+        value_range=geometry.value_range or (0.0, 255.0 if geometry.dtype == "uint8" else 65535.0),
         clipped=survey.clipped,
         transparent=survey.transparent,
         stacked=len(survey.stacked),

@@ -20,6 +20,7 @@ _PACKED = (
     COMPRESSION.NONE, COMPRESSION.LZW, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE, COMPRESSION.PACKBITS,
     COMPRESSION.ZSTD, COMPRESSION.LZMA, COMPRESSION.JPEG,
 )  # fmt: skip
+_PILLOW_NAMES = {"uint8": "L", "uint16": "I;16", "int32": "I", "float32": "F"}  # of one band
 _KINDS = "buif"  # of dtypes: bool, unsigned, signed, floating point
 
 
@@ -107,10 +108,13 @@ def read_tiff(content: bytes) -> Samples:
 
 
 def _mode(pixels: np.ndarray) -> str:
-    bands = pixels.shape[2]
-    if pixels.dtype == np.uint8 and bands in (1, 3):
-        return "L" if bands == 1 else "RGB"
-    return f"{bands} × {pixels.dtype}" if bands > 1 else str(pixels.dtype)
+    """Return Pillow's name for a kind of pixel, or one that says more where Pillow has none."""
+    bands, dtype = pixels.shape[2], pixels.dtype.name
+    if bands == 1 and dtype in _PILLOW_NAMES:
+        return _PILLOW_NAMES[dtype]
+    if bands == 3 and dtype == "uint8":
+        return "RGB"
+    return f"{bands} × {dtype}" if bands > 1 else dtype
 
 
 def _tiff(content: bytes) -> tifffile.TiffFile:

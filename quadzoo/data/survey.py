@@ -16,6 +16,7 @@ Box = tuple[int, int, int, int]
 """Top, left, bottom, right; the last two are exclusive."""
 Depth = Literal["8-bit", "integer", "floating-point"]
 
+_HALF = 32767  # of 16 bits
 _SAMPLE = 4096  # values of an image
 _MIDDLE = (0.01, 0.99)  # quantiles of an image's values, and of those over all images
 
@@ -181,6 +182,14 @@ class Survey:
         """Numbers, int64 (N,): the same for images that are identical pixel for pixel."""
         digests = np.frombuffer(self.digests, np.uint8).reshape(-1, 32)
         return content_ids_of(digests, by_position=not self.plain)
+
+    @property
+    def full_scale(self) -> bool:
+        """Whether images of 8 and of 16 bits are mixed, and those of 16 use more than half of their range.
+
+        Then white is 255 in some and 65535 in others.
+        """
+        return set(self.dtypes) == {"uint8", "uint16"} and self.high > _HALF
 
     @property
     def plain(self) -> bool:

@@ -240,6 +240,14 @@ def test_sets_that_do_not_belong_together(tmp_path: Path) -> None:
         prepare(source_of(table), "32")
     assert seen(table, Reading(value_range=(0, 255))).shape == (N, 32, 48, 1)
 
+    def full(radius: float, index: int) -> bytes:
+        grey = disc(radius, index)
+        grey[0, 0] = 250
+        return tiff(grey.astype(np.uint16) * 257 if index % 2 else grey)
+
+    values = seen(write_set(tmp_path / "d", ".tif", full))  # the usual white of each
+    assert np.abs(values[0, 0, 0] - 250 / 255).max() == np.abs(values[1, 0, 0] - 250 / 255).max() < 1e-6
+
     def colours(radius: float, index: int) -> bytes:
         grey = disc(radius, index).astype(np.uint16) * 16
         return tiff(np.dstack([grey, grey, grey // 2]), photometric="rgb") if index % 2 else tiff(grey)

@@ -87,6 +87,9 @@ def test_from_folder_to_leaderboard(corpus: Path, quadzoo: Call, tmp_path: Path)
             "max_scale": 1.0,
             "fill": [0, 0, 0],
             "resize": "letterbox",
+            "dtype": "uint16",  # as some of them are
+            "value_range": None,
+            "bands": None,
         }
         told = pd.read_csv(path.parent / "predictions.csv", dtype={"id": str})
         assert told.shape[1] == 2 + 2 * TARGETS + 1
