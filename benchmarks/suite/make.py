@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import sets
 import sources
+import tifffile
 
 from quadzoo.storage import cache_folder
 
@@ -40,8 +41,14 @@ def write(folder: Path, rows: Iterable[sets.Row]) -> int:
         (new / "images").mkdir(parents=True)
         lines: list[dict[str, object]] = []
         for number, row in enumerate(rows):
-            name = f"{number:04d}.png"
-            if not cv2.imwrite(str(new / "images" / name), row.image):
+            deep = row.image.dtype != np.uint8
+            name = f"{number:04d}.{'tif' if deep else 'png'}"
+            path = new / "images" / name
+            if deep:
+                tifffile.imwrite(
+                    path, row.image, photometric="minisblack", planarconfig="contig", compression="deflate"
+                )
+            elif not cv2.imwrite(str(path), row.image):
                 raise OSError(f"{folder / 'images' / name} cannot be written")
             targets = {target: f"{value:.6g}" for target, value in row.targets.items()}
             lines.append({"id": name, **targets, **({"photo": row.photo} if row.photo else {})})
@@ -69,6 +76,7 @@ def data_sets(
         "rotation": sets.of_photos(upright, "angle", sets.rotation, ten, seed=5),
         "few": sets.of_photos(photos, "sigma", sets.blur, 60, seed=6),
         "disparity": sets.disparity(aloe, truth),
+        "cover": sets.cover(390, seed=7),
     }
 
 

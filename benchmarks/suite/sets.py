@@ -1,6 +1,7 @@
 """The data sets: pure functions from arrays to rows, an image and its targets each.
 
-An image is uint8 (H, W, 3), blue first, or (H, W). Everything is drawn from a generator with a fixed seed.
+An image is uint8 (H, W, 3), blue first, or (H, W), or uint16 (H, W, C) of other bands. Everything is drawn
+from a generator with a fixed seed.
 """
 
 from __future__ import annotations
@@ -126,6 +127,38 @@ def disparity(photo: np.ndarray, truth: np.ndarray) -> Iterator[Row]:
             known = truth[square][truth[square] > 0]
             if known.size >= 0.9 * SIDE**2:
                 yield Row(photo[square], {"disparity": float(np.median(known))}, f"{row // 4}-{column // 4}")
+
+
+# Reflectance in blue, green, red, red edge and near infrared, roughly as plants and bare ground have it; a
+# net is as green as a plant, but dark beyond red.
+_SPECTRA = {
+    "ground": (0.10, 0.14, 0.18, 0.22, 0.26),
+    "plant": (0.04, 0.09, 0.05, 0.25, 0.45),
+    "net": (0.04, 0.09, 0.05, 0.06, 0.07),
+}
+_UNIT = 10_000  # of reflectance, as satellites' data have it
+
+
+def cover(number: int, seed: int) -> Iterator[Row]:
+    """Draw fields in five bands, uint16 (64, 64, 5); the target is the share of ground covered by plants.
+
+    The light differs from image to image and falls off to one side. Green nets cover some ground, too.
+    """
+    rng = np.random.default_rng(seed)
+    for _ in range(number):
+        what = np.zeros((SIDE, SIDE), np.uint8)
+        most = rng.uniform(0, 0.6, 2) * SIDE**2
+        for kind, pixels in zip((2, 1), most, strict=True):
+            while (what == kind).sum() < pixels:
+                centre, axes = rng.integers(0, SIDE, 2), rng.integers(2, 9, 2)
+                cv2.ellipse(
+                    what, centre.tolist(), axes.tolist(), float(rng.uniform(0, 180)), 0, 360, kind, -1
+                )
+        image = np.array([_SPECTRA[name] for name in ("ground", "plant", "net")])[what]
+        image = image * rng.normal(1, 0.08, (SIDE, SIDE, 1)) + rng.normal(0, 0.005, image.shape)
+        light = np.linspace(1, rng.uniform(0.6, 1), SIDE)[:, None, None] * rng.uniform(0.5, 1.2)
+        stored = np.rint(np.clip(image * light, 0, 6) * _UNIT).astype(np.uint16)
+        yield Row(stored, {"cover": float((what == 1).mean())})
 
 
 def digits(number: int | None = None) -> Iterator[Row]:

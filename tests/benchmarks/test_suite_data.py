@@ -139,6 +139,18 @@ def test_tiles_with_unknown_disparity_are_left_out() -> None:
     assert {row.photo for row in rows} == {"0-0", "0-1"}
 
 
+def test_plants_can_be_told_from_nets_beyond_red_alone() -> None:
+    rows = list(sets.cover(40, seed=0))
+    images = np.stack([row.image for row in rows]).astype(float)
+    assert images.shape == (40, 64, 64, 5)
+    assert rows[0].image.dtype == np.uint16
+    index = (images[..., 4] - images[..., 2]) / (images[..., 4] + images[..., 2])
+    found = (index > 0.6).mean(axis=(1, 2))
+    assert np.abs(found - [row.targets["cover"] for row in rows]).max() < 0.05
+    greenness = (images[..., 1] / (images[..., 0] + images[..., 2]) > 0.7).mean(axis=(1, 2))
+    assert np.abs(greenness - [row.targets["cover"] for row in rows]).mean() > 0.1
+
+
 def test_readme_states_the_licence_of_every_file() -> None:
     files = sources.files()
     assert len({file.name for file in files}) == len(files)
