@@ -62,7 +62,7 @@ def task(board: Leaderboard) -> str:
     same = [
         f"{word} {values.pop()}"
         for word, values in (
-            ("head", {row.head for row in trained}), ("weights", {row.weights for row in trained})
+            ("head", {row.head for row in trained}), ("weights", {row.start for row in trained})
         )
         if len(values) == 1
     ]  # fmt: skip

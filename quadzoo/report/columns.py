@@ -112,12 +112,6 @@ def _backbone(row: Row) -> str:
     return row.backbone.replace(":", ": ", 1) if row.head == "-" else row.backbone
 
 
-def _start(row: Row) -> str:
-    if row.weights == "-":
-        return ""
-    return f"{row.weights}, frozen" if row.frozen else row.weights
-
-
 def _throughput(row: Row) -> str:
     batch = row.cost.inference_batch
     return whole(row.cost.images_per_second) + ("" if batch is None else f" (batch {batch})")
@@ -159,7 +153,7 @@ COLUMNS: tuple[Column[Row], ...] = (
         heading="weights",
         meaning="what training started from: pretrained, none (random weights), or a trained model's name",
         value=lambda row: row.weights,
-        text=_start,
+        text=lambda row: row.start,
         number=False,
         shown="differs",
         priority=1,

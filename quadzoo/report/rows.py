@@ -251,6 +251,11 @@ class Row(Metrics):
         return f"{name} ({self.variant})" if self.variant else name
 
     @property
+    def start(self) -> str:
+        """What training started from, and whether that was left as it is; nothing without a model."""
+        return "" if self.weights == "-" else f"{self.weights}, frozen" if self.frozen else self.weights
+
+    @property
     def complete(self) -> bool:
         """Whether it has a model and all its runs have finished."""
         return self.head != "-" and self.val_mse is not None and self.verdict != INCOMPLETE
