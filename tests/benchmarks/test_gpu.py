@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_one_command_writes_one_json(tmp_path: Path) -> None:
     subprocess.run(
         [ROOT / "benchmarks" / "gpu.sh", tmp_path / "gpu.json", "--small"],

@@ -10,9 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial-dials.md"
 
 
+@pytest.mark.slow
 def test_from_a_folder_of_photos_to_a_leaderboard(tmp_path: Path) -> None:
     text = PAGE.read_text(encoding="utf-8")
     (script,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
