@@ -19,7 +19,6 @@ from quadzoo.data.texts import folded, key, listed, quoted, where
 Kind = Literal["row", "id", "repeated", "missing target", "target", "group", "image"]
 
 _NO_GROUP = frozenset({"", "nan", "<na>", "null", "none", "n/a", "#n/a"})  # NA may be North America
-_MISSING_TARGETS = ""  # what to do about them, beside filling them in
 _MOST_REPEATED = 64  # columns whose values are counted, to suggest a group column
 _DIFFERENT = 64  # values that a column may have before it is asked whether most are different
 
@@ -177,7 +176,7 @@ class _RowReader:
         said = f"target {quoted(seen.name)} is {quoted(cell)}"
         if math.isnan(value):
             if is_missing(cell):
-                raise _Unusable("missing target", f"{said}, not a finite number{_MISSING_TARGETS}")
+                raise _Unusable("missing target", f"{said}, not a finite number")
             self._unread.append((len(self.found.faults), target, cell))
             raise _Unusable("target", f"{said}, not a finite number")
         if abs(value) > LARGEST:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from quadzoo.data.splits import Split
 from quadzoo.errors import DataError
 from quadzoo.metrics import scores_of
+from quadzoo.records.baseline import LOOKUP, MEAN
 from quadzoo.records.record import Metrics
 from quadzoo.targets import TargetInfo
 
@@ -25,7 +26,7 @@ def simple_answers(targets: np.ndarray, content_ids: np.ndarray, split: Split) -
     totals = np.zeros((len(count), targets.shape[1]))
     np.add.at(totals, known, targets[split.train])
     lookup = np.where(count[:, None] > 0, totals / np.maximum(count, 1)[:, None], mean)[content_ids]
-    return {"mean-of-train": np.broadcast_to(mean, targets.shape), "pixel-lookup": lookup}
+    return {MEAN: np.broadcast_to(mean, targets.shape), LOOKUP: lookup}
 
 
 def scored(answer: np.ndarray, targets: np.ndarray, split: Split, info: TargetInfo) -> Metrics:

@@ -21,13 +21,17 @@ from quadzoo.grid.plan import FoldPlan, Plan
 from quadzoo.metrics import scores_of
 from quadzoo.model.closed_form import drawn, fit_ridge
 from quadzoo.records import predictions
-from quadzoo.records.baseline import BaselineRecord, read_baseline, write_baseline
+from quadzoo.records.baseline import (
+    RIDGE_FEATURES,
+    RIDGE_PIXELS,
+    BaselineRecord,
+    read_baseline,
+    write_baseline,
+)
 from quadzoo.records.keys import ImageFacts, hash_of
 from quadzoo.records.record import Metrics, SplitFacts
 from quadzoo.training.task import Task
 
-PIXELS = "ridge-pixels"
-FEATURES = "ridge-features"
 _SIDE = 32  # pixels
 _CHUNK = 1024
 _LONG = 1800.0  # seconds for the features of a backbone
@@ -78,11 +82,11 @@ def with_ridge(plan: Plan, executor: Executor, observer: Observer) -> Plan:
         for name, given in answers.items():
             _kept(plan, one, name, None, partial(_given, given, one.fold.split))
         found[_place(one.fold.split)] = {
-            PIXELS: _kept(plan, one, PIXELS, None, partial(_fitted, of_pixels, one.fold))
+            RIDGE_PIXELS: _kept(plan, one, RIDGE_PIXELS, None, partial(_fitted, of_pixels, one.fold))
         }
         advance(1)
     for backbone, task in firsts.items():
-        name = f"{FEATURES}:{backbone}"
+        name = f"{RIDGE_FEATURES}{backbone}"
         try:
             for one in plan.data.folds:
                 rows = _of_features(plan, task, executor)

@@ -11,6 +11,8 @@ from quadzoo.records.record import PREDICTIONS, DataFacts, Metrics, NotNegative,
 from quadzoo.storage import read_regular, write_atomically
 
 BASELINE = "baseline.json"
+MEAN, LOOKUP, RIDGE_PIXELS = "mean-of-train", "pixel-lookup", "ridge-pixels"
+RIDGE_FEATURES = "ridge-features:"  # and the name of a backbone
 _MOST_BYTES = 64 << 20
 
 

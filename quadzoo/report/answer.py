@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quadzoo.records.baseline import MEAN
 from quadzoo.report.captions import beaten, evidence, unread
 from quadzoo.report.columns import interval_text
 from quadzoo.report.learning import more_images
@@ -32,7 +33,7 @@ def answers(board: Leaderboard) -> dict[str, str]:
 
 
 def _which(board: Leaderboard, best: Row) -> str:
-    mean = next((row for row in board.rows if row.backbone == "mean-of-train"), None)
+    mean = next((row for row in board.rows if row.backbone == MEAN), None)
     text = f"{best.name} has the lowest val MSE. Its test MSE is {short(best.test_mse)}"
     if mean and mean.test_mse and best.test_mse:
         ratio = mean.test_mse / best.test_mse

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-MEAN = "mean-of-train"
-RIDGE_FEATURES = "ridge-features:"
+from quadzoo.records.baseline import LOOKUP, MEAN, RIDGE_FEATURES, RIDGE_PIXELS
+
 BASELINES = {
     MEAN: "always predicting the mean",
-    "pixel-lookup": "pixel lookup",
-    "ridge-pixels": "ridge regression on pixels",
+    LOOKUP: "pixel lookup",
+    RIDGE_PIXELS: "ridge regression on pixels",
 }
 
 

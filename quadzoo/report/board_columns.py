@@ -7,7 +7,7 @@ from typing import Literal
 
 from quadzoo.report.column import Column, csv_only, words
 from quadzoo.report.rows import Row
-from quadzoo.report.text import short
+from quadzoo.report.text import share_text, short
 
 Metric = Literal["rmse", "mae", "r2"]
 MOST_TARGETS = 12  # that people are shown
@@ -33,10 +33,12 @@ def target_column(target: str, metric: Metric, place: int) -> Column[Row]:
     def text(row: Row) -> str:
         share = (row.test_r2 or {}).get(target)
         if metric == "r2":
-            return "" if share is None else _share(share)
+            return "" if share is None else share_text(share, 3)
         if metric == "mae":
             return short((row.test_mae or {}).get(target))
-        return short((row.test_rmse or {}).get(target)) + (f" ({_share(share)})" if share is not None else "")
+        return short((row.test_rmse or {}).get(target)) + (
+            f" ({share_text(share, 3)})" if share is not None else ""
+        )
 
     return replace(
         columns[metric],
@@ -66,7 +68,3 @@ def target_figures(target: str) -> list[Column[Row]]:
             lambda row: (row.test_r2 or {}).get(target),
         ),
     ]
-
-
-def _share(value: float) -> str:
-    return f"{value:.3f}" if value > -100 else f"{value:.3g}"

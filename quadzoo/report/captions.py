@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-from quadzoo.report.baselines import MEAN, in_words
+from quadzoo.records.baseline import MEAN
+from quadzoo.report.baselines import in_words
 from quadzoo.report.costs import crowded
 from quadzoo.report.ensemble import made_of
 from quadzoo.report.external import outside
-from quadzoo.report.rows import INCOMPLETE, Leaderboard, Row, Unread, Unreadable, share_of
+from quadzoo.report.rows import INCOMPLETE, Leaderboard, Row, Unread, Unreadable
 from quadzoo.report.settings import recipe_in_words
 from quadzoo.report.text import listed, readable, share_text, short
+from quadzoo.report.verdicts import ALPHA
 
 _MEMORISED = 5  # times the training error
 _TARGETS = 6  # that are named
-_ALPHA = 0.05
 
 
 class Caption(NamedTuple):
@@ -159,7 +160,7 @@ def contradicted(board: Leaderboard) -> str:
     rows = [
         f"{row.name} ({short(row.times_best)}×)"
         for row in board.rows
-        if row.rank and row.p_value is not None and row.p_value < _ALPHA and (row.times_best or 1.0) < 1
+        if row.rank and row.p_value is not None and row.p_value < ALPHA and (row.times_best or 1.0) < 1
     ]
     if not rows or board.best is None:
         return ""
@@ -180,7 +181,7 @@ def incomplete(board: Leaderboard) -> str:
 
 def memorised(board: Leaderboard) -> str:
     """Return which rows fit their training images far better than val, and val badly; nothing without any."""
-    means = [row.val_mse for row in board.rows if row.backbone == "mean-of-train"]
+    means = [row.val_mse for row in board.rows if row.backbone == MEAN]
     limit = min((mean for mean in means if mean is not None), default=None)
     found = []
     for row in board.rows:
@@ -236,7 +237,7 @@ def tuned(board: Leaderboard) -> str:
 def edges(board: Leaderboard) -> list[str]:
     """Return a warning for each row whose learning rate is the lowest or the highest of those tried."""
     found = [
-        (f"{row.name}{share_of(row)}", at_the_edge(row.tuned.found, row.tuned.tried))
+        (f"{row.name}{row.share}", at_the_edge(row.tuned.found, row.tuned.tried))
         for row in board.every_row
         if row.tuned
     ]

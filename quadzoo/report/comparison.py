@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +14,14 @@ import pandas as pd
 
 from quadzoo.records.predictions import of_targets
 from quadzoo.report.results import Run
-from quadzoo.report.rows import Leaderboard, Row
-from quadzoo.report.text import short
+from quadzoo.report.rows import Leaderboard
 
 MOST_IMAGES = 1000
 MOST_TARGETS = 12
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ImageComparison:
     """Rows that can be compared.
 
     ``data`` is for the page's script: N images with their ``ids``, ``truth`` and the ``errors`` of each row,
@@ -42,7 +40,7 @@ class Comparison:
         return len(json.dumps(self.data))
 
 
-def comparison(board: Leaderboard, runs: Mapping[str, Run], room: int) -> Comparison | None:
+def comparison(board: Leaderboard, runs: Mapping[str, Run], room: int) -> ImageComparison | None:
     """Return what is needed to compare rows with predictions; None where there are no two.
 
     Each row is represented by its seed with the best val MSE. ``room`` bounds the bytes: the last rows are
@@ -71,10 +69,10 @@ def comparison(board: Leaderboard, runs: Mapping[str, Run], room: int) -> Compar
     }
     room -= len(json.dumps(data))
     errors = []
-    for row, name, own in zip(rows, _names(rows), tables, strict=True):
+    for row, own in zip(rows, tables, strict=True):
         found = _errors(own.reindex(table.index), record.targets, spread)[: 1 + len(shown)]
         one = {
-            "name": f"{name} (seed {row.details.worst_seed})",
+            "name": f"{row.name} (seed {row.details.worst_seed})",
             "errors": base64.b64encode(found.tobytes()).decode(),
         }
         room -= len(json.dumps(one))
@@ -85,7 +83,7 @@ def comparison(board: Leaderboard, runs: Mapping[str, Run], room: int) -> Compar
     if len(errors) < 2:
         return None
     first, second = (one["name"] for one in data["rows"][:2])
-    return Comparison(
+    return ImageComparison(
         data,
         _sentence(first, errors[0], second, errors[1]),
         _left_out(len(everything), len(table), len(rows) - len(errors), len(record.targets) - len(shown)),
@@ -101,14 +99,8 @@ def _sample(ids: Sequence[str]) -> list[str]:
     return [one for one in ids if hashes[one] <= last]
 
 
-def _names(rows: Sequence[Row]) -> list[str]:
-    """Return the names of rows; those of one name have their val MSE as well."""
-    often = Counter(row.name for row in rows)
-    return [row.name if often[row.name] == 1 else f"{row.name}, val MSE {short(row.val_mse)}" for row in rows]
-
-
 def _errors(table: pd.DataFrame, targets: Sequence[str], spread: np.ndarray) -> np.ndarray:
-    """Return `Comparison.data`'s errors of a row, float16 (1 + T, N)."""
+    """Return `ImageComparison.data`'s errors of a row, float16 (1 + T, N)."""
     truth, prediction = of_targets(table, targets)
     scaled = ((prediction - truth) / spread).T
     with np.errstate(over="ignore"):  # more than 65504 times the range is infinite, and told as far off

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from quadzoo.metrics import evaluate
 from quadzoo.records.predictions import columns_of, of_targets
 from quadzoo.records.record import N_WORST, RunRecord
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Bin, Curve, Details, Fit, Group, Groups, Kind, Worst
+from quadzoo.report.scores import scores_as
 
 _BINS = 10  # of each target
 _GROUPS = 10  # with the largest errors, and as many with the smallest
@@ -92,14 +92,7 @@ def _fits(runs: list[Run]) -> dict[str, Fit]:
     """Return the fit of each target over the test images of the folds of one seed."""
     record = runs[0].record
     truth, prediction = of_targets(pd.concat([run.test for run in runs]), record.targets)
-    scores = evaluate(
-        prediction,
-        truth,
-        names=record.targets,
-        low=record.target_low,
-        high=record.target_high,
-        integer=record.target_integer,
-    )
+    scores = scores_as(record, truth, prediction)
     tenth = _NEAR * (np.array(record.target_high) - np.array(record.target_low))
     bias, near = (prediction - truth).mean(axis=0), (np.abs(prediction - truth) <= tenth).mean(axis=0)
     return {

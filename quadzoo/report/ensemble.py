@@ -76,12 +76,8 @@ def ensemble_row(runs: Sequence[Run]) -> Row | None:
     if len(members) == len(pools):  # in no fold does another run lower the error of the best
         return None
     split = scored[0][1]
-    row = Row(
-        backbone=ENSEMBLE,
-        head="-",
-        weights="-",
-        seeds=0,
-        failed=0,
+    row = Row.without_model(
+        ENSEMBLE,
         **pooled(scored),
         test_mae=mean_absolute(tests, runs[0].record.targets),
         members=members,

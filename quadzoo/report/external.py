@@ -15,6 +15,7 @@ from quadzoo.data.tables import open_table
 from quadzoo.data.texts import key, quoted
 from quadzoo.data.texts import listed as columns_listed
 from quadzoo.errors import ConfigError, DataError
+from quadzoo.records.baseline import MEAN
 from quadzoo.records.predictions import columns_of, of_targets
 from quadzoo.records.record import Metrics, sha256_of
 from quadzoo.report.baselines import in_words, is_name_of_baseline
@@ -174,12 +175,8 @@ def _row(answers: _Answers, side: _Side, board: Leaderboard, runs: Sequence[Run]
         metrics, test = _scored(answers, run, prediction, missing)
         scored.append((metrics, run.record.split))
         tests.append(test)
-    row = Row(
-        backbone=answers.name,
-        head="-",
-        weights="-",
-        seeds=0,
-        failed=0,
+    row = Row.without_model(
+        answers.name,
         **pooled(scored),
         test_mae=mean_absolute(tests, board.targets),
         leaky=False,
@@ -250,7 +247,7 @@ def _scored(
     record = run.record
     truth, _ = of_targets(run.test, record.targets)
     if missing.any():
-        mean = record.baselines.get("mean-of-train")
+        mean = record.baselines.get(MEAN)
         if mean is None or mean.test_rmse is None:
             raise DataError(
                 f"{answers.path}: {missing.sum():,} of {len(missing):,} test images are missing, and the "

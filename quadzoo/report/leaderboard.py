@@ -22,9 +22,10 @@ from quadzoo.report.results import Answer, Errors, Run, errors_of
 from quadzoo.report.rows import INCOMPLETE, Evidence, FailedRun, Leaderboard, Row, RowCost, Tuned, Unreadable
 from quadzoo.report.scores import mean_absolute, pooled
 from quadzoo.report.settings import origin_of, set_variants, settings_of
+from quadzoo.report.statistics import FEWEST_SEEDS
 from quadzoo.report.verdicts import Judged, Simple, by_val, judge, set_intervals
 
-_SCREEN, _PUBLISH = 3, 6  # seeds
+_PUBLISH = 6  # seeds
 _ROUNDING = 1e-6
 _Costs = Callable[[Sequence[RunRecord]], list[RowCost]]
 
@@ -226,12 +227,8 @@ def _baseline_rows(records: list[RunRecord], answers: Sequence[Answer] = ()) -> 
             if one.record.name == name and _same(one.record.metrics, by_fold[one.record.split.fold][0])
         }
         own = list(by_place.values())
-        row = Row(
-            backbone=name,
-            head="-",
-            weights="-",
-            seeds=0,
-            failed=0,
+        row = Row.without_model(
+            name,
             **pooled(list(by_fold.values())),
             test_mae=mean_absolute([one.test for one in own], records[0].targets),
             leaky=records[0].split.leaky,
@@ -261,7 +258,7 @@ def _evidence(rows: Iterable[Row]) -> Evidence | None:
     seeds = [row.seeds for row in rows if row.seeds]
     if not seeds:
         return None
-    return "publish" if min(seeds) >= _PUBLISH else "screen" if min(seeds) >= _SCREEN else "smoke"
+    return "publish" if min(seeds) >= _PUBLISH else "screen" if min(seeds) >= FEWEST_SEEDS else "smoke"
 
 
 def _versions(records: list[RunRecord]) -> dict[str, str]:

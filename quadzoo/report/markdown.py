@@ -8,7 +8,7 @@ from quadzoo.report.answer import answers
 from quadzoo.report.captions import captions, left_out, units
 from quadzoo.report.columns import shown_columns
 from quadzoo.report.learning import explained, sentences, share_columns, share_rows
-from quadzoo.report.rows import Leaderboard, Unreadable, share_of
+from quadzoo.report.rows import Leaderboard, Unreadable
 
 
 def to_markdown(boards: Sequence[Leaderboard], unreadable: Sequence[Unreadable] = ()) -> str:
@@ -44,7 +44,7 @@ def _section(board: Leaderboard) -> list[str]:
         lines += ["", "Failed runs:", ""]
         lines += [
             f"- {escaped(row.backbone)} · {escaped(row.head)}{' (tuned)' if row.tuned else ''} · "
-            f"seed {one.seed}{share_of(row)}: {escaped(one.error)}"
+            f"seed {one.seed}{row.share}: {escaped(one.error)}"
             for row, one in failures
         ]
     return lines

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from PIL import Image, UnidentifiedImageError
 
 from quadzoo import __version__
+from quadzoo.records.baseline import MEAN
 from quadzoo.records.predictions import of_targets
 from quadzoo.records.record import N_WORST, WORST
 from quadzoo.report import plots
@@ -24,10 +25,10 @@ from quadzoo.report.answer import answers
 from quadzoo.report.captions import captions, leak, left_out, seen, units
 from quadzoo.report.column import Value
 from quadzoo.report.columns import shown_columns
-from quadzoo.report.comparison import Comparison, comparison
+from quadzoo.report.comparison import ImageComparison, comparison
 from quadzoo.report.learning import explained, is_of, sentences, share_columns, share_rows
 from quadzoo.report.results import Run
-from quadzoo.report.rows import Leaderboard, Row, Unreadable, share_of
+from quadzoo.report.rows import Leaderboard, Row, Unreadable
 from quadzoo.report.text import percent, short
 from quadzoo.storage import read_regular
 
@@ -155,7 +156,7 @@ class _Page:
             figures.append((about, cloud.plot))
         return figures
 
-    def comparison(self, board: Leaderboard) -> Comparison | None:
+    def comparison(self, board: Leaderboard) -> ImageComparison | None:
         """Return what two rows are compared by, with the thumbnails that the details have."""
         found = comparison(board, self.runs, self.comparison_room)
         if found is None:
@@ -213,7 +214,7 @@ def _error_bars(row: Row) -> list[tuple[str, Markup]]:
 
 def _mean(board: Leaderboard) -> float | None:
     """Return the test MSE of always predicting the training mean."""
-    return next((row.test_mse for row in board.rows if row.backbone == "mean-of-train"), None)
+    return next((row.test_mse for row in board.rows if row.backbone == MEAN), None)
 
 
 def _plots(board: Leaderboard) -> list[tuple[str, Markup, Markup]]:
@@ -299,7 +300,5 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        short=short, percent=percent, sort_key=_sort_key, share_of=share_of, source=_source
-    )
+    environment.filters.update(short=short, percent=percent, sort_key=_sort_key, source=_source)
     return environment

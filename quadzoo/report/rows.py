@@ -10,12 +10,9 @@ from quadzoo.records.record import Cost, DataFacts, Metrics, SplitFacts
 from quadzoo.report.baselines import is_name_of_baseline
 
 # Verdicts, each the first that holds.
-INCOMPLETE = "incomplete"
+INCOMPLETE, NO_EVIDENCE, BEST = "incomplete", "no evidence", "best"
 DOES_NOT_BEAT = "does not beat"  # and a baseline's name
-NO_EVIDENCE = "no evidence"
-BEST = "best"
-NOT_WORSE = "not significantly worse"
-WORSE = "worse"
+NOT_WORSE, WORSE = "not significantly worse", "worse"
 
 ENSEMBLE = "ensemble"  # of networks
 
@@ -244,6 +241,11 @@ class Row(Metrics):
     failures: list[FailedRun] = Field(default_factory=list)
     details: Details = Details()
 
+    @classmethod
+    def without_model(cls, name: str, **fields: Any) -> Row:
+        """Return a row that the bench has not trained: a baseline, an ensemble, somebody's reader."""
+        return cls(backbone=name, head="-", weights="-", seeds=0, failed=0, **fields)
+
     @property
     def name(self) -> str:
         """Backbone and head, and what tells the row from others that have the same."""
@@ -254,6 +256,11 @@ class Row(Metrics):
     def start(self) -> str:
         """What training started from, and whether that was left as it is; nothing without a model."""
         return "" if self.weights == "-" else f"{self.weights}, frozen" if self.frozen else self.weights
+
+    @property
+    def share(self) -> str:
+        """ ", share 0.25" of a row that was trained on one, else nothing."""
+        return f", share {self.train_share:.3g}" if self.train_share < 1 else ""
 
     @property
     def complete(self) -> bool:
@@ -274,11 +281,6 @@ class Row(Metrics):
 def is_baseline(row: Row) -> bool:
     """Whether a row is what every network has to beat; other rows without a model are none."""
     return row.head == "-" and is_name_of_baseline(row.backbone)
-
-
-def share_of(row: Row) -> str:
-    """Return ", share 0.25" for a row that was trained on one, else nothing."""
-    return f", share {row.train_share:.3g}" if row.train_share < 1 else ""
 
 
 class Level(BaseModel):

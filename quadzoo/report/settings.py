@@ -24,12 +24,9 @@ def settings_of(records: Sequence[RunRecord]) -> dict[str, str]:
     found["epochs"] = ", ".join(map(str, epochs)) or found["epochs"]
     rates = sorted({record.found.lr for record in records if record.found.lr})
     found["lr"] = ", ".join(f"{lr:g}" for lr in rates) or found["lr"]
-    found["size"] = "x".join(map(str, first.image.size))
-    found["bands"] = str(first.image.channels)
-    found["resize"] = first.image.resize
-    found["crop"] = "none" if first.image.crop is None else " ".join(map(str, first.image.crop))
-    found["fill"] = " ".join(map(str, first.image.fill))
-    found["scale"] = _text(first.image.max_scale)
+    images = first.image.model_dump()
+    found["size"] = "x".join(map(str, images.pop("size")))
+    found |= {name: _text(value) for name, value in images.items()}
     return found | conditions_of(records)
 
 
@@ -100,4 +97,6 @@ def _text(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " ".join(map(_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

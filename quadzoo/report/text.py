@@ -17,9 +17,9 @@ def readable(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.3g}"
 
 
-def share_text(value: float) -> str:
+def share_text(value: float, digits: int = 2) -> str:
     """Return a coefficient of determination."""
-    return f"{value:.2f}" if value > -100 else f"{value:.3g}"
+    return f"{value:.{digits}f}" if value > -100 else f"{value:.3g}"
 
 
 def whole(value: float | None) -> str:

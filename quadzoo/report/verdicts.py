@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from quadzoo.report.baselines import MEAN, in_words
+from quadzoo.records.baseline import MEAN
+from quadzoo.report.baselines import in_words
 from quadzoo.report.results import Answer, Errors, Run, errors_of, squared_error, val_errors_of
 from quadzoo.report.rows import (
     BEST,
@@ -21,10 +22,9 @@ from quadzoo.report.rows import (
     Row,
     Unread,
 )
-from quadzoo.report.statistics import Comparison, Folds, holm, places
+from quadzoo.report.statistics import FEWEST_SEEDS, Comparison, Folds, holm, places
 
-_ALPHA = 0.05
-_SEEDS = 3  # fewer show nothing of how far seeds differ
+ALPHA = 0.05  # the level of all tests
 _READ = 0.02  # R²: a smaller one is nothing read, however many images there are
 _MOST_TARGETS = 50  # that are tested one by one
 
@@ -70,7 +70,7 @@ def judge(networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
             one.row.times_best = one.row.test_mse / best.test_mse
     _compare_with_best(ranked, compared)
     for one in ranked:
-        if one.row.seeds < _SEEDS or (one.row is not best and one.row.p_value is None):
+        if one.row.seeds < FEWEST_SEEDS or (one.row is not best and one.row.p_value is None):
             one.row.verdict = NO_EVIDENCE
     for simple in baselines:
         if simple.answers:
@@ -102,8 +102,11 @@ def set_intervals(networks: Sequence[Judged], *, chosen: bool = False) -> list[_
         errors = errors_of(one.tests) if one.tests else None
         if errors is None or not len(errors.table):
             continue
-        if one.row.verdict == INCOMPLETE or errors.table.shape[1] < one.row.seeds:
-            one.row.covers = f"predictions of {errors.table.shape[1]} of {one.row.seeds} seeds for all images"
+        n_seeds = errors.table.shape[1]
+        if one.row.verdict == INCOMPLETE:
+            one.row.covers = "runs failed or are missing"
+        elif n_seeds < one.row.seeds:
+            one.row.covers = f"predictions of {n_seeds} of {one.row.seeds} seeds for all images"
         else:
             found[tuple(sorted(errors.table.index))].append((position, errors))
     compared = []
@@ -121,8 +124,10 @@ def set_intervals(networks: Sequence[Judged], *, chosen: bool = False) -> list[_
                 row.covers = comparison.withheld(place)
                 continue
             row.test_mse_low, row.test_mse_high = ends
-            row.covers = "test images and seeds" if row.seeds >= _SEEDS else "this run, test images only"
-            if row.seeds >= _SEEDS and from_rows > 1:
+            row.covers = (
+                "test images and seeds" if row.seeds >= FEWEST_SEEDS else "this run, test images only"
+            )
+            if row.seeds >= FEWEST_SEEDS and from_rows > 1:
                 row.covers = f"test images, seeds and the choice from {from_rows} rows"
     return compared
 
@@ -188,7 +193,7 @@ def _compare_with_best(ranked: Sequence[Judged], compared: Sequence[_Compared]) 
             if row is best or np.isnan(p):
                 continue
             row.p_value = float(p)
-            if p < _ALPHA and (row.test_mse or 0.0) > (best.test_mse or 0.0):
+            if p < ALPHA and (row.test_mse or 0.0) > (best.test_mse or 0.0):
                 row.verdict = WORSE
 
 
@@ -214,8 +219,8 @@ def _compare_with_baseline(ranked: Sequence[Judged], compared: Sequence[_Compare
         row = one.row
         beats = (row.val_mse or 0.0) < (baseline.row.val_mse or 0.0)
         if position in found:
-            beats &= found[position] < _ALPHA
-        elif row.seeds >= _SEEDS and baseline.row.test_mse is not None:
+            beats &= found[position] < ALPHA
+        elif row.seeds >= FEWEST_SEEDS and baseline.row.test_mse is not None:
             beats &= (row.test_mse or 0.0) < baseline.row.test_mse
         if not beats:
             row.verdict = f"{DOES_NOT_BEAT} {in_words(baseline.row.backbone)}"
@@ -256,6 +261,6 @@ def _not_better(best: Judged, baseline: Simple, targets: Sequence[str]) -> list[
         if versus is not None:
             p_values[target] = versus.better
     for target, p in zip(p_values, holm(list(p_values.values()), len(p_values)), strict=True):
-        if p >= _ALPHA:
+        if p >= ALPHA:
             failed.add(target)
     return [target for target in targets if target in failed]

@@ -12,10 +12,9 @@ import pandas as pd
 from pydantic import ValidationError
 
 from quadzoo.errors import DataError
-from quadzoo.records.baseline import BASELINE, BaselineRecord
+from quadzoo.records.baseline import BASELINE, LOOKUP, MEAN, RIDGE_FEATURES, BaselineRecord
 from quadzoo.records.predictions import columns_of, of_targets, read_predictions
 from quadzoo.records.record import PREDICTIONS, DataFacts, Metrics, RunRecord, SplitFacts, sha256_of
-from quadzoo.report.baselines import MEAN, RIDGE_FEATURES
 from quadzoo.report.scores import differences, scores_as
 from quadzoo.storage import read_regular
 
@@ -23,7 +22,6 @@ _TOLERANCE = 1e-9  # relative: rounding in another order
 _FITTED = 1e-6  # the same, of what was fitted again by another version of a library
 _RECORD_BYTES = 64 << 20
 _FACTS = ("folds", "n_train", "n_val", "n_test", "leaked", "leaky")
-_LOOKUP = "pixel-lookup"
 
 Found = Iterator[tuple[str, str]]
 """Where something does not match, and what."""
@@ -125,10 +123,10 @@ def _leaks(record: RunRecord, folds: Folds) -> Iterator[str]:
             f"split.leaked is {split.leaked}, but {least}{shared} test images share a group with images "
             "outside of test"
         )
-    mean, lookup = (record.baselines.get(name) for name in (MEAN, _LOOKUP))
+    mean, lookup = (record.baselines.get(name) for name in (MEAN, LOOKUP))
     if mean and lookup and not split.leaked and mean.test_mse != lookup.test_mse:
         yield (
-            f"split.leaked is 0, but {_LOOKUP} has another test MSE than {MEAN}: it has found test images "
+            f"split.leaked is 0, but {LOOKUP} has another test MSE than {MEAN}: it has found test images "
             "in train"
         )
 

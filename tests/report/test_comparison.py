@@ -11,7 +11,7 @@ import pytest
 
 from quadzoo.records.record import Metrics, run_folder, write_record
 from quadzoo.report import comparison as module
-from quadzoo.report.comparison import Comparison, comparison
+from quadzoo.report.comparison import ImageComparison, comparison
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 from tests.report.records import predict, record
@@ -26,13 +26,13 @@ def write(out: Path, *errors: list[float]) -> None:
         predict(out, str(index), of_run)
 
 
-def compared(out: Path, room: int = ROOM) -> Comparison | None:
+def compared(out: Path, room: int = ROOM) -> ImageComparison | None:
     runs = read_runs([out]).runs
     (board,) = leaderboards(runs)
     return comparison(board, {run.record.key: run for run in runs}, room)
 
 
-def decoded(found: Comparison, row: int) -> np.ndarray:
+def decoded(found: ImageComparison, row: int) -> np.ndarray:
     content = base64.b64decode(found.data["rows"][row]["errors"])
     return np.frombuffer(content, "<f2").reshape(-1, len(found.data["ids"]))
 

@@ -4,8 +4,9 @@ from quadzoo.report.statistics.compared import Comparison, Folds, Versus
 from quadzoo.report.statistics.images import Interval
 from quadzoo.report.statistics.multiple import critical_difference, holm
 from quadzoo.report.statistics.ranks import Place, places
+from quadzoo.report.statistics.seeds import FEWEST_SEEDS
 
 __all__ = [
-    "Comparison", "Folds", "Interval", "Place", "Versus", "critical_difference", "holm",
+    "FEWEST_SEEDS", "Comparison", "Folds", "Interval", "Place", "Versus", "critical_difference", "holm",
     "places",
 ]  # fmt: skip
