@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-from quadzoo.records.baseline import MEAN
+from quadzoo.records.baseline import LOOKUP, MEAN
 from quadzoo.report.baselines import in_words
 from quadzoo.report.costs import crowded
 from quadzoo.report.ensemble import made_of
 from quadzoo.report.external import outside
-from quadzoo.report.rows import INCOMPLETE, Leaderboard, Row, Unread, Unreadable
+from quadzoo.report.rows import INCOMPLETE, Leaderboard, Row, Unread, Unreadable, is_baseline
 from quadzoo.report.settings import recipe_in_words
 from quadzoo.report.text import listed, readable, share_text, short
 from quadzoo.report.verdicts import ALPHA
@@ -34,11 +34,13 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(task(board)),
         Caption(left_out(board.unreadable), warning=True),
         Caption(leak(board), warning=True),
+        Caption(repeats(board), warning=True),
         Caption(seen(board), warning=True),
         Caption(beaten(board), warning=True),
         Caption(unread(board), warning=True),
         Caption(incomplete(board), warning=True),
         Caption(contradicted(board), warning=True),
+        Caption(untested(board)),
         Caption(memorised(board), warning=True),
         Caption(untrained(board), warning=True),
         *(Caption(text, warning=True) for text in edges(board)),
@@ -93,6 +95,30 @@ def leak(board: Leaderboard) -> str:
         f"This split leaks: {split.leaked:,} of {split.n_test:,} test images are also in train or val, "
         "so the test scores are too optimistic."
     )
+
+
+def repeats(board: Leaderboard) -> str:
+    """Return the warning that test images repeat training images, where the split does not say so itself."""
+    rows = {row.backbone: row for row in board.rows if is_baseline(row)}
+    mean, lookup = (rows[name].test_mse if name in rows else None for name in (MEAN, LOOKUP))
+    if board.split.leaky or mean is None or lookup is None or lookup >= mean:
+        return ""
+    return (
+        f"{LOOKUP} has a lower test MSE ({short(lookup)}) than {MEAN} ({short(mean)}): test images are also "
+        "in train, so the test scores are too optimistic."
+    )
+
+
+def untested(board: Leaderboard) -> str:
+    """Return which baselines are left out, or are compared with by their means alone; nothing without any."""
+    partial = f"{listed(board.partial)}: not known for all folds, so left out." if board.partial else ""
+    rows = [row.backbone for row in board.rows if is_baseline(row) and row.test_mae is None]
+    if not rows or board.evidence in (None, "smoke"):
+        return partial
+    return (
+        f"Predictions of {listed(rows)} are not kept in these results, or cannot be read: rows are compared "
+        f"with their mean errors, without a test. {partial}"
+    ).strip()
 
 
 def seen(board: Leaderboard) -> str:

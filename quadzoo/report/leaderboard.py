@@ -107,6 +107,7 @@ def _leaderboard(
         rows=rows,
         shares=share_curves(points, simple, [row.name for row in rows]) if smaller else [],
         unreadable=list(unreadable),
+        partial=sorted({name for one in records for name in one.baselines} - {row.backbone for row in rows}),
     )
 
 
@@ -226,7 +227,7 @@ def _baseline_rows(records: list[RunRecord], answers: Sequence[Answer] = ()) -> 
             for one in kept
             if one.record.name == name and _same(one.record.metrics, by_fold[one.record.split.fold][0])
         }
-        own = list(by_place.values())
+        own = list(by_place.values()) if by_place.keys() == folds else []
         row = Row.without_model(
             name,
             **pooled(list(by_fold.values())),
@@ -235,7 +236,7 @@ def _baseline_rows(records: list[RunRecord], answers: Sequence[Answer] = ()) -> 
             train_share=records[0].split.train_share,
             n_train=fmean(split.n_train for _, split in by_fold.values()),
         )
-        rows.append(Simple(row, own if len(own) == len(folds) else []))
+        rows.append(Simple(row, own))
     return rows
 
 

@@ -348,7 +348,7 @@ class Leaderboard(BaseModel):
     scaled unit, of the first fold. All rows were trained on the same images, the largest share of the
     training images that there are runs of. Where there are smaller ones, ``shares`` has each row on all of
     its shares. ``unreadable`` are the runs of the same results folders that could not be read, of whatever
-    data.
+    data; ``partial`` the baselines that are not known for all folds, which have no row.
     """
 
     data: DataFacts
@@ -362,6 +362,7 @@ class Leaderboard(BaseModel):
     rows: list[Row]
     shares: list[ShareCurve] = []
     unreadable: list[Unreadable] = []
+    partial: list[str] = []
 
     @property
     def failed(self) -> int:

@@ -366,3 +366,28 @@ def test_where_no_row_is_complete_none_is_recommended(tmp_path: Path) -> None:
     told = answers(board)
     assert list(told) == ["Which backbone?"]
     assert told["Which backbone?"].startswith("No row is complete, so none is recommended")
+
+
+def test_what_cannot_be_tested_against_is_named(tmp_path: Path) -> None:
+    """A baseline whose predictions are gone, and one that is not known for all folds."""
+    row_of(tmp_path, "net", 1.0)
+    answer(tmp_path, "ridge-pixels", np.random.default_rng(5).normal(0, 3, N), val=0.05)
+    assert "Predictions of mean-of-train and pixel-lookup are not kept" in texts(board_of(tmp_path))
+    path = tmp_path / "baselines" / "ridge-pixels" / "predictions.csv"
+    path.write_text(path.read_text() + " ")
+    assert "ridge-pixels" in texts(board_of(tmp_path)).split("Predictions of ")[1].split(" are not kept")[0]
+    folds = [record(f"f{fold}", 0.01) for fold in range(2)]
+    for fold, one in enumerate(folds):
+        one.split.fold, one.split.folds = fold, 2
+    folds[0].baselines["ridge-pixels"] = folds[0].baselines["mean-of-train"]
+    board = board_of(tmp_path / "folds", *folds)
+    assert "ridge-pixels" not in by_name(board)
+    assert "ridge-pixels: not known for all folds, so left out." in texts(board)
+
+
+def test_a_lookup_that_beats_the_mean_is_said(tmp_path: Path) -> None:
+    one = record("1", 0.01)
+    one.baselines["pixel-lookup"] = one.baselines["pixel-lookup"].model_copy(update={"test_mse": 0.02})
+    assert "pixel-lookup has a lower test MSE (0.02) than mean-of-train (0.08)" in texts(
+        board_of(tmp_path, one)
+    )
