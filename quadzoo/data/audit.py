@@ -15,7 +15,6 @@ from quadzoo.data.checks import (
     check_split,
     check_target,
     together,
-    where,
 )
 from quadzoo.data.contact_sheet import check_file, write_sheet
 from quadzoo.data.findings import Audit, EquationFacts, Findings, NearFacts, SplitFacts
@@ -76,7 +75,7 @@ def audit(
     named = [file for _, file in unreadable] + [fault.file for fault in faults if fault.file]
     orphans = check_files(findings, source, named)
     survey, splits = usable.survey, list[Split]()
-    blank = [where(source, index) for index in survey.blank]
+    blank = [source.where(index) for index in survey.blank]
     findings.add("warning", "blank-image", blank, "image of one colour alone")
     if usable.geometry:
         for one in remarks(survey, usable.geometry, ranged=reading.value_range is not None):

@@ -22,16 +22,6 @@ UNUSED = "unused-images"
 _MOST_SENTINELS = 4  # values of one target
 
 
-def where(source: Source, index: int) -> str:
-    """Return the row and the id of an image, for people."""
-    table = (
-        f"{source.test_table.name} "
-        if source.tests is not None and source.tests[index] and source.test_table
-        else ""
-    )
-    return f"{table}row {source.rows[index]} ({source.ids[index]})"
-
-
 def check_files(findings: Findings, source: Source, named: Iterable[str]) -> int:
     """Find images that no row names, besides those ``named``; return how many there are."""
     orphans = sorted(set(images_under(source.folder)) - set(source.files) - set(named))
@@ -51,7 +41,7 @@ def check_target(findings: Findings, source: Source, column: int) -> TargetFacts
         )
     stand_ins = _stand_ins(values)
     for value, count in stand_ins:
-        rows = [where(source, int(i)) for i in np.flatnonzero(values == value)]
+        rows = [source.where(int(i)) for i in np.flatnonzero(values == value)]
         findings.add(
             "warning",
             "sentinel",
@@ -64,14 +54,14 @@ def check_target(findings: Findings, source: Source, column: int) -> TargetFacts
         findings.add(
             "note" if tail else "warning",
             "long-tail" if tail else "outlier",
-            [f"{where(source, int(i))}: {name} = {values[i]:g}" for i in outliers],
+            [f"{source.where(int(i))}: {name} = {values[i]:g}" for i in outliers],
             f"{name} beyond {low - margin:g} … {high + margin:g}, 3 interquartile ranges from the quartiles",
         )
     rounded = np.flatnonzero(np.abs(values) >= EXACT)
     findings.add(
         "warning",
         "rounded-target",
-        [f"{where(source, int(i))}: {name} = {values[i]:.17g}" for i in rounded],
+        [f"{source.where(int(i))}: {name} = {values[i]:.17g}" for i in rounded],
         f"{name} beyond 2^53, of which only the first 16 digits count",
     )
     return TargetFacts(
@@ -132,7 +122,7 @@ def check_duplicates(findings: Findings, source: Source, content_ids: np.ndarray
         "group of identical images with different targets",
     )
     repeats = [
-        f"{where(source, int(later))} is identical to {where(source, int(group[0]))}"
+        f"{source.where(int(later))} is identical to {source.where(int(group[0]))}"
         for group in groups
         for later in group[1:]
     ]
@@ -153,7 +143,7 @@ def check_duplicates(findings: Findings, source: Source, content_ids: np.ndarray
 def together(source: Source, indices: Iterable[int]) -> str:
     """Name rows with their targets."""
     return ", ".join(
-        f"{where(source, i)} with {','.join(f'{y:g}' for y in source.targets[i])}" for i in indices
+        f"{source.where(i)} with {','.join(f'{y:g}' for y in source.targets[i])}" for i in indices
     )
 
 
@@ -190,13 +180,13 @@ def check_leaks(
     findings.add(
         "error" if asked else "note",
         "leak",
-        [where(source, int(i)) for i in leaked],
+        [source.where(int(i)) for i in leaked],
         f"test image (of {len(split.test):,}) of split {split.name} that is also in train or val{what}"
         + ("" if asked else "; the tutorial's own split"),
     )
     findings.add(
         "warning" if asked else "note",
         "val-in-train",
-        [where(source, int(i)) for i in repeated(content_ids, split.val, split.train)],
+        [source.where(int(i)) for i in repeated(content_ids, split.val, split.train)],
         f"val image (of {len(split.val):,}) of split {split.name} that is also in train",
     )

@@ -100,9 +100,9 @@ class Source:
         return f"{self.place(index)}: image {self.path(index)} is unreadable ({why})"
 
     def where(self, index: int) -> str:
-        """Name a row in messages."""
+        """Return the row and the id of an image, for people."""
         table = self.test_table if self.tests is not None and self.tests[index] else None
-        return f"{f'{table.name} ' if table else ''}row {self.rows[index]} ({self.files[index]})"
+        return f"{f'{table.name} ' if table else ''}row {self.rows[index]} ({self.ids[index]})"
 
     def without(self, indices: Sequence[int]) -> Source:
         """Return the source without some of its rows."""
