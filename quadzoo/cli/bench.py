@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from quadzoo.cli.options import Epochs, Metric, image_options, metric_option, names, with_targets
+from quadzoo.cli.options import (
+    Epochs,
+    Metric,
+    image_options,
+    metric_option,
+    names,
+    table_options,
+    with_targets,
+)
 
 
 def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -59,37 +67,7 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     help="A table with one row per image; a folder in the layout of the published equations; or "
     "`quadratic`, which draws 2,000 images of equations.",
 )
-@click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="Folder with the images of the table.  [default: the table's own folder, or one in it]",
-)
-@click.option(
-    "--targets",
-    callback=names,
-    metavar="A,B,...",
-    help="Columns of the table to predict.  [default: those that hold numbers, where that leaves no doubt]",
-)
-@click.option(
-    "--target",
-    multiple=True,
-    metavar="NAME",
-    help="A column to predict, whose name may have commas; repeat it.",
-)
-@click.option(
-    "--id-column",
-    metavar="NAME",
-    help="Column with the names of the image files, with or without suffix.  [default: id, else one whose "
-    "cells name images]",
-)
-@click.option(
-    "--test-data",
-    type=click.Path(path_type=Path),
-    metavar="FILE.csv",
-    help="A table of the test images, with the same columns. All others are then divided into train and val, "
-    "80 to 20.",
-)
+@table_options
 @click.option(
     "--suite",
     type=click.Path(path_type=Path),
@@ -112,11 +90,6 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     default=1,
     show_default=True,
     help="K-fold cross-validation: each image is tested once.",
-)
-@click.option(
-    "--group-column",
-    metavar="NAME",
-    help="Rows with the same value in this column stay on one side of the split.",
 )
 @click.option(
     "--train-share",

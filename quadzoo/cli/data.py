@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quadzoo.cli.options import image_options, names, with_flags, with_targets
+from quadzoo.cli.options import image_options, table_options, with_flags, with_targets
 from quadzoo.report.text import one_line
 
 if TYPE_CHECKING:
@@ -70,40 +70,7 @@ def make(folder: Path, n: int, seed: int, **options: Any) -> None:
 
 @data.command()
 @click.argument("path", metavar="FOLDER|FILE.csv")
-@click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="Folder with the images of the table.  [default: the table's own folder, or one in it]",
-)
-@click.option(
-    "--targets",
-    callback=names,
-    metavar="A,B,...",
-    help="Columns to predict.  [default: those that hold numbers]",
-)
-@click.option(
-    "--target",
-    multiple=True,
-    metavar="NAME",
-    help="A column to predict, whose name may have commas; repeat it.",
-)
-@click.option(
-    "--id-column",
-    metavar="NAME",
-    help="Column with the names of the image files.  [default: id, else one whose cells name images]",
-)
-@click.option(
-    "--test-data",
-    type=click.Path(path_type=Path),
-    metavar="FILE.csv",
-    help="A table of the test images, with the same columns.",
-)
-@click.option(
-    "--group-column",
-    metavar="NAME",
-    help="Rows with the same value in this column stay on one side of the split.",
-)
+@table_options
 @click.option(
     "--split",
     metavar="grouped|article|FILE.csv",

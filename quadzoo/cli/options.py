@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
@@ -88,34 +89,79 @@ def _two_numbers(_: click.Context, __: click.Parameter, value: str | None) -> tu
     return low, high
 
 
-def image_options(command: Decorated) -> Decorated:
-    """Add the flags that say how images are read."""
-    for option in reversed(
-        (
-            click.option(
-                "--bands",
-                callback=_band_numbers,
-                metavar="4,3,2",
-                help="Bands of the images to read, numbered from 1, in this order.  [default: all]",
-            ),
-            click.option(
-                "--value-range",
-                callback=_two_numbers,
-                metavar="LOW,HIGH",
-                help="Values of the images that become black and white.  [default: the smallest and the "
-                "largest of all images; 0,255 for images of 8 bits]",
-            ),
-            click.option(
-                "--damaged",
-                type=click.Choice(["error", "skip"]),
-                default="error",
-                show_default=True,
-                help="What an image that cannot be decoded as a whole is: an error, or left out.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+def _together(*options: Callable[[Decorated], Decorated]) -> Callable[[Decorated], Decorated]:
+    """Return a decorator that adds flags, which help shows in this order."""
+
+    def add(command: Decorated) -> Decorated:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+table_options = _together(
+    click.option(
+        "--images",
+        type=click.Path(path_type=Path),
+        metavar="FOLDER",
+        help="Folder with the images of the table.  [default: the table's own folder, or one in it]",
+    ),
+    click.option(
+        "--targets",
+        callback=names,
+        metavar="A,B,...",
+        help="Columns of the table to predict.  [default: those that hold numbers, where that leaves no "
+        "doubt]",
+    ),
+    click.option(
+        "--target",
+        multiple=True,
+        metavar="NAME",
+        help="A column to predict, whose name may have commas; repeat it.",
+    ),
+    click.option(
+        "--id-column",
+        metavar="NAME",
+        help="Column with the names of the image files, with or without suffix.  [default: id, else one "
+        "whose cells name images]",
+    ),
+    click.option(
+        "--test-data",
+        type=click.Path(path_type=Path),
+        metavar="FILE.csv",
+        help="A table of the test images, with the same columns. All others are then divided into train and "
+        "val, 80 to 20.",
+    ),
+    click.option(
+        "--group-column",
+        metavar="NAME",
+        help="Rows with the same value in this column stay on one side of the split.",
+    ),
+)
+
+image_options = _together(
+    click.option(
+        "--bands",
+        callback=_band_numbers,
+        metavar="4,3,2",
+        help="Bands of the images to read, numbered from 1, in this order.  [default: all]",
+    ),
+    click.option(
+        "--value-range",
+        callback=_two_numbers,
+        metavar="LOW,HIGH",
+        help="Values of the images that become black and white.  [default: the smallest and the largest of "
+        "all images; 0,255 for images of 8 bits]",
+    ),
+    click.option(
+        "--damaged",
+        type=click.Choice(["error", "skip"]),
+        default="error",
+        show_default=True,
+        help="What an image that cannot be decoded as a whole is: an error, or left out.",
+    ),
+)
 
 
 def with_flags(text: str) -> str:
