@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import IO, Any, Self, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -22,6 +24,25 @@ _LINE = 300  # characters of a failure; the record has more
 _SECONDS_A_LINE = 60  # where no bar can move, in a log
 
 
+class _Stderr:
+    """The standard error stream; what cannot be written to it is lost, and costs no run.
+
+    A terminal may be closed while a bench goes on.
+    """
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
 class Display:
     """Shows on stderr how a bench goes: bars on a terminal, now and then a line elsewhere.
 
@@ -30,7 +51,7 @@ class Display:
 
     def __init__(self, wording: Callable[[str], str] = str) -> None:
         self._wording = wording
-        self._console = Console(stderr=True)
+        self._console = Console(file=cast(IO[str], _Stderr()))
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 import click
 
@@ -14,6 +15,7 @@ from quadzoo.cli.options import with_flags
 from quadzoo.cli.plugin import plugin
 from quadzoo.cli.report import report, verify
 from quadzoo.errors import QuadzooError
+from quadzoo.grid.interrupts import Interrupts
 from quadzoo.report.text import one_line
 
 _LONGEST = 300  # characters of an error
@@ -51,7 +53,9 @@ cli.add_command(verify)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 all done, 1 a run failed, 2 bad input, 130 interrupted."""
-    sys.exit(_status(arguments))
+    with Interrupts():
+        status = _status(arguments)
+    sys.exit(status)
 
 
 def _status(arguments: list[str] | None) -> int:
@@ -62,9 +66,15 @@ def _status(arguments: list[str] | None) -> int:
     except QuadzooError as error:
         return _complain(str(error))
     except (click.Abort, KeyboardInterrupt):
-        click.echo(
-            "quadzoo: interrupted; finished runs are kept, and the same command continues from here", err=True
-        )
+        with suppress(OSError):  # the terminal may be closed
+            click.echo(
+                "quadzoo: interrupted; finished runs are kept, and the same command continues from here",
+                err=True,
+            )
+        return 130
+    except OSError as error:  # click tells of an interrupt, too, and then the terminal may be closed
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
         return 130
     return status if isinstance(status, int) else 0
 

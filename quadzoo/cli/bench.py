@@ -207,6 +207,15 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     "--timeout", type=float, metavar="SECONDS", help="Stop a run that takes longer. It counts as failed."
 )
 @click.option(
+    "--checkpoint-minutes",
+    type=float,
+    metavar="M",
+    default=10,
+    show_default=True,
+    help="A run that takes longer keeps a checkpoint, written at the end of an epoch every M minutes. After "
+    "an interruption the same command continues from it.",
+)
+@click.option(
     "--compile",
     is_flag=True,
     help="Compile each backbone before training: for long runs on a GPU. Needs a C++ compiler.",

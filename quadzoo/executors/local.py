@@ -30,6 +30,9 @@ _ALLOCATOR = {
 # parent's module path, which may begin with the current folder, where anybody's files lie.
 _NOT_PASSED_ON = ("init_main_from_name", "init_main_from_path", "main_path", "sys_path")
 
+# What a terminal or a service manager sends to all processes of a command at once. The parent alone acts on
+# it: it ends its jobs, and says what is kept.
+_FOR_THE_PARENT = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _starting = threading.RLock()
 # Not the one of the process: that may have been started by others, without a safe path.
 _server = forkserver.ForkServer()
@@ -102,7 +105,7 @@ class LocalExecutor:
         """Call ``work(argument, send)`` in a new process; see `quadzoo.executors.base.Executor`."""
         _start_server()
         ours, theirs = self._context.Pipe(duplex=False)
-        arguments = (work, argument, theirs, log, _own_paths())
+        arguments = (work, argument, theirs, log, _Surroundings.of_this_process())
         process = self._context.Process(target=_enter, args=arguments, daemon=True)
         with _safe_start():
             process.start()
@@ -115,15 +118,16 @@ class LocalExecutor:
 
 
 def _start_server() -> None:
-    """Start the server, unless it runs. It ignores SIGINT, and so do its children while they start."""
+    """Start the server, unless it runs. It ignores what is for the parent; so do its children at first."""
     if threading.current_thread() is not threading.main_thread():
         return  # only the main thread may set handlers, and it is the one that starts the first child
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _FOR_THE_PARENT}
     try:
         with _safe_start():
             _server.ensure_running()
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -158,15 +162,37 @@ def _own_paths() -> list[str]:
     return [path for path in sys.path if os.path.isabs(path) and os.path.realpath(path) not in avoided]
 
 
-def _enter(work: str, argument: Any, connection: Connection, log: Path, paths: list[str]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends us
+@dataclass(frozen=True)
+class _Surroundings:
+    """What a child takes over: where to look for modules, and the signals that end it.
+
+    It ends when it alone is asked to; Ctrl-C is always for the parent, and what nohup has it ignore stays so.
+    """
+
+    paths: list[str]
+    obeyed: list[int]
+
+    @classmethod
+    def of_this_process(cls) -> _Surroundings:
+        ignored = (signal.SIG_IGN, None)
+        obeyed = [
+            number
+            for number in _FOR_THE_PARENT
+            if number != signal.SIGINT and signal.getsignal(number) not in ignored
+        ]
+        return cls(_own_paths(), obeyed)
+
+
+def _enter(work: str, argument: Any, connection: Connection, log: Path, surroundings: _Surroundings) -> None:
+    for number in surroundings.obeyed:
+        signal.signal(number, signal.SIG_DFL)
     try:
         with log.open("ab", buffering=0) as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
     except OSError:  # the parent has given up, and deleted the folder
         os._exit(1)
-    sys.path.extend(path for path in paths if path not in sys.path)
+    sys.path.extend(path for path in surroundings.paths if path not in sys.path)
     try:
         pkgutil.resolve_name(work)(argument, connection.send)
     except BrokenPipeError:  # the parent is gone

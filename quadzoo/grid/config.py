@@ -51,6 +51,7 @@ class BenchConfig(BaseModel):
     threads: int | None = Field(default=None, ge=1)
     compile: bool = False
     timeout: float | None = Field(default=None, gt=0)
+    checkpoint_minutes: float = Field(default=10, ge=0, allow_inf_nan=False)
     force: bool = False
 
     @property

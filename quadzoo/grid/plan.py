@@ -159,6 +159,7 @@ class Plan:
             fold=labels,
             initial=self.model.folder if self.model else None,
             out=self.config.out.absolute(),
+            checkpoint_minutes=self.config.checkpoint_minutes,
         )
 
 

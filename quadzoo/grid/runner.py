@@ -1,28 +1,21 @@
-"""The loop: check everything, plan, run what is not done, write the leaderboard."""
+"""A bench: check everything, plan, run what is not done, write the leaderboard."""
 
 from __future__ import annotations
 
-import math
 import os
-import signal
-import threading
 import time
-from collections import deque
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
 
-from filelock import FileLock, Timeout
-
-from quadzoo import storage
 from quadzoo.data.cache import ImageSet, in_use
 from quadzoo.errors import ConfigError, DataError
-from quadzoo.executors.base import Executor, Job, why_it_ended
+from quadzoo.executors.base import Executor
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.estimate import is_worth_timing, with_estimate
 from quadzoo.grid.hints import shift_hint
 from quadzoo.grid.inputs import read_inputs, uneven_shares
+from quadzoo.grid.interrupts import Interrupts
+from quadzoo.grid.loop import Loop
 from quadzoo.grid.models import check_targets, find_model, fixed_by
 from quadzoo.grid.observer import Observer, Silent
 from quadzoo.grid.plan import Plan, Weights, bench_data, make_plan
@@ -30,46 +23,14 @@ from quadzoo.grid.precision import PrecisionChooser
 from quadzoo.grid.probe import check_compiler, find_device, find_weights
 from quadzoo.grid.ridge import with_ridge
 from quadzoo.grid.tuning import with_tuning
-from quadzoo.records.record import (
-    RECORD,
-    RunRecord,
-    is_done,
-    read_record,
-    run_folder,
-    write_record,
-)
 from quadzoo.records.suite import is_suite
 from quadzoo.registry import catalogue
 from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import Results, read_runs, unreadable_records
 from quadzoo.report.rows import Leaderboard
-from quadzoo.storage import file_identity
-from quadzoo.training.outcome import failure, record_of
-from quadzoo.training.task import Placement, Task
 
-_LOG = "run.log"
 _SHARE_SAID = 0.05  # of a bench's time
-
-
-@dataclass
-class _Running:
-    """A task under way.
-
-    ``record_before`` tells the record file that was there from one that the run writes.
-    """
-
-    task: Task
-    placement: Placement
-    job: Job
-    lock: FileLock
-    started: datetime
-    deadline: float
-    record_before: tuple[int, int] | None
-
-    @property
-    def overdue(self) -> bool:
-        return time.monotonic() > self.deadline
 
 
 def plan_bench(
@@ -200,12 +161,12 @@ def bench(
         observer.note(hint)
     data = plan.data
     try:
-        with in_use(data.images), _Interrupts() as interrupts:
+        with in_use(data.images), Interrupts() as interrupts:
             clock = time.monotonic()
             plan = with_ridge(plan, executor, observer)
             ridge_seconds = time.monotonic() - clock
             plan = with_tuning(plan, executor, observer, interrupts.check)
-            _run_all(plan, executor, observer, interrupts)
+            Loop(plan, executor, observer, interrupts).run()
             share = ridge_seconds / (time.monotonic() - clock)
             if plan.to_do and share > _SHARE_SAID:
                 observer.note(f"ridge regression took {ridge_seconds:.1f} s, {share:.0%} of the bench")
@@ -232,123 +193,3 @@ def _report(out: Path, data_hash: str, split_hash: str, observer: Observer) -> L
     boards = leaderboards(chosen, results.unreadable, results.answers)
     write_report(out, boards, Results(chosen, [], results.unreadable))
     return boards[0]
-
-
-class _Interrupts:
-    """Remembers an interrupt, since Python drops the exception where it falls into a destructor."""
-
-    def __init__(self) -> None:
-        self._interrupted = False
-        self._previous: Any = None
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._interrupt)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-
-    def _interrupt(self, *_: object) -> None:
-        self._interrupted = True
-        raise KeyboardInterrupt
-
-    def check(self) -> None:
-        """Raise KeyboardInterrupt if there was one."""
-        if self._interrupted:
-            raise KeyboardInterrupt
-
-
-def _run_all(plan: Plan, executor: Executor, observer: Observer, interrupts: _Interrupts) -> None:
-    config = plan.config
-    waiting = deque(plan.to_do)
-    running: list[_Running] = []
-    elsewhere: set[str] = set()
-    try:
-        while waiting or running:
-            for _ in range(len(waiting)):
-                if len(running) == config.jobs:
-                    break
-                task = waiting.popleft()
-                lock = _lock(config.out, task)
-                if lock is None:
-                    if task.key not in elsewhere:
-                        observer.note(f"{task.title} is being run by another bench; waiting for it")
-                    elsewhere.add(task.key)
-                    waiting.append(task)
-                elif not config.force and is_done(config.out, task.key):
-                    observer.note(f"{task.title}: another bench has finished it")
-                    lock.release()
-                elif error := plan.failures.get(task.key):
-                    record = record_of(task, plan.placement(task), datetime.now(UTC), error=error)
-                    write_record(config.out, record)
-                    lock.release()
-                    observer.ended(task, record)
-                else:
-                    running.append(_start(plan, task, lock, executor))
-            executor.wait_for_any([one.job for one in running], timeout=1.0)
-            interrupts.check()
-            for one in list(running):
-                _receive(one, observer)
-                if one.job.ended:
-                    running.remove(one)
-                    observer.ended(one.task, _finish(one, config.timeout))
-    finally:
-        for one in running:
-            one.job.cancel()
-            one.lock.release()
-
-
-def _receive(one: _Running, observer: Observer) -> None:
-    for share, val_mse in one.job.messages(timeout=0):
-        observer.progressed(one.task, share, val_mse)
-    if one.overdue:
-        one.job.cancel()
-
-
-def _lock(out: Path, task: Task) -> FileLock | None:
-    """Take the run for this bench; None while another bench has it."""
-    taken = storage.lock(run_folder(out, task.key) / ".lock", blocking=False)
-    try:
-        taken.acquire()
-    except Timeout:
-        return None
-    return taken
-
-
-def _start(plan: Plan, task: Task, lock: FileLock, executor: Executor) -> _Running:
-    placement, folder = plan.placement(task), run_folder(plan.config.out, task.key)
-    started, deadline = datetime.now(UTC), time.monotonic() + (plan.config.timeout or math.inf)
-    before = file_identity(folder / RECORD)
-    job = executor.submit("quadzoo.training.run:run", (task, placement), folder / _LOG)
-    return _Running(task, placement, job, lock, started, deadline, before)
-
-
-def _finish(one: _Running, timeout: float | None) -> RunRecord:
-    """Return the record of a run whose process has ended; write one where the process did not."""
-    record = _written_by(one)
-    if record is None:
-        if one.overdue:
-            why = "TimedOut", f"not finished within {timeout:g} seconds"
-        else:
-            why = "ProcessDied", why_it_ended(one.job)
-        error = failure(*why, one.job.log_tail())
-        record = record_of(one.task, one.placement, one.started, error=error)
-        write_record(one.placement.out, record)
-    one.lock.release()
-    return record
-
-
-def _written_by(one: _Running) -> RunRecord | None:
-    """Return the record that the run has written; None where it has not, and that before it is still there.
-
-    The file decides, since every write replaces it, and not the clock, which may be set back.
-    """
-    path = run_folder(one.placement.out, one.task.key) / RECORD
-    if file_identity(path) == one.record_before:
-        return None
-    try:
-        return read_record(one.placement.out, one.task.key)
-    except DataError:
-        return None

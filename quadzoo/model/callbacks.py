@@ -102,6 +102,14 @@ class Throughput(pl.Callback):
         self._images = 0
         self._start = 0.0
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint stores."""
+        return {"epochs": self._epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what a checkpoint stored."""
+        self._epochs = state_dict["epochs"]
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         _wait_for(pl_module)

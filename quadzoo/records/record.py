@@ -189,6 +189,7 @@ class Environment(_Part):
 
     ``libraries`` does the same for what the built-in backbones and the training come from. ``compiled`` says
     whether the backbone was compiled for training, to kernels, or to kernels replayed as CUDA graphs.
+    ``resumed`` are the epochs after which training went on from a checkpoint.
     """
 
     quadzoo: str
@@ -198,6 +199,7 @@ class Environment(_Part):
     device_name: str
     threads: Annotated[int, Field(ge=1)]
     compiled: Compiled = "no"
+    resumed: list[Count] = []
     plugins: dict[str, str]
     libraries: dict[str, str]
 
@@ -347,8 +349,7 @@ def read_record(out: Path, key: str) -> RunRecord | None:
 
     Raises DataError for one that is no record, or is that of another run.
     """
-    path = run_folder(out, key) / RECORD
-    if not os.path.lexists(path):
+    if not os.path.lexists(path := run_folder(out, key) / RECORD):
         return None
     record = read_record_file(path)
     if record.key != key:

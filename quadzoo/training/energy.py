@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +30,27 @@ class EnergyMeter:
         ]
         known = [one for one in spent if one is not None]
         return sum(known) if known and len(known) == len(spent) else None
+
+
+class CostMeter:
+    """Counts seconds and joules from when it was made, and those that earlier processes of a run took."""
+
+    def __init__(self, on_gpu: bool) -> None:
+        self.earlier_seconds = 0.0
+        self.earlier_joules = 0.0
+        self._clock = time.perf_counter()
+        self._energy = EnergyMeter(on_gpu)
+
+    @property
+    def seconds(self) -> float:
+        """The time used, in s."""
+        return self.earlier_seconds + time.perf_counter() - self._clock
+
+    @property
+    def joules(self) -> float | None:
+        """The energy used, in J; None where nothing is counted."""
+        joules = self._energy.joules
+        return None if joules is None else self.earlier_joules + joules
 
 
 class _Counter(Protocol):

@@ -34,6 +34,7 @@ def record_of(
     metrics: Metrics | None = None,
     cost: Cost | None = None,
     best_epoch: int | None = None,
+    resumed: Sequence[int] = (),
     prediction_mode: str | None = None,
     history: Sequence[Epoch] = (),
     worst: Sequence[str] = (),
@@ -77,7 +78,7 @@ def record_of(
         history=list(history),
         worst=list(worst),
         flags=task.flags,
-        environment=_environment(task, placement),
+        environment=_environment(task, placement, resumed),
         files=dict(files or {}),
         error=error,
         started=started,
@@ -108,7 +109,7 @@ def ranges_of(unit: TargetInfo) -> Ranges:
     return Ranges(low=list(unit.low), high=list(unit.high), integer=list(unit.integer))
 
 
-def _environment(task: Task, placement: Placement) -> Environment:
+def _environment(task: Task, placement: Placement, resumed: Sequence[int]) -> Environment:
     return Environment(
         quadzoo=quadzoo.__version__,
         torch=version("torch"),
@@ -117,6 +118,7 @@ def _environment(task: Task, placement: Placement) -> Environment:
         device_name=placement.device.name,
         threads=placement.threads,
         compiled=placement.compiled,
+        resumed=list(resumed),
         plugins={code.distribution: code.version for code in (task.identity.backbone, task.identity.head)},
         libraries={name: version(name) for name in _LIBRARIES},
     )

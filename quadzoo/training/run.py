@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -31,13 +31,15 @@ from quadzoo.records.record import (
     Epoch,
     Metrics,
     RunRecord,
+    run_folder,
     write_record,
 )
 from quadzoo.registry import catalogue
 from quadzoo.targets import scale, unscale
 from quadzoo.training.artifacts import save
+from quadzoo.training.checkpoint import Checkpoints, WholeCheckpoints
 from quadzoo.training.cost import measure
-from quadzoo.training.energy import EnergyMeter
+from quadzoo.training.energy import CostMeter
 from quadzoo.training.features import frozen_features, further_bands
 from quadzoo.training.outcome import failure_of, record_of
 from quadzoo.training.start import start_head
@@ -53,18 +55,22 @@ def run(work: tuple[Task, Placement], send: Send) -> None:
     """
     task, placement = work
     started = datetime.now(UTC)
+    checkpoints = Checkpoints(run_folder(placement.out, task.key), task.key, placement.checkpoint_minutes)
     try:
-        record = _run(task, placement, send, started)
+        record = _run(task, placement, send, started, checkpoints)
     except BrokenPipeError:
         raise  # the parent is gone, and with it the lock: this run is not ours to record any more
     except (Exception, SystemExit) as error:
         traceback.print_exc()  # whole, in the run's log
         record = record_of(task, placement, started, error=failure_of(error))
     write_record(placement.out, record)
+    checkpoints.discard()
 
 
-def _run(task: Task, placement: Placement, send: Send, started: datetime) -> RunRecord:
-    fit = trained(task, placement, send)
+def _run(
+    task: Task, placement: Placement, send: Send, started: datetime, checkpoints: Checkpoints
+) -> RunRecord:
+    fit = trained(task, placement, send, checkpoints)
     return tested(
         task,
         placement,
@@ -74,6 +80,7 @@ def _run(task: Task, placement: Placement, send: Send, started: datetime) -> Run
         started=started,
         fitted=fit.cost,
         best_epoch=fit.best_epoch,
+        resumed=checkpoints.resumed,
     )
 
 
@@ -90,11 +97,12 @@ class Trained(NamedTuple):
     best_epoch: int | None
 
 
-def trained(task: Task, placement: Placement, send: Send) -> Trained:
+def trained(task: Task, placement: Placement, send: Send, checkpoints: Checkpoints | None = None) -> Trained:
     """Build the task's module and train it on this process's device; no test image is used.
 
-    ``send`` is given the share of the training that is done and the last val MSE, from time to time. Raises
-    NonFiniteLoss when training diverges.
+    ``send`` is given the share of the training that is done and the last val MSE, from time to time.
+    ``checkpoints`` are written, and training goes on from the last one. Raises NonFiniteLoss when training
+    diverges.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     torch.set_num_threads(placement.threads)
@@ -111,17 +119,20 @@ def trained(task: Task, placement: Placement, send: Send) -> Trained:
     best, speed = BestWeights(), Throughput()
     progress = Progress(lambda share, val_mse: send((share, val_mse)))
     averaging = [AveragedWeights(task.recipe.average)] if task.recipe.average else []
-    trainer = make_trainer(task, placement, [best, *averaging, speed, progress])
+    last = [checkpoints] if checkpoints else []
+    trainer = make_trainer(task, placement, [best, *averaging, speed, progress, *last])
 
     fitted = Cost(fit_seconds=0.0)
     if task.epochs:
-        meter, clock = EnergyMeter(placement.device.kind == "cuda"), time.perf_counter()
-        start_head(task, module, datamodule, trainer, best)
+        meter = CostMeter(placement.device.kind == "cuda")
+        path = checkpoints.path if checkpoints and checkpoints.resume(module, meter) else None
+        if path is None:
+            start_head(task, module, datamodule, trainer, best)
         trains = any(parameter.requires_grad for parameter in module.parameters())
         if trains:
-            trainer.fit(module, datamodule=datamodule)
+            trainer.fit(module, datamodule=datamodule, ckpt_path=path, weights_only=True)
         fitted = Cost(
-            fit_seconds=time.perf_counter() - clock,
+            fit_seconds=meter.seconds,
             fit_energy_joules=meter.joules,
             train_images_per_second=speed.images_per_second if trains else None,
         )
@@ -139,12 +150,13 @@ def tested(
     started: datetime,
     fitted: Cost,
     best_epoch: int | None,
+    resumed: Sequence[int],
 ) -> RunRecord:
     """Validate and test a trained module, measure it, save what a run leaves, and return its record.
 
     ``fitted`` holds what training cost. ``best_epoch`` is that of the module's weights: 0 where they are the
-    first ones, None where nothing was trained. Raises NonFinitePrediction for a prediction that is NaN or
-    infinite.
+    first ones, None where nothing was trained; ``resumed`` are those after which training was resumed.
+    Raises NonFinitePrediction for a prediction that is NaN or infinite.
     """
     predictions = Predictions()
     trainer = make_trainer(task, placement, [predictions])
@@ -166,6 +178,7 @@ def tested(
         metrics=metrics,
         cost=cost,
         best_epoch=best_epoch,
+        resumed=resumed,
         prediction_mode=prediction_mode,
         history=[Epoch.model_validate(scores) for scores in module.history],
         worst=worst,
@@ -285,7 +298,8 @@ def make_trainer(task: Task, placement: Placement, callbacks: list[pl.Callback])
         callbacks=callbacks,
         num_sanity_val_steps=0,
         logger=False,
-        enable_checkpointing=False,
+        enable_checkpointing=any(isinstance(one, Checkpoints) for one in callbacks),
+        plugins=[WholeCheckpoints()],
         enable_progress_bar=False,
         enable_model_summary=False,
     )

@@ -14,6 +14,9 @@ from quadzoo.records.keys import Identity
 from quadzoo.records.record import Compiled, DataFacts, Found, Initial, Metrics, Precision, SplitFacts
 from quadzoo.targets import TargetInfo
 
+CHECKPOINT = "checkpoint.ckpt"
+"""What an unfinished run goes on from, in its folder."""
+
 
 @dataclass(frozen=True)
 class Device:
@@ -105,6 +108,7 @@ class Placement:
 
     ``images`` is the ``.npy`` of decoded images and ``fold`` the file of `quadzoo.data.fold.Fold`;
     ``initial`` is the folder of the trained model that the run starts from; ``out`` the results folder.
+    A run writes a checkpoint about every ``checkpoint_minutes``.
     """
 
     device: Device
@@ -114,3 +118,4 @@ class Placement:
     fold: Path
     initial: Path | None
     out: Path
+    checkpoint_minutes: float

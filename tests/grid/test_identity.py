@@ -167,7 +167,7 @@ def test_a_clock_that_is_set_back_loses_nothing(
         def now(cls, tz: Any = None) -> Any:
             return datetime.now(tz) + timedelta(days=1)
 
-    monkeypatch.setattr("quadzoo.grid.runner.datetime", Ahead)
+    monkeypatch.setattr("quadzoo.grid.loop.datetime", Ahead)
     done = quadzoo(*bench(discs, tmp_path, "--backbones", "tiny_cnn", "--weights", "none"))
     assert done.status == 0, done.err
     (record,) = records(tmp_path)

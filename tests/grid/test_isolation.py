@@ -153,25 +153,6 @@ def test_a_killed_parent_leaves_no_record(equations: Path, tmp_path: Path) -> No
     assert list(tmp_path.glob("runs/*/run.log"))
 
 
-def test_interrupt_keeps_what_is_finished(equations: Path, tmp_path: Path) -> None:
-    arguments = command(
-        "bench", "--backbones", "tiny_cnn", "--seeds", "0,1", "--epochs", "100", "--weights", "none",
-        "--data", equations, "--out", tmp_path,
-    )  # fmt: skip
-    process = subprocess.Popen(arguments, start_new_session=True, stderr=subprocess.PIPE, text=True)
-    while not list(tmp_path.glob("runs/*/record.json")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    time.sleep(0.2)
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "interrupted" in err
-    assert "Traceback" not in err
-    assert len(records(tmp_path)) == 1
-    assert (tmp_path / "leaderboard.csv").exists()
-
-
 def test_two_benches_on_one_folder_share_the_work(equations: Path, tmp_path: Path) -> None:
     arguments = command(
         "bench", "--backbones", "tiny_cnn", "--seeds", "0,1,2", "--epochs", "10", "--weights", "none",

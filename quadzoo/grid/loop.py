@@ -1,0 +1,190 @@
+"""The loop over a bench's runs: start what is not done, hear how it goes, keep what ends."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from quadzoo import storage
+from quadzoo.errors import DataError
+from quadzoo.executors.base import Executor, Job, why_it_ended
+from quadzoo.grid.interrupts import Interrupts
+from quadzoo.grid.observer import Observer
+from quadzoo.grid.plan import Plan
+from quadzoo.records.record import RECORD, RunRecord, is_done, read_record, run_folder, write_record
+from quadzoo.storage import file_identity
+from quadzoo.training.outcome import failure, record_of
+from quadzoo.training.task import CHECKPOINT, Placement, Task
+
+_LOG = "run.log"
+
+
+@dataclass
+class _Running:
+    """A task under way.
+
+    ``record_before`` tells the record file that was there from one that the run writes.
+    """
+
+    task: Task
+    placement: Placement
+    job: Job
+    lock: FileLock
+    started: datetime
+    deadline: float
+    record_before: tuple[int, int] | None
+
+    @property
+    def overdue(self) -> bool:
+        return time.monotonic() > self.deadline
+
+
+class Loop:
+    """Runs what is not done of a plan, as many runs at a time as the plan's ``jobs``.
+
+    An interrupt ends the runs under way, says what is kept, and is raised again.
+    """
+
+    def __init__(self, plan: Plan, executor: Executor, observer: Observer, interrupts: Interrupts) -> None:
+        self._plan, self._executor = plan, executor
+        self._observer, self._interrupts = observer, interrupts
+        self._waiting = deque(plan.to_do)
+        self._running: list[_Running] = []
+        self._elsewhere: set[str] = set()
+        self._finished = len(plan.done)
+
+    def run(self) -> None:
+        """Return when all runs have a record."""
+        try:
+            while self._waiting or self._running:
+                self._start_some()
+                self._executor.wait_for_any([one.job for one in self._running], timeout=1.0)
+                self._interrupts.check()
+                self._end_some()
+        except KeyboardInterrupt:
+            self._observer.note(_what_is_kept(self._finished, len(self._plan.tasks), self._running))
+            raise
+        finally:
+            for one in self._running:
+                one.job.cancel()
+                one.lock.release()
+
+    def _start_some(self) -> None:
+        for _ in range(len(self._waiting)):
+            if len(self._running) == self._plan.config.jobs:
+                return
+            task = self._waiting.popleft()
+            lock = _lock(self._plan.config.out, task)
+            if lock:
+                self._take(task, lock)
+                continue
+            if task.key not in self._elsewhere:
+                self._observer.note(f"{task.title} is being run by another bench; waiting for it")
+            self._elsewhere.add(task.key)
+            self._waiting.append(task)
+
+    def _take(self, task: Task, lock: FileLock) -> None:
+        """Start a run that is now ours, unless it is done, or cannot be trained."""
+        plan, out = self._plan, self._plan.config.out
+        if not plan.config.force and is_done(out, task.key):
+            self._finished += 1
+            self._observer.note(f"{task.title}: another bench has finished it")
+            lock.release()
+        elif error := plan.failures.get(task.key):
+            record = record_of(task, plan.placement(task), datetime.now(UTC), error=error)
+            write_record(out, record)
+            lock.release()
+            self._observer.ended(task, record)
+        else:
+            self._running.append(_start(plan, task, lock, self._executor))
+
+    def _end_some(self) -> None:
+        for one in list(self._running):
+            _receive(one, self._observer)
+            if one.job.ended:
+                record = _finish(one, self._plan.config.timeout, self._interrupts)
+                self._running.remove(one)
+                self._finished += record.status == "ok"
+                self._observer.ended(one.task, record)
+
+
+def _what_is_kept(finished: int, tasks: int, running: Sequence[_Running]) -> str:
+    """Say after an interrupt how much of the work is kept."""
+    ages = [
+        time.time() - path.stat().st_mtime
+        for one in running
+        if (path := run_folder(one.placement.out, one.task.key) / CHECKPOINT).is_file()
+    ]
+    text = f"interrupted: {finished} of {tasks} runs are finished and kept"
+    if ages:
+        text += (
+            f"; of {len(running)} under way {len(ages)} can go on from a checkpoint, "
+            f"{max(0.0, *ages) / 60:.0f} min old"
+        )
+    elif running:
+        text += f"; {len(running)} under way had no checkpoint yet and will start anew"
+    return text
+
+
+def _receive(one: _Running, observer: Observer) -> None:
+    for share, val_mse in one.job.messages(timeout=0):
+        observer.progressed(one.task, share, val_mse)
+    if one.overdue:
+        one.job.cancel()
+
+
+def _lock(out: Path, task: Task) -> FileLock | None:
+    """Take the run for this bench; None while another bench has it."""
+    taken = storage.lock(run_folder(out, task.key) / ".lock", blocking=False)
+    try:
+        taken.acquire()
+    except Timeout:
+        return None
+    return taken
+
+
+def _start(plan: Plan, task: Task, lock: FileLock, executor: Executor) -> _Running:
+    placement, folder = plan.placement(task), run_folder(plan.config.out, task.key)
+    started, deadline = datetime.now(UTC), time.monotonic() + (plan.config.timeout or math.inf)
+    before = file_identity(folder / RECORD)
+    if plan.config.force:
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+    job = executor.submit("quadzoo.training.run:run", (task, placement), folder / _LOG)
+    return _Running(task, placement, job, lock, started, deadline, before)
+
+
+def _finish(one: _Running, timeout: float | None, interrupts: Interrupts) -> RunRecord:
+    """Return the record of a run whose process has ended; write one where the process did not."""
+    record = _written_by(one)
+    if record is None:
+        interrupts.check_after_death()
+        if one.overdue:
+            why = "TimedOut", f"not finished within {timeout:g} seconds"
+        else:
+            why = "ProcessDied", why_it_ended(one.job)
+        error = failure(*why, one.job.log_tail())
+        record = record_of(one.task, one.placement, one.started, error=error)
+        write_record(one.placement.out, record)
+    one.lock.release()
+    return record
+
+
+def _written_by(one: _Running) -> RunRecord | None:
+    """Return the record that the run has written; None where it has not, and that before it is still there.
+
+    The file decides, since every write replaces it, and not the clock, which may be set back.
+    """
+    path = run_folder(one.placement.out, one.task.key) / RECORD
+    if file_identity(path) == one.record_before:
+        return None
+    try:
+        return read_record(one.placement.out, one.task.key)
+    except DataError:
+        return None

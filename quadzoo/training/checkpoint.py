@@ -1,0 +1,143 @@
+"""Long runs survive: what training needs to go on after its process was ended, beside the run's record."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+from contextlib import suppress
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins import TorchCheckpointIO
+
+from quadzoo import storage
+from quadzoo.model.regressor import RegressionModule
+from quadzoo.training.energy import CostMeter
+from quadzoo.training.task import CHECKPOINT
+
+_log = logging.getLogger(__name__)  # into the run's log
+_OURS = "quadzoo"  # the part of a checkpoint that is not Lightning's
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Has a Trainer write checkpoints beside the old one, and replace it: Lightning's go through TMPDIR."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | PathLike[str], storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint. Raises OSError where that fails; the old one stays."""
+        with storage.written_whole(Path(path)) as file:
+            torch.save(checkpoint, file)
+
+
+class Checkpoints(pl.callbacks.Checkpoint):
+    """Writes a checkpoint at the first end of an epoch after every ``minutes``, and goes on from one.
+
+    It holds weights, optimizer, schedule, epoch, random states, best and averaged weights, and what training
+    has cost by then. On a CPU with as many threads the resumed training ends with the digits of one that was
+    never interrupted. What cannot be written is told in the run's log, and costs no run. Of an epoch that is
+    cut short nothing is kept. ``resumed`` are the epochs, from 1, after which training was resumed.
+    """
+
+    def __init__(self, folder: Path, key: str, minutes: float) -> None:
+        self.path = folder / CHECKPOINT
+        self.resumed: list[int] = []
+        self._key = key
+        self._seconds = minutes * 60
+        self._last = time.monotonic()
+        self._meter: CostMeter | None = None
+        self._random: dict[str, Any] | None = None
+
+    def resume(self, module: RegressionModule, meter: CostMeter) -> bool:
+        """Say whether there is a checkpoint to go on from, and make module and meter ready for it.
+
+        One that is damaged, or of another run, is deleted, and training starts anew. It is read as tensors
+        and plain values; nothing else is unpickled.
+        """
+        self._meter, self._last = meter, time.monotonic()
+        if not os.path.lexists(self.path):
+            return False
+        try:
+            with storage.open_regular(self.path) as file:
+                kept = torch.load(file, map_location="cpu", weights_only=True)
+            ours = _of_run(kept[_OURS], self._key)
+            resumed = [*map(int, ours["resumed"]), int(kept["epoch"]) + 1]
+            earlier = float(ours["seconds"]), float(ours["joules"])
+            self._random = ours["random"]
+            for name in ("feature_mean", "feature_std"):  # which only a model with a frozen backbone has
+                setattr(module, name, kept["state_dict"].get(name))
+        except Exception as error:  # a file that anybody may have put there can raise anything
+            _log.warning("%s cannot be used (%s); training starts anew", self.path.name, error)
+            self.discard()
+            return False
+        self.resumed = resumed
+        meter.earlier_seconds, meter.earlier_joules = earlier
+        _log.warning("training goes on after epoch %d", resumed[-1])
+        return True
+
+    def discard(self) -> None:
+        """Delete the checkpoint, if there is one: its run is over."""
+        with suppress(OSError):  # a folder of that name stays
+            self.path.unlink(missing_ok=True)
+            storage.sweep(self.path)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Restore the random states, when all else is in place."""
+        if self._random:
+            _restore_random(self._random)
+            self._random = None
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write a checkpoint when the last is old enough; Lightning calls this callback after all others."""
+        if time.monotonic() - self._last < self._seconds:
+            return
+        try:
+            trainer.save_checkpoint(self.path)
+        except OSError as error:
+            _log.warning("no checkpoint could be written: %s", error)
+        self._last = time.monotonic()
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Put into a checkpoint what Lightning does not."""
+        checkpoint[_OURS] = {
+            "key": self._key,
+            "resumed": self.resumed,
+            "seconds": self._meter.seconds if self._meter else 0.0,
+            "joules": (self._meter.joules if self._meter else None) or 0.0,
+            "random": _random_states(),
+        }
+
+
+def _of_run(ours: dict[str, Any], key: str) -> dict[str, Any]:
+    if ours["key"] != key:
+        raise ValueError(f"it is of run {str(ours['key'])[:16]}")
+    return ours
+
+
+def _random_states() -> dict[str, Any]:
+    """Return the states of all global generators, as tensors and plain values."""
+    name, state, *others = np.random.get_state(legacy=True)
+    return {
+        "python": random.getstate(),
+        "numpy": [name, torch.from_numpy(np.asarray(state).astype(np.int64)), *others],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def _restore_random(states: dict[str, Any]) -> None:
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, state, *others = states["numpy"]
+    np.random.set_state((name, state.numpy().astype(np.uint32), *others))
+    torch.set_rng_state(states["torch"].cpu())
+    if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])

@@ -1,0 +1,129 @@
+"""What ends a bench from outside loses nothing that is finished, and says what is kept."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quadzoo.grid.interrupts import Interrupts
+
+from ..conftest import command
+from ..runs import records
+
+
+def started(data: Path, out: Path, *more: object, **given: Any) -> subprocess.Popen[str]:
+    arguments = command(
+        "bench", "--backbones", "tiny_cnn", "--seeds", "0,1", "--epochs", "50", "--weights", "none",
+        "--precision", "32", "--threads", 1, "--data", data, "--out", out, *more,
+    )  # fmt: skip
+    return subprocess.Popen(
+        arguments,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        **given,
+    )
+
+
+def until(there: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    while not there():
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("whom", ["all", "command"])
+def test_signals_keep_what_is_finished(equations: Path, tmp_path: Path, name: str, whom: str) -> None:
+    """Whether a terminal or service manager sends it to all processes, or somebody to the command alone."""
+    process = started(equations, tmp_path)
+    until(lambda: [*tmp_path.glob("runs/*/record.json")], process)
+    time.sleep(0.2)
+    (os.killpg if whom == "all" else os.kill)(process.pid, signal.Signals[name])
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted: 1 of 2 runs are finished and kept; 1 under way had no checkpoint yet" in err
+    assert "Traceback" not in err
+    assert [record["status"] for record in records(tmp_path)] == ["ok"]
+    assert (tmp_path / "leaderboard.csv").exists()
+
+
+def test_a_run_goes_on_from_its_checkpoint(equations: Path, tmp_path: Path) -> None:
+    more = ("--seeds", 0, "--checkpoint-minutes", 0)
+    process = started(equations, tmp_path, *more)
+    until(lambda: [*tmp_path.glob("runs/*/checkpoint.ckpt")], process)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert "0 of 1 runs are finished and kept; of 1 under way 1 can go on from a checkpoint, 0 min old" in err
+    process = started(equations, tmp_path, *more)
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+    (record,) = records(tmp_path)
+    assert len(record["environment"]["resumed"]) == 1
+    assert len(record["history"]) == 50
+    assert not [*tmp_path.glob("runs/*/checkpoint*")]
+
+
+def test_force_starts_anew(equations: Path, tmp_path: Path) -> None:
+    process = started(equations, tmp_path, "--seeds", 0, "--checkpoint-minutes", 0)
+    until(lambda: [*tmp_path.glob("runs/*/checkpoint.ckpt")], process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    process = started(equations, tmp_path, "--seeds", 0, "--force")
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+    (record,) = records(tmp_path)
+    assert record["environment"]["resumed"] == []
+
+
+def test_a_closed_terminal(equations: Path, tmp_path: Path) -> None:
+    """Nobody is left to tell: the table is written all the same."""
+    ours, theirs = pty.openpty()
+    arguments = command(
+        "bench", "--backbones", "tiny_cnn", "--seeds", "0,1", "--epochs", "50", "--weights", "none",
+        "--precision", "32", "--threads", 1, "--data", equations, "--out", tmp_path,
+    )  # fmt: skip
+    process = subprocess.Popen(
+        arguments, start_new_session=True, stdin=theirs, stdout=theirs, stderr=theirs, text=True
+    )
+    os.close(theirs)
+    until(lambda: [*tmp_path.glob("runs/*/record.json")], process)
+    os.close(ours)
+    os.kill(process.pid, signal.SIGHUP)
+    assert process.wait(timeout=60) == 130
+    assert (tmp_path / "leaderboard.csv").exists()
+
+
+def test_nohup_is_respected(equations: Path, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the command inherits it
+    try:
+        process = started(equations, tmp_path, "--seeds", 0)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    until(lambda: [*tmp_path.glob("runs/*/run.log")], process)
+    os.killpg(process.pid, signal.SIGHUP)
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_it_is_remembered_where_python_drops_the_exception() -> None:
+    class Dropped:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with Interrupts() as interrupts:
+        Dropped()
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -1,0 +1,178 @@
+"""Long runs survive: a run that was ended goes on from its checkpoint, and ends with the same digits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from quadzoo import api
+from quadzoo.records.record import WEIGHTS, RunRecord, read_record, run_folder
+from quadzoo.training.checkpoint import Checkpoints
+from quadzoo.training.run import run
+from quadzoo.training.task import CHECKPOINT, Placement, Task
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
+Whole = tuple[RunRecord, dict[str, torch.Tensor]]
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "averaged": {"recipe": {"average": 0.9}},
+    "frozen": {"freeze": True},
+}
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def work(
+    request: pytest.FixtureRequest, equations: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Task, Placement]:
+    recipe = RECIPES[request.param]
+    plan = api.plan(
+        backbones=["tiny_cnn"], data=str(equations), epochs=4, weights="none", precision="32", threads=1,
+        checkpoint_minutes=0, out=tmp_path_factory.mktemp("none"), **recipe,
+    )  # fmt: skip
+    (task,) = plan.tasks
+    return task, plan.placement(task)
+
+
+@pytest.fixture(scope="module")
+def whole(work: tuple[Task, Placement], tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """The run without an interruption: its record and its weights."""
+    return ended(elsewhere(work, tmp_path_factory.mktemp("whole")))
+
+
+def ended(work: tuple[Task, Placement]) -> Whole:
+    task, placement = work
+    run(work, lambda message: None)
+    record = read_record(placement.out, task.key)
+    assert record is not None
+    assert record.error is None, record.error
+    folder = run_folder(placement.out, task.key)
+    assert not [path for path in folder.glob(f"*{CHECKPOINT}*") if path.is_file()]
+    return record, safetensors.torch.load_file(folder / WEIGHTS)
+
+
+@pytest.fixture
+def killed_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, tuple[Task, Placement]], Path]:
+    """Run until the end of an epoch, and end as a process does whose parent is gone: without a record."""
+
+    def call(epoch: int, work: tuple[Task, Placement]) -> Path:
+        with monkeypatch.context() as patched:
+            whole = Checkpoints.on_train_epoch_end
+
+            def then_end(self: Checkpoints, trainer: Any, module: Any) -> None:
+                whole(self, trainer, module)
+                if trainer.current_epoch + 1 == epoch:
+                    raise BrokenPipeError
+
+            patched.setattr(Checkpoints, "on_train_epoch_end", then_end)
+            with pytest.raises(BrokenPipeError):
+                run(work, lambda message: None)
+        folder = run_folder(work[1].out, work[0].key)
+        assert not (folder / "record.json").exists()
+        return folder / CHECKPOINT
+
+    return call
+
+
+def elsewhere(work: tuple[Task, Placement], out: Path) -> tuple[Task, Placement]:
+    run_folder(out, work[0].key).mkdir(parents=True)
+    return work[0], replace(work[1], out=out)
+
+
+def test_it_ends_with_the_digits_of_an_uninterrupted_run(
+    work: tuple[Task, Placement], whole: Whole, killed_after: Callable[..., Path], tmp_path: Path
+) -> None:
+    expected, weights = whole
+    cut = elsewhere(work, tmp_path / "cut")
+    assert killed_after(2, cut).exists()
+    assert killed_after(3, cut).exists()
+    record, resumed_weights = ended(cut)
+    assert record.environment.resumed == [2, 3]
+    assert expected.environment.resumed == []
+    assert (record.metrics, record.history) == (expected.metrics, expected.history)
+    assert record.best_epoch == expected.best_epoch
+    assert weights.keys() == resumed_weights.keys()
+    assert all(torch.equal(value, resumed_weights[name]) for name, value in weights.items())
+    assert record.cost.train_images_per_second is not None
+
+
+@pytest.mark.parametrize("work", ["default"], indirect=True)
+def test_a_run_killed_after_its_last_epoch_is_only_tested(
+    work: tuple[Task, Placement], whole: Whole, killed_after: Callable[..., Path], tmp_path: Path
+) -> None:
+    cut = elsewhere(work, tmp_path / "cut")
+    killed_after(4, cut)
+    record, _ = ended(cut)
+    assert record.environment.resumed == [4]
+    assert record.metrics == whole[0].metrics
+
+
+@pytest.mark.parametrize("work", ["default"], indirect=True)
+@pytest.mark.parametrize("spoil", ["cut", "another run's", "pickled code", "a folder", "no checkpoint"])
+def test_what_cannot_be_used_is_left_aside(
+    work: tuple[Task, Placement], whole: Whole, killed_after: Callable[..., Path], spoil: str, tmp_path: Path
+) -> None:
+    """Nothing in it is run, and the run ends as if it had not been there."""
+    cut = elsewhere(work, tmp_path / "cut")
+    path, trap = killed_after(2, cut), tmp_path / "trap"
+    if spoil == "cut":
+        path.write_bytes(path.read_bytes()[:1000])
+    elif spoil == "another run's":
+        kept = torch.load(path, weights_only=True)
+        kept["quadzoo"]["key"] = "0" * 16
+        torch.save(kept, path)
+    elif spoil == "pickled code":
+        torch.save({"quadzoo": Trap(trap)}, path)
+    elif spoil == "a folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        torch.save({"epoch": 3}, path)
+    record, _ = ended(cut)
+    assert record.environment.resumed == []
+    assert record.metrics == whole[0].metrics
+    assert not trap.exists()
+
+
+class Trap:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self._path,))
+
+
+@pytest.mark.parametrize("work", ["default"], indirect=True)
+def test_a_checkpoint_that_cannot_be_written_costs_no_run(
+    work: tuple[Task, Placement], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("torch.save", full)
+    record, _ = ended(elsewhere(work, tmp_path))
+    assert record.status == "ok"
+    assert caplog.text.count("no checkpoint could be written: [Errno 28] No space left on device") == 4
+
+
+def test_a_run_shorter_than_the_interval_writes_none(
+    equations: Path, quadzoo: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = api.plan(
+        backbones=["tiny_cnn"], data=str(equations), epochs=2, weights="none", precision="32", threads=1,
+        out=tmp_path,
+    )  # fmt: skip
+    (task,) = plan.tasks
+    written: list[object] = []
+    monkeypatch.setattr("pytorch_lightning.Trainer.save_checkpoint", lambda *given: written.append(given))
+    run((task, plan.placement(task)), lambda message: None)
+    assert not written
+    record = json.loads((run_folder(tmp_path, task.key) / "record.json").read_text())
+    assert record["environment"]["resumed"] == []
