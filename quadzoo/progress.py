@@ -17,7 +17,7 @@ from rich.text import Text
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.tuning import in_words
 from quadzoo.records.record import RunRecord
-from quadzoo.report.text import one_line
+from quadzoo.report.text import one_line, printable
 from quadzoo.training.task import Task
 
 _LINE = 300  # characters of a failure; the record has more
@@ -53,7 +53,7 @@ class Display:
         self._wording = wording
         self._console = Console(file=cast(IO[str], _Stderr()))
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
@@ -84,7 +84,7 @@ class Display:
     def note(self, text: str) -> None:
         """Print one line."""
         self._last_line = time.monotonic()
-        line = " ".join(self._wording(text).split())
+        line = printable(" ".join(self._wording(text).split()))
         self._console.print(Text(f"quadzoo: {line}"), soft_wrap=True)
 
     def counting(self, what: str, total: int) -> Callable[[int], None]:

@@ -12,6 +12,7 @@ from quadzoo.cli.bench import bench
 from quadzoo.cli.data import data
 from quadzoo.cli.list import list_
 from quadzoo.cli.options import with_flags
+from quadzoo.cli.output import say
 from quadzoo.cli.plugin import plugin
 from quadzoo.cli.report import report, verify
 from quadzoo.errors import QuadzooError
@@ -38,7 +39,7 @@ def cli(context: click.Context) -> int:
     and 130 after an interrupt.
     """
     if context.invoked_subcommand is None:
-        click.echo(context.get_help(), err=True)
+        say(context.get_help(), err=True)
         return 2
     return 0
 
@@ -67,7 +68,7 @@ def _status(arguments: list[str] | None) -> int:
         return _complain(str(error))
     except (click.Abort, KeyboardInterrupt):
         with suppress(OSError):  # the terminal may be closed
-            click.echo(
+            say(
                 "quadzoo: interrupted; finished runs are kept, and the same command continues from here",
                 err=True,
             )
@@ -80,5 +81,5 @@ def _status(arguments: list[str] | None) -> int:
 
 
 def _complain(text: str) -> int:
-    click.echo(f"quadzoo: error: {one_line(with_flags(text), _LONGEST)}", err=True)
+    say(f"quadzoo: error: {one_line(with_flags(text), _LONGEST)}", err=True)
     return 2

@@ -16,6 +16,7 @@ from quadzoo.cli.options import (
     table_options,
     with_targets,
 )
+from quadzoo.cli.output import say
 
 
 def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -275,7 +276,7 @@ def bench(as_json: bool, dry_run: bool, metric: Metric, **flags: Any) -> int:
     else:
         print_leaderboards([board], metric)
     out = given.get("out", Path("results"))
-    click.echo(
+    say(
         f"quadzoo: {out / 'leaderboard.html'}, .md, .csv and .json; one folder per run in {out / 'runs'}",
         err=True,
     )

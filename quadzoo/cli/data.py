@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quadzoo.cli.options import image_options, table_options, with_flags, with_targets
+from quadzoo.cli.output import say, say_json
 from quadzoo.report.text import one_line
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def make(folder: Path, n: int, seed: int, **options: Any) -> None:
             write_folder(folder, n, seed, **options, advance=display.counting("drawing equations", n))
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written ({error})") from error
-    click.echo(f"{folder}: {n:,} equations, seed {seed}, labels {options['labels']}")
+    say(f"{folder}: {n:,} equations, seed {seed}, labels {options['labels']}")
 
 
 @data.command()
@@ -105,7 +105,7 @@ def check(path: str, split: str, as_json: bool, show: Path | None, **flags: Any)
     with Display() as display:
         found = audit(DataRequest(path, **with_targets(flags)), split, display.counting, reading, show)
     if as_json:
-        click.echo(json.dumps(found.model_dump(), indent=2, ensure_ascii=False))
+        say_json(found.model_dump())
     else:
         _print(found)
     return 1 if found.errors else 0
@@ -128,17 +128,15 @@ def cache_(clear_it: bool, as_json: bool) -> None:
         in_use = clear()
         freed = before - sum(one.bytes for one in contents())
         kept = f"; {in_use} in use stay" if in_use else ""
-        click.echo(f"quadzoo: {freed / 1e6:,.1f} MB deleted{kept}", err=True)
+        say(f"quadzoo: {freed / 1e6:,.1f} MB deleted{kept}", err=True)
     found = contents()
     if as_json:
         rows = [
             asdict(one) | {"path": str(one.path), "last_used": one.last_used.isoformat()} for one in found
         ]
-        click.echo(
-            json.dumps({"folder": str(cache_folder()), "contents": rows}, indent=2, ensure_ascii=False)
-        )
+        say_json({"folder": str(cache_folder()), "contents": rows})
         return
-    click.echo(f"{cache_folder()}: {sum(one.bytes for one in found) / 1e6:,.1f} MB")
+    say(f"{cache_folder()}: {sum(one.bytes for one in found) / 1e6:,.1f} MB")
     if found:
         cells = [
             [
@@ -154,15 +152,15 @@ def cache_(clear_it: bool, as_json: bool) -> None:
 
 
 def _print(found: Audit) -> None:
-    click.echo(f"{found.name}: {found.rows:,} rows, {found.usable:,} of them usable\n")
+    say(f"{found.name}: {found.rows:,} rows, {found.usable:,} of them usable\n")
     for name, fact in _facts(found):
-        click.echo(f"{name:14}  {fact}")
-    click.echo()
+        say(f"{name:14}  {fact}")
+    say()
     if found.targets:
         _print_targets(found)
     for finding in found.findings:
         _print_finding(finding)
-    click.echo(f"{_counted(found.errors, 'error')}, {_counted(found.warnings, 'warning')}")
+    say(f"{_counted(found.errors, 'error')}, {_counted(found.warnings, 'warning')}")
 
 
 def _print_targets(found: Audit) -> None:
@@ -180,15 +178,15 @@ def _print_targets(found: Audit) -> None:
         for one in found.targets
     ]
     print_table(text_table(shown, cells, set(shown[1:])))
-    click.echo()
+    say()
 
 
 def _print_finding(finding: Finding) -> None:
-    click.echo(with_flags(f"{finding.severity:7}  {finding.count:,} × {finding.text}"))
+    say(with_flags(f"{finding.severity:7}  {finding.count:,} × {finding.text}"))
     for example in finding.examples[:_SHOWN]:
-        click.echo(f"{'':11}{one_line(with_flags(example), _LONGEST)}")
+        say(f"{'':11}{one_line(with_flags(example), _LONGEST)}")
     if finding.count > _SHOWN:
-        click.echo(f"{'':11}and {finding.count - _SHOWN:,} more")
+        say(f"{'':11}and {finding.count - _SHOWN:,} more")
 
 
 def _facts(found: Audit) -> list[tuple[str, str]]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.table import Table
 
 from quadzoo.cli.options import with_flags
+from quadzoo.cli.output import say, say_json
 from quadzoo.cli.tables import print_table, text_table, width_of
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.tuning import in_words, trials_to_do
@@ -62,26 +61,26 @@ def print_plan(plan: Plan, as_json: bool) -> None:
     """Print the plan on stdout."""
     document = plan_document(plan)
     if as_json:
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        say_json(document)
         return
     rows, firsts = document["runs"], {task.backbone: task for task in plan.tasks}
     hidden = () if any(task.split.train_share < 1 for task in plan.tasks) else ("train_share", "n_train")
     shown = [name for name in rows[0] if name not in hidden]
     print_table(text_table(shown, [[str(row[name]) for name in shown] for row in rows]))
     if trials := in_words(plan):
-        click.echo(trials)
+        say(trials)
     for backbone, task in firsts.items():
-        click.echo(with_flags(f"weights of {backbone}: {task.identity.weights} ({task.weights_note})"))
-        click.echo(f"precision of {backbone}: {task.precision} ({task.precision_note})")
+        say(with_flags(f"weights of {backbone}: {task.identity.weights} ({task.weights_note})"))
+        say(f"precision of {backbone}: {task.precision} ({task.precision_note})")
     if plan.estimate:
-        click.echo(with_flags(plan.estimate.text))
+        say(with_flags(plan.estimate.text))
 
 
 def print_leaderboards(boards: Sequence[Leaderboard], metric: Metric = "rmse") -> None:
     """Print leaderboards on stdout, as wide as the terminal allows; ``metric`` is shown of each target."""
     for board in boards:
         for caption in captions(board):
-            click.echo(caption.text)
+            say(caption.text)
         columns = shown_columns(board, metric)
         kept = _fitting(columns, board.rows)
         if _too_wide(_table(kept, board.rows), wrapped=True):
@@ -89,13 +88,13 @@ def print_leaderboards(boards: Sequence[Leaderboard], metric: Metric = "rmse") -
             columns.sort(key=lambda column: column.name != "rank")
             kept = _fitting(columns, board.rows)
         print_table(_table(kept, board.rows))
-        click.echo(units(board))
+        say(units(board))
         if hidden := [column.heading for column in columns if column not in kept]:
-            click.echo(f"No room here for: {', '.join(hidden)}. leaderboard.md has them.")
+            say(f"No room here for: {', '.join(hidden)}. leaderboard.md has them.")
         if board.shares:
-            click.echo(f"\nError against number of training images. {explained(board)}")
+            say(f"\nError against number of training images. {explained(board)}")
             for text in sentences(board):
-                click.echo(text)
+                say(text)
             rows = share_rows(board)
             print_table(_table(_fitting(share_columns(board), rows), rows))
 
@@ -103,11 +102,11 @@ def print_leaderboards(boards: Sequence[Leaderboard], metric: Metric = "rmse") -
 def print_suite(board: SuiteBoard) -> None:
     """Print the leaderboard of a suite on stdout: what it says, its rows, and its sets."""
     for text in [*answers(board).values(), *(caption.text for caption in suite_captions(board))]:
-        click.echo(text)
+        say(text)
     if not board.rows:
         return
     print_table(_table(_fitting(row_columns(board), board.rows), board.rows))
-    click.echo()
+    say()
     places = place_columns(board)
     columns = _fitting([*set_columns(board), *places], board.sets)
     hidden = 0
@@ -118,7 +117,7 @@ def print_suite(board: SuiteBoard) -> None:
     if places:
         told = f"#1{f' to #{len(places)}' * (len(places) > 1)}: the rows above, from top to bottom."
         told += f" The last {hidden} have no room here; leaderboard-suite.md has them." * (hidden > 0)
-        click.echo(told)
+        say(told)
 
 
 def _fitting(columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> list[Column[RowT]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from quadzoo.cli.output import say, say_json
 
 if TYPE_CHECKING:
     from quadzoo.registry.catalogue import Entry
@@ -30,15 +31,15 @@ def list_(what: str, everything: bool, as_json: bool) -> None:
     plugins = discover()
     rows = [_plugin(plugin) for plugin in plugins] if what == "plugins" else _specs(what, plugins)
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        say_json(rows)
         return
     for plugin in plugins:
         if plugin.failure:
-            click.echo(f"quadzoo: warning: {plugin} is left out: {plugin.failure}", err=True)
+            say(f"quadzoo: warning: {plugin} is left out: {plugin.failure}", err=True)
     shown = rows if everything or what != "backbones" else [row for row in rows if row["description"]]
     _print(shown)
     if len(shown) < len(rows):
-        click.echo(
+        say(
             f"and {len(rows) - len(shown):,} more from timm; `quadzoo list backbones --all` shows them. Use "
             "the plain name, or timm/NAME where another plugin has that name."
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from quadzoo.cli.output import say, say_json
 
 if TYPE_CHECKING:
     from quadzoo.testing.checking import Subject, Verdict
@@ -33,7 +34,7 @@ def new(name: str) -> None:
     from quadzoo.scaffold import write_project
 
     project = write_project(name, Path())
-    click.echo(f"{project}: install it with `pip install ./{project}`")
+    say(f"{project}: install it with `pip install ./{project}`")
 
 
 @plugin.command()
@@ -76,10 +77,10 @@ def check(name: str, timeout: float, everything: bool, as_json: bool) -> int:
                 _print(subject, verdicts_of_one)
     if as_json:
         told = {"plugins": failures, "verdicts": [asdict(one) for one in found]}
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        say_json(told)
     else:
         for failure in failures:
-            click.echo(failure)
+            say(failure)
     return 1 if failures or any(one.broken for one in found) else 0
 
 
@@ -87,6 +88,6 @@ def _print(subject: Subject, found: list[Verdict]) -> None:
     broken = [one for one in found if one.broken]
     kept = len(found) - len(broken)
     and_broken = f", {len(broken)} broken" if broken else ""
-    click.echo(f"{subject.kind} {subject.name}: {kept} rules kept{and_broken}")
+    say(f"{subject.kind} {subject.name}: {kept} rules kept{and_broken}")
     for one in broken:
-        click.echo(f"  {one.broken}")
+        say(f"  {one.broken}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from quadzoo.cli.options import Metric, metric_option, names
+from quadzoo.cli.output import say, say_json
 from quadzoo.errors import ConfigError, DataError
 
 
@@ -98,11 +98,11 @@ def report(
     found = leaderboards(results.runs, results.unreadable, results.answers)
     boards, warnings = with_external(found, results.runs, external)
     for text in warnings:
-        click.echo(f"quadzoo: warning: {text}", err=True)
+        say(f"quadzoo: warning: {text}", err=True)
     for bad in results.unreadable:
-        click.echo(f"quadzoo: warning: run {bad.key} left out: {bad.reason}", err=True)
+        say(f"quadzoo: warning: run {bad.key} left out: {bad.reason}", err=True)
     for one in results.conflicts:
-        click.echo(
+        say(
             f"quadzoo: warning: run {one.key} ({one.backbone} · {one.head} · seed {one.seed}) was done twice "
             f"with different scores, test MSE {one.taken_test_mse} and {one.other_test_mse}; the first is "
             "newer and is used",
@@ -116,7 +116,7 @@ def report(
         click.echo(to_json(boards, results.conflicts, results.unreadable), nl=False)
     else:
         print_leaderboards(boards, metric)
-    click.echo(f"quadzoo: {', '.join(map(str, paths))}", err=True)
+    say(f"quadzoo: {', '.join(map(str, paths))}", err=True)
     return 1 if results.unreadable else 0
 
 
@@ -137,13 +137,13 @@ def verify(out: Path, no_weights: bool, as_json: bool) -> int:
 
     verdict = check(out, weights=not no_weights)
     if as_json:
-        click.echo(json.dumps(verdict.model_dump(), indent=2, ensure_ascii=False))
+        say_json(verdict.model_dump())
     else:
         for fault in verdict.faults:
-            click.echo(f"{fault.where}: {fault.text}")
+            say(f"{fault.where}: {fault.text}")
         for row in verdict.not_checked:
-            click.echo(f"{row}: not checked, since the file of an outside predictor is not kept here")
+            say(f"{row}: not checked, since the file of an outside predictor is not kept here")
         found = f"{len(verdict.faults)} do not match" if verdict.faults else "all match"
         runs = f"{verdict.runs} run{'s' * (verdict.runs != 1)}, {verdict.ok} of them with status ok"
-        click.echo(f"{runs}, {verdict.files} files: {found}")
+        say(f"{runs}, {verdict.files} files: {found}")
     return 1 if verdict.faults else 0

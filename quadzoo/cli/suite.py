@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import click
 from quadzoo import api
 from quadzoo.cli.display import plan_document, print_plan, print_suite
 from quadzoo.cli.options import with_flags
+from quadzoo.cli.output import say, say_json
 from quadzoo.errors import ConfigError
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.suite import total_estimate
@@ -33,7 +33,7 @@ def bench_suite(given: dict[str, Any], dry_run: bool, as_json: bool) -> int:
         return 0
     _print(board, as_json)
     out = given.get("out", Path("results"))
-    click.echo(
+    say(
         f"quadzoo: {out / 'leaderboard-suite.html'}, .md, .csv and .json; each set's in {out / '<set>'}",
         err=True,
     )
@@ -45,14 +45,14 @@ def report_suite(out: Path, formats: Collection[str], to: Path | None, as_json: 
     board = api.suite_leaderboard(out)
     for name, some in board.unreadable.items():
         for one in some:
-            click.echo(f"quadzoo: warning: {name}: run {one.key} left out: {one.reason}", err=True)
+            say(f"quadzoo: warning: {name}: run {one.key} left out: {one.reason}", err=True)
     linked = to is None or to.resolve() == out.resolve()
     try:
         paths = write_suite_report(to or out, board, formats, linked=linked)
     except OSError as error:
         raise ConfigError(f"--to {to or out}: {error.strerror}; name a folder to write to") from error
     _print(board, as_json)
-    click.echo(f"quadzoo: {', '.join(map(str, paths))}", err=True)
+    say(f"quadzoo: {', '.join(map(str, paths))}", err=True)
     return 1 if board.unreadable else 0
 
 
@@ -68,13 +68,13 @@ def _print_plans(plans: Mapping[str, Plan], as_json: bool) -> None:
     if as_json:
         sets = {name: plan_document(plan) for name, plan in plans.items()}
         document = {"sets": sets, "estimated_seconds": estimate.seconds, "estimate": estimate.text}
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        say_json(document)
         return
     for name, plan in plans.items():
         facts = plan.data.facts
-        click.echo(f"set {name}: {facts.n:,} images, {len(plan.to_do)} of {len(plan.tasks)} runs to do")
+        say(f"set {name}: {facts.n:,} images, {len(plan.to_do)} of {len(plan.tasks)} runs to do")
         print_plan(plan, as_json=False)
-        click.echo()
+        say()
     todo = sum(len(plan.to_do) for plan in plans.values())
     every = sum(len(plan.tasks) for plan in plans.values())
-    click.echo(with_flags(f"{len(plans)} sets: {todo} of {every} runs to do; {estimate.text}"))
+    say(with_flags(f"{len(plans)} sets: {todo} of {every} runs to do; {estimate.text}"))

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from quadzoo.report.text import printable
+
 _LONGEST_WORD = 40  # characters
 
 
@@ -18,14 +20,14 @@ def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Co
     for place, heading in enumerate(headings):
         words = [word for cell in (heading, *(row[place] for row in rows)) for word in cell.split(" ")]
         table.add_column(
-            heading,
+            Text(printable(heading)),
             justify="right" if heading in right else "left",
             overflow="fold",
             # Words are not cut, but for very long ones.
             min_width=min(_LONGEST_WORD, max(map(cell_len, words), default=1)),
         )
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from quadzoo.report.answer import answers
@@ -9,6 +10,9 @@ from quadzoo.report.captions import captions, left_out, units
 from quadzoo.report.columns import shown_columns
 from quadzoo.report.learning import explained, sentences, share_columns, share_rows
 from quadzoo.report.rows import Leaderboard, Unreadable
+from quadzoo.report.text import printable
+
+_ACTING = re.compile(r"([\\|\[\]`*]|^[#>+-](?=\s)|(?<![^\W_])_|_(?![^\W_]))")
 
 
 def to_markdown(boards: Sequence[Leaderboard], unreadable: Sequence[Unreadable] = ()) -> str:
@@ -67,5 +71,8 @@ def line(texts: Sequence[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return a text of anybody's as Markdown shows it unchanged, in one line."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    """Return a text of anybody's as Markdown shows it unchanged, in one line.
+
+    No link, image, code or HTML comes of it; an address is shown as it is.
+    """
+    return _ACTING.sub(r"\\\1", printable(text.replace("\n", " "))).replace("&", "&amp;").replace("<", "&lt;")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import re
 from collections.abc import Sequence
 
 from quadzoo.report.columns import TASK, csv_columns
 from quadzoo.report.learning import share_rows
 from quadzoo.report.rows import Conflict, Leaderboard, Row, Unreadable
+from quadzoo.report.text import json_text, printable
 
+_FORMULA = re.compile(r"\s*[=+@-].")
 _NOTHING: dict[str, object] = {
     "data": None, "split": None, "evidence": None, "devices": [], "versions": {}, "rows": [],
 }  # fmt: skip
@@ -30,7 +32,7 @@ def _csv(parts: Sequence[tuple[Leaderboard, Sequence[Row]]]) -> str:
     columns = csv_columns([board for board, _ in parts])
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*(column.name for column in columns), *(one.name for one in TASK)])
+    writer.writerow([*(_cell(column.name) for column in columns), *(one.name for one in TASK)])
     for board, rows in parts:
         task = [one.value(board) for one in TASK]
         writer.writerows([*map(_cell, (*(column.value(row) for column in columns), *task))] for row in rows)
@@ -38,8 +40,12 @@ def _csv(parts: Sequence[tuple[Leaderboard, Sequence[Row]]]) -> str:
 
 
 def _cell(value: object) -> object:
+    """Return a value for a cell; a text that a spreadsheet would calculate gets an apostrophe before it."""
+    if not isinstance(value, str):
+        return value
     # The writer does not quote a lone carriage return, at which readers break the line.
-    return value.replace("\r", " ") if isinstance(value, str) else value
+    text = printable(value.replace("\r", " "))
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def to_json(
@@ -55,4 +61,4 @@ def to_json(
         else (_NOTHING | {"unreadable": [one.model_dump(mode="json") for one in unreadable]},)
     )
     document = {**first, "more": more, "conflicts": [one.model_dump(mode="json") for one in conflicts]}
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return json_text(document, indent=1) + "\n"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import unicodedata
 from collections.abc import Sequence
 
+_DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _NAMED = 6  # in a sentence
 
 
@@ -76,7 +79,30 @@ def listed(names: Sequence[str], between: str = ", ") -> str:
     return last.join(part for part in (between.join(names[:-1]), *names[-1:]) if part)
 
 
+def printable(text: str) -> str:
+    """Return a text of anybody's with U+FFFD for what a terminal acts on, and for what turns text around.
+
+    These are control characters but the line feed, surrogates, line separators and controls of direction.
+    """
+    return "".join(letter if letter == "\n" or _is_harmless(letter) else "\ufffd" for letter in text)
+
+
 def one_line(text: str, most: int) -> str:
-    """Return a text of anybody's as one line of at most ``most`` printable characters."""
-    line = "".join(letter if letter.isprintable() else "\ufffd" for letter in " ".join(text.split()))
+    """Return a text of anybody's as one line of at most ``most`` characters that are `printable`."""
+    line = printable(" ".join(text.split()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def json_text(document: object, indent: int = 2) -> str:
+    """Return JSON that is safe to print: what is not `printable` is written as its code."""
+    text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+    # Outside of strings JSON has no such characters, and in them a code means the same.
+    return "".join(
+        letter if letter == "\n" or _is_harmless(letter) else json.dumps(letter)[1:-1] for letter in text
+    )
+
+
+def _is_harmless(letter: str) -> bool:
+    return letter.isprintable() or (
+        unicodedata.category(letter) not in ("Cc", "Cs", "Zl", "Zp") and letter not in _DIRECTIONS
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from quadzoo.report.page import environment
 from quadzoo.report.suite.board import SuiteBoard, SuiteRow
 from quadzoo.report.suite.columns import all_columns, csv_columns, set_columns
 from quadzoo.report.suite.sentences import answers, captions
+from quadzoo.report.text import json_text
 from quadzoo.storage import write_atomically
 
 NAME = "leaderboard-suite"
@@ -58,7 +58,7 @@ def to_csv(board: SuiteBoard) -> str:
 
 def to_json(board: SuiteBoard) -> str:
     """Return everything but the sets' own leaderboards, which are in the sets' folders, as JSON."""
-    return json.dumps(board.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+    return json_text(board.model_dump(mode="json"), indent=1) + "\n"
 
 
 def to_markdown(board: SuiteBoard) -> str:
