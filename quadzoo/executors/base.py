@@ -29,7 +29,7 @@ class Job(Protocol):
         """Return when it is over, or after ``timeout`` seconds."""
 
     def cancel(self) -> None:
-        """End it now."""
+        """End it now, with all that it has started; of one that is over, what it has left behind."""
 
     def exit_reason(self) -> str:
         """Say in words how it ended."""

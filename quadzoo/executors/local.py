@@ -63,7 +63,10 @@ class LocalJob:
         self.process.join(timeout)
 
     def cancel(self) -> None:
-        """End the process now."""
+        """End the process now, and all that it has started; of one that is over, what it has left behind."""
+        if self.process.pid and hasattr(os, "killpg"):
+            with suppress(ProcessLookupError, PermissionError):  # the group is empty, or was never made
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         self.process.join()
 
@@ -162,6 +165,17 @@ def _own_paths() -> list[str]:
     return [path for path in sys.path if os.path.isabs(path) and os.path.realpath(path) not in avoided]
 
 
+def _end_with_parent() -> None:
+    """Wait until whoever submitted the work is gone, and end this process and all that it has started."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    parent.join()
+    if hasattr(os, "killpg") and os.getpgid(0) == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
 @dataclass(frozen=True)
 class _Surroundings:
     """What a child takes over: where to look for modules, and the signals that end it.
@@ -186,6 +200,9 @@ class _Surroundings:
 def _enter(work: str, argument: Any, connection: Connection, log: Path, surroundings: _Surroundings) -> None:
     for number in surroundings.obeyed:
         signal.signal(number, signal.SIG_DFL)
+    if hasattr(os, "setpgid"):  # a group of its own, which ends with it: a plugin may start processes, too
+        os.setpgid(0, 0)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         with log.open("ab", buffering=0) as file:
             os.dup2(file.fileno(), 1)

@@ -110,6 +110,7 @@ class Loop:
             _receive(one, self._observer)
             if one.job.ended:
                 record = _finish(one, self._plan.config.timeout, self._interrupts)
+                one.job.cancel()  # processes that a plugin has left behind
                 self._running.remove(one)
                 self._finished += record.status == "ok"
                 self._observer.ended(one.task, record)

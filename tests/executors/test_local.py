@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,67 @@ def test_a_job_is_cancelled(executor: LocalExecutor, tmp_path: Path) -> None:
     assert job.exit_reason() in (
         "its process was ended by SIGKILL (out of memory?)", "its process ended with exit status 0",
     )  # fmt: skip
+
+
+BREEDER = """
+import os, subprocess, sys, time
+
+def leave_behind(path, send):
+    started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    send(started.pid)
+
+def wait_with(path, send):
+    leave_behind(path, send)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def breeder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "breeder.py").write_text(BREEDER)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "site")])
+    return "breeder"
+
+
+def ends(pid: int) -> bool:
+    """Whether a process is over within ten seconds; one that nobody waited for counts."""
+    for _ in range(100):
+        status = Path(f"/proc/{pid}/stat")
+        try:
+            if status.read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize("work", ["leave_behind", "wait_with"])
+def test_what_a_plugin_has_started_ends_with_its_run(
+    executor: LocalExecutor, breeder: str, work: str, tmp_path: Path
+) -> None:
+    with asked(executor, f"{breeder}:{work}", None) as job:
+        (pid,) = job.messages(60)
+        if work == "leave_behind":
+            job.wait(60)
+            assert job.ended
+    assert ends(pid)
+
+
+def test_nothing_outlives_a_parent_that_is_killed(breeder: str, tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path; from quadzoo.executors.local import LocalExecutor; import sys, time\n"
+        f"sys.path.append({str(tmp_path / 'site')!r})\n"
+        f"job = LocalExecutor().submit('{breeder}:wait_with', None, Path({str(tmp_path / 'log')!r}))\n"
+        "print(job.process.pid, *job.messages(60), flush=True)\ntime.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        parent.kill()
+    assert len(pids) == 2
+    assert all(map(ends, pids))
 
 
 def test_a_torch_that_cannot_be_imported_is_named(discs: Path, tmp_path: Path) -> None:
