@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from quadzoo.errors import DataError
+from quadzoo.metrics import means, variances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,24 +36,26 @@ def target_info(
 ) -> TargetInfo:
     """Return the T targets with their ranges in the training split.
 
-    ``values`` is float64 (N, T), the training rows alone, in original units; ``low`` and ``high`` are ranges
-    known beforehand. Raises DataError for a target that is the same in every row.
+    ``values`` is float64 (N, T), the training rows alone, in original units, NaN where a target is missing;
+    each target is known in one row at least. ``low`` and ``high`` are ranges known beforehand. Raises
+    DataError for a target that is the same in every row.
     """
-    lowest = tuple(low or values.min(axis=0).tolist())
-    highest = tuple(high or values.max(axis=0).tolist())
+    lowest = tuple(low or np.nanmin(values, axis=0).tolist())
+    highest = tuple(high or np.nanmax(values, axis=0).tolist())
     for name, least, most in zip(names, lowest, highest, strict=True):
         if least == most:
             raise DataError(f"target {name!r} is {least:g} in every training row; leave it out of `targets`")
-    integer = tuple((values == np.rint(values)).all(axis=0).tolist())
+    integer = tuple(((values == np.rint(values)) | np.isnan(values)).all(axis=0).tolist())
     return TargetInfo(names=tuple(names), low=lowest, high=highest, integer=integer)
 
 
 def standardised(values: np.ndarray, info: TargetInfo) -> TargetInfo:
     """Return the targets in another unit: mean 0 and standard deviation 1 over ``values``.
 
-    ``values`` is float64 (N, T), the training rows in original units.
+    ``values`` is float64 (N, T), the training rows in original units, NaN where a target is missing.
     """
-    low, deviation = values.mean(axis=0), values.std(axis=0)
+    known = ~np.isnan(values)
+    low, deviation = means(values, known), np.sqrt(variances(values, known))
     return replace(info, low=tuple(low.tolist()), high=tuple((low + deviation).tolist()))
 
 

@@ -166,7 +166,8 @@ def _print(found: Audit) -> None:
 def _print_targets(found: Audit) -> None:
     from quadzoo.cli.tables import print_table, text_table
 
-    shown = ["target", "min", "max", "mean", "std", "distinct", "whole", "outliers"]
+    missing = any(one.missing for one in found.targets)
+    shown = ["target", "min", "max", "mean", "std", "distinct", "whole", "outliers", *["missing"] * missing]
     cells = [
         [
             one.name,
@@ -174,6 +175,7 @@ def _print_targets(found: Audit) -> None:
             f"{one.distinct:,}",
             "yes" if one.integer else "no",
             f"{one.outliers:,}",
+            *[f"{one.missing:,}"] * missing,
         ]
         for one in found.targets
     ]

@@ -134,6 +134,14 @@ table_options = _together(
         "val, 80 to 20.",
     ),
     click.option(
+        "--missing-targets",
+        type=click.Choice(["error", "mask"]),
+        default="error",
+        show_default=True,
+        help="What an empty target is: an error, or nothing to learn from, so that the row counts for the "
+        "targets that it has.",
+    ),
+    click.option(
         "--group-column",
         metavar="NAME",
         help="Rows with the same value in this column stay on one side of the split.",

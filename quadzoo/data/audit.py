@@ -81,7 +81,7 @@ def audit(
         for one in remarks(survey, usable.geometry, ranged=reading.value_range is not None):
             examples = [f"{source.where(index)}: {detail}" for index, detail in sorted(one.images.items())]
             findings.add(one.severity, one.code, examples, one.text)
-    targets = [check_target(findings, source, one) for one in range(len(source.target_names)) if len(source)]
+    facts = [check_target(findings, source, one) for one in range(len(source.target_names)) if len(source)]
     duplicates = check_duplicates(findings, source, usable.content_ids)
     if len(source):
         splits = _splits(findings, usable, split)
@@ -102,7 +102,7 @@ def audit(
         missing_images=sum(fault.kind == "image" for fault in faults),
         unreadable_images=len(unreadable),
         images_without_row=orphans,
-        targets=targets,
+        targets=[one for one in facts if one],
         duplicates=duplicates,
         near_duplicates=near,
         splits=[_split_facts(one, usable.content_ids) for one in splits],

@@ -19,19 +19,27 @@ _SENTINELS = frozenset(
     float(sign * value) for value in (9, 99, 999, 9999, 99999, 888, 8888, 777, 7777) for sign in (-1, 1)
 ) | {-1.0, -32768.0, 32767.0, 65535.0}
 UNUSED = "unused-images"
+MISSING = "masked-target"
 _MOST_SENTINELS = 4  # values of one target
 
 
 def check_files(findings: Findings, source: Source, named: Iterable[str]) -> int:
     """Find images that no row names, besides those ``named``; return how many there are."""
-    orphans = sorted(set(images_under(source.folder)) - set(source.files) - set(named))
+    orphans = sorted(set(images_under(source.folder)) - set(source.files) - source.left_out - set(named))
     findings.add("warning", "image-without-row", orphans, "image without a row in the table")
     return len(orphans)
 
 
-def check_target(findings: Findings, source: Source, column: int) -> TargetFacts:
-    """Find what is odd about the values of a target."""
-    name, values = source.target_names[column], source.targets[:, column]
+def check_target(findings: Findings, source: Source, column: int) -> TargetFacts | None:
+    """Find what is odd about the values of a target in the rows that have it; None where none has."""
+    name, everyone = source.target_names[column], source.targets[:, column]
+    known = np.flatnonzero(~np.isnan(everyone))
+    values = everyone[known]
+    if missing := [source.where(int(row)) for row in np.flatnonzero(np.isnan(everyone))]:
+        text = f"row that lacks {name}, which is known in {len(values):,} of {len(everyone):,}"
+        findings.add("note" if len(values) else "error", MISSING, missing, text)
+    if not len(values):
+        return None
     low, high = np.quantile(values, [0.25, 0.75])
     margin = _FENCE * (high - low)
     outliers = np.flatnonzero((values < low - margin) | (values > high + margin)) if margin else np.array([])
@@ -41,27 +49,27 @@ def check_target(findings: Findings, source: Source, column: int) -> TargetFacts
         )
     stand_ins = _stand_ins(values)
     for value, count in stand_ins:
-        rows = [source.where(int(i)) for i in np.flatnonzero(values == value)]
+        rows = [source.where(int(i)) for i in np.flatnonzero(everyone == value)]
         findings.add(
             "warning",
             "sentinel",
             rows,
             f"{name} = {value:g} ({count / len(values):.0%} of rows), far from all others: if it stands for "
-            "a missing value, delete it",
+            "a missing value, delete it, and add `missing_targets` mask",
         )
     if set(values[outliers.astype(int)]) - {value for value, _ in stand_ins}:
         tail = len(outliers) > _TAIL * len(values)
         findings.add(
             "note" if tail else "warning",
             "long-tail" if tail else "outlier",
-            [f"{source.where(int(i))}: {name} = {values[i]:g}" for i in outliers],
+            [f"{source.where(int(known[i]))}: {name} = {values[i]:g}" for i in outliers],
             f"{name} beyond {low - margin:g} … {high + margin:g}, 3 interquartile ranges from the quartiles",
         )
     rounded = np.flatnonzero(np.abs(values) >= EXACT)
     findings.add(
         "warning",
         "rounded-target",
-        [f"{source.where(int(i))}: {name} = {values[i]:.17g}" for i in rounded],
+        [f"{source.where(int(known[i]))}: {name} = {values[i]:.17g}" for i in rounded],
         f"{name} beyond 2^53, of which only the first 16 digits count",
     )
     return TargetFacts(
@@ -73,6 +81,7 @@ def check_target(findings: Findings, source: Source, column: int) -> TargetFacts
         distinct=len(np.unique(values)),
         integer=bool((values == np.rint(values)).all()),
         outliers=len(outliers),
+        missing=len(missing),
     )
 
 
@@ -114,7 +123,7 @@ def check_duplicates(findings: Findings, source: Source, content_ids: np.ndarray
     starts = np.flatnonzero(np.diff(content_ids[order])) + 1
     groups = [group for group in np.split(order, starts) if len(group) > 1]
     groups.sort(key=lambda group: int(group[0]))
-    disagreeing = [group for group in groups if (targets[group] != targets[group[0]]).any()]
+    disagreeing = [group for group in groups if _differ(targets[group])]
     findings.add(
         "error",
         "disagreeing-duplicates",
@@ -140,10 +149,16 @@ def check_duplicates(findings: Findings, source: Source, content_ids: np.ndarray
     )
 
 
+def _differ(targets: np.ndarray) -> bool:
+    """Whether a target has two values in rows, float64 (n, T), that have it."""
+    return any(len(np.unique(column[~np.isnan(column)])) > 1 for column in targets.T)
+
+
 def together(source: Source, indices: Iterable[int]) -> str:
     """Name rows with their targets."""
     return ", ".join(
-        f"{source.where(i)} with {','.join(f'{y:g}' for y in source.targets[i])}" for i in indices
+        f"{source.where(i)} with {','.join('' if np.isnan(y) else f'{y:g}' for y in source.targets[i])}"
+        for i in indices
     )
 
 

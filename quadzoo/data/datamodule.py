@@ -19,7 +19,7 @@ from quadzoo.errors import DataError
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) from 0 to 255, uint8 or, of deeper images, float32; or features float32 (B, F, h, w);
-in channels_last memory order. Targets float32 (B, T) in the scaled unit."""
+in channels_last memory order. Targets float32 (B, T) in the scaled unit, NaN where one is missing."""
 
 _SLICE = 1024  # images copied to a GPU at once
 _CALIBRATION, _BATCH = 512, 64  # images
@@ -117,9 +117,9 @@ class DataModule(pl.LightningDataModule):
     """Train, val, test and predict batches over one file of decoded images, or of their features.
 
     ``inputs`` is a ``.npy`` of images (N, H, W, C), uint8, uint16 whose 65535 is white, or float32 whose 255
-    is, or of float32 features (N, h, w, F); ``targets`` float (N, T) in the scaled unit. Training batches are
-    shuffled, by ``seed``, and a last incomplete one is left out; predict goes over all N in order. A GPU that
-    has room for it holds the whole set.
+    is, or of float32 features (N, h, w, F); ``targets`` float (N, T) in the scaled unit, NaN where one is
+    missing; ``masked`` says whether any is. Training batches are shuffled, by ``seed``, and a last incomplete
+    one is left out; predict goes over all N in order. A GPU that has room for it holds the whole set.
 
     With a Trainer of several processes, each process gets its own share of the images, and all get the same
     number of batches; ``batch_size`` is that of one process. Raises DataError when a side of the split has
@@ -132,6 +132,7 @@ class DataModule(pl.LightningDataModule):
         super().__init__()
         self.inputs = ArrayFile(inputs)
         self.targets = torch.from_numpy(targets.astype(np.float32))
+        self.masked = bool(np.isnan(targets).any())
         self.split = split
         self.batch_size = batch_size
         self.generator = torch.Generator().manual_seed(seed)

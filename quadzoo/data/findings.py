@@ -45,7 +45,10 @@ class Findings:
 
 
 class TargetFacts(BaseModel):
-    """One target over the usable rows; ``outliers`` are beyond Tukey's outer fences."""
+    """One target over the usable rows; ``outliers`` are beyond Tukey's outer fences.
+
+    ``missing`` counts the rows that lack it; the other figures are of those that have it.
+    """
 
     name: str
     min: float
@@ -55,6 +58,7 @@ class TargetFacts(BaseModel):
     distinct: int
     integer: bool
     outliers: int
+    missing: int = 0
 
 
 class DuplicateFacts(BaseModel):

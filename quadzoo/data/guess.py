@@ -11,7 +11,7 @@ from pathlib import Path
 
 from quadzoo.data.finder import ImageFinder
 from quadzoo.data.findings import Finding, Severity
-from quadzoo.data.numbers import Column, number
+from quadzoo.data.numbers import Column, is_missing, number
 from quadzoo.data.tables import column, open_table
 from quadzoo.data.texts import folded, key, listed, quoted, where
 
@@ -56,11 +56,14 @@ def complete(
     id_column: str | None,
     targets: tuple[str, ...] | None,
     group_column: str | None,
+    *,
+    masked: bool = False,
 ) -> Guesses:
     """Find what is None of a table's images, id column and targets; nothing is taken for a group column.
 
-    Targets may remain empty: no column can be one. Raises DataError for a table that cannot be read, or a
-    folder or column that is not there.
+    ``masked`` says that rows may lack targets: then cells are counted without empty ones. Targets may remain
+    empty: no column can be one. Raises DataError for a table that cannot be read, or a folder or column that
+    is not there.
     """
     known = Guesses(images, id_column, targets, group_column)
     with open_table(table) as (header, rows):
@@ -71,7 +74,7 @@ def complete(
         _find_images(table, known, header, first)
     known.id_column = known.id_column or "id"
     if targets is None:
-        _find_targets(table, known)
+        _find_targets(table, known, masked=masked)
     return known
 
 
@@ -137,7 +140,7 @@ def _folders(beside: Path) -> Iterator[Path]:
     yield from inside[:_MOST_FOLDERS]
 
 
-def _find_targets(table: Path, known: Guesses) -> None:
+def _find_targets(table: Path, known: Guesses, *, masked: bool) -> None:
     """Take the columns that hold numbers in most rows, and say why the others are left out."""
     header, columns, n = _read(table)
     taken: list[str] = []
@@ -145,7 +148,7 @@ def _find_targets(table: Path, known: Guesses) -> None:
     for name, seen in zip(header, columns, strict=True):
         if name in (known.id_column, known.group_column) or folded(name) in ROLES:
             continue
-        reason = _reason(name, header, seen, n)
+        reason = _reason(name, header, seen, n, masked=masked)
         if reason is None:
             taken.append(name)
         else:
@@ -197,7 +200,7 @@ class _Cells:
         value = number(cell)
         if math.isnan(value):
             self.texts += 1
-            if self.texts > 200 and not self.column.kinds["number"]:  # a column of words
+            if self.texts > 200 and not self.column.kinds["number"] and not is_missing(cell):  # words
                 return
         else:
             self.low, self.high = min(self.low, value), max(self.high, value)
@@ -205,22 +208,27 @@ class _Cells:
         self.column.see(row, cell, value)
 
 
-def _reason(name: str, header: list[str], seen: _Cells, n: int) -> tuple[Severity, str, str] | None:
+def _reason(
+    name: str, header: list[str], seen: _Cells, n: int, *, masked: bool
+) -> tuple[Severity, str, str] | None:
     """Say why a column is no target: how grave that is, why, and an example; None for one that is."""
     numbers, empty = seen.column.kinds["number"], seen.column.kinds["empty cells"]
+    expected = n - empty if masked else n
     usual = {
         "it has no name": not name,
         "several have its name": header.count(name) > 1,
         "it is empty": empty == n,
-        "it is the same number in every row": numbers >= _WHOLE * n and seen.low == seen.high,
+        "it is the same number in every row": numbers >= _WHOLE * expected and seen.low == seen.high,
         "it numbers the rows": seen.whole and _ROW_NUMBERS.fullmatch(name.lower()) is not None,
         "it says what an image belongs to, by its name": seen.whole and belongs_together(name),
     }
     why = next((why for why, holds in usual.items() if holds), None)
-    if why and (numbers >= _WHOLE * n or empty == n or not name):
+    if why and (numbers >= _WHOLE * expected or empty == n or not name):
         return "note", why, ""
     return _mendable(seen.column, n) or (
-        ("note", _TEXT, "") if numbers <= _MOSTLY * (n - empty) else _incomplete(seen.column, n)
+        ("note", _TEXT, "")
+        if numbers <= _MOSTLY * (n - empty)
+        else _incomplete(seen.column, expected, 0 if masked else empty)
     )
 
 
@@ -238,14 +246,13 @@ def _mendable(column: Column, n: int) -> tuple[Severity, str, str] | None:
     return severity, f"it has {_named(column, worst)}", f" (row {row}: {quoted(text)}{mend and f'; {mend}'})"
 
 
-def _incomplete(column: Column, n: int) -> tuple[Severity, str, str] | None:
-    """Say what keeps a column of numbers from being one in most rows."""
-    numbers, empty = column.kinds["number"], column.kinds["empty cells"]
+def _incomplete(column: Column, n: int, empty: int) -> tuple[Severity, str, str] | None:
+    """Say what keeps a column of numbers from being one in most of ``n`` rows, of which some are empty."""
+    numbers = column.kinds["number"]
     if numbers >= _WHOLE * n:
         return None
-    row, text = column.first[
-        "empty cells" if empty else next(kind for kind in column.first if kind != "points")
-    ]
+    others = (kind for kind in column.first if kind not in ("points", "empty cells"))
+    row, text = column.first["empty cells" if empty else next(others)]
     if empty:
         return "warning", "many of its cells are empty", f" ({empty:,} of {n:,}, as in row {row})"
     return (

@@ -45,6 +45,12 @@ def remarks(tables: Sequence[TableRows], group_column: str | None) -> list[Findi
         [f"{quoted(group)} in {plural(n, 'row')}" for group, n in vague.most_common()],
         f"value of {quoted(group_column or '')} that may stand for no group; its rows stay together",
     )
+    found.add(
+        "warning",
+        "unlabelled",
+        [f"row {line} ({identity})" for one in tables for line, (identity, _) in one.unlabelled.items()],
+        "row without any target, which is left out",
+    )
     if group_column is None:
         found.add(
             "note",

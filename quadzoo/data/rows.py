@@ -35,21 +35,26 @@ class Fault:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table are read; ``kind_of`` returns an image's sort by a cell of ``kind_column``."""
+    """Which columns of a table are read; ``kind_of`` returns an image's sort by a cell of ``kind_column``.
+
+    ``masked`` says that rows may lack targets.
+    """
 
     id_column: str
     targets: tuple[str, ...]
     group_column: str | None
     kind_column: str | None = None
     kind_of: Callable[[str], str] = str
+    masked: bool = False
 
 
 @dataclass
 class TableRows:
     """The N usable rows of a table, and the faults of the others.
 
-    ``values`` has N × T numbers; ``columns`` say how those of each target are written; ``repeated`` has the
-    columns whose values repeat, with their counts.
+    ``values`` has N × T numbers, NaN where rows may lack a target; rows that lack all are in ``unlabelled``,
+    by line, with the id and the file of the image. ``columns`` say how those of each target are written;
+    ``repeated`` has the columns whose values repeat, with their counts.
     """
 
     table: Path
@@ -62,6 +67,7 @@ class TableRows:
     faults: list[Fault] = field(default_factory=list)
     columns: list[Column] = field(default_factory=list)
     repeated: dict[str, Counter[str]] = field(default_factory=dict)
+    unlabelled: dict[int, tuple[str, str]] = field(default_factory=dict)
 
 
 class _Unusable(Exception):
@@ -128,6 +134,9 @@ class _RowReader:
                 file = self._finder.find(identity)
             except NotFound as error:
                 raise _Unusable("id" if error.is_id else "image", str(error)) from None
+            if self._lacks_all(cells):
+                self.found.unlabelled[line] = identity, file
+                return
             if file in self._place:
                 raise _Unusable("repeated", self._again(identity, self._place[file], cells))
             numbers = [self._number(index, line, cells[at]) for index, at in enumerate(self._targets_at)]
@@ -176,12 +185,21 @@ class _RowReader:
         said = f"target {quoted(seen.name)} is {quoted(cell)}"
         if math.isnan(value):
             if is_missing(cell):
-                raise _Unusable("missing target", f"{said}, not a finite number")
+                if self._wanted.masked:
+                    return value
+                raise _Unusable(
+                    "missing target", f"{said}, not a finite number; `missing_targets` mask trains without it"
+                )
             self._unread.append((len(self.found.faults), target, cell))
             raise _Unusable("target", f"{said}, not a finite number")
         if abs(value) > LARGEST:
             raise _Unusable("target", f"{said}, beyond {LARGEST:g}; give it in a larger unit")
         return value
+
+    def _lacks_all(self, cells: list[str]) -> bool:
+        """Whether a row lacks all targets, and may."""
+        masked = self._wanted.masked and bool(self._targets_at)
+        return masked and all(is_missing(cells[at]) for at in self._targets_at)
 
     def _group(self, cells: list[str]) -> str | None:
         if self._group_at is None:
@@ -203,11 +221,12 @@ class _RowReader:
         said += f" (as {quoted(earlier)})" * (identity != earlier)
         mine = [number(cells[at]) for at in self._targets_at]
         theirs = list(found.values[before * n : (before + 1) * n])
-        differing = [at for at in range(n) if mine[at] != theirs[at]]
+        differing = [at for at in range(n) if not _same(mine[at], theirs[at])]
         if not differing:
             return f"{said}; delete one of the rows"
         name, first, second = found.columns[differing[0]].name, theirs[differing[0]], mine[differing[0]]
-        differ = f"{quoted(name)} is {first:g} there and {second:g} here"
+        there, here = ("missing" if math.isnan(one) else f"{one:g}" for one in (first, second))
+        differ = f"{quoted(name)} is {there} there and {here} here"
         return f"{said}, and targets differ ({differ}); keep one row an image"
 
     def _count(self, cells: list[str]) -> None:
@@ -236,6 +255,11 @@ class _RowReader:
                         lost.append(identity)
                     break
         return lost
+
+
+def _same(one: float, other: float) -> bool:
+    """Whether two targets are equal, or both missing."""
+    return one == other or (math.isnan(one) and math.isnan(other))
 
 
 def such_rows(faults: Sequence[Fault]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from filelock import FileLock
@@ -25,6 +25,8 @@ from quadzoo.data.texts import key, listed, printable, where
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.storage import cache_errors, cache_folder, lock
 
+MissingTargets = Literal["error", "mask"]
+
 QUADRATIC = "quadratic"
 N_DRAWN = 2000
 _GENERATOR_SEED = 42
@@ -32,7 +34,10 @@ _GENERATOR_SEED = 42
 
 @dataclass(frozen=True)
 class DataRequest:
-    """The data that are asked for: ``quadratic``, a folder or a CSV, and what is needed to read it."""
+    """The data that are asked for: ``quadratic``, a folder or a CSV, and what is needed to read it.
+
+    With ``missing_targets`` mask rows may lack some targets.
+    """
 
     data: str
     images: Path | None = None
@@ -40,6 +45,7 @@ class DataRequest:
     id_column: str | None = None
     group_column: str | None = None
     test_data: Path | None = None
+    missing_targets: MissingTargets = "error"
 
 
 @dataclass(frozen=True)
@@ -47,12 +53,13 @@ class Source:
     """N images with T targets each, checked but not yet decoded.
 
     The rows are in ascending order of ``names``. ``files`` are the images' paths under ``folder``;
-    ``targets`` is float64 (N, T) in original units; ``low`` and ``high`` are set where the scaling ranges
-    are known beforehand; ``group_values`` are the cells of the group column; ``kinds`` the sorts of image,
-    where they are known: the forms of equations. ``table`` and ``rows`` (line numbers in it) are for
-    messages. Where the test images have a table of their own, ``test_table``, ``tests`` bool (N,) says which
-    they are. ``told`` says in sentences what was found without being asked for; ``remarks`` are findings
-    about the table.
+    ``targets`` is float64 (N, T) in original units, NaN where one is missing; ``low`` and ``high`` are set
+    where the scaling ranges are known beforehand; ``group_values`` are the cells of the group column;
+    ``kinds`` the sorts of image, where they are known: the forms of equations. ``table`` and ``rows`` (line
+    numbers in it) are for messages. Where the test images have a table of their own, ``test_table``,
+    ``tests`` bool (N,) says which they are. ``left_out`` names images, by id and by file, whose rows are not
+    here, as they lack all targets or cannot be read. ``told`` says in sentences what was found without being
+    asked for; ``remarks`` are findings about the table.
     """
 
     name: str
@@ -69,6 +76,7 @@ class Source:
     kinds: list[str] | None = field(default=None, repr=False)
     test_table: Path | None = None
     tests: np.ndarray | None = field(default=None, repr=False)
+    left_out: frozenset[str] = field(default=frozenset(), repr=False)
     told: tuple[str, ...] = field(default=(), repr=False)
     remarks: tuple[Finding, ...] = field(default=(), repr=False)
 
@@ -107,7 +115,11 @@ class Source:
     def without(self, indices: Sequence[int]) -> Source:
         """Return the source without some of its rows."""
         left_out = set(indices)
-        return self.subset([i for i in range(len(self)) if i not in left_out]) if left_out else self
+        if not left_out:
+            return self
+        rest = self.subset([i for i in range(len(self)) if i not in left_out])
+        names = {text for i in left_out for text in (self.ids[i], self.files[i])}
+        return replace(rest, left_out=self.left_out | names)
 
     def subset(self, indices: Sequence[int]) -> Source:
         """Return the source with some of its rows, in the order given."""
@@ -169,7 +181,10 @@ def scan(request: DataRequest, advance: Callable[[int], None] = lambda _: None) 
     DataError for a table that cannot be read.
     """
     table, request = resolve(request, advance)
-    known = complete(table, request.images, request.id_column, request.targets, request.group_column)
+    known = complete(
+        table, request.images, request.id_column, request.targets, request.group_column,
+        masked=request.missing_targets == "mask",
+    )  # fmt: skip
     of_equations = is_equations(table)
     wanted = Columns(
         id_column=known.id_column or "id",
@@ -177,6 +192,7 @@ def scan(request: DataRequest, advance: Callable[[int], None] = lambda _: None) 
         group_column=request.group_column,
         kind_column="equation" if of_equations else None,
         kind_of=equations.form,
+        masked=request.missing_targets == "mask",
     )
     _check_names(wanted.targets)
     finder = ImageFinder(known.images or table.parent)
@@ -185,7 +201,8 @@ def scan(request: DataRequest, advance: Callable[[int], None] = lambda _: None) 
         read.append(read_rows(request.test_data, finder, wanted))
     for one in read:
         if not one.ids and not one.faults:
-            raise DataError(f"{where(one.table)}: no rows under the header")
+            found = "no row has a target" if one.unlabelled else "no rows under the header"
+            raise DataError(f"{where(one.table)}: {found}")
     source = _source(request.data, read, finder.folder, wanted)
     source = replace(
         source, told=tuple(known.told), remarks=(*known.left_out, *remarks(read, wanted.group_column))
@@ -213,6 +230,7 @@ def _source(data: str, read: Sequence[TableRows], folder: Path, wanted: Columns)
         kinds=[kind for one in read for kind in one.kinds] or None,
         test_table=read[1].table if len(read) > 1 else None,
         tests=np.repeat([False, True], [len(one.ids) for one in read]) if len(read) > 1 else None,
+        left_out=frozenset(text for one in read for row in one.unlabelled.values() for text in row),
     )
     by_name = sorted(range(len(rows)), key=source.names.__getitem__)
     return source if by_name == list(range(len(rows))) else source.subset(by_name)

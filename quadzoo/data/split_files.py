@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +25,21 @@ _MOST_ROWS = 5  # in a message
 
 
 def read_division(
-    path: Path, ids: Sequence[str], names: Sequence[str], files: Sequence[str]
+    path: Path,
+    ids: Sequence[str],
+    names: Sequence[str],
+    files: Sequence[str],
+    left_out: Iterable[str] = (),
 ) -> tuple[list[np.ndarray], int]:
     """Return the positions of train, val and test, int64 (n,) each, and how many images are left out.
 
     An image is named as its row in the table names it, or by its path, with or without suffix. ``ids``,
-    ``names`` and ``files`` are N texts. Raises SplitError, naming file and row, for a row that cannot be
-    used, and for images that no row names.
+    ``names`` and ``files`` are N texts. Rows that name one of the ``left_out`` images say nothing. Raises
+    SplitError, naming file and row, for a row that cannot be used, and for images that no row names.
     """
     position = _positions(ids, names, files)
     side_of: dict[int, tuple[str, int]] = {}
+    known = {_plain(key(text)) for text in left_out}
     with open_table(path) as (header, lines):
         side_at = _side_column(path, header)
         rows = list(lines)
@@ -50,6 +55,8 @@ def read_division(
             raise SplitError(f"{where(path)}: row {line}: the header again; delete this row")
         identity = key(cells[id_at])
         index = position.get(_plain(identity))
+        if index is None and _plain(identity) in known:
+            continue
         if index is None:
             raise SplitError(
                 f"{where(path)}: row {line}: id {quoted(identity)} is not in the data{_meant(identity, ids)}"

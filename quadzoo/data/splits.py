@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,17 +85,19 @@ def make_splits(
     files: list[str] | None = None,
     targets: np.ndarray | None = None,
     tests: np.ndarray | None = None,
+    left_out: Iterable[str] = (),
 ) -> list[Split]:
     """Divide N images, given in the order of a ``Source``; one Split a fold.
 
     ``ids``, ``names`` and ``files`` are what a split file names images by; ``names``, by default the ids, are
-    what the hash names them by. ``content_ids`` is int64 (N,), one number for pixel-identical images.
-    ``grouped`` keeps these, and rows that share a value of ``group_values``, on one side;
-    ``targets``, float64 (N, T), are spread over the sides where a division at random is too uneven.
-    ``article`` is the tutorial's own division, whose train and val are parts of its test. Any other ``split``
-    is the path of a table with the columns id and split. Where ``tests``, bool (N,), says which images are
-    tested, the others are divided. Raises ConfigError for parameters that do not fit together, and SplitError
-    for a file that cannot be used or a side that would be empty.
+    what the hash names them by; it may also name ``left_out`` ones. ``content_ids`` is int64 (N,), one number
+    for pixel-identical images. ``grouped`` keeps these, and rows that share a value of ``group_values``, on
+    one side; ``targets``, float64 (N, T) with NaN where one is missing, are spread over the sides where a
+    division at random is too uneven. ``article`` is the tutorial's own division, whose train and val are
+    parts of its test. Any other ``split`` is the path of a table with the columns id and split. Where
+    ``tests``, bool (N,), says which images are tested, the others are divided. Raises ConfigError for
+    parameters that do not fit together, and SplitError for a file that cannot be used or a side that would be
+    empty.
     """
     check_parameters(split, folds, grouped=group_values is not None, tests=tests is not None)
     groups, names, unused, warning = grouping(content_ids, group_values), names or ids, 0, ""
@@ -106,7 +108,7 @@ def make_splits(
     elif split == "article":
         divisions = [_article(len(ids))]
     else:
-        sides, unused = read_division(Path(split), ids, names, files or names)
+        sides, unused = read_division(Path(split), ids, names, files or names, left_out)
         divisions = [(sides[0], sides[1], sides[2])]
     name = TEST_DATA if tests is not None else split if split in _WORDS else Path(split).stem
     for sides_of in divisions:
@@ -146,6 +148,7 @@ def splits_of(source: Source, split: str, content_ids: np.ndarray, folds: int = 
         files=source.files,
         targets=source.targets,
         tests=source.tests,
+        left_out=source.left_out,
     )
 
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from quadzoo.data.splits import Split
 from quadzoo.errors import DataError
-from quadzoo.metrics import scores_of
+from quadzoo.metrics import means, scores_of
 from quadzoo.records.baseline import LOOKUP, MEAN
 from quadzoo.records.record import Metrics
 from quadzoo.targets import TargetInfo
@@ -16,16 +16,18 @@ from quadzoo.targets import TargetInfo
 def simple_answers(targets: np.ndarray, content_ids: np.ndarray, split: Split) -> dict[str, np.ndarray]:
     """Return what ``mean-of-train`` and ``pixel-lookup`` answer for every image, float64 (N, T) each.
 
-    ``targets`` are float64 (N, T) in original units; ``content_ids`` int64 (N,) numbers identical images
-    alike. ``pixel-lookup`` answers with the mean label of the identical training images, else with the mean
-    of all: where it beats ``mean-of-train``, the split leaks.
+    ``targets`` are float64 (N, T) in original units, NaN where one is missing; ``content_ids`` int64 (N,)
+    numbers identical images alike. ``pixel-lookup`` answers with the mean label of the identical training
+    images that have it, else with the mean of all that do: where it beats ``mean-of-train``, the split leaks.
     """
-    mean = targets[split.train].mean(axis=0)
-    known = content_ids[split.train]
-    count = np.bincount(known, minlength=int(content_ids.max()) + 1)
-    totals = np.zeros((len(count), targets.shape[1]))
-    np.add.at(totals, known, targets[split.train])
-    lookup = np.where(count[:, None] > 0, totals / np.maximum(count, 1)[:, None], mean)[content_ids]
+    train = targets[split.train]
+    known = ~np.isnan(train)
+    mean = means(train, known)
+    seen = content_ids[split.train]
+    count, totals = np.zeros((2, int(content_ids.max()) + 1, targets.shape[1]))
+    np.add.at(count, seen, known)
+    np.add.at(totals, seen, np.where(known, train, 0.0))
+    lookup = np.where(count > 0, totals / np.maximum(count, 1), mean)[content_ids]
     return {MEAN: np.broadcast_to(mean, targets.shape), LOOKUP: lookup}
 
 
@@ -40,7 +42,7 @@ def scored(answer: np.ndarray, targets: np.ndarray, split: Split, info: TargetIn
                 *(scores_of(answer[side], targets[side], info) for side in (split.val, split.test))
             )
     except ValidationError as error:
-        largest = float(np.abs(targets).max())
+        largest = float(np.nanmax(np.abs(targets)))
         raise DataError(
             f"targets as large as {largest:g} cannot be scored: their squares overflow; scale them down"
         ) from error

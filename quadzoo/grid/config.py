@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from quadzoo.data.geometry import Resize
 from quadzoo.data.reading import Reading, reading_of
-from quadzoo.data.sources import DataRequest
+from quadzoo.data.sources import DataRequest, MissingTargets
 from quadzoo.errors import ConfigError
 from quadzoo.model.recipe import RECIPES, Recipe
 
@@ -32,6 +32,7 @@ class BenchConfig(BaseModel):
     targets: tuple[str, ...] | None = None
     id_column: str | None = None
     test_data: Path | None = None
+    missing_targets: MissingTargets = "error"
     split: str = "grouped"
     folds: int = Field(default=1, ge=1)
     group_column: str | None = None
@@ -58,8 +59,9 @@ class BenchConfig(BaseModel):
     def request(self) -> DataRequest:
         """The flags that say which data."""
         return DataRequest(
-            self.data, self.images, self.targets, self.id_column, self.group_column, self.test_data
-        )
+            self.data, self.images, self.targets, self.id_column, self.group_column, self.test_data,
+            self.missing_targets,
+        )  # fmt: skip
 
     @property
     def reading(self) -> Reading:
@@ -71,7 +73,8 @@ class BenchConfig(BaseModel):
         """The flags that repeat data, split and recipe, other than the defaults; of paths the last part."""
         chosen: dict[str, object] = {
             name: getattr(self, name)
-            for name in ("data", "images", "targets", "id_column", "test_data", "split", "folds",
+            for name in ("data", "images", "targets", "id_column", "test_data", "missing_targets", "split",
+                         "folds",
                          "group_column", "image_size", "resize", "bands", "value_range", "damaged")
             if getattr(self, name) != type(self).model_fields[name].default
         }  # fmt: skip

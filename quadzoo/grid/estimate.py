@@ -23,7 +23,8 @@ from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import Estimate, Plan
 from quadzoo.grid.tuning import trials
 from quadzoo.model.recipe import Recipe
-from quadzoo.records.record import RunRecord, SplitFacts, keys_in, read_record
+from quadzoo.records.facts import SplitFacts
+from quadzoo.records.record import RunRecord, keys_in, read_record
 from quadzoo.report.text import duration, listed
 from quadzoo.threads import threads_of_a_run
 from quadzoo.training.task import Placement, Task

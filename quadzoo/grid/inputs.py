@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from quadzoo.data.cache import ImageSet, prepare
-from quadzoo.data.checks import UNUSED, check_duplicates, check_files, check_split, check_target
+from quadzoo.data.checks import MISSING, UNUSED, check_duplicates, check_files, check_split, check_target
 from quadzoo.data.findings import Finding, Findings
 from quadzoo.data.remarks import GROUP_COLUMN
 from quadzoo.data.sources import N_DRAWN, Source, open_source
@@ -64,7 +64,7 @@ def read_inputs(config: BenchConfig, observer: Observer, channels: int | None) -
         _in_words(one)
         for one in _findings(source, images, splits)
         if one.severity != "note"
-        or one.code == UNUSED
+        or one.code in (UNUSED, MISSING)
         or (one.code == GROUP_COLUMN and config.split == "grouped")
     ]
     return Inputs(source, images, splits, [*notes, _shares(splits)])

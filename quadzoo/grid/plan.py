@@ -18,17 +18,9 @@ from quadzoo.grid.baselines import scored, simple_answers
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.models import Model
 from quadzoo.model.weights import LoadedWeights
+from quadzoo.records.facts import DataFacts, Known, SplitFacts
 from quadzoo.records.keys import Identity, ImageFacts, Provenance
-from quadzoo.records.record import (
-    Compiled,
-    DataFacts,
-    Failure,
-    Initial,
-    Metrics,
-    Precision,
-    SplitFacts,
-    is_done,
-)
+from quadzoo.records.record import Compiled, Failure, Initial, Metrics, Precision, is_done
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.registry.specs import HeadSpec
 from quadzoo.targets import TargetInfo, standardised, target_info
@@ -63,13 +55,15 @@ class FoldPlan:
     """A fold, the ranges of its targets, and what answers without a model score on it.
 
     ``targets`` have the ranges of all training images, in which scores are given; ``own`` have those of the
-    fold's own, which are fewer where it holds a share of them.
+    fold's own, which are fewer where it holds a share of them. ``known`` counts targets where some are
+    missing.
     """
 
     fold: Fold
     targets: TargetInfo
     own: TargetInfo
     baselines: dict[str, Metrics]
+    known: Known | None = None
 
 
 @dataclass(frozen=True)
@@ -168,23 +162,26 @@ def bench_data(
 ) -> BenchData:
     """Put together what the runs share: ``splits`` are one a fold, of which the ``shares`` are trained on.
 
-    Raises DataError for a constant target, or one that cannot be scored, and SplitError for a share that the
-    data cannot give.
+    Raises DataError for a constant target, one that cannot be scored, or that too few images have, and
+    SplitError for a share that the data cannot give.
     """
     groups = grouping(images.content_ids, source.group_values)
     names, folds = source.target_names, []
     try:
+        for split in splits:  # before anything is made of targets that too few images have
+            Known.of(names, source.targets, split)
         whole = {
             split.fold: target_info(names, source.targets[split.train], source.low, source.high)
             for split in splits
         }
         for split in with_shares(splits, shares, groups, source.names):
             targets, values = whole[split.fold], source.targets[split.train]
+            known = Known.of(names, source.targets, split)
             own = targets if split.train_share == 1 else _own(source, values, split)
             fold = Fold(source.ids, groups, source.kinds, source.targets, images.digests, split)
             answers = simple_answers(source.targets, images.content_ids, split)
             scores = {name: scored(one, source.targets, split, targets) for name, one in answers.items()}
-            folds.append(FoldPlan(fold, targets, own, scores))
+            folds.append(FoldPlan(fold, targets, own, scores, known))
     except DataError as error:
         raise DataError(f"{source.table}: {error}") from error
     return BenchData(source.name, images, folds)
@@ -193,10 +190,11 @@ def bench_data(
 def _own(source: Source, values: np.ndarray, split: Split) -> TargetInfo:
     """Return the targets with their ranges in a share, whose rows are ``values``, float64 (n, T)."""
     for name, column in zip(source.target_names, values.T, strict=True):
-        if column.min() == column.max():
+        known = column[~np.isnan(column)]
+        if known.min() == known.max():
             raise DataError(
-                f"`train_share` {split.train_share:g}: target {name!r} is {column[0]:g} in all "
-                f"{len(column):,} of its training images; take a larger share"
+                f"`train_share` {split.train_share:g}: target {name!r} is {known[0]:g} in all "
+                f"{len(known):,} of its training images; take a larger share"
             )
     return target_info(source.target_names, values, source.low, source.high)
 
@@ -291,6 +289,7 @@ def _task(
             leaky=split.leaky,
             train_share=split.train_share,
             whole_hash=split.whole_hash,
+            known=of_fold.known,
         ),
         targets=of_fold.targets,
         unit=model.unit if model else _unit(of_fold, config, catalogue.heads[head].spec),

@@ -28,8 +28,9 @@ from quadzoo.records.baseline import (
     read_baseline,
     write_baseline,
 )
+from quadzoo.records.facts import SplitFacts
 from quadzoo.records.keys import ImageFacts, hash_of
-from quadzoo.records.record import Metrics, SplitFacts
+from quadzoo.records.record import Metrics
 from quadzoo.training.task import Task
 
 _SIDE = 32  # pixels
@@ -54,7 +55,7 @@ def ridge(rows: Callable[[np.ndarray], np.ndarray], fold: Fold) -> Fit:
     """
     train, split = drawn(fold.split.train), fold.split
     model = fit_ridge(rows(train), fold.targets[train])
-    low, high = fold.targets[split.train].min(axis=0), fold.targets[split.train].max(axis=0)
+    low, high = (end(fold.targets[split.train], axis=0) for end in (np.nanmin, np.nanmax))
 
     def predicted(side: np.ndarray) -> np.ndarray:
         parts = [model.predict(rows(side[start : start + _CHUNK])) for start in range(0, len(side), _CHUNK)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 _ALPHAS = np.logspace(-2, 6, 17)
+_FEWEST_ROWS = 2
 _MOST_FITTED = 5000  # images: of more, so many are drawn, since the time grows with their square
 
 
@@ -44,19 +46,35 @@ def fit_ridge(features: np.ndarray, targets: np.ndarray) -> Ridge:
     """Fit ridge regression to features, float32 or float64 (N, F), and targets, float32 or float64 (N, T).
 
     Features are standardised; the penalty of each target is that of 17 from 1e-2 to 1e6 with the least
-    leave-one-out error (Golub, Heath & Wahba 1979, Technometrics 21, p. 215).
+    leave-one-out error (Golub, Heath & Wahba 1979, Technometrics 21, p. 215). Of targets that are NaN in
+    some rows each is fitted to the rows that have it; in fewer than two, the mean is all that can be said.
     """
     from sklearn.linear_model import RidgeCV
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(features.astype(np.float64))
-    several = targets.shape[1] > 1
-    model = RidgeCV(alphas=_ALPHAS, alpha_per_target=several)
-    model.fit(scaler.transform(features.astype(np.float64)), targets.astype(np.float64))
-    return Ridge(
-        mean=scaler.mean_,
-        scale=scaler.scale_,
-        weight=np.atleast_2d(model.coef_),
-        bias=np.atleast_1d(model.intercept_),
-        alphas=np.broadcast_to(np.atleast_1d(model.alpha_), targets.shape[1:]),
-    )
+    x, y = scaler.transform(features.astype(np.float64)), targets.astype(np.float64)
+    weight, bias, alphas = np.zeros((y.shape[1], x.shape[1])), np.zeros(y.shape[1]), np.ones(y.shape[1])
+    for rows, some in _known_together(y):
+        own = y[rows][:, some]
+        if len(own) < _FEWEST_ROWS:
+            bias[some] = own.sum(axis=0)
+            continue
+        model = RidgeCV(alphas=_ALPHAS, alpha_per_target=own.shape[1] > 1)
+        model.fit(x[rows], own)
+        weight[some], bias[some], alphas[some] = model.coef_, model.intercept_, model.alpha_
+    return Ridge(scaler.mean_, scaler.scale_, weight, bias, alphas)
+
+
+_At = slice | np.ndarray
+
+
+def _known_together(targets: np.ndarray) -> Iterator[tuple[_At, _At]]:
+    """Yield rows, and the targets that are known in these and no others; ``targets`` are float64 (N, T)."""
+    known = ~np.isnan(targets)
+    if known.all():
+        yield slice(None), slice(None)
+        return
+    patterns, pattern_of = np.unique(known, axis=1, return_inverse=True)
+    for number, rows in enumerate(patterns.T):
+        yield np.flatnonzero(rows), np.flatnonzero(pattern_of.reshape(-1) == number)

@@ -19,8 +19,9 @@ from quadzoo.model.augment import augment
 from quadzoo.model.batch_norm import ReestimatedBatchNorm
 from quadzoo.model.callbacks import AveragedWeights
 from quadzoo.model.contract import backbone_width, feature_map, loss_value, predictions
+from quadzoo.model.masking import check_maskable, masked_loss
 from quadzoo.model.recipe import Recipe
-from quadzoo.model.scores import TargetScores
+from quadzoo.model.scores import KnownMSE, TargetScores
 from quadzoo.targets import TargetInfo
 
 _STAGES = ("train", "val", "test")
@@ -36,17 +37,18 @@ class RegressionModule(pl.LightningModule):
     are a part of the weights: those of further bands come from the training images. The backbone runs in the
     Trainer's precision, the head always in float32: near 1, bf16 has steps of 1/256.
 
-    It works with any Trainer. It logs ``train_mse``, ``val_mse`` and ``test_mse`` in the scaled unit of
-    ``scored``, by default in that of ``targets``, which the head learns in; and for val and test, in original
-    units, ``val_rmse/<target>``, ``val_mae/<target>`` and ``val_r2/<target>``. Of the recipe, ``epochs``,
-    ``batch_size``, ``ridge`` and ``frozen_features`` are the caller's to see to, as `quadzoo bench` does, and
-    ``average`` needs the callback `AveragedWeights`. A Trainer's ``gradient_clip_val`` replaces the recipe's
-    ``gradient_clip``. ``load_from_checkpoint(path, backbone=..., head=...)`` takes everything else from the
-    checkpoint.
+    It works with any Trainer. Where targets of a quadzoo `DataModule` are missing, it trains on the others,
+    by `masked_loss`, and scores each target on the images that have it. It logs ``train_mse``, ``val_mse``
+    and ``test_mse`` in the scaled unit of ``scored``, by default in that of ``targets``, which the head
+    learns in; and for val and test, in original units, ``val_rmse/<target>``, ``val_mae/<target>`` and
+    ``val_r2/<target>``. Of the recipe, ``epochs``, ``batch_size``, ``ridge`` and ``frozen_features`` are the
+    caller's to see to, as `quadzoo bench` does, and ``average`` needs the callback `AveragedWeights`. A
+    Trainer's ``gradient_clip_val`` replaces the recipe's ``gradient_clip``. ``load_from_checkpoint(path,
+    backbone=..., head=...)`` takes everything else from the checkpoint.
 
-    Raises BadModule when backbone or head break the plugin contract, NonFiniteLoss when training diverges,
-    ConfigError for a Trainer that cannot do what the recipe asks for, and DataError for images in floating
-    point from elsewhere.
+    Raises BadModule when backbone or head break the plugin contract, or targets are missing and the head
+    cannot do without, NonFiniteLoss when training diverges, ConfigError for a Trainer that cannot do what the
+    recipe asks for, and DataError for images in floating point from elsewhere.
     """
 
     backbone: nn.Module
@@ -85,6 +87,7 @@ class RegressionModule(pl.LightningModule):
         for name, values in (("mean", mean), ("std", std)):
             self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=len(values) > 3)
         self.mse = nn.ModuleDict({f"{stage}_mse": MeanSquaredError() for stage in _STAGES})
+        self._masked = self._maskable = False  # whether targets are missing, and the head can do without
         self.scores = nn.ModuleDict()  # of val and test; made when the number of targets is known
         self.history: list[dict[str, float]] = []
         self._val_mse: Tensor | None = None  # of this epoch, where it has been validated
@@ -169,12 +172,21 @@ class RegressionModule(pl.LightningModule):
         inputs, target = batch
         raw = self.raw(inputs)
         with torch.autocast(target.device.type, enabled=False):
-            loss = loss_value(self.head.loss(raw, target))
+            loss = self._loss(raw, target, stage)
         prediction = predictions(self._prediction(raw), target).detach()
         self._metric(stage).update(prediction * self.score_factor, target * self.score_factor)
         if stage != "train":
             self._scores(stage, target).update(prediction, target)
         return {"loss": loss, "prediction": prediction}
+
+    def _loss(self, raw: Any, target: Tensor, stage: str) -> Tensor:
+        if not self._masked:
+            return loss_value(self.head.loss(raw, target))
+        known = ~target.isnan()
+        if stage == "train" and not self._maskable:
+            check_maskable(self.head, raw, torch.where(known, target, 0.0))
+            self._maskable = True
+        return masked_loss(self.head, raw, target, known)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return loss and predictions, float32 (B, T), of a training batch, augmented by the recipe.
@@ -227,6 +239,18 @@ class RegressionModule(pl.LightningModule):
             )
         if stage == "fit" and self.recipe.tune:
             raise ConfigError(f"tune={self.recipe.tune!r} in the recipe is for a bench; here say which lr")
+        self._mask(getattr(self.trainer, "datamodule", None))
+
+    def _mask(self, datamodule: object) -> None:
+        """Score with or without missing targets, as the data need it."""
+        masked = isinstance(datamodule, DataModule) and datamodule.masked
+        if masked != self._masked:
+            assert isinstance(datamodule, DataModule) or not masked
+            self._masked = masked
+            for stage in _STAGES:
+                metric = KnownMSE(datamodule.targets.shape[1]) if masked else MeanSquaredError()
+                self.mse[f"{stage}_mse"] = metric.to(self.device)
+            self.scores.clear()
 
     def configure_callbacks(self) -> list[pl.Callback]:
         """Return the callbacks that the recipe needs in any Trainer."""
@@ -277,7 +301,8 @@ class RegressionModule(pl.LightningModule):
 
     def _scores(self, stage: str, target: Tensor) -> Any:
         if stage not in self.scores:
-            self.scores[stage] = TargetScores(target.shape[1], self.targets).to(target.device)
+            scores = TargetScores(target.shape[1], self.targets, masked=self._masked)
+            self.scores[stage] = scores.to(target.device)
         return self.scores[stage]
 
     def _reset(self, stage: str) -> None:

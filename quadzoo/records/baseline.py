@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from quadzoo.records.record import PREDICTIONS, DataFacts, Metrics, NotNegative, SplitFacts, sha256_of
+from quadzoo.records.facts import DataFacts, SplitFacts
+from quadzoo.records.record import PREDICTIONS, Metrics, NotNegative, sha256_of
 from quadzoo.storage import read_regular, write_atomically
 
 BASELINE = "baseline.json"

@@ -49,13 +49,16 @@ def to_csv(
     """Return the table of M predictions as UTF-8 CSV.
 
     ``sides`` are val or test, image by image; ``truth`` and ``prediction`` are float64 (M, T), in original
-    units; ``groups`` names the first image of each image's group; ``kinds`` says what sort each image is.
+    units; a truth that is NaN is an empty cell; ``groups`` names the first image of each image's group;
+    ``kinds`` says what sort each image is.
     """
     columns: dict[str, object] = {"id": list(ids), "split": list(sides)}
     for index, name in enumerate(columns_of(targets, RESERVED).values()):
         values = truth[:, index]
-        whole = bool((values == np.rint(values)).all()) and bool((np.abs(values) < 2**53).all())
-        columns[name] = values.astype(np.int64) if whole else values
+        known = values[~np.isnan(values)]
+        whole = bool((known == np.rint(known)).all()) and bool((np.abs(known) < 2**53).all())
+        kind = "int64" if len(known) == len(values) else "Int64"  # which has empty cells
+        columns[name] = pd.Series(values).astype(kind) if whole else values
         columns[f"{name}_pred"] = prediction[:, index]
     columns["image_group"] = list(groups)
     if kinds is not None:
@@ -81,8 +84,8 @@ def of_fold(fold: Fold, targets: Sequence[str], val: np.ndarray, test: np.ndarra
 def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     """Return predictions.csv: id, split, image_group and image_kind as text, the targets as float64.
 
-    `columns_of` says which columns hold the targets. The group of an image is its own where the file says
-    none. Raises DataError for another table.
+    `columns_of` says which columns hold the targets; an empty truth is NaN. The group of an image is its own
+    where the file says none. Raises DataError for another table.
     """
     written, here = columns_of(targets, RESERVED), columns_of(targets)
     numbers = [name for column in written.values() for name in (column, f"{column}_pred")]
@@ -96,6 +99,8 @@ def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
         missing = [name for name in ("id", "split", *numbers) if name not in table]
         if missing:
             raise DataError(f"{path}: no column {missing[0]!r}")
+        truths = [*written.values()]
+        table[truths] = table[truths].replace("", "nan")
         # In one block, however many targets there are.
         values = pd.DataFrame(table[numbers].to_numpy().astype(float), columns=names)
         table = pd.concat([table.drop(columns=numbers), values], axis=1)

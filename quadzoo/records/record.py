@@ -15,6 +15,7 @@ from quadzoo.errors import DataError
 from quadzoo.metrics import Scores
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.weights import LoadedWeights
+from quadzoo.records.facts import Count, DataFacts, SplitFacts
 from quadzoo.records.keys import NEUTRAL_RECIPE, Identity, ImageFacts, Provenance
 from quadzoo.storage import open_regular, read_regular, write_atomically
 
@@ -32,7 +33,6 @@ Precision = Literal["32", "bf16"]
 _MOST = 1e30  # larger numbers are no scores, and their squares and sums overflow
 Finite = Annotated[float, Field(ge=-_MOST, le=_MOST, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class _Part(BaseModel):
@@ -61,44 +61,6 @@ class Metrics(_Part):
             test_rmse=test["rmse"],
             test_r2=test["r2"],
         )
-
-
-class DataFacts(_Part):
-    """The images and targets: n images, of which ``duplicates`` repeat an earlier one pixel for pixel.
-
-    ``damaged`` counts further ones that cannot be read and were left out.
-    """
-
-    name: str
-    hash: str
-    n: Count
-    duplicates: Count
-    damaged: Count = 0
-
-
-class SplitFacts(_Part):
-    """The division; ``leaked`` counts test images that are also, pixel for pixel, in train or val.
-
-    Where ``train_share`` is below 1, train is about that share of train in the division with the hash
-    ``whole_hash``, with the same val and test.
-    """
-
-    name: str
-    hash: str
-    fold: Count
-    folds: Annotated[int, Field(ge=1)]
-    n_train: Count
-    n_val: Count
-    n_test: Count
-    leaked: Count
-    leaky: bool
-    train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    whole_hash: str | None = None
-
-    @property
-    def whole(self) -> str:
-        """The hash of the division with all training images."""
-        return self.whole_hash or self.hash
 
 
 class Cost(_Part):

@@ -12,6 +12,7 @@ from quadzoo.report.baselines import in_words
 from quadzoo.report.costs import crowded
 from quadzoo.report.ensemble import made_of
 from quadzoo.report.external import outside
+from quadzoo.report.known import known
 from quadzoo.report.rows import INCOMPLETE, Leaderboard, Row, Unread, Unreadable, is_baseline
 from quadzoo.report.settings import recipe_in_words
 from quadzoo.report.text import listed, readable, share_text, short
@@ -34,6 +35,7 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(task(board)),
         Caption(left_out(board.unreadable), warning=True),
         Caption(leak(board), warning=True),
+        Caption(known(board)),
         Caption(repeats(board), warning=True),
         Caption(seen(board), warning=True),
         Caption(beaten(board), warning=True),

@@ -13,6 +13,7 @@ from quadzoo.report.column import Column, csv_only, figure, words
 from quadzoo.report.costs import SPREADS
 from quadzoo.report.ensemble import COLUMNS as ENSEMBLES
 from quadzoo.report.external import ANSWERED
+from quadzoo.report.known import known_counts
 from quadzoo.report.rows import NOT_WORSE, WORSE, Leaderboard, Row
 from quadzoo.report.settings import differing
 from quadzoo.report.text import millions, milliseconds, p_value_text, percent, seconds, short, whole
@@ -384,4 +385,5 @@ TASK = (
     TaskColumn("data_hash", "hash of images and targets", lambda board: board.data.hash),
     TaskColumn("split", "name of the split", lambda board: board.split.name),
     TaskColumn("split_hash", "hash of the split", lambda board: board.split.hash),
+    TaskColumn("known", "how many images of each side have the targets that some lack", known_counts),
 )

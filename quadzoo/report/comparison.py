@@ -25,9 +25,10 @@ class ImageComparison:
     """Rows that can be compared.
 
     ``data`` is for the page's script: N images with their ``ids``, ``truth`` and the ``errors`` of each row,
-    float16 (1 + T, N), little-endian, as base64: the root of the mean squared error of all targets, scaled,
-    then prediction minus truth of each target, scaled; NaN where a row has not predicted an image.
-    ``sentence`` compares the first two rows. ``left_out`` says what is not there.
+    float16 (1 + T, N), little-endian, as base64: the root of what the image adds to the MSE, in most data the
+    mean of all targets, then prediction minus truth of each target, scaled; NaN where a row has not predicted
+    an image, or there is no truth, which is then None. ``sentence`` compares the first two rows. ``left_out``
+    says what is not there.
     """
 
     data: dict[str, Any]
@@ -62,7 +63,7 @@ def comparison(board: Leaderboard, runs: Mapping[str, Run], room: int) -> ImageC
         "integer": all(record.target_integer) and len(shown) == len(record.targets),
         "spread": [float(value) for value in spread[: len(shown)]],
         "truth": [
-            [float(f"{value:.6g}") for value in values]
+            [None if np.isnan(value) else float(f"{value:.6g}") for value in values]
             for values in of_targets(table, record.targets)[0].T[: len(shown)]
         ],
         "rows": [],

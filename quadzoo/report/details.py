@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from quadzoo.metrics import exact_share, means
 from quadzoo.records.predictions import columns_of, of_targets
 from quadzoo.records.record import N_WORST, RunRecord
 from quadzoo.report.results import Run
@@ -31,7 +32,7 @@ def details_of(runs: list[Run]) -> Details:
         kinds=_kinds(everything, record),
         bins=_bins_of(everything, record.targets),
         fits=_fits(chosen),
-        groups=_groups(everything, record.targets),
+        groups=_groups(everything, record),
         worst=_worst(chosen),
         worst_seed=seed,
         runs=[run.record.key for run in chosen],
@@ -51,19 +52,30 @@ def _curve(record: RunRecord) -> Curve:
 def _kinds(tests: pd.DataFrame, record: RunRecord) -> list[Kind]:
     if "image_kind" not in tests:
         return []
-    truth, prediction = of_targets(tests, record.targets)
-    exact = pd.Series((np.rint(prediction) == truth).all(axis=1), index=tests.index)
     return [
         Kind(
             kind=str(kind),
             n=members.index.nunique(),
-            test_mse=float(members["error"].mean()),
-            test_exact=float(exact[tests["image_kind"] == kind].mean())
+            test_mse=_mse(members, record),
+            test_exact=exact_share(*reversed(of_targets(members, record.targets)))
             if all(record.target_integer)
             else None,
         )
         for kind, members in tests.groupby("image_kind")
     ]
+
+
+def _mse(tests: pd.DataFrame, record: RunRecord) -> float:
+    """Return the MSE of some test images: where targets are missing, of those that one of them has."""
+    if record.split.known is None:
+        return float(tests["error"].mean())
+    truth, prediction = of_targets(tests, record.targets)
+    found = means(((prediction - truth) / _spread(record)) ** 2, ~np.isnan(truth))
+    return float(np.nanmean(found))
+
+
+def _spread(record: RunRecord) -> np.ndarray:
+    return np.array(record.target_high) - np.array(record.target_low)
 
 
 def _bins_of(tests: pd.DataFrame, targets: Sequence[str]) -> dict[str, list[Bin]]:
@@ -74,6 +86,8 @@ def _bins_of(tests: pd.DataFrame, targets: Sequence[str]) -> dict[str, list[Bin]
 
 def _bins(tests: pd.DataFrame, truth: np.ndarray, squared: np.ndarray) -> list[Bin]:
     """Cut the range of the truth into equal bins and return those that have images."""
+    known = ~np.isnan(truth)
+    tests, truth, squared = tests[known], truth[known], squared[known]
     edges = np.linspace(truth.min(), truth.max(), _BINS + 1)
     place = np.clip(np.digitize(truth, edges) - 1, 0, _BINS - 1)
     return [
@@ -93,11 +107,11 @@ def _fits(runs: list[Run]) -> dict[str, Fit]:
     record = runs[0].record
     truth, prediction = of_targets(pd.concat([run.test for run in runs]), record.targets)
     scores = scores_as(record, truth, prediction)
-    tenth = _NEAR * (np.array(record.target_high) - np.array(record.target_low))
-    bias, near = (prediction - truth).mean(axis=0), (np.abs(prediction - truth) <= tenth).mean(axis=0)
+    known, error = ~np.isnan(truth), prediction - truth
+    bias, near = means(error, known), means(np.abs(error) <= _NEAR * _spread(record), known)
     return {
         name: Fit(
-            n=len(truth),
+            n=int(known[:, index].sum()),
             rmse=scores["rmse"][name],
             r2=scores["r2"][name],
             bias=float(bias[index]),
@@ -107,7 +121,7 @@ def _fits(runs: list[Run]) -> dict[str, Fit]:
     }
 
 
-def _groups(tests: pd.DataFrame, targets: list[str]) -> Groups | None:
+def _groups(tests: pd.DataFrame, record: RunRecord) -> Groups | None:
     """Return the errors by group; None where most images are alone in theirs.
 
     Pixel-identical images make a group, too. Data without a group column has a few such pairs, whose errors
@@ -118,16 +132,24 @@ def _groups(tests: pd.DataFrame, targets: list[str]) -> Groups | None:
     several = sizes[sizes > 1]
     if 2 * several.sum() < sizes.sum():
         return None
+    targets = record.targets
     truth, prediction = of_targets(tests, targets)
-    squares = pd.DataFrame((prediction - truth) ** 2, columns=targets, index=tests.index)
-    errors = tests["error"].groupby(group).mean()[several.index].sort_values(ascending=False, kind="stable")
-    rmse = np.sqrt(squares.groupby(group).mean().loc[errors.index].to_numpy())
+    squares = (
+        pd.DataFrame((prediction - truth) ** 2, columns=targets, index=tests.index).groupby(group).mean()
+    )
+    errors = (
+        tests["error"].groupby(group).mean()
+        if record.split.known is None
+        else (squares / _spread(record) ** 2).mean(axis=1)
+    )  # over the targets that one of the group has
+    errors = errors[several.index].sort_values(ascending=False, kind="stable")
+    rmse = np.sqrt(squares.loc[errors.index].to_numpy())
     everyone = [
         Group(
             name=str(name),
             n=int(n),
             test_mse=float(error),
-            test_rmse=dict(zip(targets, values.tolist(), strict=True)),
+            test_rmse=dict(zip(targets, map(_or_none, values.tolist()), strict=True)),
         )
         for name, n, error, values in zip(errors.index, several[errors.index], errors, rmse, strict=True)
     ]
@@ -157,8 +179,8 @@ def _worst(runs: list[Run]) -> list[Worst]:
     worst = [
         Worst(
             id=identity,
-            error=run.test["error"][identity],
-            truth={target: run.test[name][identity] for target, name in names.items()},
+            error=_mse(run.test.loc[[identity]], run.record),
+            truth={target: _or_none(run.test[name][identity]) for target, name in names.items()},
             prediction={target: run.test[f"{name}_pred"][identity] for target, name in names.items()},
             run=run.record.key,
             position=position,
@@ -168,3 +190,7 @@ def _worst(runs: list[Run]) -> list[Worst]:
         if identity in run.test.index
     ]
     return sorted(worst, key=lambda one: -one.error)[:N_WORST]
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

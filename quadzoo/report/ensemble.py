@@ -9,8 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from quadzoo.metrics import image_errors, mse_of
+from quadzoo.records.facts import SplitFacts
 from quadzoo.records.predictions import columns_of, of_targets
-from quadzoo.records.record import Metrics, RunRecord, SplitFacts
+from quadzoo.records.record import Metrics, RunRecord
 from quadzoo.report.column import Column, csv_only, figure
 from quadzoo.report.results import Run
 from quadzoo.report.rows import ENSEMBLE, Leaderboard, Member, Row
@@ -64,7 +66,7 @@ def ensemble_row(runs: Sequence[Run]) -> Row | None:
     members: list[Member] = []
     tests: list[pd.DataFrame] = []
     for pool in pools.values():
-        picks = select(np.stack([run.val.to_numpy().ravel() for run in pool]))
+        picks = select(np.stack([_weighted(run.val.to_numpy()) for run in pool]))
         order = [number for number in np.argsort(-picks, kind="stable") if picks[number]]
         chosen = [pool[number] for number in order]
         combined = _combined(chosen, picks[order])
@@ -110,6 +112,15 @@ def select(residuals: np.ndarray, most: int = _PICKS) -> np.ndarray:
         picks[best], error = picks[best] + 1, float(errors[best])
         total += residuals[best]
     return picks
+
+
+def _weighted(residuals: np.ndarray) -> np.ndarray:
+    """Return residuals, float64 (N, T), NaN where missing, as (N × T,): their mean square is the MSE."""
+    known = ~np.isnan(residuals)
+    if known.all():
+        return residuals.ravel()
+    weights = len(known) / np.maximum(known.sum(axis=0), 1)
+    return np.asarray(np.where(known, residuals, 0.0) * np.sqrt(weights)).ravel()
 
 
 def made_of(board: Leaderboard) -> str:
@@ -174,10 +185,12 @@ def _combined(runs: Sequence[Run], picks: np.ndarray) -> _Combined:
     spread = np.array(record.target_high) - np.array(record.target_low)
     names = columns_of(record.targets).values()
     columns = {f"{name}_pred": prediction[:, place] for place, name in enumerate(names)}
-    test = first.assign(**columns, error=(((prediction - truth) / spread) ** 2).mean(axis=1))
+    known = ~np.isnan(truth)
+    test = first.assign(**columns, error=image_errors((prediction - truth) / spread, known))
     val_mse = None
     if not runs[0].val.empty:
-        val_mse = float(np.square(np.average([run.val for run in runs], axis=0, weights=picks)).mean())
+        residuals = np.average([run.val for run in runs], axis=0, weights=picks)
+        val_mse = mse_of(residuals)
     scores = scores_as(record, truth, prediction)
     return _Combined(
         test,

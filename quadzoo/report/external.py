@@ -15,6 +15,7 @@ from quadzoo.data.tables import open_table
 from quadzoo.data.texts import key, quoted
 from quadzoo.data.texts import listed as columns_listed
 from quadzoo.errors import ConfigError, DataError
+from quadzoo.metrics import exact_share, image_errors
 from quadzoo.records.baseline import MEAN
 from quadzoo.records.predictions import columns_of, of_targets
 from quadzoo.records.record import Metrics, sha256_of
@@ -253,16 +254,18 @@ def _scored(
                 f"{answers.path}: {missing.sum():,} of {len(missing):,} test images are missing, and the "
                 "records have no mean-of-train to count them with"
             )
-        prediction[missing] = truth[missing] + [mean.test_rmse[target] for target in record.targets]
+        prediction[missing] = np.nan_to_num(truth[missing]) + [
+            mean.test_rmse[target] for target in record.targets
+        ]
     spread = np.array(record.target_high) - np.array(record.target_low)
     with np.errstate(over="ignore", invalid="ignore"):
         scores = scores_as(record, truth, prediction)
-        error = (((prediction - truth) / spread) ** 2).mean(axis=1)
-    exact = (np.rint(prediction) == truth).all(axis=1) & ~missing
+        error = image_errors((prediction - truth) / spread, ~np.isnan(truth))
+    nowhere = np.where(missing[:, None] & ~np.isnan(truth), np.inf, prediction)  # which is never right
     try:
         metrics = Metrics(
             test_mse=scores["mse"],
-            test_exact=None if scores["exact"] is None else float(exact.mean()),
+            test_exact=None if scores["exact"] is None else exact_share(nowhere, truth),
             test_rmse=scores["rmse"],
             test_r2=scores["r2"],
         )

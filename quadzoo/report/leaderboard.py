@@ -12,7 +12,8 @@ from itertools import chain
 from statistics import fmean
 
 from quadzoo.records.baseline import BaselineRecord
-from quadzoo.records.record import Metrics, RunRecord, SplitFacts
+from quadzoo.records.facts import SplitFacts
+from quadzoo.records.record import Metrics, RunRecord
 from quadzoo.report.caveats import mixed_of, needs_row_per_precision, overlap_of
 from quadzoo.report.costs import costs_of, device_of, side_by_side
 from quadzoo.report.details import details_of

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from PIL import Image, UnidentifiedImageError
@@ -143,9 +144,10 @@ class _Page:
                 f"R² {short(fit.r2) or '–'}, RMSE {short(fit.rmse)}, bias {fit.bias:+.3g}; "
                 f"{percent(fit.near)} of {fit.n:,} images within a tenth of the range."
             )
+            known = ~np.isnan(truths[:, place])
             cloud = plots.truth(
-                truths[:, place],
-                predictions[:, place],
+                truths[known, place],
+                predictions[known, place],
                 target,
                 f"Truth against prediction of {target}",
                 told,

@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from quadzoo.errors import DataError
+from quadzoo.metrics import image_errors
 from quadzoo.records.baseline import BaselineRecord, baseline_folder, baseline_keys, read_baseline
+from quadzoo.records.facts import Side
 from quadzoo.records.predictions import columns_of, of_targets, read_predictions
 from quadzoo.records.record import PREDICTIONS, RECORD, RunRecord, keys_in, read_record, run_folder
 from quadzoo.report.rows import Conflict, Unreadable
@@ -27,12 +29,12 @@ _REASON = 300  # characters
 class Run:
     """A record, the folder it lies in, and its predictions for the test and val images.
 
-    ``test`` is their table by image id, with the columns of `read_predictions` and ``error``: the squared
-    error in the scaled unit, averaged over targets, float64. It is empty in a failed run, and in one whose
+    ``test`` is their table by image id, with the columns of `read_predictions` and ``error``: what the image
+    adds to the MSE, float64, as `image_errors` defines it. It is empty in a failed run, and in one whose
     record names no predictions. ``val`` has, by image id, the residuals of each target in the scaled unit,
-    float64 (n_val, T), and no more, since all runs are held at once. It is also empty where the predictions
-    are not those of all val images: no score of the table depends on it. ``val_groups`` are the groups of its
-    images.
+    float64 (n_val, T), NaN where one is missing, and no more, since all runs are held at once. It is also
+    empty where the predictions are not those of all val images: no score of the table depends on it.
+    ``val_groups`` are the groups of its images.
     """
 
     record: RunRecord
@@ -160,11 +162,16 @@ def val_errors_of(tests: Sequence[Run]) -> Errors | None:
     groups: dict[int, pd.Series] = {}
     for run in sorted(tests, key=lambda run: run.record.split.fold):
         fold = run.record.split.fold
-        by_seed[run.record.seed].append(_of_fold(np.square(run.val).mean(axis=1), fold))
+        by_seed[run.record.seed].append(_of_fold(_val_errors(run.val), fold))
         groups.setdefault(fold, _of_fold(run.val_groups, fold))
     errors = pd.DataFrame({seed: pd.concat(parts) for seed, parts in by_seed.items()}).dropna()
     folds = pd.Series(errors.index.get_level_values(0), index=errors.index)
     return Errors(errors, pd.concat(groups.values()).loc[errors.index], folds)
+
+
+def _val_errors(residuals: pd.DataFrame) -> pd.Series:
+    values = residuals.to_numpy()
+    return pd.Series(image_errors(values, ~np.isnan(values)), index=residuals.index)
 
 
 def _of_fold(values: pd.Series, fold: int) -> pd.Series:
@@ -232,10 +239,18 @@ def _test(path: Path, table: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
     truth, prediction = of_targets(table, record.targets)
     if spread.shape != truth.shape[1:] or not (spread > 0).all():
         raise DataError(f"{path.parent / RECORD}: target_low and target_high are no ranges of the targets")
-    error = (((prediction - truth) / spread) ** 2).mean(axis=1)
-    if not np.isfinite(error).all():
+    known = _known(truth, record, "test")
+    error = None if known is None else image_errors((prediction - truth) / spread, known)
+    if error is None or not np.isfinite(error).all():
         raise DataError(f"{path}: a target or prediction is not a finite number")
     return table.assign(error=error)
+
+
+def _known(truth: np.ndarray, record: RunRecord, side: Side) -> np.ndarray | None:
+    """Return where a side has a truth, bool (n, T); None where that is not as the record says."""
+    known = ~np.isnan(truth)
+    counts = dict(zip(record.targets, known.sum(axis=0).tolist(), strict=True))
+    return known if counts == record.split.known_on(side, record.targets) else None
 
 
 def _val(table: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
@@ -243,7 +258,9 @@ def _val(table: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
     table = table[table["split"] == "val"]
     truth, prediction = of_targets(table, record.targets)
     residuals = (prediction - truth) / (np.array(record.target_high) - np.array(record.target_low))
-    complete = len(table) == record.split.n_val and table.index.is_unique and np.isfinite(residuals).all()
+    known = _known(truth, record, "val")
+    finite = known is not None and bool(np.isfinite(residuals[known]).all())
+    complete = len(table) == record.split.n_val and table.index.is_unique and finite
     return pd.DataFrame(residuals, index=table.index, columns=record.targets) if complete else pd.DataFrame()
 
 

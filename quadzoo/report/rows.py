@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from quadzoo.records.record import Cost, DataFacts, Metrics, SplitFacts
+from quadzoo.records.facts import DataFacts, SplitFacts
+from quadzoo.records.record import Cost, Metrics
 from quadzoo.report.baselines import is_name_of_baseline
 
 # Verdicts, each the first that holds.
@@ -77,7 +78,7 @@ class Worst(BaseModel):
 
     id: str
     error: float
-    truth: dict[str, float]
+    truth: dict[str, float | None]
     prediction: dict[str, float]
     run: str
     position: int
@@ -103,7 +104,7 @@ class Group(BaseModel):
     name: str
     n: int
     test_mse: float
-    test_rmse: dict[str, float]
+    test_rmse: dict[str, float | None]
 
 
 class Groups(BaseModel):
@@ -330,10 +331,7 @@ class ShareCurve(BaseModel):
 
 
 class Unreadable(BaseModel):
-    """A run that could not be read, and why, in one line; it is in no row.
-
-    ``combination`` is that of the row where it would be, empty where its record cannot be read.
-    """
+    """A run that could not be read, and why, in one line; ``combination`` is that of its row, where known."""
 
     folder: str
     key: str

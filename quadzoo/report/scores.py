@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from quadzoo.metrics import Scores, evaluate
+from quadzoo.metrics import Scores, evaluate, means
+from quadzoo.records.facts import SplitFacts
 from quadzoo.records.predictions import of_targets
-from quadzoo.records.record import Metrics, RunRecord, SplitFacts
+from quadzoo.records.record import Metrics, RunRecord
 
 
 def scores_as(record: RunRecord, truth: np.ndarray, prediction: np.ndarray) -> Scores:
@@ -26,15 +27,14 @@ def scores_as(record: RunRecord, truth: np.ndarray, prediction: np.ndarray) -> S
 
 
 def pooled(scored: list[tuple[Metrics, SplitFacts]]) -> dict[str, Any]:
-    """Average every score over runs, each weighted by its images: folds may differ by one or two."""
-    if not scored:
-        return {}
-    n_val, n_test = [split.n_val for _, split in scored], [split.n_test for _, split in scored]
+    """Average every score over runs, each weighted by its images: folds may differ by one or two.
+
+    Scores of a target are weighted by the images that have it, ``test_exact`` by those that have all.
+    """
+    splits = [split for _, split in scored]
     return {
-        name: _average(
-            name, [getattr(one, name) for one, _ in scored], n_val if name.startswith("val_") else n_test
-        )
-        for name in Metrics.model_fields
+        name: _average(name, [getattr(one, name) for one, _ in scored], splits)
+        for name in (Metrics.model_fields if scored else ())
     }
 
 
@@ -63,21 +63,34 @@ def _flat(metrics: Metrics) -> dict[str, float | None]:
     return flat
 
 
-def _average(name: str, values: Sequence[Any], weights: Sequence[int]) -> Any:
+def _average(
+    name: str, values: Sequence[Any], splits: Sequence[SplitFacts], target: str | None = None
+) -> Any:
     """Return the weighted mean of a score, or of each target's; None where a run has none."""
     if any(value is None for value in values):
         return None
     if isinstance(values[0], dict):
-        return {key: _average(name, [one.get(key) for one in values], weights) for key in values[0]}
+        return {key: _average(name, [one.get(key) for one in values], splits, key) for key in values[0]}
+    weights = [_weight(name, split, target) for split in splits]
     if name.endswith("rmse"):  # the mean of the squares, of which it is the root
         return float(np.sqrt(np.average(np.square(values), weights=weights)))
     return float(np.average(values, weights=weights))
 
 
+def _weight(name: str, split: SplitFacts, target: str | None) -> int:
+    """Return how many images a score is a mean over."""
+    if name.startswith("val_"):
+        return split.n_val
+    if target is not None:
+        return split.known_on("test", [target])[target]
+    return split.known.complete if split.known and name == "test_exact" else split.n_test
+
+
 def mean_absolute(tables: Sequence[pd.DataFrame], targets: Sequence[str]) -> dict[str, float] | None:
-    """Return the mean absolute error of each target over the images of all tables, None without any."""
+    """Return the mean absolute error of each target over the images that have it; None without any table."""
     if not tables:
         return None
     everything = pd.concat(tables)
     truth, prediction = of_targets(everything, targets)
-    return dict(zip(targets, np.abs(prediction - truth).mean(axis=0).tolist(), strict=True))
+    error = means(np.abs(prediction - truth), ~np.isnan(truth))
+    return dict(zip(targets, error.tolist(), strict=True))

@@ -12,9 +12,11 @@ import pandas as pd
 from pydantic import ValidationError
 
 from quadzoo.errors import DataError
+from quadzoo.metrics import variances
 from quadzoo.records.baseline import BASELINE, LOOKUP, MEAN, RIDGE_FEATURES, BaselineRecord
+from quadzoo.records.facts import DataFacts, SplitFacts
 from quadzoo.records.predictions import columns_of, of_targets, read_predictions
-from quadzoo.records.record import PREDICTIONS, DataFacts, Metrics, RunRecord, SplitFacts, sha256_of
+from quadzoo.records.record import PREDICTIONS, Metrics, RunRecord, sha256_of
 from quadzoo.report.scores import differences, scores_as
 from quadzoo.storage import read_regular
 
@@ -60,7 +62,7 @@ class Folds:
             yield same.format("images")
         elif not set(truth) <= {*first.columns}:
             yield same.format("targets")
-        elif (wrong := (table[truth] != first[truth]).any(axis=1)).any():
+        elif (wrong := (table[truth].fillna(np.inf) != first[truth].fillna(np.inf)).any(axis=1)).any():
             yield same.format(f"true values of image {table['id'][wrong].iloc[0]}")
 
     def table(self, data: DataFacts, split: SplitFacts) -> pd.DataFrame | None:
@@ -144,7 +146,7 @@ def _related(record: RunRecord, folds: Folds) -> Iterator[str]:
         if not len(truth) or {*rmse} != {*record.targets}:
             continue
         squares = np.array([rmse[target] for target in record.targets]) ** 2
-        variance = np.var(truth, axis=0)
+        variance = variances(truth, ~np.isnan(truth))
         expected = metrics.model_copy(
             update={
                 "test_mse": float(np.mean(squares / spread**2)),

@@ -12,6 +12,7 @@ from PIL import Image
 from quadzoo.data.datamodule import ArrayFile
 from quadzoo.data.fold import Fold
 from quadzoo.data.geometry import shrunk, viewable
+from quadzoo.metrics import means
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.records import predictions, seen
 from quadzoo.records.record import N_WORST, PREDICTIONS, SEEN, WEIGHTS, WORST, run_folder, sha256_of
@@ -61,7 +62,7 @@ def _weights(module: RegressionModule) -> bytes:
 def _worst(task: Task, fold: Fold, test: np.ndarray) -> np.ndarray:
     """Return the rows int64 of the test images with the largest errors, largest first."""
     error = scale(test, task.targets) - scale(fold.targets[fold.split.test], task.targets)
-    order = np.argsort(-(error**2).mean(axis=1), kind="stable")
+    order = np.argsort(-means((error**2).T, ~np.isnan(error).T), kind="stable")
     return fold.split.test[order[:N_WORST]]
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from quadzoo.model.recipe import Recipe
+from quadzoo.records.facts import DataFacts, SplitFacts
 from quadzoo.records.keys import Identity
-from quadzoo.records.record import Compiled, DataFacts, Found, Initial, Metrics, Precision, SplitFacts
+from quadzoo.records.record import Compiled, Found, Initial, Metrics, Precision
 from quadzoo.targets import TargetInfo
 
 CHECKPOINT = "checkpoint.ckpt"

@@ -52,6 +52,13 @@ class IntegerHead(nn.Module):
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         """Return the mean cross-entropy to float32 targets (B, T) in the scaled unit, a scalar."""
+        return torch.stack(self._cross_entropies(raw, target)).mean()
+
+    def losses(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Return the cross-entropy of each target, float32 (B, T), of which `loss` is the mean."""
+        return torch.stack(self._cross_entropies(raw, target), dim=1)
+
+    def _cross_entropies(self, raw: Tensor, target: Tensor) -> list[Tensor]:
         losses = []
         for steps, logits, scaled in zip(self.steps, self._split(raw), target.unbind(dim=1), strict=True):
             position = scaled.clamp(0, 1) * steps
@@ -61,7 +68,7 @@ class IntegerHead(nn.Module):
             two = torch.stack((below, below + 1), dim=1).long()
             shares = torch.cat((1 - above, above), dim=1)
             losses.append(-(log_likelihood.gather(1, two) * shares).sum(dim=1))
-        return torch.stack(losses).mean()
+        return losses
 
     def predict(self, raw: Tensor) -> Tensor:
         """Return predictions, float32 (B, T), in the prediction mode that is in use."""

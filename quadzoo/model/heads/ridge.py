@@ -35,8 +35,9 @@ class RidgeHead(nn.Module):
         weight, bias = fit_ridge(features.cpu().numpy(), target.cpu().numpy()).unscaled
         self.weight.copy_(torch.from_numpy(weight))
         self.bias.copy_(torch.from_numpy(bias))
-        self.low.copy_(target.amin(dim=0))
-        self.high.copy_(target.amax(dim=0))
+        known = target.isfinite()  # a missing target is NaN
+        self.low.copy_(torch.where(known, target, torch.inf).amin(dim=0))
+        self.high.copy_(torch.where(known, target, -torch.inf).amax(dim=0))
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         """Return the mean squared error of float32 predictions and targets (B, T), a scalar."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, Field
 from scipy.stats import rankdata
 
-from quadzoo.records.record import DataFacts, SplitFacts
+from quadzoo.records.facts import DataFacts, SplitFacts
 from quadzoo.records.suite import SetRequest, is_set_name, read_suite
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs

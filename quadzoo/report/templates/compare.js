@@ -29,7 +29,9 @@ for (const part of document.querySelectorAll(".compare")) {
   const of = row => errors[row] ??= numbers(data.rows[row].errors);
   const prediction = (row, target, image) =>
     data.truth[target][image] + of(row)[(target + 1) * n + image] * data.spread[target];
-  const exact = (row, image) =>
+  const known = (target, image) => data.truth[target][image] !== null;
+  const whole = image => data.targets.every((_, target) => known(target, image));
+  const exact = (row, image) => whole(image) &&
     data.targets.every((_, target) => Math.round(prediction(row, target, image)) === data.truth[target][image]);
 
   const list = (title, images, a, b) => {
@@ -53,7 +55,7 @@ for (const part of document.querySelectorAll(".compare")) {
         const line = element(body, "tr");
         element(line, "th", {textContent: target, scope: "row"});
         for (const value of [data.truth[at][image], prediction(a, at, image), prediction(b, at, image)])
-          element(line, "td", {textContent: short(value)});
+          element(line, "td", {textContent: known(at, image) ? short(value) : "–"});
       });
     }
   };

@@ -1,0 +1,101 @@
+"""What a record says of its data: the images, the targets that they have, the division."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from quadzoo.errors import DataError
+
+if TYPE_CHECKING:
+    from quadzoo.data.splits import Split
+
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+Side = Literal["train", "val", "test"]
+_FEWEST = 2  # images of train: fewer do not vary
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Known(_Facts):
+    """How many images of each side have each target; ``complete`` counts the test images that have all."""
+
+    train: dict[str, Count]
+    val: dict[str, Count]
+    test: dict[str, Count]
+    complete: Count
+
+    @classmethod
+    def of(cls, names: Sequence[str], targets: np.ndarray, split: Split) -> Self | None:
+        """Count the targets, float64 (N, T), that are not NaN; None where none is missing.
+
+        Raises DataError for a target that too few images of a side have.
+        """
+        known = ~np.isnan(targets)
+        if known.all():
+            return None
+        sides = {"train": split.train, "val": split.val, "test": split.test}
+        counts = {
+            side: dict(zip(names, known[rows].sum(axis=0).tolist(), strict=True))
+            for side, rows in sides.items()
+        }
+        for name in names:
+            if counts["train"][name] < _FEWEST or not (counts["val"][name] and counts["test"][name]):
+                found = ", ".join(
+                    f"{counts[side][name]:,} of {len(rows):,} {side}" for side, rows in sides.items()
+                )
+                raise DataError(
+                    f"target {name!r} is known for {found} images; it takes {_FEWEST}, 1 and 1: "
+                    "leave it out of `targets`"
+                )
+        return cls(**counts, complete=int(known[split.test].all(axis=1).sum()))
+
+
+class DataFacts(_Facts):
+    """The images and targets: n images, of which ``duplicates`` repeat an earlier one pixel for pixel.
+
+    ``damaged`` counts further ones that cannot be read and were left out.
+    """
+
+    name: str
+    hash: str
+    n: Count
+    duplicates: Count
+    damaged: Count = 0
+
+
+class SplitFacts(_Facts):
+    """The division; ``leaked`` counts test images that are also, pixel for pixel, in train or val.
+
+    Where ``train_share`` is below 1, train is about that share of train in the division with the hash
+    ``whole_hash``, with the same val and test. ``known`` counts targets where some are missing.
+    """
+
+    name: str
+    hash: str
+    fold: Count
+    folds: Annotated[int, Field(ge=1)]
+    n_train: Count
+    n_val: Count
+    n_test: Count
+    leaked: Count
+    leaky: bool
+    train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    whole_hash: str | None = None
+    known: Known | None = None
+
+    def known_on(self, side: Side, targets: Sequence[str]) -> dict[str, int]:
+        """Return how many images of a side have each of the targets."""
+        if self.known is None:
+            return dict.fromkeys(targets, getattr(self, f"n_{side}"))
+        return {target: getattr(self.known, side).get(target, 0) for target in targets}
+
+    @property
+    def whole(self) -> str:
+        """The hash of the division with all training images."""
+        return self.whole_hash or self.hash
