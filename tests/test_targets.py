@@ -49,3 +49,12 @@ def test_standardised(source: Source) -> None:
     assert np.allclose(scaled[train].std(axis=0), 1)
     assert np.allclose(unscale(scaled, info), source.targets)
     assert info.integer == (True, False)
+
+
+def test_ranges_and_units_are_of_the_known_values() -> None:
+    values = np.array([[1.0, np.nan], [np.nan, 2.5], [5.0, 4.5], [3.0, np.nan]])
+    info = target_info(["u", "v"], values)
+    assert (info.low, info.high, info.integer) == ((1.0, 2.5), (5.0, 4.5), (True, False))
+    unit = standardised(values, info)
+    assert unit.low == (3.0, 3.5)
+    assert np.subtract(unit.high, unit.low) == pytest.approx([np.std([1, 5, 3]), 1.0])

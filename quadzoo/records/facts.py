@@ -51,7 +51,7 @@ class Known(_Facts):
                 )
                 raise DataError(
                     f"target {name!r} is known for {found} images; it takes {_FEWEST}, 1 and 1: "
-                    "leave it out of `targets`"
+                    "leave it out of `targets`, or divide the images with a file, `split`"
                 )
         return cls(**counts, complete=int(known[split.test].all(axis=1).sum()))
 

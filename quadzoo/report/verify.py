@@ -31,7 +31,7 @@ from quadzoo.report.rows import Leaderboard
 from quadzoo.report.scores import differences, scores_as
 from quadzoo.report.tables import shares_to_csv, to_csv
 from quadzoo.report.text import listed
-from quadzoo.report.verify_folds import Folds, baseline_faults, fold_faults
+from quadzoo.report.verify_folds import Folds, baseline_faults, fold_faults, known_faults
 
 _TOLERANCE = 1e-9  # relative: rounding in another order
 _TABLES: dict[str, Callable[[Sequence[Leaderboard]], str]] = {
@@ -142,12 +142,14 @@ def _scores(path: Path, record: RunRecord, folds: Folds) -> Iterator[str]:
         return
     yield from folds.compare(record, table)
     sides = {side: table[table["split"] == side] for side in ("val", "test")}
+    lacking = [*known_faults(table, record.split, record.targets)]
+    yield from lacking
     for side, expected in (("val", record.split.n_val), ("test", record.split.n_test)):
         if len(sides[side]) != expected:
             yield f"{PREDICTIONS} has {len(sides[side])} {side} images, the record says {expected}"
         if sides[side]["id"].duplicated().any():
             yield f"{PREDICTIONS} has a {side} image twice"
-    if any(side.empty for side in sides.values()):
+    if lacking or any(side.empty for side in sides.values()):
         return
     val, test = (scores_as(record, *of_targets(side, record.targets)) for side in sides.values())
     for name, said, found in differences(record.metrics, Metrics.of(val, test), _TOLERANCE):

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from quadzoo.errors import DataError
 from quadzoo.metrics import variances
 from quadzoo.records.baseline import BASELINE, LOOKUP, MEAN, RIDGE_FEATURES, BaselineRecord
-from quadzoo.records.facts import DataFacts, SplitFacts
+from quadzoo.records.facts import DataFacts, Side, SplitFacts
 from quadzoo.records.predictions import columns_of, of_targets, read_predictions
 from quadzoo.records.record import PREDICTIONS, Metrics, RunRecord, sha256_of
 from quadzoo.report.scores import differences, scores_as
@@ -204,9 +204,23 @@ def _baseline(folder: Path, baseline: BaselineRecord, like: RunRecord | None, fo
     if [len(side) for side in sides] != [baseline.split.n_val, baseline.split.n_test]:
         yield f"{PREDICTIONS} has {len(sides[0])} val and {len(sides[1])} test images, the record says others"
         return
+    if lacking := [*known_faults(table, baseline.split, baseline.targets)]:
+        yield from lacking
+        return
     val, test = (scores_as(like, *of_targets(side, like.targets)) for side in sides)
     for name, said, score in differences(baseline.metrics, Metrics.of(val, test), _TOLERANCE):
         yield f"{name} is {said} in the record, {score} by its predictions"
+
+
+def known_faults(table: pd.DataFrame, split: SplitFacts, targets: Sequence[str]) -> Iterator[str]:
+    """Yield the targets that another number of a side's images have than the facts of the split say."""
+    sides: tuple[Side, ...] = ("val", "test")
+    for side in sides:
+        truth, _ = of_targets(table[table["split"] == side], targets)
+        found = (~np.isnan(truth)).sum(axis=0).tolist()
+        for (target, n), count in zip(split.known_on(side, targets).items(), found, strict=True):
+            if count != n and len(truth) == getattr(split, f"n_{side}"):
+                yield f"{target} is known for {count} {side} images, the record says {n}"
 
 
 def _same(one: Metrics, other: Metrics) -> bool:

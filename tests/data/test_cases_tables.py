@@ -102,7 +102,11 @@ def test_07_missing_targets(case: Built) -> None:
     folder = case("07")
     told = refused(folder / "my.csv", images=folder / "img", targets=("y", "z"))
     assert "row 2: target 'y' is ''" in told
+    assert "--missing-targets mask" in told
     assert "7 such rows: 2, 5, 8, 11" in told
+    masked = benched(folder / "my.csv", images=folder / "img", targets=("y", "z"), missing_targets="mask")
+    assert (len(masked.source), sum(masked.sizes)) == (20, 20)
+    assert masked.warned("7 × row that lacks y, which is known in 13 of 20")
 
 
 @pytest.mark.parametrize("name", ["same", "suffix", "dot"])

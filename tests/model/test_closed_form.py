@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import RidgeCV
 
 from quadzoo.model.closed_form import drawn, fit_ridge
 from tests.model.test_heads import build
@@ -62,3 +63,30 @@ def test_skip_begins_at_the_mean_and_takes_one_image() -> None:
     head = build("skip").train()
     for features in (torch.randn(5, 32, 2, 3), torch.randn(1, 32, 1, 1)):
         assert torch.equal(head.predict(head(features)), torch.zeros(len(features), 2))
+
+
+def test_each_target_is_fitted_to_the_rows_that_have_it() -> None:
+    targets = np.column_stack([TARGETS, TARGETS.sum(axis=1), TARGETS[:, 0]])
+    targets[::3, 0], targets[::2, 1], targets[1:, 3] = np.nan, np.nan, np.nan
+    fit = fit_ridge(FEATURES, targets)
+    scaled = (FEATURES - FEATURES.mean(axis=0)) / FEATURES.std(axis=0)
+    for target in range(3):
+        known = ~np.isnan(targets[:, target])
+        one = RidgeCV(alphas=np.logspace(-2, 6, 17)).fit(scaled[known], targets[known, target])
+        assert fit.alphas[target] == pytest.approx(one.alpha_)
+        assert fit.predict(FEATURES)[:, target] == pytest.approx(one.predict(scaled))
+    assert fit.predict(FEATURES)[:, 3] == pytest.approx(np.repeat(TARGETS[0, 0], 200))
+
+
+@pytest.mark.parametrize("name", ["skip", "linear", "ridge"])
+def test_heads_start_without_missing_targets(name: str) -> None:
+    head, values = build(name).eval(), TARGETS.copy()
+    values[::3, 0] = np.nan
+    features = torch.tensor(FEATURES).float()
+    head.start(features, torch.tensor(values).float())
+    expected = fit_ridge(FEATURES.astype(np.float32), values).predict(FEATURES)
+    if name == "ridge":
+        expected = expected.clip(np.nanmin(values, axis=0), np.nanmax(values, axis=0))
+    with torch.no_grad():
+        found = head.predict(head(features[:, :, None, None])).numpy()
+    assert np.allclose(found, expected, atol=0.02 * TARGETS.std())

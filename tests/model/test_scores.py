@@ -97,3 +97,24 @@ def test_a_single_target(tmp_path: Path) -> None:
     scores.reset()
     scores.update(torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [1.0]]))
     assert float(scores.compute()["r2/target_0"]) == 1.0
+
+
+def test_targets_that_are_missing_are_left_out(tmp_path: Path) -> None:
+    values, info, _ = made(tmp_path)
+    values[17, 0] = values[16:20, 1] = np.nan
+    _, _, whole = made(tmp_path)
+    data = DataModule(tmp_path / "p.npy", scale(values, info), whole.split, 4, seed=0)
+    predictions = Predictions()
+    module, scores = logged(data, info, predictions)
+    prediction, truth = unscale(predictions.take(), info), values[data.split.val]
+    expected = evaluate(prediction, truth, names=NAMES, low=info.low, high=info.high, integer=info.integer)
+    assert scores["val_mse"] == pytest.approx(expected["mse"], rel=1e-5)
+    for index, name in enumerate(NAMES):
+        assert scores[f"val_rmse/{name}"] == pytest.approx(expected["rmse"][name], rel=1e-5)
+        error = np.nanmean(np.abs(prediction - truth)[:, index])
+        assert scores[f"val_mae/{name}"] == pytest.approx(error, rel=1e-5)
+    assert scores["val_r2/age"] == pytest.approx(expected["r2"]["age"], rel=1e-4)
+    assert "val_r2/fixed" not in scores
+    (again,) = trainer().validate(module, datamodule=whole, verbose=False)  # with all targets, as before
+    assert again["val_mse"] == pytest.approx(logged(whole, info)[1]["val_mse"], rel=1e-6)
+    assert again["val_mse"] != pytest.approx(scores["val_mse"], rel=1e-3)

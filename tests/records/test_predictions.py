@@ -160,3 +160,19 @@ def test_targets_named_like_columns_of_ours(targets: list[str], columns: list[st
     assert np.array_equal(found, [truth, prediction])
     one = columns_of(targets)[targets[0]]
     assert table[one].tolist() == [1, 3]
+
+
+def test_a_missing_truth_is_an_empty_cell(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    assert written(path, [3.0, np.nan, 5.0], "abc")[1:] == [
+        "a,test,3,1.0,a",
+        "b,test,,,b",
+        "c,test,5,1.6666666666666667,c",
+    ]
+    truth, prediction = np.array([[1.5, 2.0], [np.nan, 7.0]]), np.array([[1.0, 2.0], [3.0, 4.0]])
+    path.write_bytes(to_csv(["test"] * 2, "ab", truth, prediction, targets=["x", "y"], groups="ab"))
+    found = of_targets(read_predictions(path, ["x", "y"]), ["x", "y"])
+    assert np.array_equal(found, [truth, prediction], equal_nan=True)
+    path.write_text(HEADER + "a,test,1,\n")
+    with pytest.raises(DataError, match="not a table of predictions"):
+        read_predictions(path, ["y"])

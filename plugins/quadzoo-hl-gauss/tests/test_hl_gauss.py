@@ -37,3 +37,24 @@ def test_the_loss_is_least_at_the_targets_own_histogram() -> None:
     right = head._histogram(target).clamp(min=1e-12).log()
     assert head.loss(right, target) < head.loss(right.roll(1, dims=2), target)
     assert torch.allclose(head.predict(right), target, atol=1e-4)
+
+
+def test_missing_targets_add_nothing_to_the_gradient() -> None:
+    from quadzoo.model.masking import check_maskable, masked_loss
+
+    torch.manual_seed(0)
+    head, features = HLGaussHead(8, 2), torch.randn(4, 8, 1, 1)
+    known = torch.tensor([[True, True], [True, False], [False, True], [True, False]])
+    target = torch.where(known, torch.rand(4, 2), torch.nan)
+    check_maskable(head, head(features), torch.rand(4, 2))
+    masked_loss(head, head(features), target, known).backward()
+    found = [parameter.grad.clone() for parameter in head.parameters()]
+    head.zero_grad()
+    log_p = head(features).log_softmax(dim=2)
+    losses = [
+        -(head._histogram(target[i : i + 1, t : t + 1])[0, 0] * log_p[i, t]).sum()
+        for i, t in known.nonzero().tolist()
+    ]
+    torch.stack(losses).mean().backward()
+    for one, parameter in zip(found, head.parameters(), strict=True):
+        assert torch.allclose(one, parameter.grad, rtol=1e-4, atol=1e-7)
