@@ -34,13 +34,14 @@ def _build(spec: HeadSpec, n_targets: int = 3) -> Any:
 
 
 def shapes(spec: HeadSpec) -> None:
-    """Features of any h and w, one target or three: a scalar loss and predictions (B, T), all finite."""
+    """Any h and w, one target or three: finite predictions (B, T) and loss, the mean of any `losses`."""
     for n_targets, size, batch in ((1, (1, 1), 3), (3, (1, 1), 1), (3, (4, 7), 3), (1, (2, 13), 1)):
         head = _build(spec, n_targets)
         for training in (True, False):
             raw = head.train(training)(torch.randn(batch, _NUM_FEATURES, *size))
             # Test targets may lie a little outside the range of the training targets.
-            loss = head.loss(raw, torch.rand(batch, n_targets) * 1.2 - 0.1)
+            target = torch.rand(batch, n_targets) * 1.2 - 0.1
+            loss = head.loss(raw, target)
             prediction = head.predict(raw)
             where = f"features ({batch}, {_NUM_FEATURES}, {size[0]}, {size[1]})"
             if loss.ndim != 0:
@@ -48,7 +49,18 @@ def shapes(spec: HeadSpec) -> None:
             if tuple(prediction.shape) != (batch, n_targets):
                 raise Broken(f"predictions {(batch, n_targets)} of {where}", tuple(prediction.shape))
             check_finite(loss, where)
+            _check_losses(head, raw, target, loss)
             check_finite(prediction, where)
+
+
+def _check_losses(head: Any, raw: Any, target: Tensor, loss: Tensor) -> None:
+    """Check that what a head says of each target fits its loss; not every head has such a method."""
+    if callable(getattr(head, "losses", None)):
+        losses = head.losses(raw, target)
+        if tuple(losses.shape) != tuple(target.shape):
+            raise Broken(f"losses {tuple(target.shape)}", tuple(losses.shape))
+        if not torch.allclose(losses.mean(), loss, rtol=1e-4, atol=1e-5):
+            raise Broken("losses whose mean is the loss", difference(losses.mean().detach(), loss.detach()))
 
 
 def gradients(spec: HeadSpec) -> None:

@@ -276,6 +276,11 @@ class PerImage(Head):
         return (raw - target).square().mean(dim=1)
 
 
+class OtherLosses(Head):
+    def losses(self, raw: Tensor, target: Tensor) -> Tensor:
+        return 2 * (raw - target).square()
+
+
 class OneTarget(Head):
     def predict(self, raw: Tensor) -> Tensor:
         return raw[:, :1]
@@ -337,6 +342,7 @@ def test_a_good_head_keeps_every_rule() -> None:
     ("kind", "rule", "told"),
     [
         (PerImage, "shapes", "expected a scalar loss"),
+        (OtherLosses, "shapes", "expected losses whose mean is the loss"),
         (OneTarget, "shapes", "expected predictions (1, 3)"),
         (LogOfTarget, "shapes", "expected finite numbers"),
         (NoLoss, "shapes", "expected a method loss, got none"),
