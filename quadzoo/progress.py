@@ -22,6 +22,7 @@ from quadzoo.training.task import Task
 
 _LINE = 300  # characters of a failure; the record has more
 _SECONDS_A_LINE = 60  # where no bar can move, in a log
+_STARTS = {"pretrained": "pretrained weights", "file": "weights of a file", "none": "random weights"}
 
 
 class _Stderr:
@@ -118,7 +119,7 @@ class Display:
             self.note(plan.estimate.text)
         for task in {task.backbone: task for task in plan.tasks}.values():
             kind = task.identity.weights
-            start = {"pretrained": "pretrained weights", "none": "random weights"}.get(kind, kind)
+            start = _STARTS.get(kind, kind)
             self.note(
                 f"{task.backbone} starts from {start} ({task.weights_note}); precision {task.precision} "
                 f"({task.precision_note})"

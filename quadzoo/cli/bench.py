@@ -13,6 +13,7 @@ from quadzoo.cli.options import (
     image_options,
     metric_option,
     names,
+    plugin_option,
     table_options,
     with_targets,
 )
@@ -42,7 +43,8 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     metavar="A,B,...",
     default="resnet50",
     show_default=True,
-    help="Networks to compare; `quadzoo list backbones` shows their names.",
+    help="Networks to compare: names from `quadzoo list backbones`, also with wildcards (resnet*); "
+    "timm's tags (resnet18.a1_in1k), hf-hub:OWNER/NAME, local-dir:PATH.",
 )
 @click.option(
     "--heads",
@@ -155,11 +157,13 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
 )
 @click.option(
     "--weights",
-    type=click.Choice(["auto", "pretrained", "none"]),
+    metavar="auto|pretrained|none|FILE",
     default="auto",
     show_default=True,
-    help="`auto` takes pretrained weights if they are available within 10 seconds, else random weights.",
+    help="`auto` takes pretrained weights if they are available within 10 seconds, else random weights. "
+    "FILE: safetensors, or a checkpoint that holds tensors alone, loaded into each backbone.",
 )
+@plugin_option
 @click.option(
     "--init",
     metavar="MODEL|RUN",

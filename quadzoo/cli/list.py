@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from quadzoo.cli.options import plugin_option
 from quadzoo.cli.output import say, say_json
 
 if TYPE_CHECKING:
@@ -20,22 +22,25 @@ _SHOWN = 3
 @click.command("list")
 @click.argument("what", type=click.Choice(["backbones", "heads", "models", "plugins"]), default="backbones")
 @click.option("--all", "everything", is_flag=True, help="Show all of timm's backbones, too.")
+@plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print the complete list as JSON.")
-def list_(what: str, everything: bool, as_json: bool) -> None:
+def list_(what: str, everything: bool, as_json: bool, plugin: tuple[Path, ...]) -> None:
     """List backbones, heads, trained models or plugins.
 
     Any name in these lists can be given to `quadzoo bench`: --backbones, --heads, and --init for models.
     """
+    from quadzoo.registry import additions
     from quadzoo.registry.plugins import discover
 
+    additions.use_files(plugin)
     plugins = discover()
     rows = [_plugin(plugin) for plugin in plugins] if what == "plugins" else _specs(what, plugins)
     if as_json:
         say_json(rows)
         return
-    for plugin in plugins:
-        if plugin.failure:
-            say(f"quadzoo: warning: {plugin} is left out: {plugin.failure}", err=True)
+    for one in plugins:
+        if one.failure:
+            say(f"quadzoo: warning: {one} is left out: {one.failure}", err=True)
     shown = rows if everything or what != "backbones" else [row for row in rows if row["description"]]
     _print(shown)
     if len(shown) < len(rows):

@@ -172,6 +172,15 @@ image_options = _together(
 )
 
 
+plugin_option = click.option(
+    "--plugin",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE.py",
+    help="A plugin that is one Python file, and is run; repeat it for several.",
+)
+
+
 def with_flags(text: str) -> str:
     """Return a message with its parameters, written `group_column`, as flags: --group-column."""
     flags = _flags()

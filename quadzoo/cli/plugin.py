@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from quadzoo.cli.options import plugin_option
 from quadzoo.cli.output import say, say_json
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def new(name: str) -> None:
 
 
 @plugin.command()
-@click.argument("name")
+@click.argument("name", required=False)
+@plugin_option
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -49,19 +51,24 @@ def new(name: str) -> None:
 )
 @click.option("--all", "everything", is_flag=True, help="Check all, even if there are more than 100.")
 @click.option("--json", "as_json", is_flag=True, help="Print all results as JSON.")
-def check(name: str, timeout: float, everything: bool, as_json: bool) -> int:
+def check(name: str | None, plugin: tuple[Path, ...], timeout: float, everything: bool, as_json: bool) -> int:
     """Check a plugin against the rules.
 
-    NAME is a distribution, a plugin, a backbone or a head. Each backbone and head runs in its own process, so
-    that a crash affects no other. Exit status 1 if a rule is broken. docs/plugin-api.md lists the rules.
+    NAME is a distribution, a plugin, a backbone or a head; with --plugin it may be left out. Each backbone
+    and head runs in its own process, so that a crash affects no other. Exit status 1 if a rule is broken.
+    docs/plugin-api.md lists the rules.
     """
     from quadzoo.executors.local import LocalExecutor
     from quadzoo.progress import Display
+    from quadzoo.registry import additions
     from quadzoo.registry.catalogue import load
     from quadzoo.testing.checking import subjects_of, verdicts
 
+    if not name and len(plugin) != 1:
+        raise click.UsageError("say what to check: a NAME, or one --plugin FILE.py")
+    additions.use_files(plugin)
     catalogue = load()
-    plugins, subjects = subjects_of(name, catalogue)
+    plugins, subjects = subjects_of(name or plugin[0].stem, catalogue)
     failures = [f"{one} cannot be loaded: {one.failure}" for one in plugins if one.failure]
     if len(subjects) > _MANY and not everything:
         described = {name for name, entry in catalogue.backbones if entry.spec.description}

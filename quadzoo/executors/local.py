@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from quadzoo.registry import additions
+from quadzoo.registry.additions import Additions
+
 # glibc gives large blocks back to the kernel at once and then pays a page fault for each page of the next
 # one; keeping them makes a training step on the CPU up to 1.5 times faster.
 _ALLOCATOR = {
@@ -178,12 +181,13 @@ def _end_with_parent() -> None:
 
 @dataclass(frozen=True)
 class _Surroundings:
-    """What a child takes over: where to look for modules, and the signals that end it.
+    """What a child takes over: where to look for modules, the plugins that are files, the signals that end it.
 
     It ends when it alone is asked to; Ctrl-C is always for the parent, and what nohup has it ignore stays so.
     """
 
     paths: list[str]
+    added: Additions
     obeyed: list[int]
 
     @classmethod
@@ -194,7 +198,7 @@ class _Surroundings:
             for number in _FOR_THE_PARENT
             if number != signal.SIGINT and signal.getsignal(number) not in ignored
         ]
-        return cls(_own_paths(), obeyed)
+        return cls(_own_paths(), additions.current(), obeyed)
 
 
 def _enter(work: str, argument: Any, connection: Connection, log: Path, surroundings: _Surroundings) -> None:
@@ -210,6 +214,7 @@ def _enter(work: str, argument: Any, connection: Connection, log: Path, surround
     except OSError:  # the parent has given up, and deleted the folder
         os._exit(1)
     sys.path.extend(path for path in surroundings.paths if path not in sys.path)
+    additions.install(surroundings.added)
     try:
         pkgutil.resolve_name(work)(argument, connection.send)
     except BrokenPipeError:  # the parent is gone

@@ -13,6 +13,8 @@ from quadzoo.data.sources import DataRequest, MissingTargets
 from quadzoo.errors import ConfigError
 from quadzoo.model.recipe import RECIPES, Recipe
 
+_WEIGHTS = ("auto", "pretrained", "none")
+_WEIGHT_FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 _RECIPE_FLAGS = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
 
 
@@ -43,7 +45,8 @@ class BenchConfig(BaseModel):
     value_range: tuple[float, float] | None = None
     damaged: Literal["error", "skip"] = "error"
     recipe: Recipe = Recipe()
-    weights: Literal["auto", "pretrained", "none"] = "auto"
+    weights: str = "auto"
+    plugin: tuple[Path, ...] = ()
     init: str | None = None
     precision: Literal["auto", "32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -54,6 +57,11 @@ class BenchConfig(BaseModel):
     timeout: float | None = Field(default=None, gt=0)
     checkpoint_minutes: float = Field(default=10, ge=0, allow_inf_nan=False)
     force: bool = False
+
+    @property
+    def weights_file(self) -> Path | None:
+        """The file whose weights backbones start from."""
+        return None if self.weights in _WEIGHTS else Path(self.weights)
 
     @property
     def request(self) -> DataRequest:
@@ -86,6 +94,15 @@ class BenchConfig(BaseModel):
         if self.recipe.freeze:  # then nothing can be augmented, and the flag would say nothing
             chosen.pop("augment", None)
         return {flag_of(name): written(name, value) for name, value in chosen.items()}
+
+    @field_validator("weights")
+    @classmethod
+    def _of_a_file(cls, weights: str) -> str:
+        if weights in _WEIGHTS or (Path(weights).suffix in _WEIGHT_FILES and Path(weights).is_file()):
+            return weights
+        if Path(weights).suffix in _WEIGHT_FILES:
+            raise ValueError("there is no such file")
+        raise ValueError(f"say {', '.join(_WEIGHTS)}, or a file of weights ({', '.join(_WEIGHT_FILES)})")
 
     @field_validator("bands", "value_range")
     @classmethod
@@ -139,6 +156,7 @@ def written(name: str, value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(f"{one:g}" if isinstance(one, float) else _quoted(str(one)) for one in value)
     is_path = name in ("data", "images", "test_data") or (name == "split" and value != "article")
+    is_path = is_path or (name == "weights" and value not in _WEIGHTS)
     return f"./{Path(str(value)).name}" if is_path else str(value)
 
 

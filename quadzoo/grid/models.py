@@ -10,6 +10,8 @@ from quadzoo.errors import ConfigError, NameNotFound
 from quadzoo.grid.config import BenchConfig, written
 from quadzoo.records import seen
 from quadzoo.records.record import RECORD, WEIGHTS, Initial, RunRecord, read_record_file, sha256_of
+from quadzoo.registry import additions
+from quadzoo.registry.additions import Network
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.targets import TargetInfo
 
@@ -72,6 +74,8 @@ def find_model(name: str, names: Catalogue) -> Model:
             f"`init` {name}: {WEIGHTS} has SHA-256 {sha256}, its record says {record.files.get(WEIGHTS)}; "
             "the file was changed or cut off"
         )
+    if record.network is not None:  # its backbone is in no list, and what it was found in may be gone
+        additions.use_network(record.backbone, Network(record.backbone, record.network))
     if registered:
         return Model(name, name, folder, record, sha256)
     return Model(f"run {record.key}", f"./{folder.name}", folder, record, sha256)

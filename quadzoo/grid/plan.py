@@ -15,7 +15,7 @@ from quadzoo.data.sources import Source
 from quadzoo.data.splits import Split, grouping
 from quadzoo.errors import DataError
 from quadzoo.grid.baselines import scored, simple_answers
-from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.config import BenchConfig, written
 from quadzoo.grid.models import Model
 from quadzoo.model.weights import LoadedWeights
 from quadzoo.records.facts import DataFacts, Known, SplitFacts
@@ -26,7 +26,7 @@ from quadzoo.registry.specs import HeadSpec
 from quadzoo.targets import TargetInfo, standardised, target_info
 from quadzoo.threads import threads_of_a_run
 from quadzoo.training.outcome import ranges_of
-from quadzoo.training.task import Device, Placement, Task
+from quadzoo.training.task import FROM_FILE, Device, Placement, Task
 
 _GRAPHS_BELOW = 96  # images a batch: more keep a GPU busy while the next kernels are launched
 _OTHER: Mapping[Precision, Precision] = {"32": "bf16", "bf16": "32"}
@@ -34,7 +34,7 @@ _OTHER: Mapping[Precision, Precision] = {"32": "bf16", "bf16": "32"}
 
 @dataclass(frozen=True)
 class Weights:
-    """What a backbone starts from, and why: ``pretrained``, ``none``, or a trained model's name."""
+    """What a backbone starts from, and why: ``pretrained``, ``file``, ``none``, or a trained model's name."""
 
     kind: str
     note: str
@@ -154,6 +154,7 @@ class Plan:
             initial=self.model.folder if self.model else None,
             out=self.config.out.absolute(),
             checkpoint_minutes=self.config.checkpoint_minutes,
+            weights=file.absolute() if (file := self.config.weights_file) else None,
         )
 
 
@@ -299,12 +300,25 @@ def _task(
         baselines=of_fold.baselines,
         flags={
             **config.flags,
-            **({"--init": model.flag} if model else {"--weights": weights.kind}),
+            **({"--init": model.flag} if model else {"--weights": _weights_flag(config, weights)}),
+            **_plugin_flag(catalogue, *names),
             "--precision": "32",
             **({"--train-share": f"{split.train_share:g}"} if split.train_share < 1 else {}),
         },
         closed_form=catalogue.heads[head].spec.closed_form,
+        network=catalogue.backbones[backbone].spec.network,
     )
+
+
+def _weights_flag(config: BenchConfig, weights: Weights) -> str:
+    return written("weights", config.weights) if weights.kind == FROM_FILE else weights.kind
+
+
+def _plugin_flag(catalogue: Catalogue, backbone: str, head: str) -> dict[str, str]:
+    """Return the flag that names the file which backbone and head come from, where one is a file."""
+    plugins = catalogue.backbones[backbone].plugin, catalogue.heads[head].plugin
+    files = dict.fromkeys(plugin.distribution for plugin in plugins if plugin.file_sha256)
+    return {"--plugin": " --plugin ".join(files)} if files else {}
 
 
 def _in(task: Task, choice: PrecisionChoice) -> Task:

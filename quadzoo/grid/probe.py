@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from quadzoo.data.geometry import Geometry
 from quadzoo.errors import ConfigError, QuadzooError, WeightsError
 from quadzoo.executors.base import Executor, Job, NoAnswer, Send, answer, asked, why_it_ended
 from quadzoo.grid.plan import Weights
-from quadzoo.training.task import Device
+from quadzoo.training.task import FROM_FILE, Device
 
 _PATIENCE = 10.0  # seconds from asking for weights to having them, with `weights` auto
 _LONG = 1800.0  # with `weights` pretrained, and for a build without weights
@@ -56,15 +56,21 @@ def find_weights(
 ) -> dict[str, Weights]:
     """Decide what each backbone starts from, asking for several at once.
 
-    ``wanted`` is auto, pretrained or none; a build may take ``timeout`` seconds; ``advance`` is given the
-    number of further answers. Raises WeightsError when ``pretrained`` is wanted and not available.
+    ``wanted`` is auto, pretrained, none or a file of weights; a build may take ``timeout`` seconds;
+    ``advance`` is given the number of further answers. Raises WeightsError when ``pretrained`` is wanted and
+    not available, and for a file that does not fit.
     """
     if wanted == "none":
         return {name: Weights("none", "as asked for") for name in backbones}
     advance(0)
     longest = timeout or _LONG
-    ask = partial(_ask, executor, longest, min(longest, _PATIENCE) if wanted == "auto" else longest)
-    questions = [(name, geometry.channels, geometry.size) for name in backbones]
+    ask: Callable[[Any], Weights]
+    if wanted in ("auto", "pretrained"):
+        ask = partial(_ask, executor, longest, min(longest, _PATIENCE) if wanted == "auto" else longest)
+        questions: list[Any] = [(name, geometry.channels, geometry.size) for name in backbones]
+    else:
+        ask, file = partial(_of_file, executor, longest), Path(wanted).absolute()
+        questions = [(name, geometry.channels, geometry.size, file) for name in backbones]
     answers: dict[str, Weights] = {}
     with ThreadPoolExecutor(4) as pool:
         for name, weights in zip(backbones, pool.map(ask, questions), strict=True):
@@ -78,6 +84,17 @@ def find_weights(
                     "`weights` auto trains it from scratch"
                 )
     return answers
+
+
+def _of_file(executor: Executor, longest: float, question: tuple[str, int, tuple[int, int], Path]) -> Weights:
+    name, _, _, file = question
+    try:
+        found = answer(executor, f"{__name__}:try_file", question, longest)
+    except NoAnswer as error:
+        raise WeightsError(f"`weights` {file.name}: loading it into {name} failed: {error}") from error
+    if isinstance(found, str):
+        raise WeightsError(found)
+    return cast(Weights, found)
 
 
 def _ask(
@@ -132,6 +149,30 @@ def try_weights(question: tuple[str, int, tuple[int, int]], send: Send) -> None:
         send(Weights("none", lines[0][:200]))
     else:
         send(Weights("pretrained", str(loaded), loaded))
+
+
+def try_file(question: tuple[str, int, tuple[int, int], Path], send: Send) -> None:
+    """Child's side: build (backbone, in_channels, image_size), load the file into it, send what was loaded.
+
+    What is wrong is sent as a line.
+    """
+    from quadzoo.model.checkpoint import load_weights, read_checkpoint
+    from quadzoo.registry import catalogue
+
+    name, in_channels, image_size, file = question
+    spec = catalogue.load().backbones[name].spec
+    try:
+        state = read_checkpoint(file)
+        backbone = spec.build(pretrained=False, in_channels=in_channels, image_size=image_size)
+        loaded = load_weights(backbone, state, file.name)
+    except WeightsError as error:
+        told = str(error)
+        send(told if told.startswith("`weights`") else f"`weights`: {name} cannot take {told}")
+    except Exception as error:
+        lines = f"{type(error).__name__}: {error}".splitlines()
+        send(f"`weights` {file.name}: it cannot be loaded into {name}: {lines[0][:150]}")
+    else:
+        send(Weights(FROM_FILE, str(loaded), loaded))
 
 
 def try_compiler(device: str, send: Send) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from quadzoo.data.cache import ImageSet, in_use
-from quadzoo.errors import ConfigError, DataError
+from quadzoo.errors import ConfigError, DataError, WeightsError
 from quadzoo.executors.base import Executor
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.estimate import is_worth_timing, with_estimate
@@ -17,6 +17,7 @@ from quadzoo.grid.inputs import read_inputs, uneven_shares
 from quadzoo.grid.interrupts import Interrupts
 from quadzoo.grid.loop import Loop
 from quadzoo.grid.models import check_targets, find_model, fixed_by
+from quadzoo.grid.names import chosen_backbones
 from quadzoo.grid.observer import Observer, Silent
 from quadzoo.grid.plan import Plan, Weights, bench_data, make_plan
 from quadzoo.grid.precision import PrecisionChooser
@@ -24,7 +25,8 @@ from quadzoo.grid.probe import check_compiler, find_device, find_weights
 from quadzoo.grid.ridge import with_ridge
 from quadzoo.grid.tuning import with_tuning
 from quadzoo.records.suite import is_suite
-from quadzoo.registry import catalogue
+from quadzoo.registry import additions, catalogue
+from quadzoo.registry.catalogue import Catalogue
 from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import Results, read_runs, unreadable_records
@@ -58,6 +60,7 @@ def plan_bench(
 def _planned(
     config: BenchConfig, executor: Executor, observer: Observer, dry: bool, like: Plan | None
 ) -> Plan:
+    additions.use_files(config.plugin)
     names = catalogue.load()
     for plugin in names.plugins:
         if plugin.failure:
@@ -65,12 +68,10 @@ def _planned(
     model = find_model(config.init, names) if config.init else None
     if model:
         config = fixed_by(model, config)
-    config = config.model_copy(
-        update={
-            "backbones": names.backbones.distinct(config.backbones),
-            "heads": names.heads.distinct(config.heads),
-        }
-    )
+    else:
+        chosen = chosen_backbones(config.backbones, names, observer.note)
+        config = config.model_copy(update={"backbones": chosen})
+    config = config.model_copy(update={"heads": names.heads.distinct(config.heads)})
     for head in config.heads:
         if not names.heads[head].spec.closed_form or config.recipe.epochs == 0:
             continue
@@ -100,7 +101,7 @@ def _planned(
     weights = (
         {model.record.backbone: Weights(model.name, f"SHA-256 {model.sha256[:12]}", model=model)}
         if model
-        else (like.weights if like else _weights(config, executor, observer, images))
+        else (like.weights if like else _weights(config, executor, observer, images, names))
     )
     chooser = PrecisionChooser(
         executor, config, names, images, device, model, keep=not dry, counting=observer.counting
@@ -110,7 +111,7 @@ def _planned(
 
 
 def _weights(
-    config: BenchConfig, executor: Executor, observer: Observer, images: ImageSet
+    config: BenchConfig, executor: Executor, observer: Observer, images: ImageSet, names: Catalogue
 ) -> dict[str, Weights]:
     weights = find_weights(
         executor,
@@ -121,10 +122,17 @@ def _weights(
         advance=observer.counting("looking for pretrained weights", len(config.backbones)),
     )
     for backbone, start in weights.items():
+        if config.weights == "auto" and start.kind == "none" and not names.backbones.is_listed(backbone):
+            raise WeightsError(
+                f"`backbones` {backbone}: it names weights, and these are not available ({start.note}); "
+                "`weights` none trains it from scratch"
+            )
         if config.recipe.freeze and start.kind == "none":
             observer.note(f"warning: `freeze`: {backbone} is randomly initialised (weights: {start.note})")
         if start.loaded and start.loaded.missing:
             observer.note(f"warning: pretrained weights of {backbone} are incomplete: {start.note}")
+        elif start.loaded and start.loaded.unexpected:
+            observer.note(f"warning: pretrained weights of {backbone} are not all used: {start.note}")
     return weights
 
 

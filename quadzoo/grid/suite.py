@@ -42,10 +42,12 @@ OF_A_SET = (
     "bands",
     "value_range",
 )
-_OF_THE_COMMAND = ("out", "suite", "force", "dry_run", "json")
+# A file may be anybody's, so it names no code to be run.
+_OF_THE_COMMAND = ("out", "suite", "force", "dry_run", "json", "plugin")
 # Parameters that are paths, with the words that are none. `init` is one where a folder has that name.
 _PATHS: Mapping[str, tuple[str, ...]] = {
-    "data": ("quadratic",), "images": (), "test_data": (), "split": ("grouped", "article"), "plugin": (),
+    "data": ("quadratic",), "images": (), "test_data": (), "split": ("grouped", "article"),
+    "weights": ("auto", "pretrained", "none"),
 }  # fmt: skip
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
 

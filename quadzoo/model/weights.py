@@ -21,7 +21,8 @@ class LoadedWeights:
     ``sha256`` stands for names, types, shapes and values of the tensors that were read; ``source`` and
     ``tag`` are where they come from and which set it is, where the backbone says so. ``missing`` are the
     tensors of the network that the weights lack, and which were left as initialised; ``unexpected`` those
-    that it has no place for.
+    that it has no place for. ``tensors`` counts those of the network that were loaded from a file; None where
+    that was not counted.
     """
 
     sha256: str
@@ -29,13 +30,16 @@ class LoadedWeights:
     tag: str = ""
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
+    tensors: int | None = None
 
     def __str__(self) -> str:
         parts = [self.source, self.tag, f"SHA-256 {self.sha256[:12]}"]
+        if self.tensors is not None:
+            parts.append(f"{self.tensors} tensors loaded")
         if self.missing:
-            parts.append(f"{len(self.missing)} tensors not in the weights: {_few(self.missing)}")
+            parts.append(f"{len(self.missing)} tensors not in the weights: {few(self.missing)}")
         if self.unexpected:
-            parts.append(f"{len(self.unexpected)} tensors of the weights unused: {_few(self.unexpected)}")
+            parts.append(f"{len(self.unexpected)} tensors of the weights unused: {few(self.unexpected)}")
         return ", ".join(part for part in parts if part)
 
 
@@ -158,5 +162,6 @@ def _names_of(backbone: nn.Module) -> tuple[str, str]:
     return "", ""
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
+    """Return the first three names, and whether there are more."""
     return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")

@@ -56,7 +56,8 @@ class Provenance(BaseModel):
     """The code of a backbone or head: its name, and the distribution that registered it.
 
     ``revision`` is what a spec says of itself, and is raised when scores may change; ``source`` is a SHA-256
-    of the source files of an editable installation that says no revision.
+    of the source files of an editable installation that says no revision, or of a plugin that is one file.
+    Such a file has ``./`` and its name as ``distribution``, which is a path and no part of a key.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -72,7 +73,7 @@ class Provenance(BaseModel):
         """What stands for the code in a key: the revision, else the source, else the version."""
         return {
             "name": self.name,
-            "distribution": self.distribution,
+            "distribution": "" if self.distribution.startswith("./") else self.distribution,
             "version": self.revision or self.source or self.version,
         }
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from quadzoo.errors import DataError
 from quadzoo.metrics import Scores
@@ -169,8 +169,9 @@ class Environment(_Part):
 class RunRecord(_Part):
     """One run: a combination of backbone and head, a seed, a data set, a split and a fold.
 
-    ``weights`` names what training started from: pretrained (``loaded`` says which weights), none, or a
-    trained model, of which ``initial`` says more. ``unit`` is the network's scaled unit where that model, or
+    ``network`` describes a backbone that is in no list, so that it can be built again. ``weights`` names what
+    training started from: pretrained or file (``loaded`` says which weights), none, or a trained model, of
+    which ``initial`` says more. ``unit`` is the network's scaled unit where that model, or
     the recipe, has another than that of the ``target_`` fields, in which scores are given.
     ``prediction_mode`` is how the head predicts, where it has several ways. ``found`` says what came of a
     request that left something to be found. ``worst`` are the ids of the images in worst.webp, from top to
@@ -185,6 +186,7 @@ class RunRecord(_Part):
     status: Literal["ok", "failed"]
     backbone: str
     head: str
+    network: dict[str, JsonValue] | None = None
     seed: Count
     weights: str
     weights_note: str

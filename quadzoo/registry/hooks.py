@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pluggy
 
@@ -29,4 +30,14 @@ def register_heads() -> Iterable[HeadSpec]:
 @hookspec
 def register_models() -> Iterable[ModelSpec]:
     """Return the trained models this plugin brings; called before anything heavy is imported."""
+    raise NotImplementedError
+
+
+@hookspec
+def find_backbone(name: str, network: Mapping[str, Any] | None) -> BackboneSpec | None:
+    """Return the backbone of a name that is in no list, such as that of a file or a hub; None for others.
+
+    ``network`` is `BackboneSpec.network` of the spec that was found before, if there is one: then neither
+    files nor a network connection are needed. Raises QuadzooError for a name that cannot be had.
+    """
     raise NotImplementedError

@@ -5,23 +5,32 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from types import TracebackType
+from typing import Any, TypeVar
 
 import pluggy
 
-from quadzoo.registry import hooks
+from quadzoo.errors import ConfigError
+from quadzoo.registry import additions, hooks
+from quadzoo.registry.additions import PluginFile
 from quadzoo.registry.specs import BackboneSpec, HeadSpec, ModelSpec
+
+Finder = Callable[[str, Mapping[str, Any] | None], BackboneSpec | None]
+"""Finds a backbone by a name that is in no list; see `quadzoo.registry.hooks.find_backbone`."""
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point: who ships it, what it registers, and what went wrong, if anything did."""
+    """One entry point, or one file: who ships it, what it registers, and what went wrong, if anything did.
+
+    A file is its own distribution, and ``file_sha256`` stands for its code.
+    """
 
     name: str
     distribution: str
@@ -33,10 +42,14 @@ class Plugin:
     failure: str = ""
     editable: bool = False
     module: str = field(default="", repr=False)
+    finders: tuple[Finder, ...] = field(default=(), repr=False)
+    file_sha256: str = ""
 
     @cached_property
     def source(self) -> str:
-        """A SHA-256 of the Python files of an editable installation's package; else empty."""
+        """A SHA-256 of a file, or of the Python files of an editable installation's package; else empty."""
+        if self.file_sha256:
+            return self.file_sha256
         return _source_hash(self.module.partition(".")[0]) if self.editable else ""
 
     def __str__(self) -> str:
@@ -44,45 +57,92 @@ class Plugin:
 
 
 def discover(found: Iterable[EntryPoint] | None = None) -> list[Plugin]:
-    """Load every entry point of the group ``quadzoo``, sorted by distribution and name.
+    """Load every entry point of the group ``quadzoo``, sorted by distribution and name, and what was added.
 
     A plugin that cannot be imported, or whose hooks raise or return the wrong thing, registers
-    nothing; its ``failure`` says why, in one line.
+    nothing; its ``failure`` says why, in one line. Raises ConfigError for such a plugin that is a file: it
+    was asked for by name.
     """
     points = entry_points(group=hooks.GROUP) if found is None else found
-    return sorted((_load(point) for point in points), key=lambda p: (p.distribution, p.name))
+    plugins = sorted((_load(point) for point in points), key=lambda p: (p.distribution, p.name))
+    return plugins if found is not None else [*plugins, *map(_load_file, additions.current().files)]
 
 
 def _load(point: EntryPoint) -> Plugin:
     distribution = point.dist.name if point.dist else "?"
     version = point.dist.version if point.dist else "?"
-    # A manager of its own for each plugin: pluggy would skip the second of two equal names in silence.
-    manager = pluggy.PluginManager(hooks.GROUP)
-    manager.add_hookspecs(hooks)
     try:
-        implementations = point.load()
-        manager.register(implementations, name=point.name)
-        manager.check_pending()
-        backbones = _call(manager.hook.register_backbones, BackboneSpec)
-        heads = _call(manager.hook.register_heads, HeadSpec)
-        models = _call(manager.hook.register_models, ModelSpec)
+        return Plugin(
+            point.name,
+            distribution,
+            version,
+            editable=_is_editable(point.dist),
+            module=point.module,
+            **_registered(point.load(), point.name),
+        )
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may even call sys.exit() while it is imported
-        failure = f"{type(error).__name__}: {error}".splitlines()[0]
-        return Plugin(point.name, distribution, version, failure=failure)
-    description = (inspect.getdoc(implementations) or "").split("\n", 1)[0]
-    return Plugin(
-        point.name,
-        distribution,
-        version,
-        backbones,
-        heads,
-        models,
-        description,
-        editable=_is_editable(point.dist),
-        module=point.module,
-    )
+        return Plugin(point.name, distribution, version, failure=_in_a_line(error))
+
+
+def _load_file(file: PluginFile) -> Plugin:
+    who = f"`plugin` {Path(file.path).name}"
+    try:
+        registered = _registered(file.module(), file.name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise ConfigError(f"{who}: {_in_a_line(error)}{_line_in(file, error)}") from error
+    kinds = ("backbones", "heads", "models", "finders")
+    if not any(registered[kind] for kind in kinds):
+        raise ConfigError(
+            f"{who}: it registers nothing; a function register_backbones, or register_heads, marked with "
+            "@hookimpl of quadzoo returns a list of specs"
+        )
+    sha256 = file.sha256
+    return Plugin(file.name, file.distribution, sha256[:12], file_sha256=sha256, **registered)
+
+
+def _registered(implementations: object, name: str) -> dict[str, Any]:
+    """Return what hook implementations register, as fields of `Plugin`."""
+    # A manager of its own for each plugin: pluggy would skip the second of two equal names in silence.
+    manager = pluggy.PluginManager(hooks.GROUP)
+    manager.add_hookspecs(hooks)
+    manager.register(implementations, name=name)
+    manager.check_pending()
+    return {
+        "backbones": _call(manager.hook.register_backbones, BackboneSpec),
+        "heads": _call(manager.hook.register_heads, HeadSpec),
+        "models": _call(manager.hook.register_models, ModelSpec),
+        "finders": tuple(partial(_find, one) for one in manager.hook.find_backbone.get_hookimpls()),
+        "description": (inspect.getdoc(implementations) or "").split("\n", 1)[0],
+    }
+
+
+def _find(
+    implementation: pluggy.HookImpl, name: str, network: Mapping[str, Any] | None
+) -> BackboneSpec | None:
+    given = {"name": name, "network": network}
+    found = implementation.function(**{argument: given[argument] for argument in implementation.argnames})
+    if found is not None and not isinstance(found, BackboneSpec):
+        raise TypeError(f"find_backbone must return a BackboneSpec or None, got {found!r}")
+    return found
+
+
+def _in_a_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _line_in(file: PluginFile, error: BaseException) -> str:
+    """Return where in the file an error was raised, nothing where that is unknown or said already."""
+    trace: TracebackType | None = error.__traceback__
+    lines = []
+    while trace:
+        if trace.tb_frame.f_code.co_filename == file.path:
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f" (line {lines[-1]})" if lines else ""
 
 
 def _is_editable(distribution: Distribution | None) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from quadzoo.targets import TargetInfo
 
@@ -62,7 +62,9 @@ class BackboneSpec:
     ``mean`` and ``std`` are per channel, for images in 0 to 1; images of one or two channels use their
     averages; of more than three, the further ones are normalised by the training images. ``revision`` stands
     for the code in a run's identity: raise it when scores may change. Without one the distribution's version
-    counts. Raises ValueError for a field that makes no sense.
+    counts. ``network`` is for a plugin that finds backbones by name: JSON-like data from which it makes the
+    spec again where what it was found in is gone; a run's record keeps it. Raises ValueError for a field that
+    makes no sense.
     """
 
     name: str
@@ -72,6 +74,7 @@ class BackboneSpec:
     std: tuple[float, float, float] = IMAGENET_STD
     license: str = ""
     revision: str = ""
+    network: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -79,6 +82,8 @@ class BackboneSpec:
         _check_build(who, self.build)
         _check_texts(who, description=self.description, license=self.license)
         _check_revision(who, self.revision)
+        if self.network is not None and not isinstance(self.network, Mapping):
+            raise ValueError(f"{who}: `network` must be a mapping or None, got {self.network!r}")
         mean, std = _three(who, "mean", self.mean), _three(who, "std", self.std)
         largest = max(*mean, *std)
         if largest > 1:

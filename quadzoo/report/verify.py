@@ -98,7 +98,7 @@ def _run(out: Path, key: str, record: RunRecord, weights: bool, folds: Folds) ->
     folder = run_folder(out, key)
     if record.key != record.identity.key:
         yield f"key {record.key} is not that of what the record says was run: {record.identity.key}"
-    if (record.initial is None) != (record.weights in ("pretrained", "none")):
+    if (record.initial is None) != (record.weights in ("pretrained", "file", "none")):
         yield f"weights are {record.weights!r}, but initial is {record.initial}"
     yield from _learning_rate(out, record)
     for name, expected in record.files.items():

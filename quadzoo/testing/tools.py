@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode  # what torch.compile follows shapes and devices with
 from torch.func import functional_call
 
+from quadzoo.registry import additions
+
 _START_SECONDS = 60.0  # for a new process to import what it needs, and to build
 
 Answer = TypeVar("Answer")
@@ -120,7 +122,7 @@ def in_fresh_process(work: Callable[[Any], Answer], subject: Any, seconds: float
     except Exception as error:
         raise Broken("a build function at the top of a module, where pickle finds it", error) from error
     command = [sys.executable, "-c", "from quadzoo.testing.tools import answer; answer()"]
-    question = pickle.dumps((sys.path, task))
+    question = pickle.dumps((sys.path, additions.current(), task))
     try:
         done = subprocess.run(command, input=question, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
@@ -145,8 +147,10 @@ def answer() -> None:
     threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
     stdout = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a build prints
-    sys.path[:], task = pickle.load(sys.stdin.buffer)
+    sys.path[:], added, task = pickle.load(sys.stdin.buffer)
     try:
+        for file in added.files:
+            file.module()  # where pickle looks for what the file defines
         work, subject = pickle.loads(task)
         result = True, work(subject)
     except Exception as error:

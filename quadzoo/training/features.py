@@ -17,12 +17,13 @@ from quadzoo.data.cache import computed
 from quadzoo.data.datamodule import ArrayFile
 from quadzoo.data.fold import Fold
 from quadzoo.executors.base import Send
-from quadzoo.model.build import Further, build_backbone, join
+from quadzoo.model.build import Further, join
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.model.weights import digest_of
 from quadzoo.records.keys import hash_of
 from quadzoo.registry import catalogue
+from quadzoo.training.backbone import started_backbone
 from quadzoo.training.task import Placement, Task
 
 _BATCH = 64
@@ -44,13 +45,13 @@ def frozen_features(task: Task, placement: Placement, module: RegressionModule, 
 def pooled_features(work: tuple[Task, Placement], send: Send) -> None:
     """Child's side: send the path of an ``.npy`` of a backbone's features, float32 (N, F).
 
-    They are averaged over (h, w). The backbone has its pretrained weights and runs in evaluation mode, in
+    They are averaged over (h, w). The backbone has the weights it starts from and runs in evaluation mode, in
     float32.
     """
     task, placement = work
     torch.set_num_threads(placement.threads)
     spec, image = catalogue.load().backbones[task.backbone].spec, task.identity.image
-    backbone = build_backbone(spec, pretrained=True, in_channels=image.channels, image_size=image.size)
+    backbone = started_backbone(spec, task, placement)
     recipe, further = Recipe(freeze=True, frozen_features="raw"), further_bands(placement, image.channels)
     module = join(spec, backbone, nn.Identity(), recipe, image.channels, further=further)
     module.to("cuda" if placement.device.kind == "cuda" else "cpu").eval()

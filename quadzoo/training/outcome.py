@@ -52,6 +52,7 @@ def record_of(
         status="failed" if error else "ok",
         backbone=task.backbone,
         head=task.head,
+        network=None if task.network is None else dict(task.network),
         seed=task.seed,
         weights=identity.weights,
         weights_note=task.weights_note,

@@ -20,11 +20,10 @@ from quadzoo.data.fold import Fold
 from quadzoo.errors import BadModule, NonFinitePrediction
 from quadzoo.executors.base import Send
 from quadzoo.metrics import scores_of
-from quadzoo.model.build import build_backbone, build_head, join
+from quadzoo.model.build import build_head, join
 from quadzoo.model.callbacks import AveragedWeights, BestWeights, Predictions, Progress, Throughput
 from quadzoo.model.contract import backbone_width
 from quadzoo.model.regressor import RegressionModule
-from quadzoo.model.weights import watched_loading
 from quadzoo.records.record import (
     WEIGHTS,
     Cost,
@@ -37,6 +36,7 @@ from quadzoo.records.record import (
 from quadzoo.registry import catalogue
 from quadzoo.targets import scale, unscale
 from quadzoo.training.artifacts import save
+from quadzoo.training.backbone import started_backbone
 from quadzoo.training.checkpoint import Checkpoints, WholeCheckpoints
 from quadzoo.training.cost import measure
 from quadzoo.training.energy import CostMeter
@@ -234,21 +234,10 @@ def build_module(task: Task, placement: Placement) -> RegressionModule:
     """
     names = catalogue.load()
     backbone, head = names.backbones[task.backbone].spec, names.heads[task.head].spec
-    image, loaded = task.identity.image, task.identity.loaded
+    image = task.identity.image
     if task.recipe.freeze:
         torch.manual_seed(_FROZEN_SEED)
-    with watched_loading() as loading:
-        features = build_backbone(
-            backbone,
-            pretrained=task.identity.weights == "pretrained",
-            in_channels=image.channels,
-            image_size=image.size,
-        )
-    if loaded and loading.of(features).sha256 != loaded.sha256:
-        raise BadModule(
-            f"the pretrained weights of {task.backbone} changed while the bench ran (SHA-256 "
-            f"{loaded.sha256[:12]} was planned, {loading.of(features).sha256[:12]} loaded); start again"
-        )
+    features = started_backbone(backbone, task, placement)
     if task.recipe.freeze:
         torch.manual_seed(task.seed)
     answers = build_head(head, num_features=backbone_width(features), targets=task.unit)

@@ -14,7 +14,7 @@ from quadzoo.model.batch_norm import reestimate
 from quadzoo.model.callbacks import BestWeights
 from quadzoo.model.closed_form import drawn
 from quadzoo.model.regressor import RegressionModule
-from quadzoo.training.task import Task
+from quadzoo.training.task import FROM_FILE, Task
 
 
 def start_head(
@@ -43,7 +43,7 @@ def _prepare(
         with _forward(trainer):
             module.standardise_by(_training(module, datamodule)[0])
     trains = any(parameter.requires_grad for parameter in module.parameters())
-    pretrained = recipe.freeze or task.identity.weights == "pretrained"
+    pretrained = recipe.freeze or task.identity.weights in ("pretrained", FROM_FILE)
     if trains and (recipe.ridge == "none" or not pretrained or not hasattr(module.head, "start")):
         return
     before = {name: value.clone() for name, value in module.head.state_dict().items()}

@@ -5,9 +5,10 @@ what is computed (the task) and where (the placement). Nothing here imports torc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from quadzoo.model.recipe import Recipe
 from quadzoo.records.facts import DataFacts, SplitFacts
@@ -17,6 +18,8 @@ from quadzoo.targets import TargetInfo
 
 CHECKPOINT = "checkpoint.ckpt"
 """What an unfinished run goes on from, in its folder."""
+FROM_FILE = "file"
+"""What `Identity.weights` says of weights that `weights` FILE brought."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Task:
     unit the scores are given in; ``unit`` is that of the network, which differs where the run starts from a
     trained model. The notes say why weights and precision are what they are; ``flags`` repeat the run.
     ``found`` is what came of requests in the recipe, and is no part of the key. ``closed_form`` says that the
-    head takes no training steps.
+    head takes no training steps. ``network`` is `BackboneSpec.network`.
     """
 
     identity: Identity
@@ -53,6 +56,7 @@ class Task:
     flags: dict[str, str] = field(repr=False)
     found: Found = field(default_factory=Found)
     closed_form: bool = False
+    network: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str:
@@ -108,8 +112,9 @@ class Placement:
     """Where a task is computed; made on the machine that computes it.
 
     ``images`` is the ``.npy`` of decoded images and ``fold`` the file of `quadzoo.data.fold.Fold`;
-    ``initial`` is the folder of the trained model that the run starts from; ``out`` the results folder.
-    A run writes a checkpoint about every ``checkpoint_minutes``.
+    ``initial`` is the folder of the trained model that the run starts from, ``weights`` the file of the
+    weights that its backbone starts from; ``out`` the results folder. A run writes a checkpoint about
+    every ``checkpoint_minutes``.
     """
 
     device: Device
@@ -120,3 +125,4 @@ class Placement:
     initial: Path | None
     out: Path
     checkpoint_minutes: float
+    weights: Path | None = None

@@ -29,7 +29,7 @@ KINDS = ("Spec", "Info")
 
 def test_every_signature_stands_on_the_page_and_no_other() -> None:
     registering = {name: hook for name, hook in vars(hooks).items() if hasattr(hook, f"{hooks.GROUP}_spec")}
-    assert set(registering) == {"register_backbones", "register_heads", "register_models"}
+    assert {*registering} == {"register_backbones", "register_heads", "register_models", "find_backbone"}
     public = {name: getattr(quadzoo, name) for name in quadzoo.__all__ if name.endswith(KINDS)}
     builders = {
         "BackboneBuilder": specs.BackboneBuilder.__call__,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import timm
@@ -32,17 +34,27 @@ class TimmFeatures(nn.Module):
     Transformers give their patch tokens as a map, without class and register tokens. For an architecture
     that refuses the size, or whose patches would cut off its last rows or columns, the image is padded at
     the right and the bottom with the mean colour. ``num_features`` is measured, since timm's own attribute
-    is not always the width of the features. Raises ValueError where there are no pretrained weights, and
-    where no padding helps.
+    is not always the width of the features. ``network`` describes a model of a hub or a folder, as
+    `quadzoo.model.backbones.timm_networks` does; then ``name`` is its architecture, and `load_weights` brings
+    its weights. Raises ValueError where there are no pretrained weights, and where no padding helps.
     """
 
     mean: Tensor
     std: Tensor
     model: Any
 
-    def __init__(self, name: str, pretrained: bool, in_channels: int, image_size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        name: str,
+        pretrained: bool,
+        in_channels: int,
+        image_size: tuple[int, int],
+        network: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
-        config: Any = timm.get_pretrained_cfg(name)
+        overlay = dict(network["pretrained_cfg"]) if network else {}
+        config: Any = replace(timm.get_pretrained_cfg(name), **overlay)
+        given = {"pretrained_cfg_overlay": overlay, **network["model_args"]} if network else {}
         if pretrained:
             if not config.has_weights:
                 raise ValueError(f"timm has no pretrained weights for {name}")
@@ -62,22 +74,39 @@ class TimmFeatures(nn.Module):
         for pooling, multiple in itertools.product(_POOLINGS, (1, 32, 64, native)):
             height, width = (math.ceil(side / multiple) * multiple for side in image_size)
             sized: dict[str, Any] = {"img_size": (height, width)} if config.fixed_input_size else {}
+            self._options = {**given, "in_chans": in_channels, "num_classes": 0, **pooling, **sized}
             self.padding = (0, width - image_size[1], 0, height - image_size[0])
             try:
-                self.model = timm.create_model(
-                    name, pretrained=pretrained, in_chans=in_channels, num_classes=0, **pooling, **sized
-                )
+                self.model = timm.create_model(name, pretrained=pretrained, **self._options)
                 self.num_features, complete = self._probe(in_channels, image_size)
             except (ValueError, AssertionError, RuntimeError, IndexError) as error:
                 problem = problem or error
                 continue
             if complete:
+                self._name = name
                 return
             problem = problem or ValueError("it ignores the image's last rows or columns")
         raise ValueError(
             f"timm's {name} cannot take images of {image_size[0]}x{image_size[1]} pixels "
             f"({problem}); try `image_size` {native}"
         ) from problem
+
+    def load_weights(self, state: Mapping[str, Tensor]) -> list[str]:
+        """Load weights, float32 (...,), by the names of timm's model, and return the names not needed.
+
+        timm adapts them to channels and size of the images, as it does its own. These not needed are of the
+        classifier. Raises RuntimeError for tensors of other shapes.
+        """
+        overlay = self._options.get("pretrained_cfg_overlay", {})
+        # Another number of classes than the network's 0, so that timm drops the classifier.
+        taken = {**overlay, "state_dict": dict(state), "num_classes": -1, "source": None}
+        options = {**self._options, "pretrained_cfg_overlay": taken}
+        self.model = timm.create_model(self._name, pretrained=True, **options)
+        config = self.model.pretrained_cfg
+        config.pop("state_dict")  # which would stay in memory
+        classifiers = config.get("classifier") or ()
+        names = (classifiers,) if isinstance(classifiers, str) else classifiers
+        return [name for name in state if name.rpartition(".")[0] in names]
 
     def forward(self, images: Tensor) -> Tensor:
         """Map float32 (B, in_channels, H, W) in 0 to 1 to features (B, F, h, w), of a few models (B, F)."""
