@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from quadzoo.report.notebook import NotebookLeaderboard, NotebookSuite
 
 _RECIPE = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
-_LISTS = ("backbones", "heads", "seeds", "targets", "train_share", "bands", "value_range", "plugin")
+_LISTS = ("backbones", "heads", "seeds", "targets", "train_share", "bands", "value_range", "plugin", "logger")
 _SHOWN = 60  # characters of a value in an error
 _QUOTES = "'\""
 

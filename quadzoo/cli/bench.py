@@ -165,6 +165,13 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
 )
 @plugin_option
 @click.option(
+    "--logger",
+    callback=names,
+    metavar="csv,tensorboard,...",
+    help="Also log curves, hyper-parameters and the worst images with csv, tensorboard, mlflow or wandb, to "
+    "OUT/logs; docs/watch.md says how to look at them.",
+)
+@click.option(
     "--init",
     metavar="MODEL|RUN",
     help="Start from a trained model: a name in `quadzoo list models`, or the folder of a run. It determines "

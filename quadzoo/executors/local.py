@@ -181,7 +181,7 @@ def _end_with_parent() -> None:
 
 @dataclass(frozen=True)
 class _Surroundings:
-    """What a child takes over: where to look for modules, the plugins that are files, the signals that end it.
+    """What a child takes over: where to look for modules, plugins that are files, signals that end it.
 
     It ends when it alone is asked to; Ctrl-C is always for the parent, and what nohup has it ignore stays so.
     """

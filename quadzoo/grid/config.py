@@ -47,6 +47,7 @@ class BenchConfig(BaseModel):
     recipe: Recipe = Recipe()
     weights: str = "auto"
     plugin: tuple[Path, ...] = ()
+    logger: tuple[Literal["csv", "tensorboard", "mlflow", "wandb"], ...] = ()
     init: str | None = None
     precision: Literal["auto", "32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -115,7 +116,7 @@ class BenchConfig(BaseModel):
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
-        for field in ("backbones", "heads", "seeds", "targets", "train_share"):
+        for field in ("backbones", "heads", "seeds", "targets", "train_share", "logger"):
             values = getattr(self, field) or ()
             twice = sorted({str(value) for value in values if values.count(value) > 1})
             if twice:

@@ -109,6 +109,7 @@ class Loop:
         for one in list(self._running):
             _receive(one, self._observer)
             if one.job.ended:
+                _receive(one, self._observer)  # what it sent at its end
                 record = _finish(one, self._plan.config.timeout, self._interrupts)
                 one.job.cancel()  # processes that a plugin has left behind
                 self._running.remove(one)
@@ -135,8 +136,11 @@ def _what_is_kept(finished: int, tasks: int, running: Sequence[_Running]) -> str
 
 
 def _receive(one: _Running, observer: Observer) -> None:
-    for share, val_mse in one.job.messages(timeout=0):
-        observer.progressed(one.task, share, val_mse)
+    for message in one.job.messages(timeout=0):
+        if isinstance(message, str):
+            observer.note(f"warning: {one.task.title}: {message}")
+        else:
+            observer.progressed(one.task, *message)
     if one.overdue:
         one.job.cancel()
 

@@ -155,6 +155,7 @@ class Plan:
             out=self.config.out.absolute(),
             checkpoint_minutes=self.config.checkpoint_minutes,
             weights=file.absolute() if (file := self.config.weights_file) else None,
+            loggers=self.config.logger,
         )
 
 

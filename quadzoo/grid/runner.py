@@ -24,6 +24,7 @@ from quadzoo.grid.precision import PrecisionChooser
 from quadzoo.grid.probe import check_compiler, find_device, find_weights
 from quadzoo.grid.ridge import with_ridge
 from quadzoo.grid.tuning import with_tuning
+from quadzoo.grid.watching import check_loggers, how_to_watch
 from quadzoo.records.suite import is_suite
 from quadzoo.registry import additions, catalogue
 from quadzoo.registry.catalogue import Catalogue
@@ -60,6 +61,7 @@ def plan_bench(
 def _planned(
     config: BenchConfig, executor: Executor, observer: Observer, dry: bool, like: Plan | None
 ) -> Plan:
+    check_loggers(config.logger)
     additions.use_files(config.plugin)
     names = catalogue.load()
     for plugin in names.plugins:
@@ -165,6 +167,8 @@ def bench(
     elif not isinstance(observer, Silent) and is_worth_timing(plan):  # of the silent nobody sees it
         plan = with_estimate(plan, executor, observer)
     observer.planned(plan)
+    for line in how_to_watch(config.logger if plan.to_do else (), config.out):
+        observer.note(line)
     if hint := shift_hint(plan.tasks[0].targets.names, plan.config.recipe):
         observer.note(hint)
     data = plan.data

@@ -75,10 +75,11 @@ def load_weights(backbone: nn.Module, state: Mapping[str, Tensor], source: str) 
     prefix = _prefix(state, wanted)
     given = {name.removeprefix(prefix): one for name, one in state.items() if name.startswith(prefix)}
     beside = [name for name in state if not name.startswith(prefix)]
-    if hasattr(backbone, "load_weights"):
+    take: Any = getattr(backbone, "load_weights", None)
+    if take is not None:
         with watched_loading() as loading:
             try:
-                dropped: Iterable[str] = backbone.load_weights(given) or ()
+                dropped: Iterable[str] = take(given) or ()
             except (RuntimeError, ValueError, KeyError) as error:
                 reason = " ".join(str(error).split())[:150]
                 raise WeightsError(f"{source}: its tensors do not fit the network ({reason})") from error

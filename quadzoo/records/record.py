@@ -169,14 +169,12 @@ class Environment(_Part):
 class RunRecord(_Part):
     """One run: a combination of backbone and head, a seed, a data set, a split and a fold.
 
-    ``network`` describes a backbone that is in no list, so that it can be built again. ``weights`` names what
-    training started from: pretrained or file (``loaded`` says which weights), none, or a trained model, of
-    which ``initial`` says more. ``unit`` is the network's scaled unit where that model, or
-    the recipe, has another than that of the ``target_`` fields, in which scores are given.
-    ``prediction_mode`` is how the head predicts, where it has several ways. ``found`` says what came of a
-    request that left something to be found. ``worst`` are the ids of the images in worst.webp, from top to
-    bottom, largest error first; ``flags`` are those of ``quadzoo bench`` that repeat the run, paths by their
-    last part.
+    ``network`` describes a backbone that is in no list. ``weights`` names what training started from:
+    pretrained or file (``loaded`` says which weights), none, or a trained model, of which ``initial`` says
+    more. ``unit`` is the network's scaled unit where that model, or the recipe, has another than that of the
+    ``target_`` fields, in which scores are given. ``prediction_mode`` is how the head predicts, where it has
+    several ways. ``found`` is what came of requests that left something to be found. ``worst`` are the ids of
+    the images in worst.webp, largest error first; ``flags`` repeat the run, paths by their last part.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)

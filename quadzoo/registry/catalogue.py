@@ -57,7 +57,7 @@ class Names(Generic[Spec]):
         find: Callable[[str, Network | None], Entry[Spec] | None] = lambda *_: None,
     ) -> None:
         self.kind = kind
-        self._find = find
+        self._find: Callable[[str, Network | None], Entry[Spec] | None] = find
         self._entries: dict[str, Entry[Spec]] = {}
         for entry in entries:
             other = self._entries.setdefault(entry.spec.name, entry)

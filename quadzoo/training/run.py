@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import safetensors
 import safetensors.torch
 import torch
+from pytorch_lightning.loggers import Logger
 
 from quadzoo.data.datamodule import DataModule
 from quadzoo.data.fold import Fold
@@ -44,6 +45,7 @@ from quadzoo.training.features import frozen_features, further_bands
 from quadzoo.training.outcome import failure_of, record_of
 from quadzoo.training.start import start_head
 from quadzoo.training.task import Placement, Task
+from quadzoo.training.watching import Curves, show, watching
 
 _FROZEN_SEED = 0
 
@@ -70,18 +72,21 @@ def run(work: tuple[Task, Placement], send: Send) -> None:
 def _run(
     task: Task, placement: Placement, send: Send, started: datetime, checkpoints: Checkpoints
 ) -> RunRecord:
-    fit = trained(task, placement, send, checkpoints)
-    return tested(
-        task,
-        placement,
-        fit.fold,
-        fit.module,
-        fit.datamodule,
-        started=started,
-        fitted=fit.cost,
-        best_epoch=fit.best_epoch,
-        resumed=checkpoints.resumed,
-    )
+    with watching(task, placement, send) as loggers:
+        fit = trained(task, placement, send, checkpoints, loggers)
+        record = tested(
+            task,
+            placement,
+            fit.fold,
+            fit.module,
+            fit.datamodule,
+            started=started,
+            fitted=fit.cost,
+            best_epoch=fit.best_epoch,
+            resumed=checkpoints.resumed,
+        )
+        show(loggers, task, placement, record)
+    return record
 
 
 class Trained(NamedTuple):
@@ -97,12 +102,18 @@ class Trained(NamedTuple):
     best_epoch: int | None
 
 
-def trained(task: Task, placement: Placement, send: Send, checkpoints: Checkpoints | None = None) -> Trained:
+def trained(
+    task: Task,
+    placement: Placement,
+    send: Send,
+    checkpoints: Checkpoints | None = None,
+    loggers: Sequence[Logger] = (),
+) -> Trained:
     """Build the task's module and train it on this process's device; no test image is used.
 
-    ``send`` is given the share of the training that is done and the last val MSE, from time to time.
-    ``checkpoints`` are written, and training goes on from the last one. Raises NonFiniteLoss when training
-    diverges.
+    ``send`` is given the share of the training that is done and the last val MSE, from time to time;
+    ``loggers`` get the curves. ``checkpoints`` are written, and training goes on from the last one. Raises
+    NonFiniteLoss when training diverges.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     torch.set_num_threads(placement.threads)
@@ -119,8 +130,8 @@ def trained(task: Task, placement: Placement, send: Send, checkpoints: Checkpoin
     best, speed = BestWeights(), Throughput()
     progress = Progress(lambda share, val_mse: send((share, val_mse)))
     averaging = [AveragedWeights(task.recipe.average)] if task.recipe.average else []
-    last = [checkpoints] if checkpoints else []
-    trainer = make_trainer(task, placement, [best, *averaging, speed, progress, *last])
+    others = [*([Curves()] if loggers else []), *([checkpoints] if checkpoints else [])]
+    trainer = make_trainer(task, placement, [best, *averaging, speed, progress, *others], loggers)
 
     fitted = Cost(fit_seconds=0.0)
     if task.epochs:
@@ -269,8 +280,10 @@ def _load(module: RegressionModule, weights: Path, task: Task) -> None:
         ) from error
 
 
-def make_trainer(task: Task, placement: Placement, callbacks: list[pl.Callback]) -> pl.Trainer:
-    """Return a Trainer that writes nothing and, on the CPU, gives the same digits every time."""
+def make_trainer(
+    task: Task, placement: Placement, callbacks: list[pl.Callback], loggers: Sequence[Logger] = ()
+) -> pl.Trainer:
+    """Return a Trainer that, but for its loggers, writes nothing and, on the CPU, gives the same digits."""
     on_gpu = placement.device.kind == "cuda"
     use_tf32(on_gpu)
     # With deterministic algorithms torch fills all memory it takes, which nobody reads; without,
@@ -286,7 +299,7 @@ def make_trainer(task: Task, placement: Placement, callbacks: list[pl.Callback])
         benchmark=on_gpu,
         callbacks=callbacks,
         num_sanity_val_steps=0,
-        logger=False,
+        logger=list(loggers) or False,
         enable_checkpointing=any(isinstance(one, Checkpoints) for one in callbacks),
         plugins=[WholeCheckpoints()],
         enable_progress_bar=False,

@@ -113,8 +113,8 @@ class Placement:
 
     ``images`` is the ``.npy`` of decoded images and ``fold`` the file of `quadzoo.data.fold.Fold`;
     ``initial`` is the folder of the trained model that the run starts from, ``weights`` the file of the
-    weights that its backbone starts from; ``out`` the results folder. A run writes a checkpoint about
-    every ``checkpoint_minutes``.
+    weights that its backbone starts from; ``out`` the results folder; ``loggers`` show how it goes. A run
+    writes a checkpoint about every ``checkpoint_minutes``.
     """
 
     device: Device
@@ -126,3 +126,4 @@ class Placement:
     out: Path
     checkpoint_minutes: float
     weights: Path | None = None
+    loggers: tuple[str, ...] = ()

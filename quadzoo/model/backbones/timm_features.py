@@ -53,7 +53,8 @@ class TimmFeatures(nn.Module):
     ) -> None:
         super().__init__()
         overlay = dict(network["pretrained_cfg"]) if network else {}
-        config: Any = replace(timm.get_pretrained_cfg(name), **overlay)
+        known: Any = timm.get_pretrained_cfg(name)
+        config = replace(known, **overlay)
         given = {"pretrained_cfg_overlay": overlay, **network["model_args"]} if network else {}
         if pretrained:
             if not config.has_weights:

@@ -98,7 +98,8 @@ def build_network(
         except OSError as error:
             raise QuadzooError(f"backbone {_last(name)}: no weights ({_reason(error)})") from error
         load_weights(backbone, read_checkpoint(path), _last(name))
-        backbone.weights_source, backbone.weights_tag = _last(name), network["pretrained_cfg"].get("tag", "")
+        origin = {"weights_source": _last(name), "weights_tag": network["pretrained_cfg"].get("tag", "")}
+        vars(backbone).update(origin)
     return backbone
 
 
