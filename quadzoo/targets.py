@@ -65,6 +65,11 @@ def scale(values: np.ndarray, info: TargetInfo) -> np.ndarray:
     return np.asarray((values - low) / (high - low))
 
 
+def unscale_spread(values: np.ndarray, info: TargetInfo) -> np.ndarray:
+    """Map standard deviations (N, T) from the scaled unit back to original units, float64 (N, T)."""
+    return np.asarray(values * (np.array(info.high) - np.array(info.low)))
+
+
 def unscale(values: np.ndarray, info: TargetInfo) -> np.ndarray:
     """Map ``values`` (N, T) from the scaled unit back to original units, float64 (N, T)."""
     low, high = np.array(info.low), np.array(info.high)

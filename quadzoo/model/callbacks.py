@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -131,28 +131,33 @@ class Throughput(pl.Callback):
 
 
 class Predictions(pl.Callback):
-    """Collects the predictions of a validation or test, in the loader's order."""
+    """Collects the predictions of a validation or test, in the loader's order.
+
+    ``spread`` are the standard deviations of those that were taken last, float64 (N, T) in the scaled unit;
+    None where the head has none.
+    """
 
     def __init__(self) -> None:
-        self._batches: list[Tensor] = []
+        self.spread: np.ndarray | None = None
+        self._batches: list[dict[str, Tensor]] = []
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
     ) -> None:
         """Keep a batch's predictions."""
-        self._batches.append(outputs["prediction"])
+        self._batches.append(outputs)
 
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
     ) -> None:
         """Keep a batch's predictions."""
-        self._batches.append(outputs["prediction"])
+        self._batches.append(outputs)
 
     def take(self) -> np.ndarray:
         """Return the predictions since the last call, float64 (N, T) in the scaled unit, and forget them."""
-        collected = torch.cat(self._batches).double().cpu().numpy()
-        self._batches = []
-        return collected
+        batches, self._batches = self._batches, []
+        self.spread = _joined(batches, "spread") if "spread" in batches[0] else None
+        return _joined(batches, "prediction")
 
 
 class Progress(pl.Callback):
@@ -173,6 +178,10 @@ class Progress(pl.Callback):
         score = trainer.callback_metrics.get("val_mse")
         done = trainer.global_step / trainer.estimated_stepping_batches
         self._report(done, None if score is None else float(score))
+
+
+def _joined(batches: Sequence[Mapping[str, Tensor]], name: str) -> np.ndarray:
+    return torch.cat([batch[name] for batch in batches]).double().cpu().numpy()
 
 
 def _copy(module: pl.LightningModule) -> dict[str, Tensor]:

@@ -168,6 +168,17 @@ class RegressionModule(pl.LightningModule):
             prediction: Tensor = self.head.predict(raw)
         return prediction
 
+    def spread(self, raw: Tensor) -> Tensor | None:
+        """Return how far from the truth the head expects its predictions to be, from its raw output.
+
+        They are standard deviations, float32 (B, T) in the scaled unit; None for a head that does not say.
+        """
+        if not hasattr(self.head, "spread"):
+            return None
+        with torch.autocast(self.device.type, enabled=False):
+            spread: Tensor = self.head.spread(raw)
+        return spread
+
     def _step(self, batch: Batch, stage: str) -> dict[str, Tensor]:
         inputs, target = batch
         raw = self.raw(inputs)
@@ -175,9 +186,12 @@ class RegressionModule(pl.LightningModule):
             loss = self._loss(raw, target, stage)
         prediction = predictions(self._prediction(raw), target).detach()
         self._metric(stage).update(prediction * self.score_factor, target * self.score_factor)
+        done = {"loss": loss, "prediction": prediction}
         if stage != "train":
             self._scores(stage, target).update(prediction, target)
-        return {"loss": loss, "prediction": prediction}
+            if (spread := self.spread(raw)) is not None:
+                done["spread"] = predictions(spread, target)
+        return done
 
     def _loss(self, raw: Any, target: Tensor, stage: str) -> Tensor:
         if not self._masked:
@@ -205,12 +219,12 @@ class RegressionModule(pl.LightningModule):
             raise
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return loss and predictions, float32 (B, T), of a validation batch."""
+        """Return loss, predictions, and their spread if the head has one, float32 (B, T), of a val batch."""
         self._check_images(batch)
         return self._step(batch, "val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return loss and predictions, float32 (B, T), of a test batch."""
+        """Return loss, predictions, and their spread if the head has one, float32 (B, T), of a test batch."""
         self._check_images(batch)
         return self._step(batch, "test")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,19 @@ def columns_of(targets: Sequence[str], taken: Sequence[str] = (*RESERVED, *_OF_R
     return columns
 
 
+def _spread_columns(columns: Mapping[str, str]) -> list[str]:
+    """Return the column of the spread of each target's predictions; ``columns`` are those of `columns_of`."""
+    used = {name for column in columns.values() for name in (column, f"{column}_pred")}
+    names = []
+    for column in columns.values():
+        name = f"{column}_spread"
+        while name in used:
+            name += " (spread)"
+        names.append(name)
+        used.add(name)
+    return names
+
+
 def to_csv(
     sides: Sequence[str],
     ids: Sequence[str],
@@ -45,29 +58,43 @@ def to_csv(
     targets: Sequence[str],
     groups: Sequence[str],
     kinds: Sequence[str] | None = None,
+    spread: np.ndarray | None = None,
 ) -> bytes:
     """Return the table of M predictions as UTF-8 CSV.
 
     ``sides`` are val or test, image by image; ``truth`` and ``prediction`` are float64 (M, T), in original
     units; a truth that is NaN is an empty cell; ``groups`` names the first image of each image's group;
-    ``kinds`` says what sort each image is.
+    ``kinds`` says what sort each image is. ``spread`` are the standard deviations that the model gives its
+    own predictions, float64 (M, T).
     """
     columns: dict[str, object] = {"id": list(ids), "split": list(sides)}
-    for index, name in enumerate(columns_of(targets, RESERVED).values()):
+    written = columns_of(targets, RESERVED)
+    for index, name in enumerate(written.values()):
         values = truth[:, index]
         known = values[~np.isnan(values)]
         whole = bool((known == np.rint(known)).all()) and bool((np.abs(known) < 2**53).all())
         kind = "int64" if len(known) == len(values) else "Int64"  # which has empty cells
         columns[name] = pd.Series(values).astype(kind) if whole else values
         columns[f"{name}_pred"] = prediction[:, index]
+    if spread is not None:
+        columns |= dict(zip(_spread_columns(written), spread.T, strict=True))
     columns["image_group"] = list(groups)
     if kinds is not None:
         columns["image_kind"] = list(kinds)
     return pd.DataFrame(columns).to_csv(index=False).encode()
 
 
-def of_fold(fold: Fold, targets: Sequence[str], val: np.ndarray, test: np.ndarray) -> bytes:
-    """Return the table of predictions float64 (n_val, T) and (n_test, T), in original units, for a fold."""
+def of_fold(
+    fold: Fold,
+    targets: Sequence[str],
+    val: np.ndarray,
+    test: np.ndarray,
+    spread: tuple[np.ndarray, np.ndarray] | None = None,
+) -> bytes:
+    """Return the table of predictions float64 (n_val, T) and (n_test, T), in original units, for a fold.
+
+    ``spread`` has the shapes of both.
+    """
     rows = np.concatenate([fold.split.val, fold.split.test])
     _, first, group = np.unique(fold.groups, return_index=True, return_inverse=True)
     return to_csv(
@@ -78,14 +105,16 @@ def of_fold(fold: Fold, targets: Sequence[str], val: np.ndarray, test: np.ndarra
         targets=targets,
         groups=[fold.ids[first[group[row]]] for row in rows],
         kinds=None if fold.kinds is None else [fold.kinds[row] for row in rows],
+        spread=None if spread is None else np.concatenate(spread),
     )
 
 
 def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     """Return predictions.csv: id, split, image_group and image_kind as text, the targets as float64.
 
-    `columns_of` says which columns hold the targets; an empty truth is NaN. The group of an image is its own
-    where the file says none. Raises DataError for another table.
+    `columns_of` says which columns hold the targets; an empty truth is NaN. `spread_of` returns the spread of
+    the predictions. The group of an image is its own where the file says none. Raises DataError for another
+    table.
     """
     written, here = columns_of(targets, RESERVED), columns_of(targets)
     numbers = [name for column in written.values() for name in (column, f"{column}_pred")]
@@ -101,9 +130,15 @@ def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
             raise DataError(f"{path}: no column {missing[0]!r}")
         truths = [*written.values()]
         table[truths] = table[truths].replace("", "nan")
+        if {*_spread_columns(written)} <= {*table}:
+            numbers += _spread_columns(written)
+            names += _spread_columns(here)
         # In one block, however many targets there are.
         values = pd.DataFrame(table[numbers].to_numpy().astype(float), columns=names)
         table = pd.concat([table.drop(columns=numbers), values], axis=1)
+        spread = spread_of(table, targets)
+        if spread is not None and not (np.isfinite(spread) & (spread > 0)).all():
+            raise DataError(f"{path}: a spread is not a positive number")
     except ValueError as error:  # pandas' own are among them
         raise DataError(f"{path}: not a table of predictions ({error})") from error
     except OSError as error:
@@ -116,3 +151,12 @@ def of_targets(table: pd.DataFrame, targets: Sequence[str]) -> tuple[np.ndarray,
     """Return truth and prediction, float64 (M, T) each, in original units."""
     columns = columns_of(targets).values()
     return table[[*columns]].to_numpy(), table[[f"{column}_pred" for column in columns]].to_numpy()
+
+
+def spread_of(table: pd.DataFrame, targets: Sequence[str]) -> np.ndarray | None:
+    """Return the standard deviations that the model gives its predictions, float64 (M, T) in original units.
+
+    None where the table has none.
+    """
+    columns = _spread_columns(columns_of(targets))
+    return table[columns].to_numpy() if {*columns} <= {*table} else None

@@ -34,7 +34,10 @@ def _build(spec: HeadSpec, n_targets: int = 3) -> Any:
 
 
 def shapes(spec: HeadSpec) -> None:
-    """Any h and w, one target or three: finite predictions (B, T) and loss, the mean of any `losses`."""
+    """Any h and w, one target or three: finite predictions (B, T) and loss, the mean of any `losses`.
+
+    Any spread is positive.
+    """
     for n_targets, size, batch in ((1, (1, 1), 3), (3, (1, 1), 1), (3, (4, 7), 3), (1, (2, 13), 1)):
         head = _build(spec, n_targets)
         for training in (True, False):
@@ -51,6 +54,15 @@ def shapes(spec: HeadSpec) -> None:
             check_finite(loss, where)
             _check_losses(head, raw, target, loss)
             check_finite(prediction, where)
+            if hasattr(head, "spread"):
+                spread = head.spread(raw)
+                if tuple(spread.shape) != (batch, n_targets) or not (spread > 0).all():
+                    raise Broken(f"positive spreads {(batch, n_targets)} of {where}", _described(spread))
+                check_finite(spread, where)
+
+
+def _described(spread: Tensor) -> str:
+    return f"{tuple(spread.shape)}, from {float(spread.min()):.3g}"
 
 
 def _check_losses(head: Any, raw: Any, target: Tensor, loss: Tensor) -> None:

@@ -31,17 +31,18 @@ def save(
     *,
     val: np.ndarray,
     test: np.ndarray,
+    spread: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[dict[str, str], list[str]]:
     """Write all files of a run but its record; return the SHA-256 of each, and the ids of the worst images.
 
-    ``val`` (n_val, T) and ``test`` (n_test, T) are predictions, float64, in original units. Raises OSError
-    where a file cannot be written.
+    ``val`` (n_val, T) and ``test`` (n_test, T) are predictions, float64, in original units, ``spread`` the
+    standard deviations that the head gives them. Raises OSError where a file cannot be written.
     """
     worst = _worst(task, fold, test)
     images = ArrayFile(placement.images)[torch.from_numpy(worst)].numpy()
     files = {
         WEIGHTS: _weights(module),
-        PREDICTIONS: predictions.of_fold(fold, task.targets.names, val, test),
+        PREDICTIONS: predictions.of_fold(fold, task.targets.names, val, test, spread),
         WORST: _thumbnails(images),
     }
     known = seen.of_run(fold.digests, fold.split.train, fold.split.val, placement.initial, task.epochs)

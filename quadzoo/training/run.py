@@ -35,7 +35,7 @@ from quadzoo.records.record import (
     write_record,
 )
 from quadzoo.registry import catalogue
-from quadzoo.targets import scale, unscale
+from quadzoo.targets import scale, unscale, unscale_spread
 from quadzoo.training.artifacts import save
 from quadzoo.training.backbone import started_backbone
 from quadzoo.training.checkpoint import Checkpoints, WholeCheckpoints
@@ -171,17 +171,24 @@ def tested(
     """
     predictions = Predictions()
     trainer = make_trainer(task, placement, [predictions])
-    val, prediction_mode = validated(task, fold, module, datamodule, trainer=trainer, predictions=predictions)
+    val, val_spread, prediction_mode = validated(
+        task, fold, module, datamodule, trainer=trainer, predictions=predictions
+    )
     trainer.test(module, datamodule=datamodule, verbose=False)
-    test = unscale(predictions.take(), task.unit)
+    test, test_spread = _taken(predictions, task)
     for side, values in (("val", val), ("test", test)):
         check_finite(side, values, task)
+    spread = None
+    if val_spread is not None and test_spread is not None:
+        spread = val_spread, test_spread
+        for side, values in zip(("val", "test"), spread, strict=True):
+            check_spread(side, values, task)
     metrics = Metrics.of(
         scores_of(val, fold.targets[fold.split.val], task.targets),
         scores_of(test, fold.targets[fold.split.test], task.targets),
     )
     cost = measure(module, trainer, placement.images).model_copy(update=fitted.model_dump(exclude_unset=True))
-    files, worst = save(task, placement, fold, module, val=val, test=test)
+    files, worst = save(task, placement, fold, module, val=val, test=test, spread=spread)
     return record_of(
         task,
         placement,
@@ -202,11 +209,26 @@ def check_finite(side: str, values: np.ndarray, task: Task) -> None:
 
     Raises NonFinitePrediction for one that is NaN or infinite.
     """
-    bad = ~np.isfinite(values).all(axis=1)
-    if bad.any():
-        raise NonFinitePrediction(
-            f"{task.head} predicts NaN or infinity for {bad.sum()} of {len(values)} {side} images"
-        )
+    _refuse(~np.isfinite(values), "predicts NaN or infinity", side, task)
+
+
+def check_spread(side: str, values: np.ndarray, task: Task) -> None:
+    """Check the spread of the predictions for a side, float64 (N, T).
+
+    Raises NonFinitePrediction for one that is no positive number.
+    """
+    _refuse(~(np.isfinite(values) & (values > 0)), "gives no positive spread", side, task)
+
+
+def _refuse(bad: np.ndarray, what: str, side: str, task: Task) -> None:
+    if n := int(bad.any(axis=1).sum()):
+        raise NonFinitePrediction(f"{task.head} {what} for {n} of {len(bad)} {side} images")
+
+
+def _taken(predictions: Predictions, task: Task) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the collected predictions and their spread, float64 (N, T) in original units."""
+    values, spread = unscale(predictions.take(), task.unit), predictions.spread
+    return values, None if spread is None else unscale_spread(spread, task.unit)
 
 
 def validated(
@@ -217,23 +239,26 @@ def validated(
     *,
     trainer: pl.Trainer,
     predictions: Predictions,
-) -> tuple[np.ndarray, str | None]:
-    """Return predictions, float64 (n_val, T) in original units, and the prediction mode they were made in.
+) -> tuple[np.ndarray, np.ndarray | None, str | None]:
+    """Return predictions and their spread, float64 (n_val, T) in original units, and their prediction mode.
 
-    Of a head's several modes that with the lowest val MSE is taken, and stays. A head with one way to predict
-    has no names for it: None. ``predictions`` is a callback of ``trainer``.
+    The spread is None where the head has none. Of a head's several modes that with the lowest val MSE is
+    taken, and stays. A head with one way to predict has no names for it: None. ``predictions`` is a callback
+    of ``trainer``.
     """
-    found: dict[str | None, tuple[float, np.ndarray]] = {}
+    found: dict[str | None, tuple[float, np.ndarray, np.ndarray | None]] = {}
     for mode in getattr(module.head, "prediction_modes", (None,)):
         if mode is not None:
             module.head.use_prediction_mode(mode)
         trainer.validate(module, datamodule=datamodule, verbose=False)
-        prediction = unscale(predictions.take(), task.unit)
-        found[mode] = scores_of(prediction, fold.targets[fold.split.val], task.targets)["mse"], prediction
+        prediction, spread = _taken(predictions, task)
+        mse = scores_of(prediction, fold.targets[fold.split.val], task.targets)["mse"]
+        found[mode] = mse, prediction, spread
     best = min(found, key=lambda mode: found[mode][0])
     if best is not None:
         module.head.use_prediction_mode(best)
-    return found[best][1], best
+    _, prediction, spread = found[best]
+    return prediction, spread, best
 
 
 def build_module(task: Task, placement: Placement) -> RegressionModule:

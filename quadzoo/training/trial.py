@@ -41,7 +41,7 @@ def _val_mse(task: Task, placement: Placement, send: Send) -> float:
     """Train, and return the val MSE of the best weights: the score that a run's record would have."""
     fit, predictions = trained(task, placement, send), Predictions()
     trainer = make_trainer(task, placement, [predictions])
-    val, _ = validated(task, fit.fold, fit.module, fit.datamodule, trainer=trainer, predictions=predictions)
+    val, *_ = validated(task, fit.fold, fit.module, fit.datamodule, trainer=trainer, predictions=predictions)
     check_finite("val", val, task)
     return scores_of(val, fit.fold.targets[fit.fold.split.val], task.targets)["mse"]
 

@@ -16,8 +16,8 @@ ROOT = Path(quadzoo.__file__).parent
 
 # Modules and packages whose public functions, methods and classes are held to the rules below.
 CHECKED = (
-    "api", "data", "errors", "executors", "grid", "metrics", "model", "records", "registry", "report",
-    "storage", "targets", "threads", "training",
+    "api", "data", "errors", "executors", "grid", "inference", "metrics", "model", "records", "registry",
+    "report", "storage", "targets", "threads", "training",
 )  # fmt: skip
 
 _ARRAY = re.compile(r"\b(ndarray|NDArray|Tensor)\b")

@@ -108,6 +108,7 @@ def test_gaussian_is_the_likelihood_weighted_by_its_variance() -> None:
     expected = variance.sqrt() * 0.5 * (1 / variance - (target - mean) ** 2 / variance**2) / 12
     assert torch.allclose(raw.grad[:, :, 1], expected, rtol=1e-3, atol=1e-6)
     assert torch.equal(head.predict(raw), mean)
+    assert torch.equal(head.spread(raw), variance.sqrt())
 
 
 def test_spatial_sees_in_which_order_columns_stand() -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from quadzoo.errors import DataError
-from quadzoo.records.predictions import columns_of, of_targets, read_predictions, to_csv
+from quadzoo.records.predictions import columns_of, of_targets, read_predictions, spread_of, to_csv
 
 HEADER = "id,split,y,y_pred\n"
 
@@ -175,4 +175,40 @@ def test_a_missing_truth_is_an_empty_cell(tmp_path: Path) -> None:
     assert np.array_equal(found, [truth, prediction], equal_nan=True)
     path.write_text(HEADER + "a,test,1,\n")
     with pytest.raises(DataError, match="not a table of predictions"):
+        read_predictions(path, ["y"])
+
+
+@pytest.mark.parametrize(
+    ("targets", "columns"),
+    [
+        (["x", "y"], ["x_spread", "y_spread"]),
+        (["y", "y_spread"], ["y_spread (spread)", "y_spread_spread"]),
+        (["error", "id"], ["error_spread", "id (target)_spread"]),
+    ],
+)
+def test_the_spread_that_a_model_gives_its_predictions(
+    targets: list[str], columns: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "predictions.csv"
+    rng = np.random.default_rng(0)
+    truth, prediction, spread = rng.normal(0, 1, (2, 2)), rng.normal(0, 1, (2, 2)), rng.uniform(1, 2, (2, 2))
+    given = {"targets": targets, "groups": ["a", "b"]}
+    path.write_bytes(to_csv(["val", "test"], ["a", "b"], truth, prediction, spread=spread, **given))
+    written = pd.read_csv(path)
+    assert [*written][-3:] == [*columns, "image_group"]
+    assert np.array_equal(written[columns].to_numpy(), spread)
+    table = read_predictions(path, targets).assign(error=99)  # as the report does
+    assert np.array_equal(of_targets(table, targets), [truth, prediction])
+    found = spread_of(table, targets)
+    assert found is not None
+    assert np.array_equal(found, spread)
+    path.write_bytes(to_csv(["val", "test"], ["a", "b"], truth, prediction, **given))
+    assert spread_of(read_predictions(path, targets), targets) is None
+
+
+@pytest.mark.parametrize("value", ["0.0", "-1", "nan", "inf", "wide"])
+def test_a_spread_is_a_positive_number(value: str, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_text(f"id,split,y,y_pred,y_spread\na,test,1,2,0.5\nb,val,1,2,{value}\n")
+    with pytest.raises(DataError, match=r"predictions\.csv: (a spread is not a|not a table of predictions)"):
         read_predictions(path, ["y"])

@@ -322,6 +322,16 @@ class PredictsElsewhere(Head):
         return raw + torch.linspace(0, 0, raw.shape[1])
 
 
+class NegativeSpread(Head):
+    def spread(self, raw: Tensor) -> Tensor:
+        return -raw.exp()
+
+
+class OneSpread(Head):
+    def spread(self, raw: Tensor) -> Tensor:
+        return raw.exp().mean(dim=1)
+
+
 class NoLoss(nn.Linear):
     def predict(self, raw: Tensor) -> Tensor:
         return raw
@@ -345,6 +355,8 @@ def test_a_good_head_keeps_every_rule() -> None:
         (OtherLosses, "shapes", "expected losses whose mean is the loss"),
         (OneTarget, "shapes", "expected predictions (1, 3)"),
         (LogOfTarget, "shapes", "expected finite numbers"),
+        (NegativeSpread, "shapes", "expected positive spreads (3, 1)"),
+        (OneSpread, "shapes", "expected positive spreads (3, 1)"),
         (NoLoss, "shapes", "expected a method loss, got none"),
         (HalfDead, "gradients", "expected a finite gradient for spare"),
         (OtherUnit, "learning", "expected an MSE below"),

@@ -18,7 +18,8 @@ class GaussianHead(nn.Module):
 
     The loss is the β-NLL of Seitzer et al. 2022 (On the Pitfalls of Heteroscedastic Uncertainty Estimation
     with Probabilistic Neural Networks, section 4): the negative log-likelihood of each target, weighted by
-    its detached predicted variance to the power β. ``predict`` returns the means.
+    its detached predicted variance to the power β. ``predict`` returns the means, ``spread`` the roots of
+    the variances.
     """
 
     def __init__(self, num_features: int, num_targets: int) -> None:
@@ -40,3 +41,7 @@ class GaussianHead(nn.Module):
     def predict(self, raw: Tensor) -> Tensor:
         """Return the means, float32 (B, T)."""
         return raw[:, :, 0]
+
+    def spread(self, raw: Tensor) -> Tensor:
+        """Return the standard deviations, float32 (B, T) in the scaled unit."""
+        return raw[:, :, 1].sqrt()
