@@ -22,7 +22,7 @@ class Calibration:
 
     ``ranges`` (T,) are those of the targets, known before these images were looked at. A truth may be NaN:
     not known. ``spread`` are the standard deviations that the model gives its own predictions, float64
-    (n, T), positive. ``labels`` are texts (n,) that images can be grouped by, by name.
+    (n, T), positive. ``labels`` are n texts that images can be grouped by, by name.
     """
 
     targets: tuple[str, ...]
@@ -31,7 +31,7 @@ class Calibration:
     prediction: np.ndarray
     spread: np.ndarray | None = None
     ids: Sequence[str] = ()
-    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def of_run(cls, folder: Path) -> Calibration:
@@ -59,8 +59,8 @@ class Calibration:
         members = [_of_table(folder, *one) for folder, one in zip(folders, read, strict=True)]
         return mean_of(members, weights)
 
-    def grouped_by(self, by: str | Mapping[str, str]) -> np.ndarray:
-        """Return the group of each image, text (n,): by a label, or by image id.
+    def grouped_by(self, by: str | Mapping[str, str]) -> list[str]:
+        """Return the group of each image: by a label, or by image id.
 
         Raises ConfigError for a label that is not there, and for an image without group.
         """
@@ -68,11 +68,11 @@ class Calibration:
             if by not in self.labels:
                 known = " or ".join(self.labels) or "none"
                 raise ConfigError(f"no column {by!r} in {PREDICTIONS} to group intervals by; it has {known}")
-            return self.labels[by]
+            return list(self.labels[by])
         missing = [one for one in self.ids if one not in by]
         if missing or len(self.ids) != len(self.truth):
             raise ConfigError(f"no group for {len(missing)} val images, such as {missing[:1]}; give them one")
-        return np.array([by[one] for one in self.ids], dtype=object)
+        return [by[one] for one in self.ids]
 
 
 def mean_of(members: Sequence[Calibration], weights: Sequence[float] | None = None) -> Calibration:
@@ -134,7 +134,7 @@ def _of_table(folder: Path, record: RunRecord, table: pd.DataFrame) -> Calibrati
         prediction=prediction,
         spread=spread_of(table, record.targets),
         ids=table["id"].tolist(),
-        labels={name: table[name].to_numpy(dtype=object) for name in _LABELS if name in table},
+        labels={name: table[name].tolist() for name in _LABELS if name in table},
     )
 
 

@@ -61,14 +61,14 @@ class Intervals:
             source = Calibration.of_run(source)
         elif not isinstance(source, Calibration):
             source = Calibration.of_runs(source)
-        of_image = None if groups is None else source.grouped_by(groups)
         residuals = np.abs(source.truth - source.prediction)
         if source.spread is not None:
             residuals = residuals / source.spread
         # A spread is a size of errors itself, with the unit of a target taken out.
         sizes = source.ranges if source.spread is None else np.ones(len(source.targets))
         by_group = {_ALL: residuals}
-        if of_image is not None:
+        if groups is not None:
+            of_image = np.array(source.grouped_by(groups), dtype=object)
             by_group = {name: residuals[of_image == name] for name in sorted({*of_image})}
         single = {name: _single(own, level, source.targets, name) for name, own in by_group.items()}
         joint = {name: _joint(own, sizes, level) for name, own in by_group.items()}
@@ -119,7 +119,7 @@ class Intervals:
         spread: np.ndarray | None = None,
         groups: Sequence[str] | None = None,
     ) -> dict[str, np.ndarray]:
-        """Return the ends of all intervals as columns (N,) of a table, by name.
+        """Return the ends of all intervals as columns of a table, float64 (N,), by name.
 
         ``<target>_low`` and ``<target>_high`` are of each target singly. Where there are joint intervals,
         ``<target>_joint_low`` and ``<target>_joint_high`` follow. A column that would be named like a target

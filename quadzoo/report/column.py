@@ -18,8 +18,9 @@ class Column(Generic[RowT]):
 
     ``value`` is what leaderboard.csv holds under ``name`` and what the page sorts by; ``text`` is what
     people read under ``heading``. ``shown`` says when terminal, Markdown and page have the column: always,
-    where any row has a text, where the texts of rows differ, or never. A terminal that is too narrow drops
-    the columns with the highest ``priority`` first, and those with 0 never.
+    where any row has a text, where the texts of rows differ, or never. With ``page_only`` the page alone has
+    it. A terminal that is too narrow drops the columns with the highest ``priority`` first, and those with 0
+    never.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Column(Generic[RowT]):
     number: bool = True
     shown: Literal["always", "any", "differs", "never"] = "any"
     priority: int = 0
+    page_only: bool = False
 
     def says_something(self, rows: Iterable[RowT]) -> bool:
         """Whether people are shown this column of a leaderboard with these rows."""

@@ -13,6 +13,8 @@ from quadzoo.report.column import Column, csv_only, figure, words
 from quadzoo.report.costs import SPREADS
 from quadzoo.report.ensemble import COLUMNS as ENSEMBLES
 from quadzoo.report.external import ANSWERED
+from quadzoo.report.intervals import COLUMNS as INTERVALS
+from quadzoo.report.intervals import target_columns
 from quadzoo.report.known import known_counts
 from quadzoo.report.rows import NOT_WORSE, WORSE, Leaderboard, Row
 from quadzoo.report.settings import differing
@@ -34,12 +36,12 @@ class TaskColumn(NamedTuple):
     value: Callable[[Leaderboard], str]
 
 
-def shown_columns(board: Leaderboard, metric: Metric = "rmse") -> list[Column[Row]]:
-    """Return the columns that people see of a leaderboard, from left to right.
+def shown_columns(board: Leaderboard, metric: Metric = "rmse", *, page: bool = False) -> list[Column[Row]]:
+    """Return the columns that people see of a leaderboard, from left to right, or on its ``page``.
 
     The settings in which its rows differ, and the errors of each target, have columns of their own.
     """
-    shown = [column for column in COLUMNS if column.says_something(board.rows)]
+    shown = [one for one in COLUMNS if one.says_something(board.rows) and (page or not one.page_only)]
     place = next(index for index, column in enumerate(shown) if column.name in ("seeds", "val_mse"))
     after = next(index for index, column in enumerate(shown) if column.name == "test_mse") + 1
     return [
@@ -59,17 +61,19 @@ def csv_columns(boards: Sequence[Leaderboard]) -> list[Column[Row]]:
     place = {name: position for position, name in enumerate(CSV_FIRST)}
     targets = dict.fromkeys(target for board in boards for target in board.targets)
     fixed = sorted(COLUMNS, key=lambda column: place.get(column.name, len(place)))
-    return fixed + [column for target in targets for column in target_figures(target)]
+    of_targets = [(*target_figures(target), *target_columns(target)) for target in targets]
+    return fixed + [column for columns in of_targets for column in columns]
 
 
 def reference() -> str:
     """Return the Markdown table of all columns, as docs/metrics.md holds it."""
     lines = ["| column | in tables | what it is |", "| --- | --- | --- |"]
     for column in csv_columns([]):
-        heading = "" if column.shown == "never" else column.heading
+        heading = "" if column.shown == "never" else f"{column.heading}{' (page)' * column.page_only}"
         lines.append(f"| `{column.name}` | {heading} | {column.meaning} |")
     for column in target_figures("TARGET"):
         lines.append(f"| `{column.name}` | TARGET: RMSE (R²) | {column.meaning} |")
+    lines += [f"| `{column.name}` |  | {column.meaning} |" for column in target_columns("TARGET")]
     lines += [f"| `{one.name}` |  | {one.meaning} |" for one in TASK]
     return "\n".join(lines)
 
@@ -232,6 +236,7 @@ COLUMNS: tuple[Column[Row], ...] = (
         lambda row: row.p_baseline,
     ),
     *ENSEMBLES,
+    *INTERVALS,
     ANSWERED,
     figure(
         "p_value",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from quadzoo.records.facts import SplitFacts
 from quadzoo.records.predictions import columns_of, of_targets
 from quadzoo.records.record import Metrics, RunRecord
 from quadzoo.report.column import Column, csv_only, figure
+from quadzoo.report.intervals import LEVEL, Outcome, intervals_of, outcome_of
 from quadzoo.report.results import Run
 from quadzoo.report.rows import ENSEMBLE, Leaderboard, Member, Row
 from quadzoo.report.scores import mean_absolute, pooled, scores_as
@@ -65,6 +67,7 @@ def ensemble_row(runs: Sequence[Run]) -> Row | None:
     scored: list[tuple[Metrics, SplitFacts]] = []
     members: list[Member] = []
     tests: list[pd.DataFrame] = []
+    intervals: list[Outcome | None] = []
     for pool in pools.values():
         picks = select(np.stack([_weighted(run.val.to_numpy()) for run in pool]))
         order = [number for number in np.argsort(-picks, kind="stable") if picks[number]]
@@ -72,6 +75,7 @@ def ensemble_row(runs: Sequence[Run]) -> Row | None:
         combined = _combined(chosen, picks[order])
         scored.append((combined.metrics, chosen[0].record.split))
         tests.append(combined.test)
+        intervals.append(outcome_of(chosen, LEVEL, picks[order].tolist()))
         members += [
             _member(run.record, int(picks[n]), picks.sum()) for run, n in zip(chosen, order, strict=True)
         ]
@@ -82,6 +86,7 @@ def ensemble_row(runs: Sequence[Run]) -> Row | None:
         ENSEMBLE,
         **pooled(scored),
         test_mae=mean_absolute(tests, runs[0].record.targets),
+        intervals=intervals_of(intervals, runs),
         members=members,
         leaky=split.leaky,
         train_share=split.train_share,
@@ -162,8 +167,16 @@ def _aligned(runs: Sequence[Run]) -> list[Run]:
         if run.val.index.equals(first.val.index) and run.test.index.equals(first.test.index):
             found.append(run)
         elif {*run.val.index} == {*first.val.index} and {*run.test.index} == {*first.test.index}:
-            val, test = run.val.reindex(first.val.index), run.test.reindex(first.test.index)
-            found.append(Run(run.record, run.folder, test, val))
+            order = first.val.index
+            found.append(
+                replace(
+                    run,
+                    test=run.test.reindex(first.test.index),
+                    val=run.val.reindex(order),
+                    val_groups=run.val_groups.reindex(order),
+                    val_spread=run.val_spread if run.val_spread.empty else run.val_spread.reindex(order),
+                )
+            )
     return found
 
 

@@ -18,6 +18,7 @@ from quadzoo.report.caveats import mixed_of, needs_row_per_precision, overlap_of
 from quadzoo.report.costs import costs_of, device_of, side_by_side
 from quadzoo.report.details import details_of
 from quadzoo.report.ensemble import ensemble_row, of_seeds
+from quadzoo.report.intervals import LEVEL, intervals_of, outcome_of
 from quadzoo.report.learning import OfShare, share_curves
 from quadzoo.report.results import Answer, Errors, Run, errors_of
 from quadzoo.report.rows import INCOMPLETE, Evidence, FailedRun, Leaderboard, Row, RowCost, Tuned, Unreadable
@@ -148,6 +149,7 @@ def _combination(members: list[Run], costs: _Costs) -> _Combination:
         test_mae=mean_absolute([run.test for run in tests], first.targets),
         ensemble_val_mse=averaged.val_mse,
         ensemble_test_mse=averaged.test_mse,
+        intervals=intervals_of([outcome_of([run], LEVEL) for run in ok], ok),
         leaky=first.split.leaky or bool(overlap and overlap.test),
         overlap=overlap,
         mixed=mixed_of([run.record for run in ok]),

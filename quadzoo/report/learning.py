@@ -11,9 +11,10 @@ import numpy as np
 
 from quadzoo.report.column import Column
 from quadzoo.report.columns import COLUMNS
+from quadzoo.report.law import Law, Level, Withheld
 from quadzoo.report.powerlaw import PowerLaw, Samples, fitted, without_largest
 from quadzoo.report.results import Errors
-from quadzoo.report.rows import Details, Law, Leaderboard, Level, Row, ShareCurve, Withheld
+from quadzoo.report.rows import Details, Leaderboard, Row, ShareCurve
 from quadzoo.report.text import short, whole
 
 _POINTS = 13  # of a line

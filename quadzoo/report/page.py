@@ -106,7 +106,7 @@ class _Page:
             "notes": [caption.text for caption in others if not caption.warning],
             "leak": " ".join(text for text in (leak(board), seen(board)) if text),
             "answers": answers(board),
-            "columns": shown_columns(board),
+            "columns": shown_columns(board, page=True),
             "units": units(board),
             "plots": _plots(board),
             "mean": _mean(board),

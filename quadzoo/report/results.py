@@ -17,7 +17,7 @@ from quadzoo.errors import DataError
 from quadzoo.metrics import image_errors
 from quadzoo.records.baseline import BaselineRecord, baseline_folder, baseline_keys, read_baseline
 from quadzoo.records.facts import Side
-from quadzoo.records.predictions import columns_of, of_targets, read_predictions
+from quadzoo.records.predictions import columns_of, of_targets, read_predictions, spread_of
 from quadzoo.records.record import PREDICTIONS, RECORD, RunRecord, keys_in, read_record, run_folder
 from quadzoo.report.rows import Conflict, Unreadable
 from quadzoo.report.text import one_line
@@ -34,7 +34,8 @@ class Run:
     record names no predictions. ``val`` has, by image id, the residuals of each target in the scaled unit,
     float64 (n_val, T), NaN where one is missing, and no more, since all runs are held at once. It is also
     empty where the predictions are not those of all val images: no score of the table depends on it.
-    ``val_groups`` are the groups of its images.
+    ``val_groups`` are the groups of its images, ``val_spread`` the spread of its predictions in the scaled
+    unit, float64 (n_val, T), which is empty where the model gives them none.
     """
 
     record: RunRecord
@@ -42,6 +43,7 @@ class Run:
     test: pd.DataFrame
     val: pd.DataFrame = field(default_factory=pd.DataFrame)
     val_groups: pd.Series = field(default_factory=lambda: pd.Series(dtype=object))
+    val_spread: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -217,8 +219,11 @@ def _run(path: Path, record: RunRecord) -> Run:
     if record.status != "ok" or (not predictions.exists() and PREDICTIONS not in record.files):
         return Run(record, path.parent, pd.DataFrame())
     table = _table(predictions, record)
+    val = _val(table, record)
     groups = table.loc[table["split"] == "val", "image_group"]
-    return Run(record, path.parent, _test(predictions, table, record), _val(table, record), groups)
+    return Run(
+        record, path.parent, _test(predictions, table, record), val, groups, _spread(table, val, record)
+    )
 
 
 def _table(path: Path, record: RunRecord) -> pd.DataFrame:
@@ -262,6 +267,15 @@ def _val(table: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
     finite = known is not None and bool(np.isfinite(residuals[known]).all())
     complete = len(table) == record.split.n_val and table.index.is_unique and finite
     return pd.DataFrame(residuals, index=table.index, columns=record.targets) if complete else pd.DataFrame()
+
+
+def _spread(table: pd.DataFrame, val: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
+    """Return `Run.val_spread`."""
+    spread = spread_of(table[table["split"] == "val"], record.targets)
+    if spread is None or val.empty:
+        return pd.DataFrame()
+    ranges = np.array(record.target_high) - np.array(record.target_low)
+    return pd.DataFrame(spread / ranges, index=val.index, columns=val.columns)
 
 
 def _unreadable(out: Path, folder: Path, error: DataError, combination: str = "") -> Unreadable:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from quadzoo.records.facts import DataFacts, SplitFacts
 from quadzoo.records.record import Cost, Metrics
 from quadzoo.report.baselines import is_name_of_baseline
+from quadzoo.report.law import Law
 
 # Verdicts, each the first that holds.
 INCOMPLETE, NO_EVIDENCE, BEST = "incomplete", "no evidence", "best"
@@ -186,6 +187,23 @@ class Outside(BaseModel):
     n_test: int
 
 
+class PredictionIntervals(BaseModel):
+    """How the intervals that a row's models predict did on the test images: means over its runs.
+
+    ``coverage`` is the share of test images inside, ``width`` the mean width of the intervals, for each
+    target singly and in its unit; ``share_of_range`` is the mean over targets of width by range. Those that
+    begin with ``joint`` are of the intervals for all targets at once, None where there are none.
+    """
+
+    level: float
+    coverage: dict[str, float]
+    width: dict[str, float]
+    share_of_range: float
+    joint_coverage: float | None
+    joint_width: dict[str, float] | None
+    joint_share_of_range: float | None
+
+
 class Row(Metrics):
     """One combination, or one answer without a model (head ``-``); scores are means over its runs.
 
@@ -197,6 +215,7 @@ class Row(Metrics):
     and ``variant`` those of them that tell the row from others with the same backbone and head.
     ``ensemble_val_mse`` and ``ensemble_test_mse`` are of the mean prediction of its seeds; ``members`` are
     the runs that the row ``ensemble`` is made of. ``outside`` is set in the row of an outside predictor.
+    ``intervals`` are None where val predictions are missing, or too few.
     """
 
     rank: int | None = None
@@ -219,6 +238,7 @@ class Row(Metrics):
     test_mae: dict[str, float] | None = None
     ensemble_val_mse: float | None = None
     ensemble_test_mse: float | None = None
+    intervals: PredictionIntervals | None = None
     members: list[Member] = Field(default_factory=list)
     outside: Outside | None = None
     leaky: bool
@@ -282,36 +302,6 @@ class Row(Metrics):
 def is_baseline(row: Row) -> bool:
     """Whether a row is what every network has to beat; other rows without a model are none."""
     return row.head == "-" and is_name_of_baseline(row.backbone)
-
-
-class Level(BaseModel):
-    """The test MSE that a power law gives for a number of training images, with its 95 % interval."""
-
-    n_train: float
-    test_mse: float
-    low: float
-    high: float
-
-
-class Withheld(Level):
-    """The largest share of a curve, predicted from the others: ``test_mse`` is that, ``seen`` what it was."""
-
-    seen: float
-
-
-class Law(BaseModel):
-    """A power law of the test MSE, n_train to the power of -``exponent``.
-
-    ``factor`` is what twice the training images multiply the test MSE by, with its 95 % interval; ``line``
-    goes from the smallest share to twice the images of the largest.
-    """
-
-    exponent: float
-    factor: float
-    factor_low: float
-    factor_high: float
-    line: list[Level]
-    withheld: Withheld | None
 
 
 class ShareCurve(BaseModel):

@@ -62,7 +62,7 @@ def shapes(spec: HeadSpec) -> None:
 
 
 def _described(spread: Tensor) -> str:
-    return f"{tuple(spread.shape)}, from {float(spread.min()):.3g}"
+    return f"{tuple(spread.shape)}, from {float(spread.detach().min()):.3g}"
 
 
 def _check_losses(head: Any, raw: Any, target: Tensor, loss: Tensor) -> None:

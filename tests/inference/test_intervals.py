@@ -131,7 +131,7 @@ def test_widths_follow_the_spread() -> None:
 
 def test_each_group_has_intervals_of_its_own() -> None:
     residuals = np.concatenate([np.full((30, 2), 1.0), np.full((12, 2), 7.0)])
-    kinds = np.array(["easy"] * 30 + ["hard"] * 12, dtype=object)
+    kinds = ["easy"] * 30 + ["hard"] * 12
     given = calibration(residuals, labels={"image_kind": kinds})
     by_id = dict(zip(given.ids, kinds, strict=True))
     for groups in ("image_kind", by_id):
