@@ -57,7 +57,8 @@ def test_a_run_is_calibrated_on_val_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("weights", [None, [1.0, 3.0]])
 def test_several_runs_are_calibrated_on_their_mean(weights: list[float] | None, tmp_path: Path) -> None:
-    folders = [write(tmp_path, "a", 0, y_spread=0.5), write(tmp_path, "b", 1, y_spread=2.0)]
+    spread = np.linspace(0.5, 3, 2 * N)
+    folders = [write(tmp_path, "a", 0, y_spread=0.5), write(tmp_path, "b", 1, y_spread=spread)]
     shuffled(folders[1])
     tables = [val_of(folder).sort_values("id") for folder in folders]
     first, second = weights or [0.5, 0.5]
@@ -68,7 +69,8 @@ def test_several_runs_are_calibrated_on_their_mean(weights: list[float] | None, 
     order = np.argsort(found.ids)
     assert found.prediction[order, 0] == pytest.approx(mean)
     assert np.array_equal(found.truth[order, 0], tables[0]["y"])
-    variance = share * (0.25 + (one - mean) ** 2) + (1 - share) * (4 + (other - mean) ** 2)
+    own = tables[1]["y_spread"].to_numpy()
+    variance = share * (0.25 + (one - mean) ** 2) + (1 - share) * (own**2 + (other - mean) ** 2)
     assert found.spread is not None
     assert found.spread[order, 0] == pytest.approx(np.sqrt(variance))
     if weights is None:

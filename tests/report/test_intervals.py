@@ -112,8 +112,9 @@ def test_a_fold_counts_by_its_test_images(tmp_path: Path) -> None:
 
 def test_the_ensemble_has_those_of_its_mean(tmp_path: Path) -> None:
     for seed in range(3):
-        write(tmp_path, f"a{seed}", 60, 90, seed=seed)
+        write(tmp_path, f"a{seed}", 60, 90, size=1 + seed / 3, seed=seed)
     row = next(row for row in board_of(tmp_path).rows if row.members)
+    assert len({one.picks for one in row.members}) > 1
     tables = [pd.read_csv(run_folder(tmp_path, one.key) / "predictions.csv") for one in row.members]
     mean = tables[0].copy()
     for name in ("y_pred", "z_pred"):
