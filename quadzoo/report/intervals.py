@@ -70,12 +70,12 @@ def outcome_of(runs: Sequence[Run], level: float, picks: Sequence[float] | None 
     except DataError:  # too few val images
         return None
     low, high = intervals.around(test, spread=spread)
-    singly = Outcome(
-        len(test), ((low <= 0) & (high >= 0)).mean(axis=0), (high - low).mean(axis=0), None, None
-    )
-    if not intervals.joint_half_widths:
+    inside = np.where(np.isfinite(test), (low <= 0) & (high >= 0), np.nan)  # NaN where the truth is missing
+    singly = Outcome(len(test), np.nanmean(inside, axis=0), np.nanmean(high - low, axis=0), None, None)
+    complete = np.isfinite(test).all(axis=1)
+    if not intervals.joint_half_widths or not complete.any():
         return singly
-    low, high = intervals.around(test, spread=spread, joint=True)
+    low, high = (ends[complete] for ends in intervals.around(test, spread=spread, joint=True))
     all_inside = ((low <= 0) & (high >= 0)).all(axis=1).mean()
     return singly._replace(joint_coverage=float(all_inside), joint_width=(high - low).mean(axis=0))
 

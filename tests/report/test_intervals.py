@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from quadzoo.inference.intervals import Intervals
-from quadzoo.records.record import run_folder, write_record
+from quadzoo.records.facts import Known
+from quadzoo.records.record import read_record, run_folder, write_record
 from quadzoo.report.page import to_html
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import PredictionIntervals, Row
@@ -99,6 +100,31 @@ def test_figures_are_means_over_seeds(spread: bool, tmp_path: Path) -> None:
     assert found.joint_width is not None
     assert [*found.joint_width.values()] == pytest.approx(np.mean([one for _, one in boxes], axis=0))
     assert (found.joint_share_of_range or 0) > found.share_of_range
+
+
+def test_an_image_counts_for_the_targets_that_it_has(tmp_path: Path) -> None:
+    write(tmp_path, "a", 60, 90)
+    path = run_folder(tmp_path, "a") / "predictions.csv"
+    table = pd.read_csv(path)
+    table.loc[table.index % 3 == 0, "y"] = np.nan
+    table.to_csv(path, index=False)
+    one = read_record(tmp_path, "a")
+    assert one is not None
+    one.split.known = Known(
+        train={"y": 9, "z": 9}, val={"y": 40, "z": 60}, test={"y": 60, "z": 90}, complete=60
+    )
+    (row,) = (row for row in board_of(tmp_path, one).rows if row.head != "-")
+    found = known(row)
+    known_rows = table[table["y"].notna()]
+    val, test = (
+        (side["y_pred"] - side["y"]).abs()
+        for side in (known_rows[known_rows["split"] == name] for name in ("val", "test"))
+    )
+    quantile = np.sort(val)[-(-90 * (len(val) + 1) // 100) - 1]
+    assert found.coverage["y"] == pytest.approx((test <= quantile).mean())
+    assert found.width["y"] == pytest.approx(2 * quantile)
+    assert found.joint_coverage is not None
+    assert found.joint_coverage > 0.7
 
 
 def test_a_fold_counts_by_its_test_images(tmp_path: Path) -> None:
