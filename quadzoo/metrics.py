@@ -96,7 +96,7 @@ def means(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def variances(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return the variance of each column of ``values``, as `means` does the mean."""
+    """Return the variance of each column of ``values``, float64 (N, T) to (T,), as `means` does the mean."""
     if known.all():
         return np.asarray(values.var(axis=0))
     return means((values - means(values, known)) ** 2, known)

@@ -20,6 +20,7 @@ from quadzoo.model.batch_norm import ReestimatedBatchNorm
 from quadzoo.model.callbacks import AveragedWeights
 from quadzoo.model.contract import backbone_width, feature_map, loss_value, predictions
 from quadzoo.model.masking import check_maskable, masked_loss
+from quadzoo.model.optimizer import optimizer_of, schedule_of
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.scores import KnownMSE, TargetScores
 from quadzoo.targets import TargetInfo
@@ -258,11 +259,11 @@ class RegressionModule(pl.LightningModule):
     def _mask(self, datamodule: object) -> None:
         """Score with or without missing targets, as the data need it."""
         masked = isinstance(datamodule, DataModule) and datamodule.masked
-        if masked != self._masked:
-            assert isinstance(datamodule, DataModule) or not masked
-            self._masked = masked
+        n_targets = datamodule.targets.shape[1] if masked else 0  # type: ignore[attr-defined]
+        if bool(n_targets) != self._masked:
+            self._masked = bool(n_targets)
             for stage in _STAGES:
-                metric = KnownMSE(datamodule.targets.shape[1]) if masked else MeanSquaredError()
+                metric = KnownMSE(n_targets) if n_targets else MeanSquaredError()
                 self.mse[f"{stage}_mse"] = metric.to(self.device)
             self.scores.clear()
 
@@ -366,29 +367,11 @@ class RegressionModule(pl.LightningModule):
 
         Raises ConfigError where the schedule needs the number of steps and the Trainer has no last one.
         """
-        recipe = self.recipe
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        # AdamW without weight decay is Adam; fused does a step in one pass over the weights. With a gradient
-        # scaler a fused optimizer would unscale after clipping, and so clip the scaled gradient.
-        decay = recipe.weight_decay if recipe.optimizer == "adamw" else 0.0
+        # With a gradient scaler a fused optimizer would unscale after clipping, and so clip scaled gradients.
         fused = getattr(self.trainer.precision_plugin, "scaler", None) is None
-        optimizer = torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=decay, fused=fused)
-        if recipe.schedule == "step":
-            halving = torch.optim.lr_scheduler.StepLR(optimizer, step_size=10, gamma=0.5)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": halving, "interval": "epoch"}}
+        optimizer = optimizer_of(self.recipe, self.parameters(), fused=fused)
         steps = self.trainer.estimated_stepping_batches
-        if math.isinf(steps):
-            raise ConfigError("a onecycle schedule needs a last step: set max_epochs or max_steps")
-        # OneCycleLR divides by zero when the warm-up is exactly one step.
-        warmup = recipe.warmup * (1 + 1e-9) if recipe.warmup * steps == 1 else recipe.warmup
-        cycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=recipe.lr, total_steps=int(steps), pct_start=warmup
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+        return {"optimizer": optimizer, "lr_scheduler": schedule_of(self.recipe, optimizer, steps)}
 
 
 def _target_info(given: TargetInfo | Mapping[str, Any] | None) -> TargetInfo | None:

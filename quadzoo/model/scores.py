@@ -31,7 +31,7 @@ class TargetScores(nn.Module):
             else [1.0] * num_targets
         )
         # Accumulated in the scaled unit: float32 is too coarse for the variance of years near 2000.
-        kinds: dict[str, Metric] = {
+        kinds: dict[str, Metric | MetricCollection] = {
             "rmse": MeanSquaredError(squared=False, num_outputs=num_targets),
             "mae": MeanAbsoluteError(num_outputs=num_targets),
             "r2": _R2(multioutput="raw_values"),

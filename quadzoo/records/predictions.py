@@ -73,7 +73,8 @@ def to_csv(
         values = truth[:, index]
         known = values[~np.isnan(values)]
         whole = bool((known == np.rint(known)).all()) and bool((np.abs(known) < 2**53).all())
-        kind = "int64" if len(known) == len(values) else "Int64"  # which has empty cells
+        # Int64 has empty cells.
+        kind = np.dtype("int64") if len(known) == len(values) else pd.Int64Dtype()
         columns[name] = pd.Series(values).astype(kind) if whole else values
         columns[f"{name}_pred"] = prediction[:, index]
     if spread is not None:

@@ -8,8 +8,9 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from quadzoo.errors import DataError
+from quadzoo.records.facts import Count
 from quadzoo.records.keys import Identity, hash_of
-from quadzoo.records.record import Count, NotNegative, Precision
+from quadzoo.records.record import NotNegative, Precision
 from quadzoo.storage import read_regular, write_atomically
 
 _MOST_BYTES = 1 << 20

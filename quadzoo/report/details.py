@@ -75,7 +75,7 @@ def _mse(tests: pd.DataFrame, record: RunRecord) -> float:
 
 
 def _spread(record: RunRecord) -> np.ndarray:
-    return np.array(record.target_high) - np.array(record.target_low)
+    return np.subtract(record.target_high, record.target_low, dtype=np.float64)
 
 
 def _bins_of(tests: pd.DataFrame, targets: Sequence[str]) -> dict[str, list[Bin]]:

@@ -84,7 +84,7 @@ class SafeLogger(Logger):
         self.call(lambda inner: inner.save())
         self.call(lambda inner: inner.finalize(status))
         if self.kind == "wandb":
-            self.call(lambda inner: inner.experiment.finish(exit_code=int(status != "success")))  # type: ignore[attr-defined]
+            self.call(lambda inner: inner.experiment.finish(exit_code=int(status != "success")))
 
     def call(self, work: Callable[[Any], object]) -> None:
         """Do something with Lightning's logger, unless it has failed."""
