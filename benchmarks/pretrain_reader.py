@@ -49,7 +49,7 @@ from quadzoo.data.equations import HIGH, LOW, SIGNS, TARGETS, Equation, draw, fa
 from quadzoo.data.fold import Fold
 from quadzoo.data.geometry import Geometry
 from quadzoo.data.splits import Split
-from quadzoo.data.survey import content_ids_of
+from quadzoo.data.survey import Originals, content_ids_of
 from quadzoo.errors import ConfigError
 from quadzoo.executors.local import LocalExecutor
 from quadzoo.grid.config import BenchConfig
@@ -66,6 +66,8 @@ from quadzoo.training.run import build_module, make_trainer, tested
 from quadzoo.training.task import Placement, Task
 
 HEIGHT, WIDTH = 32, 200
+# What a published image is, and where its text lies: what is drawn here is as such an image is shown.
+PUBLISHED, CROP = Originals((100, 100), (300, 300), (1,)), (28, 58, 60, 258)
 LONGEST = 24  # signs
 INFO = TargetInfo(names=TARGETS, low=LOW, high=HIGH, integer=(True, True, True))
 CHUNK = 1000  # equations drawn from the published ranges at once
@@ -253,14 +255,14 @@ def held_out(fonts: list[Path], n: int, seed: int, file: Path) -> BenchData:
         kinds.append(form(equation.text))
     array, truth = np.stack(images)[..., None], np.array(targets, float)
     np.save(file, array)
-    geometry = Geometry((HEIGHT, WIDTH), 1, None, None, (255, 255, 255))
+    geometry = Geometry((HEIGHT, WIDTH), 1, CROP, 1.0, (255, 255, 255))
     digests = np.stack([np.frombuffer(hashlib.sha256(one.tobytes()).digest(), np.uint8) for one in array])
     content = hashlib.sha256(array.tobytes() + truth.tobytes()).hexdigest()
     rows = np.arange(len(array))
     split = Split("generated", 0, 1, rows[:0], rows[:n], rows[n:], 0, content)
     ids = [f"generated {row}" for row in rows]
     fold = Fold(ids, content_ids_of(digests), kinds, truth, digests, split)
-    prepared = ImageSet(file, geometry, digests, content)
+    prepared = ImageSet(file, geometry, digests, content, originals=PUBLISHED)
     return BenchData("generated equations", prepared, [FoldPlan(fold, INFO, INFO, {})])
 
 

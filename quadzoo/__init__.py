@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quadzoo.api import bench, leaderboard, suite, suite_leaderboard
+    from quadzoo.api import bench, leaderboard, load, suite, suite_leaderboard
     from quadzoo.data.datamodule import DataModule
     from quadzoo.errors import QuadzooError
     from quadzoo.model.regressor import RegressionModule
@@ -31,6 +31,7 @@ __all__ = [
     "bench",
     "hookimpl",
     "leaderboard",
+    "load",
     "suite",
     "suite_leaderboard",
 ]
@@ -46,6 +47,7 @@ _HOMES = {
     "bench": "quadzoo.api",
     "hookimpl": "quadzoo.registry.hooks",
     "leaderboard": "quadzoo.api",
+    "load": "quadzoo.api",
     "suite": "quadzoo.api",
     "suite_leaderboard": "quadzoo.api",
 }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from quadzoo.grid.observer import Observer
     from quadzoo.grid.plan import Plan
     from quadzoo.grid.suite import SuiteRequest
+    from quadzoo.inference.load import Model
     from quadzoo.report.notebook import NotebookLeaderboard, NotebookSuite
 
 _RECIPE = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
@@ -181,6 +182,47 @@ def leaderboard(
     for text in told:
         warnings.warn(text, stacklevel=2)
     return NotebookLeaderboard.of(boards)
+
+
+def load(run: str | PathLike[str], out: str | PathLike[str] = "results", *, device: str = "auto") -> Model:
+    """Return a trained model, ready to predict new images.
+
+    ``run`` is the folder of a run or an exported one, the name of a registered model, the beginning of a key
+    in the results folder ``out``, ``best`` of ``out`` (of the best row the seed with the lowest val MSE), or
+    ``ensemble`` of ``out``; several with commas between them are averaged. ``device`` is auto, cpu or cuda.
+    A Python warning says where the best beats nothing, and where a plugin is of another version than it was.
+    Pretrained weights are not looked for. Raises NameNotFound where there is no such model, and another
+    QuadzooError for one that cannot be used: a file that was changed, a failed run, a plugin that is missing.
+    """
+    from quadzoo.data.texts import where
+    from quadzoo.errors import ConfigError
+    from quadzoo.inference.find import find_trained
+    from quadzoo.records.trained import Trained, read_trained, record_file
+    from quadzoo.registry import catalogue
+    from quadzoo.report.winner import NAMES, chosen
+
+    names, folder = catalogue.load(), Path(out)
+    parts = [str(run)] if record_file(Path(run)) else str(run).split(",")
+    found: list[tuple[Trained, float]] = []
+    told: list[str] = []
+    warned: list[str] = []
+    for part in (part.strip() for part in parts):
+        if not part:
+            raise ConfigError(f"run {str(run)[:_SHOWN]!r}: an empty name; say which run, or best")
+        if part not in NAMES:
+            found.append((find_trained(part, folder, names), 1 / len(parts)))
+            continue
+        some = chosen(part, folder)
+        told.append(some.told)
+        warned += some.warnings
+        total = sum(weight for _, weight in some.runs) * len(parts)
+        found += [(read_trained(path, where(path)), weight / total) for path, weight in some.runs]
+    from quadzoo.inference.load import load_model
+
+    model = load_model(found, names, device, told=told, warned=warned)
+    for text in model.warnings:
+        warnings.warn(text, stacklevel=2)
+    return model
 
 
 def start() -> None:

@@ -14,6 +14,7 @@ from quadzoo.cli.list import list_
 from quadzoo.cli.options import with_flags
 from quadzoo.cli.output import say
 from quadzoo.cli.plugin import plugin
+from quadzoo.cli.predict import predict
 from quadzoo.cli.report import report, verify
 from quadzoo.errors import QuadzooError
 from quadzoo.grid.interrupts import Interrupts
@@ -34,6 +35,7 @@ def cli(context: click.Context) -> int:
     quadzoo data check my.csv --images photos
     quadzoo bench --data my.csv --images photos --targets age --id-column file
     quadzoo report results
+    quadzoo predict best new-photos
 
     The exit status is 0 if everything worked, 1 if a run failed or a check found errors, 2 for bad input,
     and 130 after an interrupt.
@@ -48,6 +50,7 @@ cli.add_command(bench)
 cli.add_command(data)
 cli.add_command(list_)
 cli.add_command(plugin)
+cli.add_command(predict)
 cli.add_command(report)
 cli.add_command(verify)
 

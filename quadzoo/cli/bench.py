@@ -273,6 +273,7 @@ def bench(as_json: bool, dry_run: bool, metric: Metric, **flags: Any) -> int:
     from quadzoo.cli.options import with_flags
     from quadzoo.progress import Display
     from quadzoo.report.tables import to_json
+    from quadzoo.report.winner import next_step
 
     with Display(with_flags) as display:
         if dry_run:
@@ -291,4 +292,6 @@ def bench(as_json: bool, dry_run: bool, metric: Metric, **flags: Any) -> int:
         f"quadzoo: {out / 'leaderboard.html'}, .md, .csv and .json; one folder per run in {out / 'runs'}",
         err=True,
     )
+    if text := next_step(board, Path(out)):
+        click.echo(f"quadzoo: {text}", err=True)
     return 1 if display.failed or board.unreadable else 0

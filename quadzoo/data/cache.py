@@ -24,7 +24,7 @@ from quadzoo.data.image_checks import mixture, oddities
 from quadzoo.data.parallel import parallel
 from quadzoo.data.reading import Advance, ImageReader, Reading
 from quadzoo.data.sources import Source, drawing_lock, drawn_folder, precision_folder, remove_drawings
-from quadzoo.data.survey import content_ids_of
+from quadzoo.data.survey import Originals, content_ids_of
 from quadzoo.errors import DataError
 from quadzoo.storage import (
     cache_errors,
@@ -46,7 +46,8 @@ class ImageSet:
     ``digests`` is uint8 (N, 32): the SHA-256 of each image's shape and pixels as decoded, in row order.
     ``hash`` identifies all pixels and targets together, wherever the files are. ``left_out`` are the
     positions in the source of images that could not be read, ``remarks`` what is odd about the others;
-    ``plain`` says whether all are grey or RGB of 8 bits.
+    ``plain`` says whether all are grey or RGB of 8 bits. ``originals`` says what they were before they were
+    brought to one size; None where an earlier version decoded them.
     """
 
     file: Path
@@ -56,6 +57,7 @@ class ImageSet:
     left_out: tuple[int, ...] = ()
     remarks: tuple[str, ...] = ()
     plain: bool = True
+    originals: Originals | None = None
 
     @cached_property
     def content_ids(self) -> np.ndarray:
@@ -76,6 +78,7 @@ class _Facts(BaseModel):
     digests: str  # 64 hexadecimal digits an image
     left_out: tuple[int, ...] = ()
     plain: bool = True
+    originals: Originals | None = None
     remarks: tuple[tuple[str, int, str], ...] = ()  # a text about images, the first of them, and about that
 
 
@@ -131,7 +134,16 @@ def prepare(
     kept = source.without(facts.left_out)
     remarks = tuple(f"{text}: {kept.where(first)}: {detail}" for text, first, detail in facts.remarks)
     data_hash = _data_hash(kept, facts.digests)
-    return ImageSet(array_file, facts.geometry, digests, data_hash, facts.left_out, remarks, facts.plain)
+    return ImageSet(
+        array_file,
+        facts.geometry,
+        digests,
+        data_hash,
+        facts.left_out,
+        remarks,
+        facts.plain,
+        facts.originals,
+    )
 
 
 def _surveyed(
@@ -158,6 +170,7 @@ def _surveyed(
         digests=survey.digests.hex(),
         left_out=tuple(bad),
         plain=survey.plain,
+        originals=survey.originals,
         remarks=tuple(remarks),
     )
 

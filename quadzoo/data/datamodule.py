@@ -25,6 +25,12 @@ _SLICE = 1024  # images copied to a GPU at once
 _CALIBRATION, _BATCH = 512, 64  # images
 
 
+def pixels_tensor(pixels: np.ndarray) -> Tensor:
+    """Return images, uint8, uint16 or float32 (N, H, W, C), as a tensor; uint16 as float32 from 0 to 255."""
+    # torch knows uint16 too little to choose rows of it on a GPU.
+    return torch.from_numpy(pixels if pixels.dtype != np.uint16 else pixels * np.float32(255 / 65535))
+
+
 class ArrayFile:
     """A ``.npy`` file of (N, H, W, C), uint8, uint16 or float32, read a batch at a time.
 
@@ -55,8 +61,7 @@ class ArrayFile:
                     raise DataError(
                         f"{self._path} is truncated; run `quadzoo data cache --clear` and try again"
                     )
-        # torch knows uint16 too little to choose rows of it on a GPU.
-        return torch.from_numpy(batch if self._dtype != np.uint16 else batch * np.float32(255 / 65535))
+        return pixels_tensor(batch)
 
     @property
     def nbytes(self) -> int:

@@ -29,6 +29,7 @@ from quadzoo.data.samples import (
     read_tiff,
     tiff_facts,
 )
+from quadzoo.data.samples import of_array as array_samples
 from quadzoo.errors import ConfigError
 
 MAX_PIXELS = "QUADZOO_MAX_PIXELS"  # the environment variable
@@ -88,8 +89,20 @@ def decode(content: bytes, bands: tuple[int, ...] | None = None) -> Decoded:
     that are no image or not all of one, where a decoder would silently fill in the rest, and for images of
     more pixels than the environment variable QUADZOO_MAX_PIXELS allows, by default 180 million.
     """
+    return _decoded(lambda: _read(content, bands), bands)
+
+
+def of_array(pixels: np.ndarray, bands: tuple[int, ...] | None = None) -> Decoded:
+    """Return pixels (H, W) or (H, W, C), of any numbers such as uint8, as if a .npy file held them.
+
+    ``bands`` as for `decode`. Raises Undecodable for an array of another shape or of something else.
+    """
+    return _decoded(lambda: ("NPY", array_samples(pixels)), bands)
+
+
+def _decoded(read: Callable[[], tuple[str, Samples]], bands: tuple[int, ...] | None) -> Decoded:
     try:
-        format_, samples = _read(content, bands)
+        format_, samples = read()
         if samples.alpha and bands is None:
             samples = _on_white(samples)
         pixels = _upright(_chosen(samples.pixels, bands), samples.orientation)

@@ -24,12 +24,17 @@ class NotFound(Exception):
         self.is_id = is_id
 
 
+def is_image(name: str) -> bool:
+    """Say whether a file's name has the suffix of an image."""
+    return os.path.splitext(name)[1].lower() in _SUFFIXES
+
+
 def images_under(folder: Path) -> Iterator[str]:
     """Yield the paths, relative to the folder, of all files whose suffix is that of an image."""
     for place, _, names in os.walk(folder):
         inside = os.path.relpath(place, folder)
         for name in names:
-            if os.path.splitext(name)[1].lower() in _SUFFIXES:
+            if is_image(name):
                 yield os.path.normpath(os.path.join(inside, name))
 
 

@@ -158,10 +158,22 @@ def read_npy(content: bytes) -> Samples:
     if len(content) - start < n_bytes:
         raise Unreadable(f"it has {len(content) - start:,} of {n_bytes:,} bytes of pixels")
     flat = np.frombuffer(content, dtype, n_bytes // dtype.itemsize, start)
-    pixels = flat.reshape(shape, order="F" if by_columns else "C")
-    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
-    pixels = _usual(pixels)
+    return of_array(flat.reshape(shape, order="F" if by_columns else "C"))
+
+
+def of_array(pixels: np.ndarray) -> Samples:
+    """Return an array of pixels (H, W) or (H, W, C), of any numbers such as uint8 or float32, as samples.
+
+    Raises Unreadable for an array of another kind.
+    """
+    _check_array(pixels.shape, pixels.dtype)
+    pixels = _usual(pixels[:, :, None] if pixels.ndim == 2 else pixels)
     return Samples(pixels, _mode(pixels))
+
+
+def _check_array(shape: tuple[int, ...], dtype: np.dtype) -> None:
+    if dtype.kind not in _KINDS or len(shape) not in (2, 3) or min(shape) < 1:
+        raise Unreadable(f"an array {shape} of {dtype}; needed is (H, W) or (H, W, C) of numbers")
 
 
 def _npy_header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
@@ -172,8 +184,7 @@ def _npy_header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
         shape, by_columns, dtype = read(file)
     except (ValueError, KeyError) as error:
         raise Unreadable(str(error).splitlines()[0]) from error
-    if dtype.kind not in _KINDS or len(shape) not in (2, 3) or min(shape) < 1:
-        raise Unreadable(f"an array {shape} of {dtype}; needed is (H, W) or (H, W, C) of numbers")
+    _check_array(shape, dtype)
     return shape, by_columns, dtype, file.tell()
 
 

@@ -98,6 +98,15 @@ def _levels(pixels: np.ndarray) -> np.ndarray | int:
     return there
 
 
+@dataclass(frozen=True)
+class Originals:
+    """The smallest and the largest height and width of images as decoded, and how many bands they have."""
+
+    height: tuple[int, int]
+    width: tuple[int, int]
+    bands: tuple[int, ...]
+
+
 @dataclass
 class Survey:
     """What N images have in common. Of each it keeps 48 bytes: its digest, uint8 (32,), and two float64.
@@ -176,6 +185,13 @@ class Survey:
             return None
         lows, highs = np.array(self._middles).reshape(-1, 2).T
         return float(np.quantile(lows, _MIDDLE[0])), float(np.quantile(highs, _MIDDLE[1]))
+
+    @property
+    def originals(self) -> Originals:
+        """What the images are before anything is done to them; there must be one."""
+        heights, widths = zip(*self.shapes, strict=True)
+        height, width = (min(heights), max(heights)), (min(widths), max(widths))
+        return Originals(height, width, tuple(sorted(self.bands)))
 
     @property
     def content_ids(self) -> np.ndarray:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from quadzoo.data.fold import Fold
 from quadzoo.errors import ConfigError, NameNotFound
 from quadzoo.grid.config import BenchConfig, written
 from quadzoo.records import seen
-from quadzoo.records.record import RECORD, WEIGHTS, Initial, RunRecord, read_record_file, sha256_of
+from quadzoo.records.record import Initial
+from quadzoo.records.trained import Trained, read_trained, record_file
 from quadzoo.registry import additions
 from quadzoo.registry.additions import Network
 from quadzoo.registry.catalogue import Catalogue
@@ -17,26 +18,11 @@ from quadzoo.targets import TargetInfo
 
 
 @dataclass(frozen=True)
-class Model:
-    """A trained model: the record and the weights that a run left in ``folder``; ``flag`` asks for it."""
+class Model(Trained):
+    """A trained model to start from; ``flag`` asks for it."""
 
     name: str
     flag: str
-    folder: Path
-    record: RunRecord = field(repr=False)
-    sha256: str
-
-    @property
-    def unit(self) -> TargetInfo:
-        """The targets in the network's own unit."""
-        record = self.record
-        if (unit := record.unit) is None:
-            low, high, integer = record.target_low, record.target_high, record.target_integer
-        else:
-            low, high, integer = unit.low, unit.high, unit.integer
-        return TargetInfo(
-            names=tuple(record.targets), low=tuple(low), high=tuple(high), integer=tuple(integer)
-        )
 
     def initial_for(self, fold: Fold) -> Initial:
         """Return what a run on this fold starts from, and how many of its images the model has seen."""
@@ -60,25 +46,16 @@ def find_model(name: str, names: Catalogue) -> Model:
         folder = names.models[name].spec.folder
     except NameNotFound as error:
         registered = False
-        if not (folder / RECORD).exists():
+        if record_file(folder) is None:
             raise NameNotFound(f"`init` {name}: {error}; nor is it the folder of a run") from None
-    record = read_record_file(folder / RECORD)
-    if record.status != "ok":
-        raise ConfigError(f"`init` {name}: that run has status {record.status}; start from one that is ok")
-    try:
-        sha256 = sha256_of(folder / WEIGHTS)
-    except OSError as error:
-        raise ConfigError(f"`init` {name}: its weights cannot be read ({error})") from error
-    if sha256 != record.files.get(WEIGHTS):
-        raise ConfigError(
-            f"`init` {name}: {WEIGHTS} has SHA-256 {sha256}, its record says {record.files.get(WEIGHTS)}; "
-            "the file was changed or cut off"
-        )
-    if record.network is not None:  # its backbone is in no list, and what it was found in may be gone
-        additions.use_network(record.backbone, Network(record.backbone, record.network))
+    found = read_trained(folder, f"`init` {name}")
+    files = found.folder, found.record, found.sha256
+    if found.record.network is not None:  # its backbone is in no list, and what it was found in may be gone
+        network = Network(found.record.backbone, found.record.network)
+        additions.use_network(found.record.backbone, network)
     if registered:
-        return Model(name, name, folder, record, sha256)
-    return Model(f"run {record.key}", f"./{folder.name}", folder, record, sha256)
+        return Model(*files, name, name)
+    return Model(*files, f"run {found.record.key}", f"./{folder.name}")
 
 
 def fixed_by(model: Model, config: BenchConfig) -> BenchConfig:

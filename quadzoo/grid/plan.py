@@ -19,7 +19,7 @@ from quadzoo.grid.config import BenchConfig, written
 from quadzoo.grid.models import Model
 from quadzoo.model.weights import LoadedWeights
 from quadzoo.records.facts import DataFacts, Known, SplitFacts
-from quadzoo.records.keys import Identity, ImageFacts, Provenance
+from quadzoo.records.keys import Identity, ImageFacts, Originals, Provenance
 from quadzoo.records.record import Compiled, Failure, Initial, Metrics, Precision, is_done
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.registry.specs import HeadSpec
@@ -85,6 +85,12 @@ class BenchData:
             duplicates=images.duplicates,
             damaged=len(images.left_out),
         )
+
+    @property
+    def originals(self) -> Originals | None:
+        """What a record says of the images before they were brought to one size."""
+        known = self.images.originals
+        return known and Originals(**asdict(known))
 
     def fold_of(self, task: Task) -> Fold:
         """Return the fold that a task is about."""
@@ -306,6 +312,7 @@ def _task(
             "--precision": "32",
             **({"--train-share": f"{split.train_share:g}"} if split.train_share < 1 else {}),
         },
+        originals=data.originals,
         closed_form=catalogue.heads[head].spec.closed_form,
         network=catalogue.backbones[backbone].spec.network,
     )

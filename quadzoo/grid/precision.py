@@ -169,8 +169,8 @@ def try_precisions(trial: _Trial, send: Send) -> None:
 
     from quadzoo.data.datamodule import ArrayFile
     from quadzoo.model.build import build_backbone, join
+    from quadzoo.model.tf32 import use_tf32
     from quadzoo.registry import catalogue
-    from quadzoo.training.run import use_tf32
 
     torch.manual_seed(0)
     use_tf32(trial.device == "cuda")

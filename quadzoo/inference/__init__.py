@@ -1,1 +1,1 @@
-"""What to do with a trained model."""
+"""Use a trained model: find it, load it, show it images, and say what it reads."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 
+import safetensors
+import safetensors.torch
 from torch import nn
 
 from quadzoo.errors import BadModule
@@ -72,6 +75,22 @@ def join(
         for values, measured in zip((spec.mean, spec.std), further or ((), ()), strict=True)
     )
     return RegressionModule(backbone, head, recipe, mean, std, targets=targets, scored=scored)
+
+
+def load_weights(module: RegressionModule, path: Path, who: str) -> None:
+    """Load the weights that a run left, into a module that was joined as the run's was.
+
+    ``who`` says of which model they are and what they do not fit. Raises BadModule where they do not fit, or
+    the file is none of weights.
+    """
+    try:
+        state = safetensors.torch.load_file(path)
+        for name in ("feature_mean", "feature_std"):  # which only a model with a frozen backbone has
+            setattr(module, name, state.get(name))
+        module.load_state_dict(state)
+    except (RuntimeError, OSError, safetensors.SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BadModule(f"the weights of {who}: {reason}") from error
 
 
 def _check(check: Callable[[object], object], module: object, who: str) -> None:

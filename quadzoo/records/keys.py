@@ -52,6 +52,25 @@ class ImageFacts(BaseModel):
         return _without(NEUTRAL_IMAGE, self)
 
 
+class Originals(BaseModel):
+    """What the images of a data set were before anything was done to them, smallest and largest side.
+
+    ``bands`` are the numbers of bands that there are, 1 for grey. It is no part of a key: the images are.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    height: tuple[int, int]
+    width: tuple[int, int]
+    bands: tuple[int, ...]
+
+    @property
+    def size_text(self) -> str:
+        """Height and width for people: 32x200, or 30 to 40x200."""
+        sides = (f"{low}" if low == high else f"{low} to {high}" for low, high in (self.height, self.width))
+        return "x".join(sides)
+
+
 class Provenance(BaseModel):
     """The code of a backbone or head: its name, and the distribution that registered it.
 

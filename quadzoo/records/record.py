@@ -16,7 +16,7 @@ from quadzoo.metrics import Scores
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.weights import LoadedWeights
 from quadzoo.records.facts import Count, DataFacts, SplitFacts
-from quadzoo.records.keys import NEUTRAL_RECIPE, Identity, ImageFacts, Provenance
+from quadzoo.records.keys import NEUTRAL_RECIPE, Identity, ImageFacts, Originals, Provenance
 from quadzoo.storage import open_regular, read_regular, write_atomically
 
 SCHEMA = 2
@@ -193,6 +193,7 @@ class RunRecord(_Part):
     provenance: Code
     data: DataFacts
     image: ImageFacts
+    originals: Originals | None = None
     split: SplitFacts
     targets: Annotated[list[str], Field(min_length=1)]
     target_low: list[Finite]

@@ -61,6 +61,7 @@ def record_of(
         provenance=Code(backbone=identity.backbone, head=identity.head),
         data=task.data,
         image=identity.image,
+        originals=task.originals,
         split=task.split,
         targets=list(targets.names),
         target_low=list(targets.low),

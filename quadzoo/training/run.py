@@ -6,25 +6,23 @@ import logging
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
-import safetensors
-import safetensors.torch
 import torch
 from pytorch_lightning.loggers import Logger
 
 from quadzoo.data.datamodule import DataModule
 from quadzoo.data.fold import Fold
-from quadzoo.errors import BadModule, NonFinitePrediction
+from quadzoo.errors import NonFinitePrediction
 from quadzoo.executors.base import Send
 from quadzoo.metrics import scores_of
-from quadzoo.model.build import build_head, join
+from quadzoo.model.build import build_head, join, load_weights
 from quadzoo.model.callbacks import AveragedWeights, BestWeights, Predictions, Progress, Throughput
 from quadzoo.model.contract import backbone_width
 from quadzoo.model.regressor import RegressionModule
+from quadzoo.model.tf32 import use_tf32
 from quadzoo.records.record import (
     WEIGHTS,
     Cost,
@@ -288,21 +286,9 @@ def build_module(task: Task, placement: Placement) -> RegressionModule:
         further=further_bands(placement, image.channels),
     )
     if placement.initial:
-        _load(module, placement.initial / WEIGHTS, task)
+        who = f"{task.identity.weights} do not fit {task.backbone} + {task.head}"
+        load_weights(module, placement.initial / WEIGHTS, who)
     return module
-
-
-def _load(module: RegressionModule, weights: Path, task: Task) -> None:
-    try:
-        state = safetensors.torch.load_file(weights)
-        for name in ("feature_mean", "feature_std"):  # which only a model with a frozen backbone has
-            setattr(module, name, state.get(name))
-        module.load_state_dict(state)
-    except (RuntimeError, OSError, safetensors.SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BadModule(
-            f"the weights of {task.identity.weights} do not fit {task.backbone} + {task.head}: {reason}"
-        ) from error
 
 
 def make_trainer(
@@ -330,8 +316,3 @@ def make_trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-
-
-def use_tf32(on_gpu: bool) -> None:
-    """Multiply float32 in TF32 where a GPU does: convolutions do so anyway."""
-    torch.set_float32_matmul_precision("high" if on_gpu else "highest")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from quadzoo.model.recipe import Recipe
 from quadzoo.records.facts import DataFacts, SplitFacts
-from quadzoo.records.keys import Identity
+from quadzoo.records.keys import Identity, Originals
 from quadzoo.records.record import Compiled, Found, Initial, Metrics, Precision
 from quadzoo.targets import TargetInfo
 
@@ -38,8 +38,9 @@ class Task:
     ``identity`` has all that can change a score, and so the key. ``targets`` are those of the data, whose
     unit the scores are given in; ``unit`` is that of the network, which differs where the run starts from a
     trained model. The notes say why weights and precision are what they are; ``flags`` repeat the run.
-    ``found`` is what came of requests in the recipe, and is no part of the key. ``closed_form`` says that the
-    head takes no training steps. ``network`` is `BackboneSpec.network`.
+    ``found`` is what came of requests in the recipe, and is no part of the key, nor are ``originals``, what
+    the images were before they were brought to one size. ``closed_form`` says that the head takes no training
+    steps. ``network`` is `BackboneSpec.network`.
     """
 
     identity: Identity
@@ -55,6 +56,7 @@ class Task:
     baselines: dict[str, Metrics] = field(repr=False)
     flags: dict[str, str] = field(repr=False)
     found: Found = field(default_factory=Found)
+    originals: Originals | None = None
     closed_form: bool = False
     network: Mapping[str, Any] | None = field(default=None, repr=False)
 

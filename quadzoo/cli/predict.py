@@ -1,0 +1,202 @@
+"""quadzoo predict: read new images with a trained model."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from quadzoo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from quadzoo.inference.images import Image
+    from quadzoo.inference.load import Model
+    from quadzoo.inference.predict import Predicted
+
+_LISTED = 50  # images that cannot be predicted
+_DIGITS, _LARGE = 4, 1e4  # of a number on the terminal, and from where on it has no decimals
+_LONGEST = 300  # characters of a line
+
+
+@click.command(short_help="Read new images with a trained model.")
+@click.argument("run", metavar="RUN[,RUN...]")
+@click.argument("images", metavar="IMAGE|FOLDER|GLOB...", nargs=-1)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    default="results",
+    show_default=True,
+    help="The results folder whose runs RUN names.",
+)
+@click.option(
+    "--csv-in",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="A table that names the images, one a row, as for `quadzoo bench --data`.",
+)
+@click.option(
+    "--images",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder with the images of that table.  [default: the table's own folder, or one in it]",
+)
+@click.option(
+    "--id-column",
+    metavar="NAME",
+    help="Column of that table with the names of the image files.  [default: id, else one whose cells name "
+    "images]",
+)
+@click.option(
+    "--csv",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the predictions to a table, in place of the terminal.",
+)
+@click.option(
+    "--interval",
+    type=float,
+    metavar="0.9",
+    help="Also give an interval for each target, which contains it with this probability.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the predictions as JSON.")
+def predict(
+    run: str,
+    images: tuple[str, ...],
+    *,
+    out: Path,
+    csv_in: Path | None,
+    folder: Path | None,
+    id_column: str | None,
+    csv: Path | None,
+    interval: float | None,
+    as_json: bool,
+) -> int:
+    """Read new images with a trained model; predictions are in original units.
+
+    RUN is the folder of a run, the beginning of its key, a name in `quadzoo list models`, `best` (of the best
+    row of --out the seed with the lowest val MSE), or `ensemble` (that of the leaderboard). The predictions
+    of several RUNs, with commas between them, are averaged.
+
+    Images are prepared exactly as in training. One that cannot be read is named at the end, and the exit
+    status is then 1. The terminal shows whole targets rounded; --csv and --json have all digits.
+
+    \b
+    quadzoo predict best new-photos
+    quadzoo predict reader-equations 'scans/*.png' --csv read.csv
+    quadzoo predict best --csv-in new.csv --json
+    """
+    from quadzoo.inference.images import files_of, images_in_table
+
+    if bool(images) == bool(csv_in):
+        raise ConfigError(
+            "name images, folders or patterns, or a table of them with `csv_in`; one of the two"
+        )
+    if not csv_in and (folder or id_column):
+        raise ConfigError(f"`{'images' if folder else 'id_column'}` is for the table that `csv_in` names")
+    found = images_in_table(csv_in, folder, id_column) if csv_in else files_of(images)
+    model = _loaded(run, out)
+    done = _predicted(model, found, interval)
+    for text in done.warnings:
+        _tell(f"warning: {text}")
+    if csv:
+        _write(csv, done)
+    if as_json:
+        click.echo(json.dumps(_document(model, done), indent=2, ensure_ascii=False))
+    elif not csv:
+        _print(model, done)
+    _list_errors(done)
+    return 1 if done.errors else 0
+
+
+def _tell(text: str) -> None:
+    from quadzoo.cli.options import with_flags
+    from quadzoo.report.text import one_line
+
+    click.echo(f"quadzoo: {one_line(with_flags(text), _LONGEST)}", err=True)
+
+
+def _loaded(run: str, out: Path) -> Model:
+    """Return the model, and say on stderr what is to be known of it."""
+    from quadzoo import api
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # they are in model.warnings
+        model = api.load(run, out)
+    for text in model.told:
+        _tell(text)
+    for text in model.warnings:
+        _tell(f"warning: {text}")
+    return model
+
+
+def _predicted(model: Model, images: list[Image], interval: float | None) -> Predicted:
+    from quadzoo.cli.options import with_flags
+    from quadzoo.progress import Display
+
+    with Display(with_flags) as display:
+        return model.predicted(images, interval=interval, advance=display.counting("predicting", len(images)))
+
+
+def _write(csv: Path, done: Predicted) -> None:
+    """Write a table. Raises ConfigError where that is not possible."""
+    from quadzoo.storage import write_atomically
+
+    try:
+        write_atomically(csv, done.frame.to_csv(index=False).encode())
+    except OSError as error:
+        raise ConfigError(f"`csv` {csv}: {error.strerror or error}; name another file") from error
+    _tell(f"{len(done.frame):,} images: {csv}")
+
+
+def _document(model: Model, done: Predicted) -> dict[str, Any]:
+    """Return the predictions as JSON-like data; what an image lacks is null."""
+    rows = done.frame.to_dict(orient="records")
+    clean = [
+        {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
+    return {"runs": model.runs, "targets": model.targets, "warnings": done.warnings, "predictions": clean}
+
+
+def _print(model: Model, done: Predicted) -> None:
+    """Print the images that could be predicted as a table; whole targets are rounded."""
+    from quadzoo.cli.tables import print_table, text_table
+    from quadzoo.inference.predict import ERROR
+
+    frame = done.frame
+    if ERROR in frame:
+        frame = frame[frame[ERROR] == ""].drop(columns=ERROR)
+    if frame.empty:
+        return
+    whole = dict(zip(done.columns, model.integer, strict=True))
+    cells = {
+        name: [_short(value, whole=whole.get(name, False)) for value in frame[name]]
+        for name in frame.columns[1:]
+    }
+    names = [str(name) for name in frame.columns]
+    rows = [list(row) for row in zip(map(str, frame.iloc[:, 0]), *cells.values(), strict=True)]
+    print_table(text_table(names, rows, right=names[1:]))
+
+
+def _short(value: float, *, whole: bool) -> str:
+    return f"{round(value)}" if whole or abs(value) >= _LARGE else f"{value:.{_DIGITS}g}"
+
+
+def _list_errors(done: Predicted) -> None:
+    errors = done.errors
+    if not errors:
+        return
+    _tell(f"{len(errors):,} of {len(done.frame):,} images could not be predicted:")
+    for identity, why in list(errors.items())[:_LISTED]:
+        _tell(f"{identity}: {why}")
+    if len(errors) > _LISTED:
+        _tell(f"and {len(errors) - _LISTED:,} more; --csv and --json have all of them")

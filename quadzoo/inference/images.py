@@ -1,0 +1,145 @@
+"""The images to predict: files, folders, patterns, tables and arrays. None is decoded here."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from quadzoo.data.finder import ImageFinder, NotFound, images_under, is_image
+from quadzoo.data.guess import complete
+from quadzoo.data.tables import open_table
+from quadzoo.data.texts import key, listed, printable, where
+from quadzoo.errors import ConfigError, DataError
+
+IMAGE_COLUMNS = ("image", "path", "file", "id")  # of a DataFrame: the first that there is
+
+Given = Any
+"""Paths, arrays or a DataFrame, as `images_of` takes them."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image to predict: its id, and its file, or its pixels (H, W) or (H, W, C) of any numbers.
+
+    Where there is neither, ``fault`` says why.
+    """
+
+    id: Any
+    source: Path | np.ndarray | None = field(repr=False)
+    fault: str = ""
+
+
+def images_of(given: Given) -> list[Image]:
+    """Return the images of what a program gives.
+
+    That is a path, a pattern such as ``photos/*.jpg``, or an array (H, W), (H, W, C) or (N, H, W, C) of
+    uint8, uint16 or floating point; a sequence of paths and arrays; or a DataFrame whose images, paths or
+    arrays, are in the first of the columns image, path, file and id. The id of an image is its path, of an
+    array its position; of a DataFrame it is the column id, where there is one. Raises DataError for anything
+    else, and for paths that lead to no image.
+    """
+    if isinstance(given, pd.DataFrame):
+        return _of_frame(given)
+    if isinstance(given, np.ndarray) and given.dtype != object:
+        return list(_of_array(given))
+    if isinstance(given, str | os.PathLike):
+        return files_of([given])
+    if not isinstance(given, Iterable):
+        raise DataError(f"images: expected paths, arrays or a DataFrame, got {type(given).__name__}")
+    some = list(given)
+    if all(isinstance(one, str | os.PathLike) for one in some):
+        return files_of(some)
+    return [_image(position, one) for position, one in enumerate(some)]
+
+
+def files_of(arguments: Sequence[str | os.PathLike[str]]) -> list[Image]:
+    """Return the images that paths lead to, each file once: files, folders with all in them, and patterns.
+
+    Of folders and patterns, files are taken whose suffix is that of an image, in the order of their paths.
+    Raises DataError for a path that leads to none.
+    """
+    paths: dict[Path, None] = {}
+    for argument in arguments:
+        found = list(_files(Path(argument)))
+        if not found:
+            what = "no image in this folder" if Path(argument).is_dir() else "no such file or folder"
+            raise DataError(f"{where(Path(argument))}: {what}; name images, folders of them, or a pattern")
+        paths |= dict.fromkeys(found)
+    return [Image(printable(str(path)), path) for path in paths]
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield from (path / name for name in sorted(images_under(path)))
+    elif os.path.lexists(path):
+        yield path
+    elif glob.has_magic(str(path)):
+        for found in sorted(glob.glob(str(path), recursive=True)):
+            folder, name = os.path.split(found)
+            if os.path.isfile(found) and is_image(name):
+                yield Path(folder) / name
+
+
+def images_in_table(table: Path, images: Path | None = None, id_column: str | None = None) -> list[Image]:
+    """Return the images that a table's rows name, as `quadzoo bench` finds them.
+
+    ``images`` is their folder, ``id_column`` the column that names them; what is None is found where there
+    is no doubt. A row without an image has a fault. Raises ConfigError where there is a doubt, and DataError
+    for a table that cannot be read.
+    """
+    known = complete(table, images, id_column and key(id_column), (), None)
+    if known.doubts:
+        raise ConfigError(f"`csv_in` {where(table)}: {known.doubts[0]}")
+    finder = ImageFinder(known.images or table.parent)
+    with open_table(table) as (header, rows):
+        at = header.index(str(known.id_column))
+        found = [_of_row(line, cells, at, finder) for line, cells in rows]
+    if not found:
+        raise DataError(f"{where(table)}: no rows under the header")
+    return found
+
+
+def _of_row(line: int, cells: Sequence[str], at: int, finder: ImageFinder) -> Image:
+    identity = key(cells[at]) if at < len(cells) else ""
+    try:
+        return Image(identity, finder.folder / finder.find(identity))
+    except NotFound as error:
+        return Image(identity or f"row {line}", None, f"row {line}: {error}")
+
+
+def _of_frame(frame: pd.DataFrame) -> list[Image]:
+    column = next((name for name in IMAGE_COLUMNS if name in frame), None)
+    if column is None:
+        raise DataError(
+            f"the DataFrame has no column {', '.join(IMAGE_COLUMNS[:-1])} or {IMAGE_COLUMNS[-1]}; put the "
+            f"images, paths or arrays, in one of these; it has {listed([str(name) for name in frame])}"
+        )
+    ids = frame["id"] if "id" in frame else frame[column]
+    return [_image(position, one, identity) for position, (identity, one) in
+            enumerate(zip(ids, frame[column], strict=True))]  # fmt: skip
+
+
+def _image(position: int, one: object, identity: object = None) -> Image:
+    """Return one image of a sequence; an array that names itself has its position for an id."""
+    if isinstance(one, str | os.PathLike):
+        return Image(printable(str(one)) if identity is None else identity, Path(one))
+    if isinstance(one, np.ndarray):
+        named = identity is not None and not isinstance(identity, np.ndarray)
+        return Image(identity if named else position, one)
+    raise DataError(f"images: image {position} is a {type(one).__name__}; give a path or an array")
+
+
+def _of_array(array: np.ndarray) -> Iterator[Image]:
+    if array.ndim == 4:
+        yield from (Image(position, one) for position, one in enumerate(array))
+    elif array.ndim in (2, 3):
+        yield Image(0, array)
+    else:
+        raise DataError(f"images: an array {array.shape}; needed is (H, W), (H, W, C) or (N, H, W, C)")

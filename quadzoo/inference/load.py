@@ -1,0 +1,170 @@
+"""A trained model, ready to use: `quadzoo.load` returns one, and `quadzoo predict` uses it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from quadzoo.data.reading import Advance
+from quadzoo.data.texts import listed
+from quadzoo.errors import ConfigError
+from quadzoo.inference.images import Given, Image, images_of
+from quadzoo.inference.network import Network, Readout, network_of
+from quadzoo.inference.predict import Member, Predicted, predict
+from quadzoo.records.trained import Trained
+from quadzoo.registry.catalogue import Catalogue
+
+
+class Model:
+    """A trained network, or the mean of several, that predicts images in original units.
+
+    ``targets`` are their names, and ``integer`` says of each whether it is a whole number. ``told`` says
+    which runs stand behind a name such as ``best``, and ``warnings`` what to know before use. Make one with
+    `quadzoo.load`.
+    """
+
+    def __init__(
+        self, members: Sequence[Member], *, told: Sequence[str] = (), warned: Sequence[str] = ()
+    ) -> None:
+        self.members = tuple(members)
+        self.told = list(told)
+        record = self._first.trained.record
+        self.targets = list(record.targets)
+        self.integer = [all(flags) for flags in zip(
+            *(one.network.trained.record.target_integer for one in members), strict=True
+        )]  # fmt: skip
+        self.warnings = [*warned, *dict.fromkeys(note for one in members for note in one.network.notes)]
+
+    def __repr__(self) -> str:
+        runs = listed([f"{run['backbone']} + {run['head']} seed {run['seed']}" for run in self.runs])
+        return f"<quadzoo Model: {runs}; predicts {', '.join(self.targets)}>"
+
+    @property
+    def runs(self) -> list[dict[str, Any]]:
+        """The key, backbone, head and seed of each run, and its weight in the mean prediction."""
+        records = [one.network.trained.record for one in self.members]
+        return [
+            {**record.model_dump(include={"key", "backbone", "head", "seed"}), "weight": member.weight}
+            for record, member in zip(records, self.members, strict=True)
+        ]
+
+    @property
+    def _first(self) -> Network:
+        return self.members[0].network
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """The height and width in pixels of the images that the network gets.
+
+        Raises ConfigError for several networks that get different images.
+        """
+        self._check_alike("image_size")
+        return self._first.view.geometry.size
+
+    @property
+    def module(self) -> nn.Module:
+        """The network for other programs, on its device and in evaluation mode.
+
+        It maps images, float32 (B, C, H, W) from 0 to 1, of ``image_size`` and cropped and scaled as in
+        training, to predictions, float32 (B, T) in original units. It computes in float32, whatever precision
+        the run had. Raises ConfigError for several networks that get different images.
+        """
+        self._check_alike("module")
+        readouts = [Readout(one.network.module, one.network.trained.unit) for one in self.members]
+        if len(readouts) == 1:
+            return readouts[0].eval()
+        return _Mean(readouts, [one.weight for one in self.members]).eval()
+
+    def predict(self, images: Given, interval: float | None = None) -> pd.DataFrame:
+        """Return predictions: a DataFrame with ``id`` and the targets, float64 in original units.
+
+        ``images`` are paths, folders or patterns, arrays (H, W), (H, W, C) or (N, H, W, C) of uint8, uint16
+        or floating point, whose values mean what those of the training images' files do, or a DataFrame,
+        whose index the result has; `quadzoo.inference.images.images_of` says which of its columns is read.
+        Files and arrays go through the code that prepares training images. With ``interval``, a share such as
+        0.9, there are also <target>_low and <target>_high.
+
+        An image that cannot be read or does not fit has NaN for its targets, and the column ``error`` says
+        why; a Python warning counts such images, and others count what is unlike the training images. Raises
+        DataError for what is no image, path or array.
+        """
+        found = images_of(images)
+        done = self.predicted(found, interval=interval)
+        for text in [*done.warnings, *_in_words(done, len(found))]:
+            warnings.warn(text, stacklevel=2)
+        return done.frame.set_index(images.index) if isinstance(images, pd.DataFrame) else done.frame
+
+    def predicted(
+        self, images: Sequence[Image], *, interval: float | None = None, advance: Advance = lambda _: None
+    ) -> Predicted:
+        """Return predictions of images, with what is to be told of them; see `quadzoo.inference.predict`."""
+        return predict(self.members, images, interval=interval, advance=advance)
+
+    def _check_alike(self, what: str) -> None:
+        if len({one.network.view.geometry for one in self.members}) > 1:
+            raise ConfigError(
+                f"{what}: the {len(self.members)} networks get images of different sizes or values; use "
+                "predict, or load them one by one"
+            )
+
+
+class _Mean(nn.Module):
+    """The mean of several networks that see the same images, (B, C, H, W) to (B, T)."""
+
+    def __init__(self, modules: Sequence[nn.Module], weights: Sequence[float]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(modules)
+        self.weights = list(weights)
+
+    def forward(self, images: Tensor) -> Tensor:
+        predictions = [weight * one(images) for one, weight in zip(self.members, self.weights, strict=True)]
+        return torch.stack(predictions).sum(dim=0)
+
+
+def load_model(
+    found: Sequence[tuple[Trained, float]],
+    names: Catalogue,
+    device: str,
+    *,
+    told: Sequence[str] = (),
+    warned: Sequence[str] = (),
+) -> Model:
+    """Return the model that some trained ones are together, each with its weight.
+
+    ``device`` is auto, cpu or cuda; ``told`` and ``warned`` are as `Model` has them. Raises ConfigError for
+    models of different targets and for a device that is not there, and DataError or BadModule for a model
+    that cannot be built here.
+    """
+    first, *others = (trained.record for trained, _ in found)
+    for other in others:
+        if other.targets != first.targets:
+            raise ConfigError(
+                f"run {other.key} predicts {listed(other.targets)}, run {first.key} {listed(first.targets)}; "
+                "only runs with the same targets, in the same order, can be averaged"
+            )
+    where = _device(device)
+    total = sum(weight for _, weight in found)
+    members = [Member(network_of(trained, names, where), weight / total) for trained, weight in found]
+    return Model(members, told=told, warned=warned)
+
+
+def _device(name: str) -> torch.device:
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"`device` {name[:40]!r}: say auto, cpu or cuda")
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise ConfigError("`device` cuda: there is no GPU that torch can use; say cpu or auto")
+    return torch.device("cuda" if there and name != "cpu" else "cpu")
+
+
+def _in_words(done: Predicted, n: int) -> list[str]:
+    errors = done.errors
+    if not errors:
+        return []
+    first, why = next(iter(errors.items()))
+    return [f"{len(errors):,} of {n:,} images cannot be predicted; the first is {first}: {why}"]

@@ -1,0 +1,190 @@
+"""From a trained model's files to its network, as its run had it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from quadzoo.data.datamodule import pixels_tensor
+from quadzoo.errors import BadModule, DataError, NameNotFound, QuadzooError
+from quadzoo.inference.view import View
+from quadzoo.model.build import build_backbone, build_head, join, load_weights
+from quadzoo.model.contract import backbone_width
+from quadzoo.model.regressor import RegressionModule
+from quadzoo.model.tf32 import use_tf32
+from quadzoo.records.keys import Provenance
+from quadzoo.records.record import WEIGHTS
+from quadzoo.records.trained import Trained
+from quadzoo.registry import additions
+from quadzoo.registry.catalogue import Catalogue, Entry, Names
+from quadzoo.registry.specs import BackboneSpec, HeadSpec
+from quadzoo.targets import TargetInfo, unscale
+
+_MOST = 256  # images at once
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")  # as PyPI allows
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,60}")
+
+Spec = TypeVar("Spec", BackboneSpec, HeadSpec)
+Built = TypeVar("Built")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network on its device; ``notes`` say what is not as it was when it was trained."""
+
+    trained: Trained = field(repr=False)
+    module: RegressionModule = field(repr=False)
+    view: View
+    notes: tuple[str, ...] = ()
+
+    @property
+    def batch_size(self) -> int:
+        """How many images it is given at once: as many as in its run's test."""
+        return min(self.trained.record.recipe.batch_size, _MOST)
+
+    def predict(self, pixels: np.ndarray) -> np.ndarray:
+        """Return predictions, float64 (N, T) in original units, in the precision that the run had.
+
+        ``pixels`` are N images as its view shows them: uint8, uint16 or float32 (N, H, W, C).
+        """
+        device, record = self.module.device, self.trained.record
+        images = pixels_tensor(pixels).permute(0, 3, 1, 2)
+        with (
+            torch.inference_mode(),
+            _products_of_training(device),
+            torch.autocast(device.type, torch.bfloat16, enabled=record.precision == "bf16"),
+        ):
+            parts = [self.module.predict(some.to(device)) for some in images.split(self.batch_size)]
+        return unscale(torch.cat(parts).double().cpu().numpy(), self.trained.unit)
+
+
+class Readout(nn.Module):
+    """A network for other programs: images in 0 to 1 in, predictions in original units out.
+
+    It maps float32 (B, C, H, W), of the size and the bands that its network sees, to float32 (B, T).
+    """
+
+    low: Tensor
+    spread: Tensor
+
+    def __init__(self, network: RegressionModule, unit: TargetInfo) -> None:
+        super().__init__()
+        self.network = network
+        low, high = torch.tensor(unit.low, dtype=torch.float64), torch.tensor(unit.high, dtype=torch.float64)
+        device = network.device
+        self.register_buffer("low", low.float().to(device), persistent=False)
+        self.register_buffer("spread", (high - low).float().to(device), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images, float32 (B, C, H, W) from 0 to 1, to predictions, float32 (B, T) in original units."""
+        scaled: Tensor = self.network.predict(images * 255)
+        return scaled * self.spread + self.low
+
+
+def network_of(trained: Trained, names: Catalogue, device: torch.device) -> Network:
+    """Build a trained model's backbone and head, and load its weights; no others are looked for.
+
+    Raises DataError where the plugin of one of them is missing, and BadModule where they cannot be built or
+    the weights do not fit.
+    """
+    record = trained.record
+    who = f"run {record.key[:16]}"
+    view = View.of(record, who)
+    of_backbone, of_head = record.provenance.backbone, record.provenance.head
+    if record.network is not None:  # its backbone is in no list, and what it was found in may be gone
+        additions.use_network(record.backbone, additions.Network(record.backbone, record.network))
+    backbone = _entry(names.backbones, record.backbone, of_backbone, names, who)
+    head = _entry(names.heads, record.head, of_head, names, who)
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and then replaced
+        features = _built(
+            f"{who}: backbone {record.backbone}",
+            lambda: build_backbone(
+                backbone.spec,
+                pretrained=False,
+                in_channels=record.image.channels,
+                image_size=record.image.size,
+            ),
+        )
+        answers = _built(
+            f"{who}: head {record.head}",
+            lambda: build_head(head.spec, num_features=backbone_width(features), targets=trained.unit),
+        )
+    module = join(
+        backbone.spec, features, answers, record.recipe, record.image.channels, targets=trained.unit
+    )
+    load_weights(module, trained.folder / WEIGHTS, f"{who} do not fit {record.backbone} + {record.head}")
+    if record.prediction_mode in getattr(module.head, "prediction_modes", ()):
+        module.head.use_prediction_mode(record.prediction_mode)
+    notes = [*_changed(backbone, of_backbone), *_changed(head, of_head)]
+    return Network(trained, module.to(device).eval(), view, tuple(notes))
+
+
+def _entry(names: Names[Spec], name: str, code: Provenance, catalogue: Catalogue, who: str) -> Entry[Spec]:
+    """Return a backbone or head, from the distribution that the run had it from. Raises DataError."""
+    kind = names.kind
+    try:
+        entry = names[name]
+    except NameNotFound as error:
+        broken = [one for one in catalogue.plugins if one.failure and one.distribution == code.distribution]
+        if broken:
+            raise DataError(
+                f"{who} needs {kind} {name!r}; its {broken[0]} fails: {broken[0].failure}"
+            ) from error
+        raise DataError(f"{who} needs {kind} {name!r}, which is not installed{_remedy(code)}") from error
+    if entry.spec.name != code.name or _same(entry.plugin.distribution) != _same(code.distribution):
+        raise DataError(
+            f"{who}: its {kind} {code.name!r} was that of {code.distribution!r}, but {name!r} is "
+            f"{entry.spec.name!r} of {entry.plugin.distribution!r} here{_remedy(code)}"
+        )
+    return entry
+
+
+def _remedy(code: Provenance) -> str:
+    """Say how to install a distribution; nothing for a name that no distribution can have."""
+    if not _DISTRIBUTION.fullmatch(code.distribution):
+        return ""
+    version = f" (it was version {code.version})" if _VERSION.fullmatch(code.version) else ""
+    return f": pip install {code.distribution}{version}"
+
+
+def _same(distribution: str) -> str:
+    """Return a distribution's name as it is compared."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _changed(entry: Entry[Any], code: Provenance) -> Iterator[str]:
+    was, now = (one.ingredients["version"] for one in (code, Provenance(**entry.provenance)))
+    if was != now:
+        yield (
+            f"{code.name} is version {now[:12]} here, the model was trained with {was[:12]}: it may predict "
+            "otherwise"
+        )
+
+
+def _built(what: str, build: Callable[[], Built]) -> Built:
+    """Return what a plugin builds. Raises BadModule for anything that it raises."""
+    try:
+        return build()
+    except QuadzooError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:150]
+        raise BadModule(f"{what} cannot be built: {type(error).__name__}: {reason}") from error
+
+
+@contextmanager
+def _products_of_training(device: torch.device) -> Iterator[None]:
+    """Multiply float32 as training does on this device."""
+    before = torch.get_float32_matmul_precision()
+    use_tf32(device.type == "cuda")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,165 @@
+"""Images through networks: decoded in the background, batch by batch, so that memory does not grow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from quadzoo.data.decoding import Undecodable
+from quadzoo.data.parallel import parallel
+from quadzoo.data.reading import Advance
+from quadzoo.errors import ConfigError, QuadzooError
+from quadzoo.inference.images import Image
+from quadzoo.inference.network import Network
+from quadzoo.inference.view import Misfit, Oddities, View, decoded
+from quadzoo.records.predictions import columns_of
+
+ID, ERROR = "id", "error"  # columns beside those of the targets
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network, and its weight in the mean prediction; the weights of all members are 1 in all."""
+
+    network: Network
+    weight: float
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The predictions for some images.
+
+    ``frame`` has a row for each image, in their order: ``id``, the targets in original units as float64, and,
+    where some image could not be predicted, ``error``: why, and empty for the others. Such an image has NaN
+    for its targets. ``columns`` are those of the targets. ``warnings`` say how images differ from those that
+    the model was trained on.
+    """
+
+    frame: pd.DataFrame = field(repr=False)
+    columns: list[str]
+    warnings: list[str]
+
+    @property
+    def errors(self) -> dict[Any, str]:
+        """Why images could not be predicted, by their ids."""
+        if ERROR not in self.frame:
+            return {}
+        bad = self.frame[self.frame[ERROR] != ""]
+        return dict(zip(bad[ID], bad[ERROR], strict=True))
+
+
+class _Prepared(NamedTuple):
+    """An image as each view shows it, (H, W, C) each, or why it cannot be shown."""
+
+    image: Image
+    pixels: dict[View, np.ndarray]
+    oddities: tuple[str, ...]
+    fault: str
+
+
+class _Block(NamedTuple):
+    """Some images with their predictions, float64 (n, T), and why those that are NaN have none."""
+
+    images: list[Image]
+    values: np.ndarray
+    faults: list[str]
+
+
+def predict(
+    members: Sequence[Member],
+    images: Sequence[Image],
+    *,
+    interval: float | None = None,
+    advance: Advance = lambda _: None,
+) -> Predicted:
+    """Return the mean prediction of the members, by their weights, for each image.
+
+    A mean of predictions is also the right one for heads that classify: their prediction is the mean of the
+    values of their classes, by probability, and so the mean prediction is that of the mean probabilities.
+
+    ``interval`` is the share of images whose target shall lie between <target>_low and <target>_high, above
+    0 and below 1; None asks for no interval. ``advance`` is given the number of images as they are predicted.
+    Raises ConfigError for an interval that cannot be had.
+    """
+    if interval is not None:
+        _check_interval(interval)
+    oddities = Oddities()
+    blocks = []
+    for block in _blocks(members, images, oddities):
+        blocks.append(block)
+        advance(len(block.images))
+    columns = list(columns_of(members[0].network.trained.record.targets, (ID, ERROR)).values())
+    frame = _frame(blocks, columns)
+    return Predicted(frame, columns, oddities.warnings(len(frame)))
+
+
+def _check_interval(interval: float) -> None:
+    """Raise ConfigError for an interval that cannot be had; the place where intervals begin."""
+    if not 0 < interval < 1:
+        raise ConfigError(f"`interval` {interval:g}: say a share above 0 and below 1, such as 0.9")
+    raise QuadzooError("`interval`: this version of quadzoo gives no intervals; leave it out")
+
+
+def _blocks(members: Sequence[Member], images: Iterable[Image], oddities: Oddities) -> Iterator[_Block]:
+    """Yield the images in their order; in each block as many can be shown as a network is given at once."""
+    views = list(dict.fromkeys(member.network.view for member in members))
+    size = max(member.network.batch_size for member in members)
+    waiting: list[_Prepared] = []
+    good = 0
+    for prepared in parallel(lambda image: _prepared(image, views), images):
+        oddities.add(prepared.image.id, prepared.oddities)
+        waiting.append(prepared)
+        good += not prepared.fault
+        if good == size or len(waiting) == 2 * size:
+            yield _predicted(members, waiting)
+            waiting, good = [], 0
+    if waiting:
+        yield _predicted(members, waiting)
+
+
+def _prepared(image: Image, views: Sequence[View]) -> _Prepared:
+    """Read, decode and fit one image; in a thread of its own."""
+    pixels: dict[View, np.ndarray] = {}
+    found: dict[str, None] = {}
+    try:
+        if image.source is None:
+            raise Misfit(image.fault)
+        by_bands = {view.geometry.bands: decoded(image.source, view.geometry.bands) for view in views}
+        for view in views:
+            pixels[view], oddities = view.show(by_bands[view.geometry.bands])
+            found |= dict.fromkeys(oddities)
+    except OSError as error:
+        return _Prepared(image, {}, (), error.strerror or str(error))
+    except (Undecodable, Misfit) as error:
+        return _Prepared(image, {}, (), " ".join(str(error).split()))
+    return _Prepared(image, pixels, tuple(found), "")
+
+
+def _predicted(members: Sequence[Member], prepared: Sequence[_Prepared]) -> _Block:
+    n_targets = len(members[0].network.trained.record.targets)
+    values, faults = np.full((len(prepared), n_targets), np.nan), [one.fault for one in prepared]
+    good = [place for place, fault in enumerate(faults) if not fault]
+    if good:
+        stacks = {view: np.stack([prepared[place].pixels[view] for place in good])
+                  for view in prepared[good[0]].pixels}  # fmt: skip
+        values[good] = np.average(
+            [member.network.predict(stacks[member.network.view]) for member in members],
+            axis=0,
+            weights=[member.weight for member in members],
+        )
+    for place in good:
+        if not np.isfinite(values[place]).all():
+            values[place], faults[place] = np.nan, "its prediction is NaN or infinite"
+    return _Block([one.image for one in prepared], values, faults)
+
+
+def _frame(blocks: Sequence[_Block], columns: Sequence[str]) -> pd.DataFrame:
+    values = np.concatenate([block.values for block in blocks]) if blocks else np.empty((0, len(columns)))
+    frame = pd.DataFrame(values, columns=[*columns])
+    frame.insert(0, ID, [image.id for block in blocks for image in block.images])
+    faults = [fault for block in blocks for fault in block.faults]
+    return frame.assign(**{ERROR: faults}) if any(faults) else frame

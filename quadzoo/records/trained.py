@@ -1,0 +1,64 @@
+"""A trained model as files: the record and the weights of a run, checked. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from quadzoo.errors import ConfigError
+from quadzoo.records.record import RECORD, WEIGHTS, RunRecord, read_record_file, sha256_of
+from quadzoo.targets import TargetInfo
+
+CONFIG = "config.json"  # what an exported folder may call its record
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The record and the weights that lie in ``folder``; ``sha256`` is that of the weights."""
+
+    folder: Path
+    record: RunRecord = field(repr=False)
+    sha256: str
+
+    @property
+    def unit(self) -> TargetInfo:
+        """The targets in the network's own unit."""
+        ranges = self.record.unit or self.record.own_ranges
+        return TargetInfo(
+            names=tuple(self.record.targets),
+            low=tuple(ranges.low),
+            high=tuple(ranges.high),
+            integer=tuple(ranges.integer),
+        )
+
+
+def record_file(folder: Path) -> Path | None:
+    """Return the file that holds a model's record, None where there is none: no model lies there."""
+    return next((folder / name for name in (RECORD, CONFIG) if os.path.lexists(folder / name)), None)
+
+
+def read_trained(folder: Path, who: str) -> Trained:
+    """Return the trained model in a folder, whose files are those that its record names.
+
+    ``who`` begins each message. Raises DataError for a record that cannot be read, and ConfigError for one
+    that was changed, for a run that failed, and for weights that are not those of the record.
+    """
+    record = read_record_file(record_file(folder) or folder / RECORD)
+    if record.status != "ok":
+        raise ConfigError(f"{who}: that run has status {record.status}; name one that is ok")
+    if record.identity.key != record.key:
+        raise ConfigError(
+            f"{who}: its record was changed: it says key {record.key[:16]}, its content has "
+            f"{record.identity.key}; take the folder as the run left it"
+        )
+    try:
+        sha256 = sha256_of(folder / WEIGHTS)
+    except OSError as error:
+        raise ConfigError(f"{who}: its weights cannot be read ({error})") from error
+    if sha256 != record.files.get(WEIGHTS):
+        raise ConfigError(
+            f"{who}: {WEIGHTS} has SHA-256 {sha256}, its record says {record.files.get(WEIGHTS)}; "
+            "the file was changed or cut off"
+        )
+    return Trained(folder, record, sha256)

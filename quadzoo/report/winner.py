@@ -1,0 +1,95 @@
+"""Which runs of a results folder to predict with, by its leaderboard: the best, or the ensemble."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+from quadzoo.errors import ConfigError, DataError
+from quadzoo.records.record import run_folder
+from quadzoo.records.suite import is_suite
+from quadzoo.report.captions import beaten
+from quadzoo.report.leaderboard import leaderboards
+from quadzoo.report.results import read_runs
+from quadzoo.report.rows import ENSEMBLE, INCOMPLETE, Leaderboard, Row
+
+BEST = "best"
+NAMES = (BEST, ENSEMBLE)
+_DEFAULT_OUT = Path("results")
+
+
+class Chosen(NamedTuple):
+    """The folders of runs, each with its weight in their mean prediction; what they are; what to warn of."""
+
+    runs: list[tuple[Path, float]]
+    told: str
+    warnings: list[str]
+
+
+def chosen(name: str, out: Path) -> Chosen:
+    """Return the runs that ``best`` or ``ensemble`` stand for in a results folder.
+
+    ``best`` is the best row's seed with the lowest val MSE; of several folds the mean of their models.
+    Raises DataError where there is no leaderboard, and ConfigError where there are several, or no such row.
+    """
+    board = _board(name, out)
+    best = board.best
+    if name == ENSEMBLE:
+        return _ensemble(board, out)
+    if best is None or not best.details.runs:
+        raise ConfigError(f"{name}: no finished run of {out} has predictions to judge it by; name a run")
+    told = f"{name} is {best.name}, seed {best.details.worst_seed}: run {', '.join(best.details.runs)}"
+    return Chosen([(run_folder(out, key), 1.0) for key in best.details.runs], told, _warnings(board, best))
+
+
+def next_step(board: Leaderboard, out: Path) -> str:
+    """Return the command that uses the best row, or that it beats nothing; nothing without a finished run."""
+    best = board.best
+    if best is None or not best.details.runs:
+        return ""
+    if warnings := _warnings(board, best):
+        return warnings[0]
+    words = ["quadzoo predict", ",".join(best.details.runs), "IMAGES"]
+    words += [] if out == _DEFAULT_OUT else ["--out", shlex.quote(str(out))]
+    return f"to use {best.name} on new images: {' '.join(words)}"
+
+
+def _board(name: str, out: Path) -> Leaderboard:
+    """Return the only leaderboard of a results folder."""
+    if is_suite(out):
+        raise ConfigError(f"{name}: {out} holds a suite; give the folder of one of its sets with `out`")
+    if not (out / "runs").is_dir():
+        raise DataError(f"{name}: {out} is no results folder (it has no runs/); give one with `out`")
+    results = read_runs([out])
+    boards = leaderboards(results.runs, results.unreadable, results.answers)
+    if not boards:
+        raise DataError(f"{name}: {out} has no run that can be read; give another folder with `out`")
+    if len(boards) > 1:
+        names = ", ".join(f"{one.data.name} (split {one.split.name})" for one in boards[:3])
+        raise ConfigError(
+            f"{name}: {out} has {len(boards)} tables, {names}{', …' * (len(boards) > 3)}; name a run by the "
+            "beginning of its key"
+        )
+    return boards[0]
+
+
+def _ensemble(board: Leaderboard, out: Path) -> Chosen:
+    row = next((row for row in board.rows if row.members), None)
+    if row is None:
+        raise ConfigError(
+            f"{ENSEMBLE}: {out} has none, since no mean of its runs has a lower val MSE than the best alone; "
+            "say best, or name runs with commas between them"
+        )
+    folds = {member.fold for member in row.members}
+    runs = [(run_folder(out, member.key), member.weight / len(folds)) for member in row.members]
+    baseline = board.best_baseline
+    beats = baseline is None or (row.val_mse or 0.0) < (baseline.val_mse or 0.0)
+    warnings = [] if beats else [f"{row.name} does not beat {baseline.backbone if baseline else ''} on val"]
+    return Chosen(runs, f"{row.name} is the mean of {len(runs)} runs", warnings)
+
+
+def _warnings(board: Leaderboard, best: Row) -> list[str]:
+    if best.verdict == INCOMPLETE:
+        return [f"no row is complete: runs of {best.name} failed or are missing, so it may not be the best"]
+    return [beaten(board)] if beaten(board) else []
