@@ -69,6 +69,20 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def disc_runs(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results folder of two heads with two seeds each on the discs: 8 bits, colour, a shared border."""
+    from quadzoo import api
+
+    folder = tmp_path_factory.mktemp("discs") / "results"
+    api.bench(
+        ["tiny_cnn"], ["linear", "integer"], [0, 1], data=str(discs / "discs.csv"), images=discs / "photos",
+        targets=["radius", "x"], id_column="file", weights="none", epochs=2, batch_size=8, precision="32",
+        out=folder,
+    )  # fmt: skip
+    return folder
+
+
 @pytest.fixture
 def published() -> Path:
     """The real data set of 2,000 images."""

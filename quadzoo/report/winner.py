@@ -9,10 +9,12 @@ from typing import NamedTuple
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.records.record import run_folder
 from quadzoo.records.suite import is_suite
+from quadzoo.report.baselines import in_words
 from quadzoo.report.captions import beaten
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import ENSEMBLE, INCOMPLETE, Leaderboard, Row
+from quadzoo.report.text import short
 
 BEST = "best"
 NAMES = (BEST, ENSEMBLE)
@@ -84,8 +86,10 @@ def _ensemble(board: Leaderboard, out: Path) -> Chosen:
     folds = {member.fold for member in row.members}
     runs = [(run_folder(out, member.key), member.weight / len(folds)) for member in row.members]
     baseline = board.best_baseline
-    beats = baseline is None or (row.val_mse or 0.0) < (baseline.val_mse or 0.0)
-    warnings = [] if beats else [f"{row.name} does not beat {baseline.backbone if baseline else ''} on val"]
+    warnings = []
+    if baseline and (row.val_mse or 0.0) >= (baseline.val_mse or 0.0):
+        against = f"(val MSE {short(row.val_mse)} against {short(baseline.val_mse)})"
+        warnings.append(f"{row.name} does not beat {in_words(baseline.backbone)} {against}")
     return Chosen(runs, f"{row.name} is the mean of {len(runs)} runs", warnings)
 
 

@@ -1,0 +1,142 @@
+"""`quadzoo predict`, and what `quadzoo bench` says at its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Result
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def run(disc_runs: Path) -> Path:
+    """The folder of a run with the head linear."""
+    return next(
+        one for one in sorted((disc_runs / "runs").iterdir())
+        if json.loads((one / "record.json").read_text())["head"] == "linear"
+    )  # fmt: skip
+
+
+def test_table_csv_and_json_say_the_same(run: Path, discs: Path, quadzoo: Call, tmp_path: Path) -> None:
+    photos = discs / "photos"
+    shown = quadzoo("predict", run, photos / "disc 01.png", photos / "disc 0[0-2].png")
+    assert (shown.status, shown.err) == (0, "")
+    header, *lines = shown.out.splitlines()
+    assert header.split() == ["id", "radius", "x"]
+    assert len(lines) == 3  # each image once, in the order that they were asked for
+    assert [line.split("  ")[0].strip() for line in lines] == [
+        str(photos / f"disc 0{n}.png") for n in (1, 0, 2)
+    ]
+    csv = tmp_path / "new" / "answers.csv"
+    done = quadzoo("predict", run, photos, "--csv", csv)
+    assert (done.status, done.out, done.err) == (0, "", f"quadzoo: 60 images: {csv}\n")
+    table = pd.read_csv(csv)
+    document = json.loads(quadzoo("predict", run, photos, "--json").out)
+    assert document["targets"] == ["radius", "x"]
+    assert pd.DataFrame(document["predictions"]).equals(table)
+    row = table.set_index("id").loc[str(photos / "disc 01.png")]
+    radius, x = lines[0].split()[-2:]
+    assert radius == str(round(row["radius"]))  # whole numbers, since the targets were
+    assert x == f"{row['x']:.4g}"
+    assert row["radius"] != round(row["radius"])
+
+
+def test_images_that_cannot_be_read_are_named_at_the_end(
+    run: Path, discs: Path, quadzoo: Call, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos" / "deeper"
+    folder.mkdir(parents=True)
+    for name in ("disc 01.png", "disc 02.png"):
+        shutil.copy(discs / "photos" / name, folder)
+    (folder / "cut.png").write_bytes((folder / "disc 01.png").read_bytes()[:60])
+    (folder / "text.jpg").write_text("no image")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "notes.txt").write_text("not looked at")
+    done = quadzoo("predict", run, tmp_path / "photos", "--csv", tmp_path / "a.csv")
+    assert done.status == 1
+    wrote, count, *named = done.err.splitlines()
+    assert wrote.startswith("quadzoo: 5 images:")
+    assert count == "quadzoo: 3 of 5 images could not be predicted:"
+    assert [line.split(": ")[1].rsplit("/", 1)[1] for line in named] == ["cut.png", "pipe.png", "text.jpg"]
+    assert "not a regular file" in named[1]
+    table = pd.read_csv(tmp_path / "a.csv")
+    assert list(table.columns) == ["id", "radius", "x", "error"]
+    assert table["radius"].notna().sum() == table["error"].isna().sum() == 2
+    shown = quadzoo("predict", run, tmp_path / "photos")
+    assert shown.status == 1
+    assert len(shown.out.splitlines()) == 3
+    answers = json.loads(quadzoo("predict", run, tmp_path / "photos", "--json").out)["predictions"]
+    assert [one["x"] is None for one in answers] == [bool(one["error"]) for one in answers]
+
+
+def test_a_table_names_the_images(run: Path, discs: Path, quadzoo: Call, tmp_path: Path) -> None:
+    new = tmp_path / "new.csv"
+    new.write_text("name,file\nfirst,disc 03\nsecond,disc 04.png\nthird,lost\n")
+    given = ("--images", discs / "photos", "--id-column", "file")
+    done = quadzoo("predict", run, "--csv-in", new, *given, "--json")
+    assert done.status == 1
+    answers = json.loads(done.out)["predictions"]
+    assert [one["id"] for one in answers] == ["disc 03", "disc 04.png", "lost"]
+    assert answers[0]["error"] == ""
+    assert "row 4: no image for id 'lost'" in answers[2]["error"]
+    wanted = json.loads(quadzoo("predict", run, discs / "photos" / "disc 03.png", "--json").out)
+    assert answers[0]["x"] == pytest.approx(wanted["predictions"][0]["x"], rel=1e-5)
+    # The columns and the folder are found as for a bench.
+    shutil.copy(discs / "discs.csv", tmp_path)
+    (tmp_path / "photos").symlink_to(discs / "photos")
+    assert len(quadzoo("predict", run, "--csv-in", tmp_path / "discs.csv").out.splitlines()) == 61
+
+
+REFUSED = {
+    "nothing to read": ((), "name images, folders or patterns, or a table of them with --csv-in"),
+    "both": (("x.png", "--csv-in", "t.csv"), "one of the two"),
+    "a folder of what": (("x.png", "--images", "photos"), "--images is for the table that --csv-in names"),
+    "no such file": (("nowhere/x.png",), "nowhere/x.png: no such file or folder"),
+    "no match": (("nowhere/*.png",), "nowhere/*.png: no such file or folder"),
+    "no table": (("--csv-in", "nowhere.csv"), "nowhere.csv: cannot be read"),
+    "a percentage": (("README.md", "--interval", "90"), "--interval 90: say a share above 0 and below 1"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_makes_no_sense_is_refused(case: str, run: Path, quadzoo: Call) -> None:
+    arguments, told = REFUSED[case]
+    done = quadzoo("predict", run, *arguments)
+    assert done.status == 2
+    assert told in done.error
+    assert len(done.error) <= 300
+
+
+def test_a_folder_without_images_and_a_file_that_cannot_be_written(
+    run: Path, discs: Path, quadzoo: Call, tmp_path: Path
+) -> None:
+    assert "no image in this folder" in quadzoo("predict", run, tmp_path).error
+    (tmp_path / "file").write_text("")
+    done = quadzoo("predict", run, discs / "photos" / "disc 01.png", "--csv", tmp_path / "file" / "a.csv")
+    assert "--csv" in done.error
+    assert "name another file" in done.error
+
+
+def test_best_says_which_run_it_is(disc_runs: Path, discs: Path, quadzoo: Call) -> None:
+    done = quadzoo("predict", "best", discs / "photos" / "disc 01.png", "--out", disc_runs)
+    assert done.status == 0
+    told, warned = done.err.splitlines()
+    assert told.startswith("quadzoo: best is tiny_cnn + integer, seed ")
+    assert warned.startswith("quadzoo: warning: No network beats ridge regression on pixels")
+
+
+def test_a_bench_ends_with_what_to_do_with_the_winner(discs: Path, disc_runs: Path, quadzoo: Call) -> None:
+    flags = ["--data", discs / "discs.csv", "--images", discs / "photos", "--targets", "radius,x",
+             "--id-column", "file", "--weights", "none", "--batch-size", 8, "--precision", 32]  # fmt: skip
+    done = quadzoo("bench", "--backbones", "tiny_cnn", "--heads", "linear,integer", "--seeds", "0,1",
+                   "--epochs", 2, *flags, "--out", disc_runs)  # fmt: skip
+    assert done.status == 0
+    assert done.err.splitlines()[-1].startswith("quadzoo: No network beats ridge regression on pixels")
