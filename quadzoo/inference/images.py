@@ -26,7 +26,7 @@ Given = Any
 
 @dataclass(frozen=True)
 class Image:
-    """An image to predict: its id, and its file, or its pixels (H, W) or (H, W, C) of any numbers.
+    """An image to predict: its id, and its file, or its pixels (H, W) or (H, W, C), uint8 or other numbers.
 
     Where there is neither, ``fault`` says why.
     """

@@ -27,7 +27,7 @@ class Misfit(Exception):
 
 
 class Shown(NamedTuple):
-    """An image as a network gets it, (H, W, C) of the geometry's dtype, and what is odd about it."""
+    """An image as a network gets it, uint8, uint16 or float32 (H, W, C), and what is odd about it."""
 
     pixels: np.ndarray
     oddities: tuple[str, ...] = ()
