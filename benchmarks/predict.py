@@ -2,10 +2,11 @@
 
     python benchmarks/predict.py --data FOLDER --n 2000 --turns 5
 
-reads the published images with reader-equations, which must be installed, on this process's CPUs. By turns it times the
-test pass of a bench, `Trainer.test` on images that are decoded already, and `Model.predict`, which decodes them from
-their files; both load nothing and warm up before. It writes the median seconds of each, their ratio, how many images were
-read right, and the growth of this process's memory over the turns to results/predict.json.
+reads the published images with reader-equations, which must be installed, on the CPU. By turns it times the
+test pass of a bench, `Trainer.test` on images that are decoded already, and `Model.predict`, which decodes
+them from their files; both have their network loaded, and warm up before. It writes the seconds of each turn,
+the median of their ratios, how many images were read right, and by how much this process's memory grew over
+the turns, to results/predict.json.
 """
 
 from __future__ import annotations

@@ -208,8 +208,9 @@ def _seen(image: Image.Image) -> tuple[np.ndarray, bool]:
     if not image.has_transparency_data:
         return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB")), False
     image = image.convert("RGBA")
-    if image.getchannel("A").getextrema() == (255, 255):
-        return np.asarray(image.convert("RGB")), False
+    pixels = np.asarray(image)
+    if pixels[:, :, 3].min() == 255:
+        return pixels[:, :, :3], False
     return np.asarray(
         Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     ), True

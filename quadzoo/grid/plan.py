@@ -90,7 +90,7 @@ class BenchData:
     def originals(self) -> Originals | None:
         """What a record says of the images before they were brought to one size."""
         known = self.images.originals
-        return known and Originals(**asdict(known))
+        return None if known is None else Originals(**asdict(known))
 
     def fold_of(self, task: Task) -> Fold:
         """Return the fold that a task is about."""

@@ -61,7 +61,7 @@ class Network:
             _products_of_training(device),
             torch.autocast(device.type, torch.bfloat16, enabled=record.precision == "bf16"),
         ):
-            parts = [self.module.predict(some.to(device)) for some in images.split(self.batch_size)]
+            parts = [self.module.predict(some.to(device)) for some in torch.split(images, self.batch_size)]
         return unscale(torch.cat(parts).double().cpu().numpy(), self.trained.unit)
 
 

@@ -12,6 +12,7 @@ import pytest
 from quadzoo.data.cache import ImageSet, clear, contents, in_use, prepare
 from quadzoo.data.geometry import Resize
 from quadzoo.data.sources import DataRequest, Source, open_source
+from quadzoo.data.survey import Originals
 from quadzoo.errors import DataError
 
 
@@ -251,3 +252,11 @@ def test_published_images(published: Path) -> None:
     first = cv2.imread(str(published / "Images of Equations" / "eqn_0000.png"), cv2.IMREAD_GRAYSCALE)
     top, left, bottom, right = result.geometry.crop or (0, 0, 0, 0)
     assert np.array_equal(np.load(result.file, mmap_mode="r")[0, :, :, 0], first[top:bottom, left:right])
+
+
+def test_it_is_known_how_large_the_images_were(folder: Path, own_cache: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, shape in (("a.png", (20, 30)), ("b.png", (25, 28, 3)), ("c.png", (22, 40))):
+        save(folder, name, rng.integers(0, 255, shape, dtype=np.uint8))
+    first, again = prepared(folder), prepared(folder)
+    assert first.originals == again.originals == Originals((20, 25), (28, 40), (1, 3))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quadzoo.data.decoding import Undecodable, decode
+from quadzoo.data.decoding import Undecodable, decode, of_array
 
 GREY = np.add.outer(np.arange(24) * 4, np.arange(32) * 5).astype(np.uint8)  # no two rows or columns alike
 COLOUR = np.stack([GREY, 255 - GREY, GREY // 2], axis=2)
@@ -170,3 +170,31 @@ def test_grey_by_its_pixels_not_its_mode() -> None:
 def test_only_the_first_page() -> None:
     pages = saved(Image.fromarray(GREY), "TIFF", save_all=True, append_images=[Image.fromarray(255 - GREY)])
     assert close(decode(pages).pixels, GREY)
+
+
+def test_an_array_is_what_a_npy_file_of_it_is() -> None:
+    rng = np.random.default_rng(0)
+    for pixels in (
+        rng.integers(0, 255, (5, 7), dtype=np.uint8),
+        rng.integers(0, 255, (5, 7, 3), dtype=np.uint8),
+        np.repeat(rng.integers(0, 9, (5, 7, 1), dtype=np.uint16), 3, axis=2),
+        rng.random((5, 7, 4)).astype(np.float16),
+        rng.random((7, 5)).T,
+        rng.random((5, 7)) > 0.5,
+        rng.integers(0, 9, (5, 7)).astype(">i4"),
+    ):
+        file = io.BytesIO()
+        np.save(file, pixels)
+        for bands in (None, (1,)):
+            ours, theirs = of_array(pixels, bands), decode(file.getvalue(), bands)
+            assert ours.pixels.dtype == theirs.pixels.dtype
+            assert np.array_equal(ours.pixels, theirs.pixels)
+            assert (ours.mode, ours.frames) == (theirs.mode, theirs.frames)
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros(5), np.zeros((0, 5)), np.zeros((2, 2), "U3"), np.zeros((2, 2), complex)]
+)
+def test_an_array_that_is_no_image(wrong: np.ndarray) -> None:
+    with pytest.raises(Undecodable, match=r"needed is .H, W. or .H, W, C. of numbers"):
+        of_array(wrong)
