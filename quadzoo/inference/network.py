@@ -49,10 +49,11 @@ class Network:
         """How many images it is given at once: as many as in its run's test."""
         return min(self.trained.record.recipe.batch_size, _MOST)
 
-    def predict(self, pixels: np.ndarray) -> np.ndarray:
-        """Return predictions, float64 (N, T) in original units, in the precision that the run had.
+    def predict(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return predictions and their spread, float64 (N, T) each in original units; None for no spread.
 
-        ``pixels`` are N images as its view shows them: uint8, uint16 or float32 (N, H, W, C).
+        ``pixels`` are N images as its view shows them: uint8, uint16 or float32 (N, H, W, C). The network
+        computes in the precision that the run had.
         """
         device, record = self.module.device, self.trained.record
         images = pixels_tensor(pixels).permute(0, 3, 1, 2)
@@ -61,8 +62,18 @@ class Network:
             _products_of_training(device),
             torch.autocast(device.type, torch.bfloat16, enabled=record.precision == "bf16"),
         ):
-            parts = [self.module.predict(some.to(device)) for some in torch.split(images, self.batch_size)]
-        return unscale(torch.cat(parts).double().cpu().numpy(), self.trained.unit)
+            parts = [
+                self.module.predict_with_spread(some.to(device))
+                for some in torch.split(images, self.batch_size)
+            ]
+        values = torch.cat([prediction for prediction, _ in parts]).double().cpu().numpy()
+        spreads = [spread for _, spread in parts if spread is not None]
+        unit = self.trained.unit
+        if not spreads:
+            return unscale(values, unit), None
+        return unscale(values, unit), torch.cat(spreads).double().cpu().numpy() * np.subtract(
+            unit.high, unit.low
+        )
 
 
 class Readout(nn.Module):

@@ -12,8 +12,10 @@ import pandas as pd
 from quadzoo.data.decoding import Undecodable
 from quadzoo.data.parallel import parallel
 from quadzoo.data.reading import Advance
-from quadzoo.errors import ConfigError, QuadzooError
+from quadzoo.errors import ConfigError
+from quadzoo.inference.calibration import Calibration, combined
 from quadzoo.inference.images import Image
+from quadzoo.inference.intervals import Intervals
 from quadzoo.inference.network import Network
 from quadzoo.inference.view import Misfit, Oddities, View, decoded
 from quadzoo.records.predictions import columns_of
@@ -62,10 +64,14 @@ class _Prepared(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """Some images with their predictions, float64 (n, T), and why those that are NaN have none."""
+    """Some images with their predictions, float64 (n, T), and why those that are NaN have none.
+
+    ``spread`` is that of the predictions, float64 (n, T); None where a network gives them none.
+    """
 
     images: list[Image]
     values: np.ndarray
+    spread: np.ndarray | None
     faults: list[str]
 
 
@@ -82,26 +88,28 @@ def predict(
     values of their classes, by probability, and so the mean prediction is that of the mean probabilities.
 
     ``interval`` is the share of images whose target shall lie between <target>_low and <target>_high, above
-    0 and below 1; None asks for no interval. ``advance`` is given the number of images as they are predicted.
-    Raises ConfigError for an interval that cannot be had.
+    0 and below 1; None asks for no interval. Several targets at once lie between <target>_joint_low and
+    <target>_joint_high. Intervals are calibrated on the val predictions that the runs have left.
+    ``advance`` is given the number of images as they are predicted. Raises ConfigError or DataError for
+    intervals that cannot be had.
     """
-    if interval is not None:
-        _check_interval(interval)
+    intervals = None if interval is None else _calibrated(members, interval)
     oddities = Oddities()
     blocks = []
     for block in _blocks(members, images, oddities):
         blocks.append(block)
         advance(len(block.images))
     columns = list(columns_of(members[0].network.trained.record.targets, (ID, ERROR)).values())
-    frame = _frame(blocks, columns)
+    frame = _frame(blocks, columns, intervals)
     return Predicted(frame, columns, oddities.warnings(len(frame)))
 
 
-def _check_interval(interval: float) -> None:
-    """Raise ConfigError for an interval that cannot be had; the place where intervals begin."""
-    if not 0 < interval < 1:
-        raise ConfigError(f"`interval` {interval:g}: say a share above 0 and below 1, such as 0.9")
-    raise QuadzooError("`interval`: this version of quadzoo gives no intervals; leave it out")
+def _calibrated(members: Sequence[Member], level: float) -> Intervals:
+    """Return intervals around the mean prediction of the members. Raises ConfigError and DataError."""
+    if not 0 < level < 1:
+        raise ConfigError(f"`interval` {level:g}: say a share above 0 and below 1, such as 0.9")
+    folders = [member.network.trained.folder for member in members]
+    return Intervals.of(Calibration.of_runs(folders, [member.weight for member in members]), level)
 
 
 def _blocks(members: Sequence[Member], images: Iterable[Image], oddities: Oddities) -> Iterator[_Block]:
@@ -142,24 +150,39 @@ def _prepared(image: Image, views: Sequence[View]) -> _Prepared:
 def _predicted(members: Sequence[Member], prepared: Sequence[_Prepared]) -> _Block:
     n_targets = len(members[0].network.trained.record.targets)
     values, faults = np.full((len(prepared), n_targets), np.nan), [one.fault for one in prepared]
+    spread = None
     good = [place for place, fault in enumerate(faults) if not fault]
     if good:
         stacks = {view: np.stack([prepared[place].pixels[view] for place in good])
                   for view in prepared[good[0]].pixels}  # fmt: skip
-        values[good] = np.average(
-            [member.network.predict(stacks[member.network.view]) for member in members],
-            axis=0,
-            weights=[member.weight for member in members],
+        answers = [member.network.predict(stacks[member.network.view]) for member in members]
+        spreads = [one for _, one in answers if one is not None]
+        values[good], of_good = combined(
+            np.stack([one for one, _ in answers]),
+            np.stack(spreads) if len(spreads) == len(answers) else None,
+            [member.weight for member in members],
         )
+        if of_good is not None:
+            spread = np.full_like(values, np.nan)
+            spread[good] = of_good
     for place in good:
         if not np.isfinite(values[place]).all():
             values[place], faults[place] = np.nan, "its prediction is NaN or infinite"
-    return _Block([one.image for one in prepared], values, faults)
+    return _Block([one.image for one in prepared], values, spread, faults)
 
 
-def _frame(blocks: Sequence[_Block], columns: Sequence[str]) -> pd.DataFrame:
-    values = np.concatenate([block.values for block in blocks]) if blocks else np.empty((0, len(columns)))
+def _frame(blocks: Sequence[_Block], columns: Sequence[str], intervals: Intervals | None) -> pd.DataFrame:
+    nothing = np.empty((0, len(columns)))
+    values = np.concatenate([nothing, *(block.values for block in blocks)])
     frame = pd.DataFrame(values, columns=[*columns])
+    if intervals:
+        spread = None
+        if intervals.normalised:  # of images without a prediction there is none
+            spreads = [
+                np.full_like(one.values, np.nan) if one.spread is None else one.spread for one in blocks
+            ]
+            spread = np.concatenate([nothing, *spreads])
+        frame = frame.assign(**intervals.columns(values, spread=spread))
     frame.insert(0, ID, [image.id for block in blocks for image in block.images])
     faults = [fault for block in blocks for fault in block.faults]
     return frame.assign(**{ERROR: faults}) if any(faults) else frame

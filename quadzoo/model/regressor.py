@@ -146,6 +146,11 @@ class RegressionModule(pl.LightningModule):
         """Map images (B, C, H, W), 0 to 255, to predictions, float32 (B, T) in the scaled unit."""
         return self._prediction(self(images))
 
+    def predict_with_spread(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Map images (B, C, H, W) to predictions, as `predict` does, and their `spread`, from one pass."""
+        raw = self(images)
+        return self._prediction(raw), self.spread(raw)
+
     def raw(self, inputs: Tensor) -> Tensor:
         """Map a batch's inputs to the head's raw output.
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+import quadzoo as package
 from quadzoo.inference.intervals import Intervals
 from tests.runs import loaded, records
 
@@ -42,3 +43,10 @@ def test_the_gaussian_head_makes_intervals_of_unequal_widths(
     for place, target in enumerate(("radius", "x")):
         scores = np.sort((val[target] - val[f"{target}_pred"]).abs() / val[f"{target}_spread"])
         assert np.isclose(found.half_widths[""][place], scores[rank])
+
+    test = table[table["split"] == "test"]
+    read = package.load(folder).predict([discs / "photos" / f"{one}.png" for one in test["id"]], 0.8)
+    for place, target in enumerate(("radius", "x")):
+        half = found.half_widths[""][place] * test[f"{target}_spread"].to_numpy()
+        assert np.allclose(read[f"{target}_high"] - read[target], half, rtol=1e-3)
+        assert np.allclose(read[target] - read[f"{target}_low"], half, rtol=1e-3)
