@@ -184,12 +184,19 @@ def leaderboard(
     return NotebookLeaderboard.of(boards)
 
 
-def load(run: str | PathLike[str], out: str | PathLike[str] = "results", *, device: str = "auto") -> Model:
+def load(
+    run: str | PathLike[str],
+    out: str | PathLike[str] = "results",
+    *,
+    device: str = "auto",
+    plugin: Sequence[str | PathLike[str]] = (),
+) -> Model:
     """Return a trained model, ready to predict new images.
 
     ``run`` is the folder of a run or an exported one, the name of a registered model, the beginning of a key
     in the results folder ``out``, ``best`` of ``out`` (of the best row the seed with the lowest val MSE), or
-    ``ensemble`` of ``out``; several with commas between them are averaged. ``device`` is auto, cpu or cuda.
+    ``ensemble`` of ``out``; several with commas between them are averaged. ``device`` is auto, cpu or cuda;
+    ``plugin`` are the files of one-file plugins that the runs used.
     A Python warning says where the best beats nothing, and where a plugin is of another version than it was.
     Pretrained weights are not looked for. Raises NameNotFound where there is no such model, and another
     QuadzooError for one that cannot be used: a file that was changed, a failed run, a plugin that is missing.
@@ -198,9 +205,10 @@ def load(run: str | PathLike[str], out: str | PathLike[str] = "results", *, devi
     from quadzoo.errors import ConfigError
     from quadzoo.inference.find import find_trained
     from quadzoo.records.trained import Trained, read_trained, record_file
-    from quadzoo.registry import catalogue
+    from quadzoo.registry import additions, catalogue
     from quadzoo.report.winner import NAMES, chosen
 
+    additions.use_files(Path(one) for one in plugin)
     names, folder = catalogue.load(), Path(out)
     parts = [str(run)] if record_file(Path(run)) else str(run).split(",")
     found: list[tuple[Trained, float]] = []

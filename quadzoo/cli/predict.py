@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quadzoo.cli.options import plugin_option
+from quadzoo.cli.output import say, say_json
 from quadzoo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ _LONGEST = 300  # characters of a line
     metavar="0.9",
     help="Also give an interval for each target, which contains it with this probability.",
 )
+@plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print the predictions as JSON.")
 def predict(
     run: str,
@@ -75,6 +77,7 @@ def predict(
     id_column: str | None,
     csv: Path | None,
     interval: float | None,
+    plugin: tuple[Path, ...],
     as_json: bool,
 ) -> int:
     """Read new images with a trained model; predictions are in original units.
@@ -100,14 +103,14 @@ def predict(
     if not csv_in and (folder or id_column):
         raise ConfigError(f"`{'images' if folder else 'id_column'}` is for the table that `csv_in` names")
     found = images_in_table(csv_in, folder, id_column) if csv_in else files_of(images)
-    model = _loaded(run, out)
+    model = _loaded(run, out, plugin)
     done = _predicted(model, found, interval)
     for text in done.warnings:
         _tell(f"warning: {text}")
     if csv:
         _write(csv, done)
     if as_json:
-        click.echo(json.dumps(_document(model, done), indent=2, ensure_ascii=False))
+        say_json(_document(model, done))
     elif not csv:
         _print(model, done)
     _list_errors(done)
@@ -118,16 +121,16 @@ def _tell(text: str) -> None:
     from quadzoo.cli.options import with_flags
     from quadzoo.report.text import one_line
 
-    click.echo(f"quadzoo: {one_line(with_flags(text), _LONGEST)}", err=True)
+    say(f"quadzoo: {one_line(with_flags(text), _LONGEST)}", err=True)
 
 
-def _loaded(run: str, out: Path) -> Model:
+def _loaded(run: str, out: Path, plugin: tuple[Path, ...]) -> Model:
     """Return the model, and say on stderr what is to be known of it."""
     from quadzoo import api
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # they are in model.warnings
-        model = api.load(run, out)
+        model = api.load(run, out, plugin=plugin)
     for text in model.told:
         _tell(text)
     for text in model.warnings:

@@ -159,6 +159,8 @@ def _entry(names: Names[Spec], name: str, code: Provenance, catalogue: Catalogue
 
 def _remedy(code: Provenance) -> str:
     """Say how to install a distribution; nothing for a name that no distribution can have."""
+    if code.distribution.startswith("./"):
+        return ": it is from a one-file plugin; give the file with `plugin`"
     if not _DISTRIBUTION.fullmatch(code.distribution):
         return ""
     version = f" (it was version {code.version})" if _VERSION.fullmatch(code.version) else ""

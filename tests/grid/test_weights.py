@@ -150,6 +150,8 @@ def test_a_folder_in_timm_s_schema(discs: Path, folder: Path, quadzoo: Call, tmp
     assert record["network"]["model_args"]["drop_rate"] == 0.1
     assert str(folder.parent) not in json.dumps(record)
     assert "local-dir:mynet" in (out / "leaderboard.md").read_text()
+    use = ("predict", out / "runs" / record["key"], discs / "photos" / "disc 00.png")
+    assert "disc 00.png" in quadzoo(*use).out
 
     # The same from elsewhere, and other weights.
     plan = (*bench(discs, out), "--dry-run", "--json", "--backbones")
@@ -193,6 +195,9 @@ def test_a_plugin_of_one_file(discs: Path, quadzoo: Call, tmp_path: Path) -> Non
     assert str(tmp_path) not in json.dumps(record)
     plan = (*bench(discs, out, *flags), "--dry-run", "--json")
     assert keys(quadzoo(*plan)) == [record["key"]]
+    use = ("predict", out / "runs" / record["key"], discs / "photos" / "disc 00.png")
+    assert "disc 00.png" in quadzoo(*use, "--plugin", plugin).out
+    assert "it is from a one-file plugin; give the file with --plugin" in quadzoo(*use).error
     plugin.write_text(NET + "# changed\n")
     assert keys(quadzoo(*plan)) != [record["key"]]
 
