@@ -21,7 +21,7 @@ from ..runs import records
 
 def started(data: Path, out: Path, *more: object, **given: Any) -> subprocess.Popen[str]:
     arguments = command(
-        "bench", "--backbones", "tiny_cnn", "--seeds", "0,1", "--epochs", "50", "--weights", "none",
+        "bench", "--backbones", "tiny_cnn", "--seeds", "0,1", "--epochs", "30", "--weights", "none",
         "--precision", "32", "--threads", 1, "--data", data, "--out", out, *more,
     )  # fmt: skip
     return subprocess.Popen(
@@ -40,8 +40,15 @@ def until(there: Callable[[], object], process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-@pytest.mark.parametrize("whom", ["all", "command"])
+@pytest.mark.parametrize(
+    ("name", "whom"),
+    [
+        ("SIGINT", "all"),
+        ("SIGTERM", "command"),
+        pytest.param("SIGTERM", "all", marks=pytest.mark.slow),
+        pytest.param("SIGHUP", "all", marks=pytest.mark.slow),
+    ],
+)
 def test_signals_keep_what_is_finished(equations: Path, tmp_path: Path, name: str, whom: str) -> None:
     """Whether a terminal or service manager sends it to all processes, or somebody to the command alone."""
     process = started(equations, tmp_path)
@@ -68,10 +75,11 @@ def test_a_run_goes_on_from_its_checkpoint(equations: Path, tmp_path: Path) -> N
     assert process.returncode == 0
     (record,) = records(tmp_path)
     assert len(record["environment"]["resumed"]) == 1
-    assert len(record["history"]) == 50
+    assert len(record["history"]) == 30
     assert not [*tmp_path.glob("runs/*/checkpoint*")]
 
 
+@pytest.mark.slow
 def test_force_starts_anew(equations: Path, tmp_path: Path) -> None:
     process = started(equations, tmp_path, "--seeds", 0, "--checkpoint-minutes", 0)
     until(lambda: [*tmp_path.glob("runs/*/checkpoint.ckpt")], process)
@@ -84,11 +92,12 @@ def test_force_starts_anew(equations: Path, tmp_path: Path) -> None:
     assert record["environment"]["resumed"] == []
 
 
+@pytest.mark.slow
 def test_a_closed_terminal(equations: Path, tmp_path: Path) -> None:
     """Nobody is left to tell: the table is written all the same."""
     ours, theirs = pty.openpty()
     arguments = command(
-        "bench", "--backbones", "tiny_cnn", "--seeds", "0,1", "--epochs", "50", "--weights", "none",
+        "bench", "--backbones", "tiny_cnn", "--seeds", "0,1", "--epochs", "30", "--weights", "none",
         "--precision", "32", "--threads", 1, "--data", equations, "--out", tmp_path,
     )  # fmt: skip
     process = subprocess.Popen(
@@ -102,6 +111,7 @@ def test_a_closed_terminal(equations: Path, tmp_path: Path) -> None:
     assert (tmp_path / "leaderboard.csv").exists()
 
 
+@pytest.mark.slow
 def test_nohup_is_respected(equations: Path, tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the command inherits it
     try:
