@@ -118,7 +118,9 @@ class Loop:
 
 
 def _what_is_kept(finished: int, tasks: int, running: Sequence[_Running]) -> str:
-    """Say after an interrupt how much of the work is kept."""
+    """Say after an interrupt how much of the work is kept; a run may have written its record this moment."""
+    written = [one for one in running if (record := _written_by(one)) and record.status == "ok"]
+    finished, running = finished + len(written), [one for one in running if one not in written]
     ages = [
         time.time() - path.stat().st_mtime
         for one in running
