@@ -55,7 +55,7 @@ def check_target(findings: Findings, source: Source, column: int) -> TargetFacts
             "sentinel",
             rows,
             f"{name} = {value:g} ({count / len(values):.0%} of rows), far from all others: if it stands for "
-            "a missing value, delete it, and add `missing_targets` mask",
+            "a missing value, delete it",
         )
     if set(values[outliers.astype(int)]) - {value for value, _ in stand_ins}:
         tail = len(outliers) > _TAIL * len(values)

@@ -75,7 +75,7 @@ def test_targets_are_found_by_the_cells_that_are_filled(folder: Path) -> None:
     assert "many of its cells are empty" in refused(data)
     bench = benched(data, **MASK)
     assert bench.source.target_names == ("a", "b")
-    assert bench.warned("the targets are a and b")
+    assert bench.warned("the targets are a, b")
 
 
 @pytest.mark.parametrize(
