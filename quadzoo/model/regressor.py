@@ -263,14 +263,14 @@ class RegressionModule(pl.LightningModule):
 
     def _mask(self, datamodule: object) -> None:
         """Score with or without missing targets, as the data need it."""
-        masked = isinstance(datamodule, DataModule) and datamodule.masked
-        n_targets = datamodule.targets.shape[1] if masked else 0  # type: ignore[attr-defined]
-        if bool(n_targets) != self._masked:
-            self._masked = bool(n_targets)
-            for stage in _STAGES:
-                metric = KnownMSE(n_targets) if n_targets else MeanSquaredError()
-                self.mse[f"{stage}_mse"] = metric.to(self.device)
-            self.scores.clear()
+        masked = datamodule if isinstance(datamodule, DataModule) and datamodule.masked else None
+        if self._masked == (masked is not None):
+            return
+        self._masked = masked is not None
+        for stage in _STAGES:
+            metric = KnownMSE(masked.targets.shape[1]) if masked else MeanSquaredError()
+            self.mse[f"{stage}_mse"] = metric.to(self.device)
+        self.scores.clear()
 
     def configure_callbacks(self) -> list[pl.Callback]:
         """Return the callbacks that the recipe needs in any Trainer."""
