@@ -116,3 +116,20 @@ def test_a_mean_of_expectations_is_that_of_mean_probabilities() -> None:
             logits = [one.split([steps + 1 for steps in heads[0].steps], dim=1)[place] for one in raw]
             shares = torch.stack([one.softmax(dim=1) for one in logits]).mean(dim=0)
             assert torch.allclose(shares @ torch.linspace(0, 1, steps + 1), mean[:, place], atol=1e-6)
+
+
+def test_weights_count(run_of: Find) -> None:
+    from quadzoo.inference.images import images_of
+    from quadzoo.inference.load import load_model
+    from quadzoo.records.trained import read_trained
+    from quadzoo.registry import catalogue
+
+    runs = [read_trained(run_of("linear", seed), "run") for seed in (0, 1)]
+    red = images_of(np.full((32, 48, 3), (200, 10, 10), np.uint8))
+    names = catalogue.load()
+    one, other, both = (
+        load_model(list(zip(runs, weights, strict=False)), names, "cpu").predicted(red).frame.loc[0, "x"]
+        for weights in ((1,), (0, 1), (6, 2))
+    )
+    assert one != pytest.approx(other, rel=1e-3)
+    assert both == pytest.approx(0.75 * one + 0.25 * other)
