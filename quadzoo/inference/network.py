@@ -25,7 +25,7 @@ from quadzoo.records.trained import Trained
 from quadzoo.registry import additions
 from quadzoo.registry.catalogue import Catalogue, Entry, Names
 from quadzoo.registry.specs import BackboneSpec, HeadSpec
-from quadzoo.targets import TargetInfo, unscale
+from quadzoo.targets import TargetInfo, unscale, unscale_spread
 
 _MOST = 256  # images at once
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")  # as PyPI allows
@@ -71,9 +71,7 @@ class Network:
         unit = self.trained.unit
         if not spreads:
             return unscale(values, unit), None
-        return unscale(values, unit), torch.cat(spreads).double().cpu().numpy() * np.subtract(
-            unit.high, unit.low
-        )
+        return unscale(values, unit), unscale_spread(torch.cat(spreads).double().cpu().numpy(), unit)
 
 
 class Readout(nn.Module):
