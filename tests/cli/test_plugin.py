@@ -58,7 +58,7 @@ def test_a_plugin_that_cannot_be_loaded(stranger: Path, quadzoo_process: Call) -
     [
         (["check", "nothing-of-the-kind"], "no distribution, plugin, backbone or head 'nothing-of-the-kind'"),
         (["check", "linear", "--timeout", "0"], "0.0 is not in the range"),
-        (["check"], "Missing argument 'NAME'"),
+        (["check"], "say what to check: a NAME, or one --plugin FILE.py"),
     ],
 )
 def test_what_is_refused(flags: list[str], told: str, quadzoo: Call) -> None:
