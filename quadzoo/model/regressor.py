@@ -147,7 +147,7 @@ class RegressionModule(pl.LightningModule):
         return self._prediction(self(images))
 
     def predict_with_spread(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Map images (B, C, H, W), as for `predict`, to predictions and their `spread`, float32 (B, T) each."""
+        """Map images (B, C, H, W) to what `predict` returns, and its `spread`, float32 (B, T) each."""
         raw = self(images)
         return self._prediction(raw), self.spread(raw)
 

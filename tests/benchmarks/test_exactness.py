@@ -61,5 +61,5 @@ def test_the_shipped_model_is_the_one_in_the_table() -> None:
     )
     for record in read_records(BENCHMARKS / "results" / "exactness" / "published"):
         assert record.initial
-        # Its key is another since its record says which part of an image it is shown; its weights are the same.
+        # Its key is another since its record says what is shown of an image; its weights are the same.
         assert record.initial.sha256 == shipped.files["model.safetensors"]
