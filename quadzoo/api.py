@@ -6,6 +6,7 @@ import difflib
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from quadzoo.grid.observer import Observer
     from quadzoo.grid.plan import Plan
     from quadzoo.grid.suite import SuiteRequest
+    from quadzoo.inference.exported import Exported
     from quadzoo.inference.load import Model
+    from quadzoo.records.trained import Trained
+    from quadzoo.registry.catalogue import Catalogue
     from quadzoo.report.notebook import NotebookLeaderboard, NotebookSuite
 
 _RECIPE = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
@@ -201,22 +205,71 @@ def load(
     Pretrained weights are not looked for. Raises NameNotFound where there is no such model, and another
     QuadzooError for one that cannot be used: a file that was changed, a failed run, a plugin that is missing.
     """
+    from quadzoo.registry import additions, catalogue
+
+    additions.use_files(Path(one) for one in plugin)
+    names = catalogue.load()
+    found, told, warned = _found(str(run), Path(out), names)
+    from quadzoo.inference.load import load_model
+
+    model = load_model(found, names, device, told=told, warned=warned)
+    for text in model.warnings:
+        warnings.warn(text, stacklevel=2)
+    return model
+
+
+def export(
+    run: str | PathLike[str],
+    folder: str | PathLike[str],
+    out: str | PathLike[str] = "results",
+    *,
+    onnx: bool = False,
+    images: Sequence[str | PathLike[str]] = (),
+    plugin: Sequence[str | PathLike[str]] = (),
+) -> Exported:
+    """Write a trained model to ``folder``, as `quadzoo export` does, and return what is to be told of it.
+
+    ``run`` is one run, named as for `load`. With ``onnx`` the folder has a graph, too, which is checked on
+    64 of ``images``, paths or patterns. Raises ConfigError for several runs, for a folder that holds anything
+    but an earlier export, and for a graph that cannot be made or is not exact; then nothing is written.
+    """
+    from quadzoo.errors import ConfigError
+    from quadzoo.inference.export import export_run
+    from quadzoo.registry import additions, catalogue
+    from quadzoo.report.card import card_of
+
+    additions.use_files(Path(one) for one in plugin)
+    names = catalogue.load()
+    found, told, warned = _found(str(run), Path(out), names)
+    if len(found) > 1:
+        keys = ", ".join(trained.record.key for trained, _ in found[:3])
+        keys += ", …" * (len(found) > 3)
+        raise ConfigError(
+            f"run {str(run)[:_SHOWN]!r}: it is the mean of {len(found)} runs ({keys}); an export holds one: "
+            "name it"
+        )
+    ((trained, _),) = found
+    done = export_run(trained, Path(folder), names, card_of, onnx=onnx, images=images)
+    return replace(done, told=(*told, *done.told), warnings=(*warned, *done.warnings))
+
+
+def _found(
+    run: str, folder: Path, names: Catalogue
+) -> tuple[list[tuple[Trained, float]], list[str], list[str]]:
+    """Return the trained models that a name stands for, each with its weight, what they are, and warnings."""
     from quadzoo.data.texts import where
     from quadzoo.errors import ConfigError
     from quadzoo.inference.find import find_trained
-    from quadzoo.records.trained import Trained, read_trained, record_file
-    from quadzoo.registry import additions, catalogue
+    from quadzoo.records.trained import read_trained, record_file
     from quadzoo.report.winner import NAMES, chosen
 
-    additions.use_files(Path(one) for one in plugin)
-    names, folder = catalogue.load(), Path(out)
-    parts = [str(run)] if record_file(Path(run)) else str(run).split(",")
+    parts = [run] if record_file(Path(run)) else run.split(",")
     found: list[tuple[Trained, float]] = []
     told: list[str] = []
     warned: list[str] = []
     for part in (part.strip() for part in parts):
         if not part:
-            raise ConfigError(f"run {str(run)[:_SHOWN]!r}: an empty name; say which run, or best")
+            raise ConfigError(f"run {run[:_SHOWN]!r}: an empty name; say which run, or best")
         if part not in NAMES:
             found.append((find_trained(part, folder, names), 1 / len(parts)))
             continue
@@ -225,12 +278,7 @@ def load(
         warned += some.warnings
         total = sum(weight for _, weight in some.runs) * len(parts)
         found += [(read_trained(path, where(path)), weight / total) for path, weight in some.runs]
-    from quadzoo.inference.load import load_model
-
-    model = load_model(found, names, device, told=told, warned=warned)
-    for text in model.warnings:
-        warnings.warn(text, stacklevel=2)
-    return model
+    return found, told, warned
 
 
 def start() -> None:

@@ -10,6 +10,7 @@ import click
 from quadzoo import __version__
 from quadzoo.cli.bench import bench
 from quadzoo.cli.data import data
+from quadzoo.cli.export import export
 from quadzoo.cli.list import list_
 from quadzoo.cli.options import with_flags
 from quadzoo.cli.output import say
@@ -48,6 +49,7 @@ def cli(context: click.Context) -> int:
 
 cli.add_command(bench)
 cli.add_command(data)
+cli.add_command(export)
 cli.add_command(list_)
 cli.add_command(plugin)
 cli.add_command(predict)

@@ -86,12 +86,12 @@ def _specs(what: str, plugins: list[Plugin]) -> list[dict[str, Any]]:
 def _model(name: str, entry: Entry[ModelSpec]) -> dict[str, Any]:
     """Return what the record of a model says; where it cannot be read, the description says why."""
     from quadzoo.errors import DataError
-    from quadzoo.records.record import RECORD, read_record_file
+    from quadzoo.records.trained import read_record_in
 
     facts: dict[str, Any] = dict.fromkeys(("backbone", "head", "image_size", "targets"), "")
     description = entry.spec.description
     try:
-        record = read_record_file(entry.spec.folder / RECORD)
+        record = read_record_in(entry.spec.folder)
     except DataError as error:
         description = f"CANNOT BE USED: {error}"
     else:

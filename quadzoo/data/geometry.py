@@ -186,8 +186,7 @@ def fit(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
     if scaled != pixels.shape[:2]:
         pixels = _resized(pixels, scaled)
     canvas = np.empty((*geometry.size, geometry.channels), pixels.dtype)
-    fill = np.array(geometry.fill[: geometry.channels])
-    canvas[:] = _unit(fill, geometry) if deep else fill
+    canvas[:] = filling(geometry)
     height, width = scaled
     top, left = (geometry.size[0] - height) // 2, (geometry.size[1] - width) // 2
     canvas[top : top + height, left : left + width] = pixels.reshape(height, width, -1)
@@ -199,6 +198,12 @@ def fit(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
         if geometry.dtype == "uint16"
         else canvas * np.float32(255)
     )
+
+
+def filling(geometry: Geometry) -> np.ndarray:
+    """Return what the canvas is filled with, (C,): 0 to 1 where images do not have 8 bits, else 0 to 255."""
+    fill = np.array(geometry.fill[: geometry.channels])
+    return fill if geometry.dtype == "uint8" else _unit(fill, geometry)
 
 
 def _unit(values: np.ndarray, geometry: Geometry) -> np.ndarray:

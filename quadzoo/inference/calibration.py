@@ -11,7 +11,8 @@ import pandas as pd
 
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.records.predictions import of_targets, read_predictions, spread_of
-from quadzoo.records.record import PREDICTIONS, RECORD, RunRecord, read_record_file
+from quadzoo.records.record import PREDICTIONS, RunRecord, sha256_of
+from quadzoo.records.trained import CONFIG, read_record_in, record_file
 
 _LABELS = ("image_group", "image_kind")  # columns of predictions.csv that images can be grouped by
 
@@ -108,7 +109,7 @@ def combined(
 
 
 def _read(folder: Path) -> tuple[RunRecord, pd.DataFrame]:
-    record = read_record_file(folder / RECORD)
+    record = read_record_in(folder)
     if record.status != "ok":
         raise DataError(f"{folder}: the run failed, so it has no val predictions; choose one that finished")
     if not (folder / PREDICTIONS).exists():
@@ -116,8 +117,22 @@ def _read(folder: Path) -> tuple[RunRecord, pd.DataFrame]:
             f"{folder / PREDICTIONS}: not there; intervals are calibrated on the val predictions in it. "
             "Give the folder of a run"
         )
+    if record_file(folder) == folder / CONFIG:  # of the folder of a run `quadzoo verify` says it
+        _check_exported(folder, record)
     table = read_predictions(folder / PREDICTIONS, record.targets)
     return record, table[table["split"] == "val"]
+
+
+def _check_exported(folder: Path, record: RunRecord) -> None:
+    try:
+        changed = sha256_of(folder / PREDICTIONS) != record.files.get(PREDICTIONS)
+    except OSError as error:
+        raise DataError(f"{folder / PREDICTIONS}: cannot be read ({error.strerror})") from error
+    if changed:
+        raise DataError(
+            f"{folder / PREDICTIONS}: not the file that {CONFIG} names; it was changed or cut off; export "
+            "the run again"
+        )
 
 
 def _of_table(folder: Path, record: RunRecord, table: pd.DataFrame) -> Calibration:

@@ -51,8 +51,8 @@ def feature_map(features: object, num_features: int, batch: int) -> Tensor:
             f"the backbone says num_features = {num_features} but gives features of shape "
             f"{tuple(tensor.shape)}; the contract asks for (B, F, h, w) or (B, F)"
         )
-    if len(tensor) != batch:
-        raise BadModule(f"the backbone gives features of {len(tensor)} images for a batch of {batch}")
+    if tensor.shape[0] != batch:  # an export to ONNX would take len() for a number that never changes
+        raise BadModule(f"the backbone gives features of {tensor.shape[0]} images for a batch of {batch}")
     if not tensor.is_floating_point():
         raise BadModule(
             f"the backbone gives features of {tensor.dtype}; the contract asks for floating point"

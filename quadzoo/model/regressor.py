@@ -131,7 +131,7 @@ class RegressionModule(pl.LightningModule):
         """
         compute = self._compiled_backbone if self.training else None
         features = (compute or self._backbone_features)(images)
-        return feature_map(features, backbone_width(self.backbone), len(images))
+        return feature_map(features, backbone_width(self.backbone), images.shape[0])
 
     def _apply_head(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):

@@ -110,6 +110,22 @@ def of_fold(
     )
 
 
+def nameless(table: pd.DataFrame, targets: Sequence[str]) -> bytes:
+    """Return the val part of a table that `read_predictions` returned, as CSV without the images' names.
+
+    Images have numbers for ids, in the order of their ids, so that several runs with the same val images
+    number them alike. The group of an image is the number of its first one; kinds are left out.
+    """
+    val = table[table["split"] == "val"].sort_values("id", kind="stable")
+    numbers = [str(number) for number in range(1, len(val) + 1)]
+    first = dict(zip(reversed(val["image_group"].tolist()), reversed(numbers), strict=True))
+    truth, prediction = of_targets(val, targets)
+    return to_csv(
+        ["val"] * len(val), numbers, truth, prediction, targets=targets,
+        groups=[first[name] for name in val["image_group"]], spread=spread_of(val, targets),
+    )  # fmt: skip
+
+
 def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     """Return predictions.csv: id, split, image_group and image_kind as text, the targets as float64.
 

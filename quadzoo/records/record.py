@@ -302,9 +302,13 @@ def run_folder(out: Path, key: str) -> Path:
 
 def write_record(out: Path, record: RunRecord) -> None:
     """Write OUT/runs/<key>/record.json. Raises OSError where that cannot be written."""
+    write_atomically(run_folder(out, record.key) / RECORD, json_of(record))
+
+
+def json_of(record: RunRecord) -> bytes:
+    """Return a record as the JSON of its file."""
     fields = record.model_dump(mode="json", by_alias=True)
-    text = json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomically(run_folder(out, record.key) / RECORD, text.encode() + b"\n")
+    return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def read_record(out: Path, key: str) -> RunRecord | None:

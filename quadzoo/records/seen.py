@@ -10,7 +10,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from quadzoo.errors import DataError
-from quadzoo.records.record import RECORD, SEEN, read_record_file, sha256_of
+from quadzoo.records.record import SEEN, sha256_of
+from quadzoo.records.trained import read_record_in
 
 _DIGEST = 16  # bytes that are kept of each image's SHA-256
 _TRAIN, _VAL = 0, 1  # the byte before them
@@ -55,7 +56,7 @@ def read(folder: Path) -> np.ndarray | None:
 
     None where the run did not keep it. Raises DataError for a file that is not the one its record names.
     """
-    expected = read_record_file(folder / RECORD).files.get(SEEN)
+    expected = read_record_in(folder).files.get(SEEN)
     if expected is None:
         return None
     try:

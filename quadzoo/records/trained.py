@@ -10,7 +10,7 @@ from quadzoo.errors import ConfigError
 from quadzoo.records.record import RECORD, WEIGHTS, RunRecord, read_record_file, sha256_of
 from quadzoo.targets import TargetInfo
 
-CONFIG = "config.json"  # what an exported folder may call its record
+CONFIG = "config.json"  # what an exported folder calls its record
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,18 @@ def record_file(folder: Path) -> Path | None:
     return next((folder / name for name in (RECORD, CONFIG) if os.path.lexists(folder / name)), None)
 
 
+def read_record_in(folder: Path) -> RunRecord:
+    """Return the record of the model in a folder. Raises DataError where it cannot be read."""
+    return read_record_file(record_file(folder) or folder / RECORD)
+
+
 def read_trained(folder: Path, who: str) -> Trained:
     """Return the trained model in a folder, whose files are those that its record names.
 
     ``who`` begins each message. Raises DataError for a record that cannot be read, and ConfigError for one
     that was changed, for a run that failed, and for weights that are not those of the record.
     """
-    record = read_record_file(record_file(folder) or folder / RECORD)
+    record = read_record_in(folder)
     if record.status != "ok":
         raise ConfigError(f"{who}: that run has status {record.status}; name one that is ok")
     if record.identity.key != record.key:

@@ -33,7 +33,7 @@ class SkipHead(nn.Module):
         """Map float32 features (B, F, h, w) to predictions (B, T) in the scaled unit."""
         pooled, norm = features.mean(dim=(2, 3)), self.norm
         # One image has no variance: it is standardised as in evaluation.
-        x = norm(pooled) if len(pooled) > 1 else F.batch_norm(pooled, norm.running_mean, norm.running_var)
+        x = norm(pooled) if pooled.shape[0] > 1 else F.batch_norm(pooled, norm.running_mean, norm.running_var)
         prediction: Tensor = self.linear(x) + self.last(F.relu(self.hidden(x)))
         return prediction
 
