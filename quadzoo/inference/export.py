@@ -80,9 +80,7 @@ def export_run(
     check_target(folder)
     if images and not onnx:
         raise ConfigError("`images` are what the ONNX graph is checked on; add `onnx`")
-    checked, warnings = None, [] if PREDICTIONS in trained.record.files else [
-        f"run {trained.record.key[:16]} has no {PREDICTIONS} to export: there will be no intervals"
-    ]  # fmt: skip
+    checked: Checked | None = None
     license = license_of(trained.record, names)
     try:
         with _whole(folder) as staged:
@@ -106,6 +104,9 @@ def export_run(
         raise ConfigError(
             f"folder {where(folder)}: cannot be written ({error.strerror or error}); name another one"
         ) from error
+    warnings = [] if PREDICTIONS in written else [
+        f"run {record.key[:16]} has no {PREDICTIONS} to export: there will be no intervals"
+    ]  # fmt: skip
     told = [f"run {record.key} ({record.backbone} + {record.head}, seed {record.seed}): {', '.join(written)}"]
     if checked:
         told.append(

@@ -88,10 +88,16 @@ def check_onnx(network: Network, path: Path, images: Sequence[Image]) -> Checked
     expected, good = _predicted(in_float32, [image for image, _ in samples])
     if not good.any():
         raise ConfigError("`images`: none of them can be predicted, so the ONNX graph cannot be checked")
-    session = _session(path)
     inputs = [pixels for (_, pixels), usable in zip(samples, good, strict=True) if usable]
     expected = expected[good]
-    answers = [_run(session, inputs, batch) for batch in BATCHES]
+    try:
+        session = _session(path)
+        answers = [_run(session, inputs, batch) for batch in BATCHES]
+    except Exception as error:  # of onnxruntime
+        raise ConfigError(
+            f"`onnx`: onnxruntime cannot run the graph of {record.backbone} + {record.head} "
+            f"({_reason(error)}); export it without `onnx`"
+        ) from error
     difference = np.max([np.abs(answer - expected) for answer in answers], axis=(0, 1))
     ranges = np.subtract(record.target_high, record.target_low)
     worst = int(np.argmax(np.nan_to_num(difference / ranges, nan=np.inf)))
@@ -167,6 +173,8 @@ def as_input(pixels: np.ndarray, view: View) -> np.ndarray | None:
         pixels = np.repeat(pixels[:, :, None], channels, axis=2) if channels in (1, 3) else pixels[:, :, None]
     if pixels.shape[2] != channels:
         return None
+    if kind == "uint16":
+        pixels = np.clip(pixels, 0, 65535)
     return np.ascontiguousarray(pixels.astype(kind))
 
 

@@ -117,7 +117,8 @@ def nameless(table: pd.DataFrame, targets: Sequence[str]) -> bytes:
     number them alike. The group of an image is the number of its first one; kinds are left out.
     """
     val = table[table["split"] == "val"].sort_values("id", kind="stable")
-    numbers = [str(number) for number in range(1, len(val) + 1)]
+    digits = len(str(len(val)))  # of all numbers, so that they are in order as texts
+    numbers = [f"{number:0{digits}}" for number in range(1, len(val) + 1)]
     first = dict(zip(reversed(val["image_group"].tolist()), reversed(numbers), strict=True))
     truth, prediction = of_targets(val, targets)
     return to_csv(

@@ -178,10 +178,8 @@ def _plain(name: str) -> str:
 def _scores(record: RunRecord, standing: Standing | None) -> Iterator[str]:
     metrics = record.metrics
     rmse, r2 = metrics.test_rmse or {}, metrics.test_r2 or {}
-    yield (
-        f"On the {record.split.n_test:,} test images, which chose nothing, in the unit of each target:"
-    )
-    rows = [["target", "RMSE", "R²", "lowest and highest in train"]]
+    yield (f"On the {record.split.n_test:,} test images, used for no choice, in the unit of each target:")
+    rows = [["target", "RMSE", "R²", "range"]]
     for target, low, high in zip(record.targets, record.target_low, record.target_high, strict=True):
         of_target = r2.get(target)
         rows.append([
@@ -190,8 +188,8 @@ def _scores(record: RunRecord, standing: Standing | None) -> Iterator[str]:
         ])  # fmt: skip
     yield _table(rows)
     yield (
-        "The MSE of all targets together is of targets scaled to 0 to 1 by that range. What answers without "
-        "a network is beside it: a model that does not beat that is not worth its cost."
+        "The MSE of all targets together is of targets scaled from that range to 0 to 1. What answers "
+        "without a network is beside it: a model that does not beat that is not worth its cost."
     )
     rows = [["", "val MSE", "test MSE"], ["this model", short(metrics.val_mse), short(metrics.test_mse)]]
     rows += [
@@ -280,7 +278,7 @@ def _limits(record: RunRecord) -> Iterator[str]:
     facts = [
         "it answers any image, also one that shows something else; images unlike those of the data set in "
         "size, bands or values are warned of, others are not",
-        "targets beyond the ranges above were not in train",
+        "of targets beyond the ranges above nothing is known",
     ]
     if image.crop:
         facts.append("a border that all images of the data set share is cut off; other sizes are shown whole")

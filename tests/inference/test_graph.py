@@ -30,7 +30,18 @@ GEOMETRIES: dict[str, dict[str, Any]] = {
     "floating point": {"size": (40, 72), "channels": 5, "max_scale": None, "dtype": "float32",
                        "value_range": (-10.0, 70000.0), "resize": "stretch"},
 }  # fmt: skip
-SIZES = [(64, 64), (128, 128), (80, 144), (33, 70), (300, 217), (20, 17), (1, 5), (500, 3), (40, 72), (66, 100)]
+SIZES = [
+    (64, 64),
+    (128, 128),
+    (80, 144),
+    (33, 70),
+    (300, 217),
+    (20, 17),
+    (1, 5),
+    (500, 3),
+    (40, 72),
+    (66, 100),
+]
 # Where one side grows and the other shrinks, OpenCV's sums are in steps of 1/2048, rounded down twice.
 MIXED = {"stretched": [(64, 64), (33, 70), (300, 217), (20, 17), (500, 3), (66, 100), (1, 5)]}
 
