@@ -11,7 +11,12 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quadzoo.parameters import BenchParameters, SuiteParameters, as_files, without_specs
+from quadzoo.registry.specs import BackboneSpec, HeadSpec
+
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from quadzoo.grid.config import BenchConfig
     from quadzoo.grid.observer import Observer
     from quadzoo.grid.plan import Plan
@@ -29,33 +34,43 @@ _QUOTES = "'\""
 
 
 def bench(
-    backbones: Sequence[str] | None = None,
-    heads: Sequence[str] | None = None,
+    backbones: Sequence[str | BackboneSpec] | None = None,
+    heads: Sequence[str | HeadSpec] | None = None,
     seeds: Sequence[int] | None = None,
     *,
     progress: bool | Observer = False,
-    **parameters: Any,
+    **parameters: Unpack[BenchParameters],
 ) -> NotebookLeaderboard:
     """Train every backbone × head × seed on one data set, and return the leaderboard.
 
-    ``parameters`` are the flags of ``quadzoo bench`` with underscores: ``data``, ``images``, ``targets``,
-    ``split``, ``epochs``, ``out`` and so on; ``quadzoo bench --help`` says what each does. Finished runs are
-    kept in ``out`` and not run again; a run that fails is counted in the leaderboard and costs no other.
-    ``progress=True`` shows bars on stderr. Raises QuadzooError for what cannot be run, before anything is
+    Backbones and heads are names or specs; a spec needs no plugin, and its `revision`, else a hash of its
+    source, is in the keys of its runs. ``parameters`` are the flags of ``quadzoo bench`` with underscores:
+    ``data``, ``images``, ``targets``, ``split``, ``epochs``, ``out`` and so on; ``quadzoo bench --help`` says
+    what each does. ``data``, ``test_data`` and ``split`` may be DataFrames. Finished runs are kept in ``out``
+    and not run again; a run that fails is counted in the leaderboard and costs no other. ``progress=True``
+    shows bars on stderr, or in the notebook. Raises QuadzooError for what cannot be run, before anything is
     trained; its text names the parameter.
     """
     from quadzoo.executors.local import LocalExecutor
 
     executor = LocalExecutor()  # before the other imports: its server has more to import, and begins with it
-    config = config_of(backbones=backbones, heads=heads, seeds=seeds, **parameters)
-    from quadzoo.grid.runner import bench as run_bench
-    from quadzoo.report.notebook import NotebookLeaderboard
+    asked = {"backbones": backbones, "heads": heads, "seeds": seeds, **parameters}
+    with as_files(asked) as given, _observed(progress) as observer:
+        config = config_of(**given)
+        from quadzoo.grid.runner import bench as run_bench
+        from quadzoo.report.notebook import NotebookLeaderboard
 
-    with _observed(progress) as observer:
         return NotebookLeaderboard.of([run_bench(config, executor, observer)])
 
 
-def plan(*, progress: bool | Observer = False, **parameters: Any) -> Plan:
+def plan(
+    backbones: Sequence[str | BackboneSpec] | None = None,
+    heads: Sequence[str | HeadSpec] | None = None,
+    seeds: Sequence[int] | None = None,
+    *,
+    progress: bool | Observer = False,
+    **parameters: Unpack[BenchParameters],
+) -> Plan:
     """Check everything that `bench` with these parameters would, and return its plan; nothing is trained.
 
     Raises QuadzooError for what cannot be run.
@@ -63,11 +78,12 @@ def plan(*, progress: bool | Observer = False, **parameters: Any) -> Plan:
     from quadzoo.executors.local import LocalExecutor
 
     executor = LocalExecutor()
-    config = config_of(**parameters)
-    from quadzoo.grid.estimate import with_estimate
-    from quadzoo.grid.runner import plan_bench
+    asked = {"backbones": backbones, "heads": heads, "seeds": seeds, **parameters}
+    with as_files(asked) as given, _observed(progress) as observer:
+        config = config_of(**given)
+        from quadzoo.grid.estimate import with_estimate
+        from quadzoo.grid.runner import plan_bench
 
-    with _observed(progress) as observer:
         made = plan_bench(config, executor, observer, dry=True)
         for note in made.notes:
             observer.note(note)
@@ -75,7 +91,7 @@ def plan(*, progress: bool | Observer = False, **parameters: Any) -> Plan:
 
 
 def suite(
-    path: str | PathLike[str], *, progress: bool | Observer = False, **parameters: Any
+    path: str | PathLike[str], *, progress: bool | Observer = False, **parameters: Unpack[SuiteParameters]
 ) -> NotebookSuite:
     """Train every backbone × head × seed on each data set of a suite's TOML file, and return the leaderboard.
 
@@ -96,7 +112,7 @@ def suite(
 
 
 def plan_suite(
-    path: str | PathLike[str], *, progress: bool | Observer = False, **parameters: Any
+    path: str | PathLike[str], *, progress: bool | Observer = False, **parameters: Unpack[SuiteParameters]
 ) -> dict[str, Plan]:
     """Check everything that `suite` would, and return the plan of each set; nothing is trained or written.
 
@@ -127,7 +143,7 @@ def suite_leaderboard(folder: str | PathLike[str]) -> NotebookSuite:
     return NotebookSuite.of(read_suite_board(Path(folder)))
 
 
-def _suite_request(path: Path, parameters: dict[str, Any]) -> SuiteRequest:
+def _suite_request(path: Path, parameters: Mapping[str, Any]) -> SuiteRequest:
     """Return the checked benches of a suite. Raises ConfigError."""
     from quadzoo.errors import ConfigError
     from quadzoo.grid.config import BenchConfig
@@ -194,20 +210,23 @@ def load(
     *,
     device: str = "auto",
     plugin: Sequence[str | PathLike[str]] = (),
+    specs: Sequence[BackboneSpec | HeadSpec] = (),
 ) -> Model:
     """Return a trained model, ready to predict new images.
 
     ``run`` is the folder of a run or an exported one, the name of a registered model, the beginning of a key
     in the results folder ``out``, ``best`` of ``out`` (of the best row the seed with the lowest val MSE), or
     ``ensemble`` of ``out``; several with commas between them are averaged. ``device`` is auto, cpu or cuda;
-    ``plugin`` are the files of one-file plugins that the runs used.
+    ``plugin`` are the files of one-file plugins that the runs used, ``specs`` the specs that a program gave
+    for them; those that this process has trained with are known.
     A Python warning says where the best beats nothing, and where a plugin is of another version than it was.
     Pretrained weights are not looked for. Raises NameNotFound where there is no such model, and another
     QuadzooError for one that cannot be used: a file that was changed, a failed run, a plugin that is missing.
     """
     from quadzoo.registry import additions, catalogue
+    from quadzoo.registry.given import given
 
-    additions.use_files(Path(one) for one in plugin)
+    additions.use((Path(one) for one in plugin), [given(one) for one in specs])
     names = catalogue.load()
     found, told, warned = _found(str(run), Path(out), names)
     from quadzoo.inference.load import load_model
@@ -238,7 +257,7 @@ def export(
     from quadzoo.registry import additions, catalogue
     from quadzoo.report.card import card_of
 
-    additions.use_files(Path(one) for one in plugin)
+    additions.use(Path(one) for one in plugin)
     names = catalogue.load()
     found, told, warned = _found(str(run), Path(out), names)
     if len(found) > 1:
@@ -301,6 +320,7 @@ def config_of(**parameters: Any) -> BenchConfig:
 
     given = {name: value for name, value in parameters.items() if value is not None}
     unknown = sorted(given.keys() - BenchConfig.model_fields.keys() - {*_RECIPE})
+    unknown += ["specs"] * ("specs" in given)  # they are among backbones and heads
     if unknown:
         near = difflib.get_close_matches(unknown[0], [*BenchConfig.model_fields, *_RECIPE], n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -316,6 +336,7 @@ def config_of(**parameters: Any) -> BenchConfig:
     for name in _LISTS:
         if isinstance(given.get(name), str | int | float):
             raise ConfigError(f"`{name}` {given[name]}: a list is needed, such as [{given[name]!r}]")
+    given = without_specs(given)
     try:
         return BenchConfig(**given, recipe=recipe)
     except ValidationError as error:

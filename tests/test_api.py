@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 import quadzoo
@@ -26,6 +25,8 @@ def test_a_leaderboard_is_a_table_and_html(tmp_path: Path) -> None:
     table = board.to_frame()
     assert list(table.columns[:3]) == ["rank", "backbone", "head"]
     assert table["val_mse"].tolist()[:2] == [0.01, 0.02]
+    assert str(board) == repr(board)
+    assert len(repr(board).splitlines()) == 1 + len(board.rows)
     html = board._repr_html_()
     assert "&lt;b&gt;other&lt;/b&gt;" in html
     assert "<b>other" not in html
@@ -64,7 +65,6 @@ REFUSED = {
     "a misspelt parameter": ({"target": ["age"]}, "there is no parameter 'target'; did you mean targets?"),
     "a suite": ({"suite": "a.toml"}, "there is no parameter 'suite'; quadzoo.suite runs several data sets"),
     "a text for a number": ({"lr": "fast"}, "`lr` fast: Input should be a valid number"),
-    "a table": ({"data": pd.DataFrame({"id": range(99), "y": range(99)})}, "Input should be a valid string"),
     "twice": ({"seeds": [1, 1]}, "`seeds` names 1 twice"),
 }  # fmt: skip
 

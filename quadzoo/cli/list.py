@@ -32,7 +32,7 @@ def list_(what: str, everything: bool, as_json: bool, plugin: tuple[Path, ...]) 
     from quadzoo.registry import additions
     from quadzoo.registry.plugins import discover
 
-    additions.use_files(plugin)
+    additions.use(plugin)
     plugins = discover()
     rows = [_plugin(plugin) for plugin in plugins] if what == "plugins" else _specs(what, plugins)
     if as_json:

@@ -66,7 +66,7 @@ def check(name: str | None, plugin: tuple[Path, ...], timeout: float, everything
 
     if not name and len(plugin) != 1:
         raise click.UsageError("say what to check: a NAME, or one --plugin FILE.py")
-    additions.use_files(plugin)
+    additions.use(plugin)
     catalogue = load()
     plugins, subjects = subjects_of(name or plugin[0].stem, catalogue)
     failures = [f"{one} cannot be loaded: {one.failure}" for one in plugins if one.failure]

@@ -5,13 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from quadzoo.data.geometry import Resize
 from quadzoo.data.reading import Reading, reading_of
 from quadzoo.data.sources import DataRequest, MissingTargets
 from quadzoo.errors import ConfigError
 from quadzoo.model.recipe import RECIPES, Recipe
+from quadzoo.registry.given import GivenSpec
 
 _WEIGHTS = ("auto", "pretrained", "none")
 _WEIGHT_FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
@@ -21,6 +30,7 @@ _RECIPE_FLAGS = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
 class BenchConfig(BaseModel):
     """One bench: every backbone × head × seed (× fold) on one data set.
 
+    ``specs`` are those that were given as objects; backbones and heads name them.
     Raises pydantic's ValidationError, with all faults at once.
     """
 
@@ -47,6 +57,7 @@ class BenchConfig(BaseModel):
     recipe: Recipe = Recipe()
     weights: str = "auto"
     plugin: tuple[Path, ...] = ()
+    specs: tuple[InstanceOf[GivenSpec], ...] = ()
     logger: tuple[Literal["csv", "tensorboard", "mlflow", "wandb"], ...] = ()
     init: str | None = None
     precision: Literal["auto", "32", "bf16"] = "auto"

@@ -49,10 +49,13 @@ def find_model(name: str, names: Catalogue) -> Model:
         if record_file(folder) is None:
             raise NameNotFound(f"`init` {name}: {error}; nor is it the folder of a run") from None
     found = read_trained(folder, f"`init` {name}")
-    files = found.folder, found.record, found.sha256
+    files, record_code = (found.folder, found.record, found.sha256), found.record.provenance
     if found.record.network is not None:  # its backbone is in no list, and what it was found in may be gone
         network = Network(found.record.backbone, found.record.network)
         additions.use_network(found.record.backbone, network)
+    for kind, code in (("backbone", record_code.backbone), ("head", record_code.head)):
+        if code.is_given:
+            additions.use_remembered(kind, code.name, code.ingredients["version"])
     if registered:
         return Model(*files, name, name)
     return Model(*files, f"run {found.record.key}", f"./{folder.name}")

@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -73,7 +74,9 @@ def find_weights(
         questions = [(name, geometry.channels, geometry.size, file) for name in backbones]
     answers: dict[str, Weights] = {}
     with ThreadPoolExecutor(4) as pool:
-        for name, weights in zip(backbones, pool.map(ask, questions), strict=True):
+        contexts = [copy_context() for _ in questions]  # what was added to the plugins in this thread
+        found = pool.map(lambda context, question: context.run(ask, question), contexts, questions)
+        for name, weights in zip(backbones, found, strict=True):
             answers[name] = weights
             advance(1)
     if wanted == "pretrained":

@@ -62,7 +62,7 @@ def _planned(
     config: BenchConfig, executor: Executor, observer: Observer, dry: bool, like: Plan | None
 ) -> Plan:
     check_loggers(config.logger)
-    additions.use_files(config.plugin)
+    additions.use(config.plugin, config.specs)
     names = catalogue.load()
     for plugin in names.plugins:
         if plugin.failure:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from quadzoo.records.record import WEIGHTS
 from quadzoo.records.trained import Trained
 from quadzoo.registry import additions
 from quadzoo.registry.catalogue import Catalogue, Entry, Names
+from quadzoo.registry.plugins import of_given
 from quadzoo.registry.specs import BackboneSpec, HeadSpec
 from quadzoo.targets import TargetInfo, unscale, unscale_spread
 
@@ -138,6 +139,9 @@ def network_of(trained: Trained, names: Catalogue, device: torch.device) -> Netw
 def _entry(names: Names[Spec], name: str, code: Provenance, catalogue: Catalogue, who: str) -> Entry[Spec]:
     """Return a backbone or head, from the distribution that the run had it from. Raises DataError."""
     kind = names.kind
+    known = additions.remembered(kind, code.name, code.ingredients["version"]) if code.is_given else None
+    if known:  # the very spec, whatever has its name by now
+        return cast(Entry[Spec], Entry(cast(Any, known.spec), of_given(known)))
     try:
         entry = names[name]
     except NameNotFound as error:
@@ -159,6 +163,8 @@ def _remedy(code: Provenance) -> str:
     """Say how to install a distribution; nothing for a name that no distribution can have."""
     if code.distribution.startswith("./"):
         return ": it is from a one-file plugin; give the file with `plugin`"
+    if code.is_given:
+        return ": a program gave it, without a plugin; give it again: quadzoo.load(RUN, specs=[SPEC])"
     if not _DISTRIBUTION.fullmatch(code.distribution):
         return ""
     version = f" (it was version {code.version})" if _VERSION.fullmatch(code.version) else ""

@@ -76,7 +76,8 @@ class Provenance(BaseModel):
 
     ``revision`` is what a spec says of itself, and is raised when scores may change; ``source`` is a SHA-256
     of the source files of an editable installation that says no revision, or of a plugin that is one file.
-    Such a file has ``./`` and its name as ``distribution``, which is a path and no part of a key.
+    Such a file has ``./`` and its name as ``distribution``, which is a path and no part of a key. A spec that
+    was given as an object has ``python:`` and its name, and ``source`` is a SHA-256 of its source.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -86,6 +87,11 @@ class Provenance(BaseModel):
     version: str
     revision: str = ""
     source: str = ""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it was given as an object, by a program."""
+        return self.distribution.startswith("python:")
 
     @property
     def ingredients(self) -> dict[str, str]:

@@ -1,6 +1,7 @@
-"""What a command adds to the installed plugins: one-file plugins, and networks that a plugin found by name.
+"""What a call adds to the installed plugins: one-file plugins, own specs, networks that were found by name.
 
-They hold for this process, until they are replaced; an executor installs them in each process that it starts.
+They hold for this thread, until they are replaced, which each call of `quadzoo.bench` and the like does; an
+executor installs them in each process that it starts.
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from quadzoo.errors import ConfigError
+from quadzoo.registry.given import GivenSpec
 from quadzoo.storage import read_regular
 
 _MOST_BYTES = 4 << 20  # of a plugin's source
@@ -79,27 +82,49 @@ class Additions:
 
     files: tuple[PluginFile, ...] = ()
     networks: Mapping[str, Network] = field(default_factory=dict)
+    specs: tuple[GivenSpec, ...] = ()
 
 
-_current = [Additions()]
+# Of each thread: two benches at once do not see each other's.
+_current: ContextVar[Additions] = ContextVar("additions")
+_NOTHING = Additions()
+_remembered: dict[tuple[str, str, str], GivenSpec] = {}
 
 
 def current() -> Additions:
-    """Return what is added in this process."""
-    return _current[0]
+    """Return what is added in this thread."""
+    return _current.get(_NOTHING)
 
 
 def install(additions: Additions) -> None:
-    """Replace all that is added in this process."""
-    _current[0] = additions
+    """Replace all that is added in this thread."""
+    _current.set(additions)
 
 
-def use_files(paths: Iterable[Path]) -> None:
-    """Replace the one-file plugins of this process. Raises ConfigError for a file that cannot be one.
+def use(paths: Iterable[Path] = (), specs: Iterable[GivenSpec] = ()) -> None:
+    """Begin anew with one-file plugins and own specs. Raises ConfigError for a file that cannot be a plugin.
 
-    What is wrong in the file is found when plugins are loaded: `quadzoo.registry.plugins.discover`.
+    What is wrong in the file is found when plugins are loaded: `quadzoo.registry.plugins.discover`. Own specs
+    are remembered as long as this process lasts.
     """
-    install(replace(current(), files=tuple(dict.fromkeys(_read(path) for path in paths))))
+    chosen = tuple(specs)
+    install(Additions(tuple(dict.fromkeys(_read(path) for path in paths)), specs=chosen))
+    _remembered.update({(one.kind, one.name, one.version): one for one in chosen})
+
+
+def use_remembered(kind: str, name: str, version: str) -> None:
+    """Have the catalogue answer to a name with the own spec that this process was given earlier, if it was.
+
+    One of that name that was given now stays.
+    """
+    known = _remembered.get((kind, name, version))
+    if known and not any((one.kind, one.name) == (kind, name) for one in current().specs):
+        install(replace(current(), specs=(*current().specs, known)))
+
+
+def remembered(kind: str, name: str, version: str) -> GivenSpec | None:
+    """Return the own spec, by kind, name and version, that this process was given; None where it was not."""
+    return _remembered.get((kind, name, version))
 
 
 def use_network(name: str, network: Network) -> None:

@@ -19,6 +19,7 @@ import pluggy
 from quadzoo.errors import ConfigError
 from quadzoo.registry import additions, hooks
 from quadzoo.registry.additions import PluginFile
+from quadzoo.registry.given import PREFIX, GivenSpec
 from quadzoo.registry.specs import BackboneSpec, HeadSpec, ModelSpec
 
 Finder = Callable[[str, Mapping[str, Any] | None], BackboneSpec | None]
@@ -29,7 +30,8 @@ Finder = Callable[[str, Mapping[str, Any] | None], BackboneSpec | None]
 class Plugin:
     """One entry point, or one file: who ships it, what it registers, and what went wrong, if anything did.
 
-    A file is its own distribution, and ``file_sha256`` stands for its code.
+    A file is its own distribution, and ``file_sha256`` stands for its code. So is a spec that was given as an
+    object, and ``given_sha256`` stands for it.
     """
 
     name: str
@@ -44,15 +46,21 @@ class Plugin:
     module: str = field(default="", repr=False)
     finders: tuple[Finder, ...] = field(default=(), repr=False)
     file_sha256: str = ""
+    given_sha256: str = ""
 
     @cached_property
     def source(self) -> str:
-        """A SHA-256 of a file, or of the Python files of an editable installation's package; else empty."""
-        if self.file_sha256:
-            return self.file_sha256
+        """A SHA-256 of a file or a given spec, or of the Python files of an editable installation's package.
+
+        Else it is empty.
+        """
+        if self.file_sha256 or self.given_sha256:
+            return self.file_sha256 or self.given_sha256
         return _source_hash(self.module.partition(".")[0]) if self.editable else ""
 
     def __str__(self) -> str:
+        if self.distribution.startswith(PREFIX):
+            return self.name
         return f"plugin {self.name!r} ({self.distribution} {self.version})"
 
 
@@ -65,7 +73,10 @@ def discover(found: Iterable[EntryPoint] | None = None) -> list[Plugin]:
     """
     points = entry_points(group=hooks.GROUP) if found is None else found
     plugins = sorted((_load(point) for point in points), key=lambda p: (p.distribution, p.name))
-    return plugins if found is not None else [*plugins, *map(_load_file, additions.current().files)]
+    if found is not None:
+        return plugins
+    added = additions.current()
+    return [*plugins, *map(_load_file, added.files), *map(of_given, added.specs)]
 
 
 def _load(point: EntryPoint) -> Plugin:
@@ -102,6 +113,27 @@ def _load_file(file: PluginFile) -> Plugin:
         )
     sha256 = file.sha256
     return Plugin(file.name, file.distribution, sha256[:12], file_sha256=sha256, **registered)
+
+
+def of_given(one: GivenSpec) -> Plugin:
+    """Return the plugin that a given spec is: it registers nothing else.
+
+    Raises ConfigError where this process cannot make the spec again.
+    """
+    try:
+        spec = one.spec
+    except Exception as error:
+        raise ConfigError(
+            f"{one.kind} {one.name}: this process cannot make it again: {_in_a_line(error)[:150]}"
+        ) from error
+    of_kind: dict[str, Any] = {f"{one.kind}s": (spec,)}
+    return Plugin(
+        f"the {one.kind} {one.name!r} given in Python",
+        one.distribution,
+        one.version[:12] if one.sha256 else one.version,
+        given_sha256=one.sha256,
+        **of_kind,
+    )
 
 
 def _registered(implementations: object, name: str) -> dict[str, Any]:

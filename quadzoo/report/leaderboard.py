@@ -193,7 +193,10 @@ def _failure(record: RunRecord) -> FailedRun:
     return FailedRun(key=record.key, seed=record.seed, fold=record.split.fold, error=text)
 
 
-def _command(record: RunRecord, seeds: list[int]) -> str:
+def _command(record: RunRecord, seeds: list[int]) -> str | None:
+    """Return the command that repeats runs; None where a program gave their backbone or head."""
+    if record.provenance.backbone.is_given or record.provenance.head.is_given:
+        return None
     flags = {
         "--backbones": record.backbone,
         "--heads": record.head,

@@ -35,6 +35,11 @@ class NotebookLeaderboard(Leaderboard):
         """Return the rows as a table with the columns of leaderboard.csv; what a row lacks is None."""
         return _frame(csv_columns([self]), self.rows)
 
+    def __repr__(self) -> str:
+        return _text(shown_columns(self), self.rows)
+
+    __str__ = __repr__
+
     def _repr_html_(self) -> str:
         """Return captions and table as HTML, which notebooks show."""
         texts = [caption.text for caption in captions(self)]
@@ -60,6 +65,11 @@ class NotebookSuite(SuiteBoard):
         """Return the rows as a table with the columns of leaderboard-suite.csv; what a row lacks is None."""
         return _frame(suite_csv_columns(self), self.rows)
 
+    def __repr__(self) -> str:
+        return _text(all_columns(self), self.rows)
+
+    __str__ = __repr__
+
     def _repr_html_(self) -> str:
         """Return sentences and table as HTML, which notebooks show."""
         texts = [*answers(self).values(), *(caption.text for caption in suite_captions(self))]
@@ -73,7 +83,17 @@ def _frame(columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> pd.DataFram
 
 
 def _html(texts: Sequence[str], columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> str:
-    """Return paragraphs and a table as people want them: texts, under headings."""
+    """Return paragraphs and a table as people want them."""
+    table = _table(columns, rows).to_html(index=False, border=0)
+    return "".join(f"<p>{escape(text)}</p>" for text in texts) + table
+
+
+def _text(columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> str:
+    """Return a table as a console of Python shows it."""
+    return _table(columns, rows).to_string(index=False)
+
+
+def _table(columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> pd.DataFrame:
+    """Return rows as people want them: texts, under headings."""
     cells = [[column.text(row) for column in columns] for row in rows]
-    table = pd.DataFrame(cells, columns=[column.heading for column in columns])
-    return "".join(f"<p>{escape(text)}</p>" for text in texts) + table.to_html(index=False, border=0)
+    return pd.DataFrame(cells, columns=[column.heading for column in columns])

@@ -42,18 +42,18 @@ def written(folder: Path, source: str, name: str = "mine.py") -> Path:
 
 
 def test_a_file_is_a_plugin(tmp_path: Path) -> None:
-    additions.use_files([written(tmp_path, GOOD)])
+    additions.use([written(tmp_path, GOOD)])
     plugin = discover()[-1]
     assert (plugin.name, plugin.distribution, plugin.description) == ("mine", "./mine.py", "My net.")
     assert [spec.name for spec in plugin.backbones] == ["mynet"]
     assert load().backbones["mynet"].plugin == plugin
-    additions.use_files([])
+    additions.use([])
     assert "mine" not in {one.name for one in discover()}
 
 
 def test_the_key_has_the_content_and_not_the_name(tmp_path: Path) -> None:
     def ingredients(source: str, name: str) -> dict[str, str]:
-        additions.use_files([written(tmp_path, source, name)])
+        additions.use([written(tmp_path, source, name)])
         return Provenance(**load().backbones["mynet"].provenance).ingredients
 
     first = ingredients(GOOD, "mine.py")
@@ -64,7 +64,7 @@ def test_the_key_has_the_content_and_not_the_name(tmp_path: Path) -> None:
 
 def test_another_process_runs_what_was_read(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD)
-    additions.use_files([path])
+    additions.use([path])
     sent = pickle.dumps(additions.current())
     path.write_text("raise RuntimeError('changed since')")
     additions.install(pickle.loads(sent))
@@ -73,7 +73,7 @@ def test_another_process_runs_what_was_read(tmp_path: Path) -> None:
 
 def test_a_file_is_run_once(tmp_path: Path) -> None:
     count = f"import pathlib\npathlib.Path({str(tmp_path)!r}, 'ran').mkdir()\n"  # fails the second time
-    additions.use_files([written(tmp_path, count + GOOD)])
+    additions.use([written(tmp_path, count + GOOD)])
     for _ in range(3):
         load()
     assert (tmp_path / "ran").is_dir()
@@ -83,7 +83,7 @@ def test_modules_beside_the_file_are_not_found(tmp_path: Path, monkeypatch: pyte
     written(tmp_path, "x = 1", "helper_of_mine.py")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [one for one in sys.path if one])
-    additions.use_files([written(tmp_path, f"import helper_of_mine\n{GOOD}")])
+    additions.use([written(tmp_path, f"import helper_of_mine\n{GOOD}")])
     with pytest.raises(ConfigError, match=r"mine\.py: ModuleNotFoundError: No module named 'helper_of_mine'"):
         load()
 
@@ -102,7 +102,7 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_wrong_is_one_line_and_no_warning(case: str, tmp_path: Path) -> None:
     source, told = WRONG[case]
-    additions.use_files([written(tmp_path, source)])
+    additions.use([written(tmp_path, source)])
     with pytest.raises(ConfigError, match=told) as error:
         load()
     assert str(error.value).startswith("`plugin` mine.py: ")
@@ -116,10 +116,10 @@ def test_what_is_wrong_is_one_line_and_no_warning(case: str, tmp_path: Path) -> 
 def test_what_is_no_file(name: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "d.py").mkdir()
     with pytest.raises(ConfigError, match=rf"`plugin` .*{name}.*{told}"):
-        additions.use_files([tmp_path / name])
+        additions.use([tmp_path / name])
 
 
 def test_a_name_that_is_taken(tmp_path: Path) -> None:
-    additions.use_files([written(tmp_path, GOOD.replace('"mynet"', '"tiny_cnn"'))])
+    additions.use([written(tmp_path, GOOD.replace('"mynet"', '"tiny_cnn"'))])
     with pytest.raises(DuplicateName, match=r"'tiny_cnn' .*plugin 'tiny' .*plugin 'mine' \(\./mine\.py"):
         load()
