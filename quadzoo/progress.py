@@ -1,4 +1,4 @@
-"""What a person sees on stderr while a bench runs."""
+"""What a person sees while a bench runs: on stderr, or in a notebook."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.tuning import in_words
+from quadzoo.notebook_bars import Bar, NotebookBars
 from quadzoo.records.record import RunRecord
 from quadzoo.report.text import one_line, printable
 from quadzoo.training.task import Task
@@ -45,8 +46,9 @@ class _Stderr:
 
 
 class Display:
-    """Shows on stderr how a bench goes: bars on a terminal, now and then a line elsewhere.
+    """Shows how a bench goes: bars on a terminal and in a notebook, now and then a line elsewhere.
 
+    All but a notebook's is on stderr.
     ``wording`` is applied to every line; the command line has it write parameters as flags.
     """
 
@@ -63,6 +65,7 @@ class Display:
             TextColumn("{task.fields[score]}"),
             console=self._console,
         )
+        self._notebook = NotebookBars(self._bars) if self._console.is_jupyter else None
         self._tasks: dict[str, TaskID] = {}
         self._shares: dict[str, float] = {}
         self._total: TaskID | None = None
@@ -72,14 +75,18 @@ class Display:
         self.failed = 0
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if self._notebook:
+            self._notebook.start()
+        elif self._console.is_terminal:
             self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._console.is_terminal:
+        if self._notebook:
+            self._notebook.stop()
+        elif self._console.is_terminal:
             self._progress.stop()
 
     def note(self, text: str) -> None:
@@ -97,8 +104,7 @@ class Display:
             nonlocal done
             done += n
             self._progress.update(task, completed=done, visible=done < total)
-            if not self._console.is_terminal and time.monotonic() - self._last_line > _SECONDS_A_LINE:
-                self.note(f"{what}: {done / total:.0%}")
+            self._refresh(lambda: f"{what}: {done / total:.0%}")
 
         return advance
 
@@ -152,10 +158,13 @@ class Display:
         self._progress.update(self._tasks[run.key], completed=share, score=score)
         self._shares[run.key] = share
         self._move_total()
-        if not self._console.is_terminal and time.monotonic() - self._last_line > _SECONDS_A_LINE:
+
+        def line() -> str:
             (task,) = (task for task in self._progress.tasks if task.id == self._tasks[run.key])
             left = "" if task.time_remaining is None else f", {timedelta(seconds=task.time_remaining)} left"
-            self.note(f"{run.title}: {share:.0%}{left} {score}")
+            return f"{run.title}: {share:.0%}{left} {score}"
+
+        self._refresh(line)
 
     def ended(self, run: Task, record: RunRecord) -> None:
         """Print how a run ended."""
@@ -177,6 +186,20 @@ class Display:
                 f"{counter}: val MSE {record.metrics.val_mse:.3g}, test MSE {record.metrics.test_mse:.3g}, "
                 f"{record.cost.fit_seconds:.0f} s"
             )
+
+    def _refresh(self, line: Callable[[], str]) -> None:
+        """Show in a notebook where the bars are; where no bar can move, print a line now and then."""
+        if self._notebook:
+            self._notebook.refresh()
+        elif not self._console.is_terminal and time.monotonic() - self._last_line > _SECONDS_A_LINE:
+            self.note(line())
+
+    def _bars(self) -> list[Bar]:
+        return [
+            Bar(task.description, task.percentage / 100, task.fields["score"])
+            for task in self._progress.tasks
+            if task.visible
+        ]
 
     def _move_total(self) -> None:
         if self._total is not None:

@@ -21,6 +21,8 @@ def test_the_page_runs(discs: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "tiny_cnn + " in done.stdout
     assert re.search(r"^[56] 0$", done.stdout, re.MULTILINE)  # two rows, three baselines, maybe an ensemble
+    assert re.search(r"^True$", done.stdout, re.MULTILINE)  # a DataFrame is the data that its CSV is
+    assert "['small', 'tiny_cnn']" in done.stdout
     assert "unknown backbone 'tiny_cmm'; did you mean tiny_cnn" in done.stdout
     assert "'val_rmse/radius'" in done.stdout
     assert done.stdout.endswith("RegressionModule\n")
