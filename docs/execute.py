@@ -12,7 +12,7 @@ import nbclient
 import nbformat
 
 NOTEBOOK = Path(__file__).with_name("digits.ipynb")
-_MACHINE = re.compile(r"(/tmp|/home|/root|/opt|/usr|/work|/var)/|object at 0x")
+_MACHINE = re.compile(r"(/tmp|/home|/root|/opt|/usr|/mnt|/var)/|object at 0x")
 
 
 def executed(folder: Path) -> nbformat.NotebookNode:

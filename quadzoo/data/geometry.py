@@ -201,7 +201,7 @@ def fit(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
 
 
 def filling(geometry: Geometry) -> np.ndarray:
-    """Return what the canvas is filled with, (C,): 0 to 1 where images do not have 8 bits, else 0 to 255."""
+    """Return what the canvas is filled with, (C,): uint8, 0 to 255, or float32, 0 to 1, for deeper images."""
     fill = np.array(geometry.fill[: geometry.channels])
     return fill if geometry.dtype == "uint8" else _unit(fill, geometry)
 

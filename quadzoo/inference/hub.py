@@ -16,7 +16,8 @@ def check_push(repo: str) -> None:
     Raises ConfigError for a name that no repository can have, and where there is no token.
     """
     from huggingface_hub import get_token
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(repo)

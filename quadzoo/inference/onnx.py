@@ -159,6 +159,7 @@ def _pixels(image: Image, view: View) -> np.ndarray | None:
 def as_input(pixels: np.ndarray, view: View) -> np.ndarray | None:
     """Return decoded pixels, (H, W) or (H, W, C), as the graph of a view takes them: (H, W, C).
 
+    They are uint8, uint16 or float32, as `input_type` says.
     None where their bands do not fit.
     """
     channels = view.geometry.channels
@@ -185,7 +186,7 @@ def _sampled(images: Sequence[Image], view: View) -> list[Image]:
     scaled = []
     for image in some[:_N_SCALED]:
         try:
-            pixels = decoded(image.source, None).pixels  # type: ignore[arg-type]
+            pixels = decoded(image.source, None).pixels
         except (OSError, Undecodable):
             continue
         scaled.append(Image(f"{image.id} at half its size", pixels[::2, ::2]))
