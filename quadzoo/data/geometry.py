@@ -201,7 +201,7 @@ def fit(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
 
 
 def filling(geometry: Geometry) -> np.ndarray:
-    """Return what the canvas is filled with, (C,): uint8, 0 to 255, or float32, 0 to 1, for deeper images."""
+    """Return what the canvas is filled with: float32 (C,), 0 to 1, or for 8 bits whole numbers to 255."""
     fill = np.array(geometry.fill[: geometry.channels])
     return fill if geometry.dtype == "uint8" else _unit(fill, geometry)
 

@@ -19,7 +19,7 @@ class Checked:
 
     ``input`` says in words what the graph takes. ``difference`` is the largest difference for each target, in
     its own unit, ``share`` the largest of all as a share of the target's range. ``real`` says that the images
-    are of the run's data, and not made. ``of_run`` is the same share against predictions in the run's own
+    are real ones, and not made. ``of_run`` is the same share against predictions in the run's own
     precision, None where that is float32.
     """
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from quadzoo.errors import ConfigError, QuadzooError
 from quadzoo.inference.export import FILES
 
 _REASON = 120  # characters
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
 
 def check_push(repo: str) -> None:
@@ -16,13 +18,9 @@ def check_push(repo: str) -> None:
     Raises ConfigError for a name that no repository can have, and where there is no token.
     """
     from huggingface_hub import get_token
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-    try:
-        validate_repo_id(repo)
-    except HFValidationError as error:
-        raise ConfigError(f"`push` {repo[:60]!r}: a repository is OWNER/NAME") from error
+    if not _REPOSITORY.fullmatch(repo):
+        raise ConfigError(f"`push` {repo[:60]!r}: a repository is OWNER/NAME")
     if not get_token():
         raise ConfigError(
             f"`push` {repo}: there is no token for the Hugging Face hub; log in with `hf auth login`, or set "

@@ -157,10 +157,9 @@ def _pixels(image: Image, view: View) -> np.ndarray | None:
 
 
 def as_input(pixels: np.ndarray, view: View) -> np.ndarray | None:
-    """Return decoded pixels, (H, W) or (H, W, C), as the graph of a view takes them: (H, W, C).
+    """Return decoded pixels, (H, W) or (H, W, C), as the graph of a view takes them.
 
-    They are uint8, uint16 or float32, as `input_type` says.
-    None where their bands do not fit.
+    They are (H, W, C), uint8, uint16 or float32. None where their bands do not fit.
     """
     channels = view.geometry.channels
     kind = str(input_type(view)).removeprefix("torch.")

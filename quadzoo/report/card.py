@@ -70,7 +70,7 @@ def card_of(run: Path, record: RunRecord, *, name: str, license: License, checke
         f"# {escaped(name)}",
         _summary(record),
         "## Use",
-        _use(name, checked),
+        _use(record, name, checked),
         "## How well it reads",
         *_scores(record, standing),
         "## How sure a prediction is",
@@ -143,16 +143,17 @@ def _summary(record: RunRecord) -> str:
     )
 
 
-def _use(name: str, checked: Checked | None) -> str:
+def _use(record: RunRecord, name: str, checked: Checked | None) -> str:
+    interval = ", interval=0.9" if PREDICTIONS in record.files else ""
     code = [
         "```python",
         "import quadzoo",
         f'model = quadzoo.load("{_plain(name)}")  # this folder',
-        'print(model.predict(["image.jpg"], interval=0.9))',
+        f'print(model.predict(["image.jpg"]{interval}))',
         "```",
         "",
         f"On the command line: `quadzoo predict {_plain(name)} image.jpg`. Images are prepared as in "
-        "training; predictions are in original units. `pip install quadzoo` first.",
+        f"training; predictions are in original units. {_needed(record)}",
     ]
     if checked:
         code += [
@@ -168,6 +169,16 @@ def _use(name: str, checked: Checked | None) -> str:
             escaped(_compared(checked)),
         ]
     return "\n".join(code)
+
+
+def _needed(record: RunRecord) -> str:
+    """Say what is to be installed first."""
+    code = record.provenance
+    found = dict.fromkeys(one.distribution for one in (code.backbone, code.head))
+    files = [one.removeprefix("./") for one in found if one.startswith("./")]
+    packages = ["quadzoo", *(one for one in found if one != "quadzoo" and not one.startswith("./"))]
+    text = f"First `pip install {' '.join(map(_plain, packages))}`."
+    return text + "".join(f" It also needs the plugin `--plugin {_plain(file)}`." for file in files)
 
 
 def _plain(name: str) -> str:
@@ -260,7 +271,8 @@ def _data(record: RunRecord) -> Iterator[str]:
         facts.append(f"some targets are missing; known in train: {known}")
     if record.originals:
         bands = " or ".join(map(str, record.originals.bands))
-        facts.append(f"images of {record.originals.size_text} pixels (height x width) with {bands} bands")
+        bands += " band" if bands == "1" else " bands"
+        facts.append(f"images of {record.originals.size_text} pixels (height x width) with {bands}")
     if record.initial:
         overlap = record.initial.overlap
         told = "it is unknown how many" if overlap is None else f"{overlap:,}"
@@ -326,7 +338,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 def _compared(checked: Checked) -> str:
     """Say what was found when a graph was compared with its model."""
-    what = "images of the run's data and scaled ones" if checked.real else "made images"
+    what = "real images, some of them scaled," if checked.real else "made images"
     each = ", ".join(f"{name} {_digits(value)}" for name, value in checked.difference.items())
     text = (
         f"Checked by onnxruntime against quadzoo on {checked.n} {what} of {checked.sizes} "

@@ -89,6 +89,7 @@ def test_the_card_has_the_scores_for_the_hub(run_of: RunOf, exported: Path) -> N
         ("image-regression", "discs")
     }
     assert "No pretrained weights were used." in card.text
+    assert "First `pip install quadzoo`." in card.text
     assert "ridge regression on pixels" in card.text
     assert "seeds 2" in card.text  # of the leaderboard's row
     assert "test images in the 90 % interval" in card.text
@@ -141,7 +142,9 @@ def test_a_run_with_changed_files_is_not_exported(run_of: RunOf, tmp_path: Path)
     (run / "predictions.csv").unlink()
     done = api.export(run, tmp_path / "mine")
     assert "no intervals" in done.warnings[0]
-    assert "There are no intervals" in (tmp_path / "mine" / "README.md").read_text()
+    text = (tmp_path / "mine" / "README.md").read_text()
+    assert "There are no intervals" in text
+    assert "interval=0.9" not in text
 
 
 def test_only_an_earlier_export_is_replaced(run_of: RunOf, exported: Path, tmp_path: Path) -> None:
@@ -283,7 +286,7 @@ def test_the_graph_answers_as_the_model_does(graph: Path) -> None:
 @needs_onnx
 def test_the_card_says_how_exact_the_graph_is(graph: Path) -> None:
     text = (graph / "README.md").read_text()
-    assert "Checked by onnxruntime against quadzoo on 76 images of the run's data" in text
+    assert "Checked by onnxruntime against quadzoo on 76 real images" in text
     assert "uint8 (B, H, W, 3)" in text
 
 

@@ -68,7 +68,7 @@ class Reader(nn.Module):
 
     def answer(self, columns: Tensor) -> Tensor:
         """Map columns (B, N, 160) to features (B, 640)."""
-        answers: Tensor = self.decoder(self.queries.expand(len(columns), -1, -1), columns)
+        answers: Tensor = self.decoder(self.queries.expand(columns.shape[0], -1, -1), columns)
         return answers.flatten(1)
 
     def forward(self, images: Tensor) -> Tensor:
