@@ -53,6 +53,8 @@ FORBIDDEN = {
     "grid.plan": ["torch"],
     "grid.models": ["torch"],
     "api": ["torch"],
+    "parameters": ["torch", "quadzoo.grid", "quadzoo.report", "quadzoo.training"],
+    "notebook_bars": ["torch", "quadzoo."],
     "progress": ["torch"],
     "threads": ["torch", "quadzoo."],
     "data": [*HALVES, "quadzoo.inference"],

@@ -69,6 +69,7 @@ def _planned(
             observer.note(f"warning: {plugin} is left out: {plugin.failure}")
     model = find_model(config.init, names) if config.init else None
     if model:
+        names = catalogue.load()  # its own specs are known by now
         config = fixed_by(model, config)
     else:
         chosen = chosen_backbones(config.backbones, names, observer.note)

@@ -104,9 +104,7 @@ class Source:
         code = function.__code__
         if _is_library(code.co_filename, function.__module__):
             yield f"{function.__module__}.{code.co_qualname}"
-            wrapped = getattr(function, "__wrapped__", None)
-            cells = [] if wrapped else [_content(cell) for cell in function.__closure__ or ()]
-            yield from self._tokens_of([wrapped, *cells])
+            yield from self._tokens_of(_content(cell) for cell in function.__closure__ or ())  # what it wraps
             return
         self._note(function.__module__)
         yield self._text(code, function.__qualname__)

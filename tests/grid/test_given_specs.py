@@ -16,7 +16,6 @@ import pytest
 
 import quadzoo
 from quadzoo.errors import ConfigError, DataError
-from quadzoo.registry import additions
 from tests.runs import records
 
 # Run as a script, which takes long to start, and once more with other code under the same names.
@@ -167,8 +166,12 @@ def test_a_spec_can_be_given_again(trained: Path, paths: dict[str, str]) -> None
         quadzoo.load(trained)  # what one call is given is not there for the next
 
 
-def test_two_threads_do_not_mix_up(discs: Path, tmp_path: Path) -> None:
-    """Both benches have a backbone `mine`, and each trains its own; neither is there afterwards."""
+OfThreads = tuple[dict[int, Any], dict[int, Path]]
+
+
+@pytest.fixture(scope="module")
+def of_threads(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> OfThreads:
+    """The leaderboards and folders of two benches at once: both have a backbone `mine`, of their own width."""
     from torch import nn
 
     def spec(width: int) -> quadzoo.BackboneSpec:
@@ -182,23 +185,46 @@ def test_two_threads_do_not_mix_up(discs: Path, tmp_path: Path) -> None:
         return quadzoo.BackboneSpec(name="mine", build=build)
 
     boards: dict[int, Any] = {}
+    folders = {width: tmp_path_factory.mktemp("thread") for width in (2, 5)}
 
     def bench(width: int) -> None:
         boards[width] = quadzoo.bench(
             backbones=[spec(width)], heads=["linear"], data=str(discs / "discs.csv"), images=discs / "photos",
             targets=["radius"], id_column="file", epochs=1, weights="auto", precision="32",
-            out=tmp_path / str(width),
+            out=folders[width],
         )  # fmt: skip
 
-    threads = [threading.Thread(target=bench, args=[width]) for width in (2, 5)]
+    threads = [threading.Thread(target=bench, args=[width]) for width in folders]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    # Weights and biases of the convolution, and of the linear head on its mean features.
+    return boards, folders
+
+
+# Weights and biases of the convolution, and of the linear head on its mean features.
+PARAMS = {2: 8 + 3, 5: 20 + 6}
+
+
+def test_two_threads_do_not_mix_up(of_threads: OfThreads) -> None:
+    boards, folders = of_threads
     params = {width: board.to_frame()["params"].dropna().tolist() for width, board in boards.items()}
-    assert params == {2: [8 + 3], 5: [20 + 6]}
-    assert additions.current().specs == ()
+    assert params == {width: [n] for width, n in PARAMS.items()}
+    for folder in folders.values():  # pretrained weights were asked for in a process that had the spec
+        (record,) = records(folder)
+        assert record["weights_note"] == "ValueError: there are none"
+
+
+def test_each_run_finds_its_own_spec_again(of_threads: OfThreads, discs: Path, tmp_path: Path) -> None:
+    runs = {width: next((folder / "runs").iterdir()) for width, folder in of_threads[1].items()}
+    for width, run in runs.items():  # by its code, since both have one name
+        module = quadzoo.load(run).module
+        assert sum(parameter.numel() for parameter in module.parameters()) == PARAMS[width]
+    board = quadzoo.bench(
+        data=str(discs / "discs.csv"), images=discs / "photos", targets=["radius"], id_column="file",
+        init=runs[2], epochs=0, precision="32", out=tmp_path,
+    )  # fmt: skip
+    assert board.to_frame()["params"].dropna().tolist() == [PARAMS[2]]
 
 
 REFUSED = {

@@ -25,6 +25,7 @@ import torch
 
 WIDTH = 6
 UNUSED = 1
+NAMES = {"a", "b", "c", "d"}
 RATES = np.array([0.5, 1.0])
 START = torch.arange(3.0)
 log = logging.getLogger("mine")
@@ -57,7 +58,7 @@ def helper(n):
 
 def factor(k):
     def build(*, pretrained, in_channels, image_size, depth=Options().depth):
-        return Net(in_channels * k), Kind.A, START, Options
+        return Net(in_channels * k), Kind.A, START, Options, NAMES
     return build
 
 build = factor(2)
