@@ -171,7 +171,7 @@ OfThreads = tuple[dict[int, Any], dict[int, Path]]
 
 @pytest.fixture(scope="module")
 def of_threads(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> OfThreads:
-    """The leaderboards and folders of two benches at once: both have a backbone `mine`, of their own width."""
+    """The boards and folders of two benches at once: both have a backbone `mine`, of their own width."""
     from torch import nn
 
     def spec(width: int) -> quadzoo.BackboneSpec:
