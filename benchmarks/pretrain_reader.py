@@ -314,6 +314,7 @@ def main() -> None:
     record = tested(
         task, placement, fold, module, datamodule,
         started=started, fitted=cost, best_epoch=recipe.epochs,
+        resumed=(),
     )  # fmt: skip
     record.split.n_train = drawn
     folder = run_folder(placement.out, task.key)

@@ -7,7 +7,7 @@ import pty
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,14 @@ def started(data: Path, out: Path, *more: object, **given: Any) -> subprocess.Po
         text=True,
         **given,
     )
+
+
+@pytest.fixture(autouse=True)
+def obeyed() -> Iterator[None]:
+    """Processes inherit what is ignored, and tests may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def until(there: Callable[[], object], process: subprocess.Popen[str]) -> None:
