@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import time
@@ -59,15 +60,17 @@ def until(there: Callable[[], object], process: subprocess.Popen[str]) -> None:
 )
 def test_signals_keep_what_is_finished(equations: Path, tmp_path: Path, name: str, whom: str) -> None:
     """Whether a terminal or service manager sends it to all processes, or somebody to the command alone."""
-    process = started(equations, tmp_path)
+    process = started(equations, tmp_path, "--seeds", "0,1,2,3")
     until(lambda: [*tmp_path.glob("runs/*/record.json")], process)
     time.sleep(0.2)
     (os.killpg if whom == "all" else os.kill)(process.pid, signal.Signals[name])
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted: 1 of 2 runs are finished and kept; 1 under way had no checkpoint yet" in err
+    told = re.search(r"interrupted: ([1-3]) of 4 runs are finished and kept", err)
+    assert told, err
+    assert "1 under way had no checkpoint yet and will start anew" in err
     assert "Traceback" not in err
-    assert [record["status"] for record in records(tmp_path)] == ["ok"]
+    assert [record["status"] for record in records(tmp_path)] == ["ok"] * int(told[1])
     assert (tmp_path / "leaderboard.csv").exists()
 
 
@@ -105,7 +108,7 @@ def test_a_closed_terminal(equations: Path, tmp_path: Path) -> None:
     """Nobody is left to tell: the table is written all the same."""
     ours, theirs = pty.openpty()
     arguments = command(
-        "bench", "--backbones", "tiny_cnn", "--seeds", "0,1", "--epochs", "30", "--weights", "none",
+        "bench", "--backbones", "tiny_cnn", "--seeds", "0,1,2,3", "--epochs", "30", "--weights", "none",
         "--precision", "32", "--threads", 1, "--data", equations, "--out", tmp_path,
     )  # fmt: skip
     process = subprocess.Popen(
