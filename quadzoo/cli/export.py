@@ -6,24 +6,15 @@ from pathlib import Path
 
 import click
 
-from quadzoo.cli.options import plugin_option, with_flags
-from quadzoo.cli.output import say
+from quadzoo.cli.options import plugin_option, run_out_option
+from quadzoo.cli.output import say, tell
 from quadzoo.errors import QuadzooError
-
-_LONGEST = 300  # characters of a line
 
 
 @click.command(short_help="Write a trained model to a folder for others.")
 @click.argument("run", metavar="RUN")
 @click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    default="results",
-    show_default=True,
-    help="The results folder whose runs RUN names.",
-)
+@run_out_option
 @click.option(
     "--onnx",
     is_flag=True,
@@ -70,20 +61,14 @@ def export(
         hub.check_push(push)
     done = api.export(run, folder, out, onnx=onnx, images=images, plugin=plugin)
     for text in done.told:
-        _tell(text)
+        tell(text)
     for text in done.warnings:
-        _tell(f"warning: {text}")
+        tell(f"warning: {text}")
     say(str(folder))
     if push:
         try:
-            _tell(hub.push(folder, push))
+            tell(hub.push(folder, push))
         except QuadzooError as error:
-            _tell(f"error: {error}")
+            tell(f"error: {error}")
             return 1
     return 0
-
-
-def _tell(text: str) -> None:
-    from quadzoo.report.text import one_line
-
-    say(f"quadzoo: {one_line(with_flags(text), _LONGEST)}", err=True)

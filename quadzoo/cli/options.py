@@ -172,6 +172,14 @@ image_options = _together(
 )
 
 
+run_out_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    default="results",
+    show_default=True,
+    help="The results folder whose runs RUN names.",
+)
 plugin_option = click.option(
     "--plugin",
     type=click.Path(path_type=Path),

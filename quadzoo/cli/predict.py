@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quadzoo.cli.options import plugin_option
-from quadzoo.cli.output import say, say_json
+from quadzoo.cli.options import plugin_option, run_out_option
+from quadzoo.cli.output import say_json, tell
 from quadzoo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,20 +20,12 @@ if TYPE_CHECKING:
 
 _LISTED = 50  # images that cannot be predicted
 _DIGITS, _LARGE = 4, 1e4  # of a number on the terminal, and from where on it has no decimals
-_LONGEST = 300  # characters of a line
 
 
 @click.command(short_help="Read new images with a trained model.")
 @click.argument("run", metavar="RUN[,RUN...]")
 @click.argument("images", metavar="IMAGE|FOLDER|GLOB...", nargs=-1)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    default="results",
-    show_default=True,
-    help="The results folder whose runs RUN names.",
-)
+@run_out_option
 @click.option(
     "--csv-in",
     type=click.Path(path_type=Path),
@@ -106,7 +98,7 @@ def predict(
     model = _loaded(run, out, plugin)
     done = _predicted(model, found, interval)
     for text in done.warnings:
-        _tell(f"warning: {text}")
+        tell(f"warning: {text}")
     if csv:
         _write(csv, done)
     if as_json:
@@ -117,13 +109,6 @@ def predict(
     return 1 if done.errors else 0
 
 
-def _tell(text: str) -> None:
-    from quadzoo.cli.options import with_flags
-    from quadzoo.report.text import one_line
-
-    say(f"quadzoo: {one_line(with_flags(text), _LONGEST)}", err=True)
-
-
 def _loaded(run: str, out: Path, plugin: tuple[Path, ...]) -> Model:
     """Return the model, and say on stderr what is to be known of it."""
     from quadzoo import api
@@ -132,9 +117,9 @@ def _loaded(run: str, out: Path, plugin: tuple[Path, ...]) -> Model:
         warnings.simplefilter("ignore", UserWarning)  # they are in model.warnings
         model = api.load(run, out, plugin=plugin)
     for text in model.told:
-        _tell(text)
+        tell(text)
     for text in model.warnings:
-        _tell(f"warning: {text}")
+        tell(f"warning: {text}")
     return model
 
 
@@ -154,7 +139,7 @@ def _write(csv: Path, done: Predicted) -> None:
         write_atomically(csv, done.frame.to_csv(index=False).encode())
     except OSError as error:
         raise ConfigError(f"`csv` {csv}: {error.strerror or error}; name another file") from error
-    _tell(f"{len(done.frame):,} images: {csv}")
+    tell(f"{len(done.frame):,} images: {csv}")
 
 
 def _document(model: Model, done: Predicted) -> dict[str, Any]:
@@ -198,8 +183,8 @@ def _list_errors(done: Predicted) -> None:
     errors = done.errors
     if not errors:
         return
-    _tell(f"{len(errors):,} of {len(done.frame):,} images could not be predicted:")
+    tell(f"{len(errors):,} of {len(done.frame):,} images could not be predicted:")
     for identity, why in list(errors.items())[:_LISTED]:
-        _tell(f"{identity}: {why}")
+        tell(f"{identity}: {why}")
     if len(errors) > _LISTED:
-        _tell(f"and {len(errors) - _LISTED:,} more; --csv and --json have all of them")
+        tell(f"and {len(errors) - _LISTED:,} more; --csv and --json have all of them")

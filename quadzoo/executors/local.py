@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from quadzoo.executors.base import ENDING_SIGNALS
 from quadzoo.registry import additions
 from quadzoo.registry.additions import Additions
 
@@ -33,9 +34,6 @@ _ALLOCATOR = {
 # parent's module path, which may begin with the current folder, where anybody's files lie.
 _NOT_PASSED_ON = ("init_main_from_name", "init_main_from_path", "main_path", "sys_path")
 
-# What a terminal or a service manager sends to all processes of a command at once. The parent alone acts on
-# it: it ends its jobs, and says what is kept.
-_FOR_THE_PARENT = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _starting = threading.RLock()
 # Not the one of the process: that may have been started by others, without a safe path.
 _server = forkserver.ForkServer()
@@ -127,7 +125,7 @@ def _start_server() -> None:
     """Start the server, unless it runs. It ignores what is for the parent; so do its children at first."""
     if threading.current_thread() is not threading.main_thread():
         return  # only the main thread may set handlers, and it is the one that starts the first child
-    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _FOR_THE_PARENT}
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING_SIGNALS}
     try:
         with _safe_start():
             _server.ensure_running()
@@ -195,7 +193,7 @@ class _Surroundings:
         ignored = (signal.SIG_IGN, None)
         obeyed = [
             number
-            for number in _FOR_THE_PARENT
+            for number in ENDING_SIGNALS
             if number != signal.SIGINT and signal.getsignal(number) not in ignored
         ]
         return cls(_own_paths(), additions.current(), obeyed)

@@ -7,7 +7,8 @@ import threading
 import time
 from typing import Any, Self
 
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+from quadzoo.executors.base import ENDING_SIGNALS
+
 _ARRIVAL = 0.5  # seconds
 
 
@@ -24,7 +25,7 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
+            for number in ENDING_SIGNALS:
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._previous[number] = signal.signal(number, self._interrupt)
         return self
