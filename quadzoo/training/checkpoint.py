@@ -17,6 +17,7 @@ import torch
 from pytorch_lightning.plugins import TorchCheckpointIO
 
 from quadzoo import storage
+from quadzoo.executors.base import Send
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.training.energy import CostMeter
 from quadzoo.training.task import CHECKPOINT
@@ -41,14 +42,15 @@ class Checkpoints(pl.callbacks.Checkpoint):
 
     It holds weights, optimizer, schedule, epoch, random states, best and averaged weights, and what training
     has cost by then. On a CPU with as many threads the resumed training ends with the digits of one that was
-    never interrupted. What cannot be written is told in the run's log, and costs no run. Of an epoch that is
-    cut short nothing is kept. ``resumed`` are the epochs, from 1, after which training was resumed.
+    never interrupted. What cannot be written or used is sent as a warning, and costs no run. Of an epoch
+    that is cut short nothing is kept. ``resumed`` are the epochs, from 1, after which training was resumed.
     """
 
-    def __init__(self, folder: Path, key: str, minutes: float) -> None:
+    def __init__(self, folder: Path, key: str, minutes: float, send: Send) -> None:
         self.path = folder / CHECKPOINT
         self.resumed: list[int] = []
         self._key = key
+        self._send = send
         self._seconds = minutes * 60
         self._last = time.monotonic()
         self._meter: CostMeter | None = None
@@ -73,7 +75,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
             for name in ("feature_mean", "feature_std"):  # which only a model with a frozen backbone has
                 setattr(module, name, kept["state_dict"].get(name))
         except Exception as error:  # a file that anybody may have put there can raise anything
-            _log.warning("%s cannot be used (%s); training starts anew", self.path.name, error)
+            self._send(f"{self.path.name} cannot be used ({error}); training starts anew")
             self.discard()
             return False
         self.resumed = resumed
@@ -100,7 +102,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
         try:
             trainer.save_checkpoint(self.path)
         except OSError as error:
-            _log.warning("no checkpoint could be written: %s", error)
+            self._send(f"no checkpoint could be written: {error}")
         self._last = time.monotonic()
 
     def on_save_checkpoint(

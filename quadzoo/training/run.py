@@ -55,7 +55,8 @@ def run(work: tuple[Task, Placement], send: Send) -> None:
     """
     task, placement = work
     started = datetime.now(UTC)
-    checkpoints = Checkpoints(run_folder(placement.out, task.key), task.key, placement.checkpoint_minutes)
+    folder = run_folder(placement.out, task.key)
+    checkpoints = Checkpoints(folder, task.key, placement.checkpoint_minutes, send)
     try:
         record = _run(task, placement, send, started, checkpoints)
     except BrokenPipeError:

@@ -46,9 +46,9 @@ def whole(work: tuple[Task, Placement], tmp_path_factory: pytest.TempPathFactory
     return ended(elsewhere(work, tmp_path_factory.mktemp("whole")))
 
 
-def ended(work: tuple[Task, Placement]) -> Whole:
+def ended(work: tuple[Task, Placement], send: Callable[[Any], None] = lambda message: None) -> Whole:
     task, placement = work
-    run(work, lambda message: None)
+    run(work, send)
     record = read_record(placement.out, task.key)
     assert record is not None
     assert record.error is None, record.error
@@ -134,7 +134,11 @@ def test_what_cannot_be_used_is_left_aside(
         path.mkdir()
     else:
         torch.save({"epoch": 3}, path)
-    record, _ = ended(cut)
+    sent: list[Any] = []
+    record, _ = ended(cut, sent.append)
+    told, *_ = [one for one in sent if isinstance(one, str)]
+    assert told.startswith("checkpoint.ckpt cannot be used (")
+    assert told.endswith("); training starts anew")
     assert record.environment.resumed == []
     assert record.metrics == whole[0].metrics
     assert not trap.exists()
@@ -150,16 +154,16 @@ class Trap:
 
 @pytest.mark.parametrize("work", ["default"], indirect=True)
 def test_a_checkpoint_that_cannot_be_written_costs_no_run(
-    work: tuple[Task, Placement], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    work: tuple[Task, Placement], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("torch.save", full)
-    record, _ = ended(elsewhere(work, tmp_path))
+    sent: list[Any] = []
+    record, _ = ended(elsewhere(work, tmp_path), sent.append)
     assert record.status == "ok"
-    assert caplog.text.count("no checkpoint could be written: [Errno 28] No space left on device") == 4
+    assert sent.count("no checkpoint could be written: [Errno 28] No space left on device") == 4
 
 
 def test_a_run_shorter_than_the_interval_writes_none(
