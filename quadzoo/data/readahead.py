@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -34,7 +34,7 @@ class ReadAhead:
         if not parts:
             return
         on_gpu = self._device.type == "cuda"
-        side = torch.cuda.Stream(self._device) if on_gpu else None
+        side = torch.cuda.Stream(self._device) if on_gpu else None  # type: ignore[no-untyped-call]
         shape = max(map(len, parts)), *self._file.shape[1:]
         buffers = [
             torch.empty(shape, dtype=self._file.dtype, pin_memory=on_gpu)
@@ -55,10 +55,12 @@ class ReadAhead:
             ready: Tensor | None = None
             for index in range(len(parts)):
                 host = reads[index % _BUFFERS].result()
-                with torch.cuda.stream(side) if side else nullcontext():
+                beside: AbstractContextManager[Any] = torch.cuda.stream(side) if side else nullcontext()
+                with beside:
                     copy = host.to(self._device, non_blocking=on_gpu, copy=True)
                 if side:
-                    copied[index % _BUFFERS] = side.record_event(torch.cuda.Event(blocking=True))
+                    done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+                    copied[index % _BUFFERS] = side.record_event(done)
                 if index + _BUFFERS < len(parts):
                     reads[index % _BUFFERS] = thread.submit(read, index + _BUFFERS)
                 if ready is not None:
