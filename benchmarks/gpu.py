@@ -5,21 +5,101 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-import tomllib
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PACKAGES = ("torch", "torchvision", "timm", "pytorch-lightning", "numpy", "opencv-python-headless")
-MINUTES = 8.5  # for everything
+MINUTES = 9.3  # for everything
+LEAST = 5.0  # seconds: with less left a part is not begun
+FIRST_CELLS = 8  # of the matrix: two networks, each in four ways
 SIDE_BY_SIDE = 4
+TAIL = 6000  # characters of a log
+IMPORT_NAMES = {
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+    "scikit-learn": "sklearn",
+}  # where they are not the distribution's
+OURS = ("quadzoo.api", "quadzoo.cli.bench", "quadzoo.grid.runner", "quadzoo.training.run",
+        "quadzoo.report.page", "matrix", "gpu_step", "peers", "tutorial_loop")  # fmt: skip
+
+# Run in a process of its own: nothing that an import does can end this script.
+IMPORTS = """
+import importlib, json, sys, traceback
+faults = {}
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except BaseException:
+        faults[name] = traceback.format_exc()[-3000:]
+print(json.dumps(faults))
+"""
+
+
+class Failed(Exception):
+    """A part that failed: ``facts`` say why, for the JSON."""
+
+    def __init__(self, reason: str, **facts: object) -> None:
+        super().__init__(reason)
+        self.facts = {"failed": reason, **facts}
+
+
+@dataclass
+class Report:
+    """What is known so far; `save` writes it whole, beside the target first."""
+
+    to: Path
+    found: dict[str, Any] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left for everything."""
+        return 60 * MINUTES - (time.monotonic() - self.started)
+
+    def save(self) -> None:
+        """Write the JSON."""
+        self.found["minutes"] = (time.monotonic() - self.started) / 60
+        beside = self.to.with_name(f"{self.to.name}.part")
+        beside.write_text(json.dumps(self.found, indent=1, default=str) + "\n")
+        beside.replace(self.to)
+
+    def add(self, name: str, part: Callable[[float, dict[str, Any]], object], seconds: float) -> bool:
+        """Measure a part in at most so many seconds; say whether it went well.
+
+        It is given its seconds and a dictionary: what it puts there is kept even where it fails.
+        """
+        so_far: dict[str, Any] = {}
+        self.found[name] = so_far
+        seconds = min(seconds, self.left)
+        print(f"{time.monotonic() - self.started:5.0f} s: {name}", file=sys.stderr, flush=True)
+        try:
+            if seconds < LEAST:
+                raise Failed("no time left")
+            result = part(seconds, so_far)
+            self.found[name] = so_far | (result if isinstance(result, dict) else {"result": result})
+        except Failed as error:
+            self.found[name] = so_far | error.facts
+        except Exception as error:
+            self.found[name] = so_far | {
+                "failed": f"{type(error).__name__}: {error}",
+                "traceback": traceback.format_exc(),
+            }
+        self.save()
+        return "failed" not in self.found[name]
 
 
 def main() -> None:
@@ -27,112 +107,267 @@ def main() -> None:
     parser.add_argument("to", nargs="?", type=Path, default=HERE / "results" / "gpu.json")
     parser.add_argument("--small", action="store_true")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        measure(Path(scratch), arguments.to, small=arguments.small)
+    arguments.to.parent.mkdir(parents=True, exist_ok=True)
+    report = Report(arguments.to.absolute())
+    # Ended from outside, it ends what it has started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        went_well = measure(Path(scratch), report, small=arguments.small)
     print(arguments.to.read_text())
     print(f"wrote {arguments.to}")
+    sys.exit(not went_well)
 
 
-def measure(scratch: Path, to: Path, *, small: bool) -> None:
-    """Measure one thing after the other, with an empty cache, as a new user would.
+def measure(scratch: Path, report: Report, *, small: bool) -> bool:
+    """Measure one part after the other, with an empty cache, as a new user would; say whether all went well.
 
-    Every figure is written as soon as it is measured: where a part fails, or the machine's time ends, the
-    others' figures are kept.
+    Where nothing can be imported, or there is no GPU that computes, the first parts say so and are the last.
     """
-    started = time.monotonic()
-    known = [str(ROOT), str(metadata(scratch)), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ |= {"PYTHONPATH": os.pathsep.join(known), "QUADZOO_CACHE_DIR": str(scratch / "cache")}
-    data = str(scratch / "data")
-    call("data", "make", data, "--n", "60" if small else "2000")
-    backbones = ["tiny_cnn"] if small else ["resnet50", "efficientnet_b0"]
-    shared = [*([] if small else ["--device", "cuda"]), "--data", data, "--weights", "none"]
-    shared += ["--epochs", "2"] if small else []
-    many = ",".join(map(str, range(SIDE_BY_SIDE)))
-    several = [*shared, "--backbones", "tiny_cnn" if small else "resnet18", "--seeds", many]
-
-    def side_by_side() -> object:
-        return {n: bench(scratch / f"jobs{n}", *several, "--jobs", str(n)) for n in (1, SIDE_BY_SIDE)}
-
-    def in_what_is_left() -> object:
-        return matrix(scratch / "matrix.json", MINUTES - (time.monotonic() - started) / 60, small=small)
-
-    parts: dict[str, Callable[[], object]] = {
-        "main job": lambda: bench(scratch / "main", *shared, "--backbones", ",".join(backbones)),
-        "the tutorial's loop, images per second of each epoch": lambda: {
-            name: peer(name, data) for name in backbones
-        },
-        "several runs, by --jobs": side_by_side,
-        "matrix": in_what_is_left,
-    }
-    result: dict[str, object] = {
+    report.found |= {
+        "command": ["benchmarks/gpu.sh", *sys.argv[1:]],
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": sys.version.split()[0],
-        "versions": {name: installed(name) for name in PACKAGES},
     }
-    to.parent.mkdir(parents=True, exist_ok=True)
-    for name, part in parts.items():
+    report.save()
+    imported = report.add("imports", lambda seconds, _: imports(scratch, seconds), 120)
+    broken = {*report.found["imports"].get("tracebacks", () if imported else OURS)}
+    if broken & {*OURS, "torch"}:  # without these nothing can be measured
+        return False
+    tiny = ["--small"] if small else []
+
+    def step(what: str) -> Callable[..., object]:
+        return lambda seconds, so_far: streamed(
+            "gpu_step", [f"--{what}", *tiny], scratch, seconds, so_far=so_far, save=report.save
+        )
+
+    if not report.add("device", step("device"), 60):
+        return False
+    data = str(scratch / "data")
+    backbones = ["tiny_cnn"] if small else ["resnet50", "efficientnet_b0"]
+    device = [] if small else ["--device", "cuda"]
+    shared = [*device, "--data", data, "--weights", "none", *(["--epochs", "2"] if small else [])]
+    little = "tiny_cnn" if small else "resnet18"
+    square = ["--image-size", "100x100", "--resize", "stretch"]
+    seeds = ",".join(map(str, range(SIDE_BY_SIDE)))
+
+    def run(name: str, *flags: str) -> Callable[..., object]:
+        return lambda seconds, _: bench(scratch / name, seconds, scratch, *shared, *flags)
+
+    def cells(*flags: str) -> Callable[..., object]:
+        size = ["--backbones", "tiny_cnn", "--sizes", "24x64", "--batches", "8"]
+        return lambda seconds, so_far: streamed(
+            "matrix",
+            ["--minutes", f"{(seconds - LEAST) / 60:.2f}", "--to", str(scratch / "matrix.json"),
+             "--data", data, *flags, *(size if small else [])],
+            scratch, seconds, so_far=so_far, save=report.save, into="cells",
+        )  # fmt: skip
+
+    def bf16(*flags: str) -> list[str]:
+        epochs = [] if small else ["--epochs", "8"]
+        return ["--backbones", backbones[0], "--precision", "bf16", *square, *epochs, *flags]
+
+    several = ["--backbones", little, "--seeds", seeds]
+    once = ["--backbones", little, *([] if small else ["--epochs", "5"])]
+    first = min(FIRST_CELLS, 1) if small else FIRST_CELLS
+    parts: list[tuple[str, Callable[..., object], float]] = [
+        ("images", lambda seconds, _: drawn(data, "60" if small else "2000", seconds, scratch), 60),
+        ("ceilings", step("ceilings"), 45),
+        ("first cells", cells("--most", str(first)), 240),
+        ("main job", run("main", "--backbones", ",".join(backbones)), 150),
+        ("the tutorial's loop, images per second of each epoch",
+         lambda seconds, so_far: tutorial(backbones, data, seconds, scratch, so_far), 60),
+        ("launches a step", step("launches"), 40),
+        ("TF32 and bf16, cudnn.benchmark on and off", step("precisions"), 60),
+        ("images that do not fit", step("streaming"), 40),
+        ("bf16, eager", run("eager", *bf16()), 60),
+        ("bf16, --compile", run("compiled", *bf16("--compile")), 120),
+        ("dry run", lambda seconds, _: planned(seconds, scratch, *shared, *several), 60),
+        ("four runs, --jobs 1", run("jobs1", *several, "--jobs", "1"), 90),
+        ("four runs, --jobs 4", run("jobs4", *several, "--jobs", str(SIDE_BY_SIDE)), 90),
+        ("one seed, first", run("first", *once), 40),
+        ("one seed, again", run("again", *once), 40),
+        ("one seed, --deterministic", run("det1", *once, "--deterministic"), 40),
+        ("one seed, --deterministic, again", run("det2", *once, "--deterministic"), 40),
+        ("other cells", cells("--skip", str(first)), 600),
+    ]  # fmt: skip
+    outcomes = [report.add(*part) for part in parts]
+    return imported and all(outcomes)
+
+
+def child(
+    command: list[str], seconds: float, scratch: Path, on_line: Callable[[str], None] = lambda _: None
+) -> tuple[int, str, str]:
+    """Run a command; return its exit status, its output and the end of what it logged.
+
+    Raises Failed where it takes longer than the seconds given: then it is ended, with all it has started.
+    """
+    log = scratch / f"{time.monotonic_ns()}.log"
+    overdue = threading.Event()
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+        )
+
+        def end() -> None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+        timer = threading.Timer(seconds, lambda: (overdue.set(), end()))
+        timer.start()
+        lines = []
         try:
-            result[name] = part()
-        except subprocess.CalledProcessError as error:
-            result[name] = {"failed": str(error)}
-        result["minutes"] = (time.monotonic() - started) / 60
-        to.write_text(json.dumps(result, indent=1) + "\n")
+            assert process.stdout
+            for line in process.stdout:
+                lines.append(line)
+                on_line(line)
+            process.wait()
+        finally:
+            timer.cancel()
+            end()  # what it has left behind
+            process.communicate()
+    tail = log.read_text(errors="replace")[-TAIL:]
+    if overdue.is_set():
+        raise Failed(f"not finished within {seconds:.0f} seconds", command=command, log=tail)
+    return process.returncode, "".join(lines), tail
 
 
-def call(*arguments: str) -> None:
-    """Call quadzoo, which need not be installed."""
-    subprocess.run([sys.executable, "-c", "from quadzoo.cli import main; main()", *arguments], check=True)
+def succeeded(command: list[str], seconds: float, scratch: Path, **given: Any) -> str:
+    """Return what a command prints. Raises Failed where its exit status is not 0."""
+    status, output, tail = child(command, seconds, scratch, **given)
+    if status:
+        raise Failed(f"exit status {status}", command=command, log=tail, output=output[-TAIL:])
+    return output
 
 
-def bench(out: Path, *flags: str) -> dict[str, object]:
-    """Return what a whole command takes, and its runs' figures."""
+def imports(scratch: Path, seconds: float) -> dict[str, object]:
+    """Import every package that quadzoo needs and every module used here; make the entry points known."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    known = [str(ROOT), str(metadata(scratch, project)), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ |= {
+        "PYTHONPATH": os.pathsep.join(known),
+        "QUADZOO_CACHE_DIR": str(scratch / "cache"),
+        "TORCHINDUCTOR_CACHE_DIR": str(scratch / "inductor"),
+    }
+    needed = [re.split(r"[\[<>=!~; ]", one, maxsplit=1)[0] for one in project["dependencies"]]
+    versions = {name: installed(name) for name in needed}
+    modules = [IMPORT_NAMES.get(name, name.replace("-", "_")) for name in needed]
+    os.environ["PYTHONPATH"] += f"{os.pathsep}{HERE}"  # behind what is installed: a script is called coverage
+    clock = time.monotonic()
+    faults = json.loads(
+        succeeded([sys.executable, "-c", IMPORTS, *modules, *OURS], seconds, scratch).splitlines()[-1]
+    )
+    facts = {"versions": versions, "seconds": round(time.monotonic() - clock, 1)}
+    if faults:
+        raise Failed(f"cannot be imported: {', '.join(faults)}", tracebacks=faults, **facts)
+    return facts
+
+
+def quadzoo(*arguments: str) -> list[str]:
+    """Return the command that calls quadzoo, which need not be installed."""
+    return [sys.executable, "-c", "from quadzoo.cli import main; main()", *arguments]
+
+
+def drawn(data: str, n: str, seconds: float, scratch: Path) -> dict[str, object]:
+    """Draw the images; return how long it took."""
     clock = time.perf_counter()
-    call("bench", *flags, "--out", str(out))
-    seconds = time.perf_counter() - clock
-    records = [json.loads(path.read_text()) for path in sorted(out.glob("runs/*/record.json"))]
+    succeeded(quadzoo("data", "make", data, "--n", n), seconds, scratch)
+    return {"n": int(n), "seconds": round(time.perf_counter() - clock, 2)}
+
+
+def planned(seconds: float, scratch: Path, *flags: str) -> dict[str, object]:
+    """Make a plan, which pays for decoding, precision and estimate of the runs that follow."""
+    plan = json.loads(succeeded(quadzoo("bench", *flags, "--dry-run", "--json"), seconds, scratch))
+    return {"precision": plan["precision"], "estimate": plan.get("estimate")}
+
+
+def bench(out: Path, seconds: float, scratch: Path, *flags: str) -> dict[str, object]:
+    """Return what a whole command takes, and its runs' figures; of a failed run why it failed.
+
+    Raises Failed, with the logs of its runs, where a run failed or the command did.
+    """
+    clock = time.perf_counter()
+    command = ["quadzoo", "bench", *flags]
+    try:
+        status, _, tail = child(quadzoo("bench", *flags, "--out", str(out)), seconds, scratch)
+        why = f"exit status {status}" if status else ""
+    except Failed as error:
+        why, tail = str(error), str(error.facts["log"])
+    facts: dict[str, Any] = {
+        "command": command,
+        "whole_command_seconds": round(time.perf_counter() - clock, 2),
+        "runs": [figures(json.loads(path.read_text())) for path in sorted(out.glob("runs/*/record.json"))],
+    }
+    if not why and facts["runs"]:
+        return facts
+    logs = {
+        path.parent.name[:12]: path.read_text(errors="replace")[-TAIL:] for path in out.glob("runs/*/run.log")
+    }
+    raise Failed(why or "no run has a record", **facts, log=tail, logs_of_runs=logs)
+
+
+def figures(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what a record has to say here: figures, the curve, and the error of a failed run."""
+    recipe, image, metrics = record["recipe"], record["image"], record["metrics"]
+    names = ("status", "backbone", "head", "seed", "precision", "precision_note", "environment", "error")
     return {
-        "command": ["quadzoo", "bench", *flags],
-        "device": records[0]["environment"]["device_name"],
-        "whole_command_seconds": round(seconds, 2),
-        "data": records[0]["data"],
-        "image": records[0]["image"],
-        "runs": [
-            {
-                "backbone": record["backbone"],
-                "head": record["head"],
-                "seed": record["seed"],
-                "precision": record["precision"],
-                "precision_note": record["precision_note"],
-                "epochs": record["recipe"]["epochs"],
-                "batch_size": record["recipe"]["batch_size"],
-                **record["cost"],
-                "val_mse": record["metrics"]["val_mse"],
-                "test_mse": record["metrics"]["test_mse"],
-            }
-            for record in records
-        ],
+        **{name: record[name] for name in names},
+        "image_size": image["size"],
+        "epochs": recipe["epochs"] if recipe["epochs"] != "auto" else record["found"]["epochs"],
+        "batch_size": recipe["batch_size"],
+        **record["cost"],
+        "val_mse": metrics["val_mse"],
+        "test_mse": metrics["test_mse"],
+        "curve": [epoch.get("val_mse") for epoch in record["history"]],
     }
 
 
-def peer(backbone: str, data: str) -> list[float]:
-    """Return the speed of the tutorial's loop in each of two epochs."""
-    command = [sys.executable, str(HERE / "peers.py"), "tutorial", "--backbone", backbone, "--data", data]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    speeds: list[float] = json.loads(done.stdout.splitlines()[-1])["images_per_second"]
-    return speeds
+def tutorial(
+    backbones: list[str], data: str, seconds: float, scratch: Path, so_far: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the speed of the tutorial's loop in each of two epochs, for each network."""
+    for name in backbones:
+        command = [sys.executable, str(HERE / "peers.py"), "tutorial", "--backbone", name, "--data", data]
+        output = succeeded(command, seconds, scratch)
+        so_far[name] = json.loads(output.splitlines()[-1])["images_per_second"]
+    return so_far
 
 
-def matrix(file: Path, minutes: float, *, small: bool) -> object:
-    """Return what benchmarks/matrix.py finds in so many minutes, even where it ends before."""
-    command = [sys.executable, str(HERE / "matrix.py"), "--to", str(file), "--minutes", f"{minutes:.2f}"]
-    quick = ["--backbones", "tiny_cnn", "--sizes", "24x64", "--batches", "8", "--images", "60"]
-    done = subprocess.run([*command, *(quick if small else [])], check=False)
-    return json.loads(file.read_text()) if file.exists() else {"failed": f"exit status {done.returncode}"}
+def streamed(
+    script: str,
+    flags: list[str],
+    scratch: Path,
+    seconds: float,
+    *,
+    so_far: dict[str, Any],
+    save: Callable[[], None],
+    into: str | None = None,
+) -> dict[str, Any]:
+    """Run a script that prints a line of JSON for each figure, and keep each at once.
+
+    The lines are put together as one dictionary, or with ``into`` as the list of that name.
+    """
+
+    def keep(line: str) -> None:
+        if not line.startswith("{"):
+            return
+        told = json.loads(line)
+        if into:
+            so_far.setdefault(into, []).append(told)
+        else:
+            so_far.update(told)
+        save()
+
+    succeeded([sys.executable, str(HERE / f"{script}.py"), *flags], seconds, scratch, on_line=keep)
+    several = so_far.get(into, []) if into else []
+    if broken := sum("failed" in one for one in several):
+        raise Failed(f"{broken} of {len(several)} failed")
+    return so_far
 
 
-def metadata(scratch: Path) -> Path:
+def metadata(scratch: Path, project: dict[str, Any]) -> Path:
     """Return a folder that makes this checkout's entry points known where it is not installed."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     info = scratch / "site" / f"quadzoo-{project['version']}.dist-info"
     if installed("quadzoo") is None:
         info.mkdir(parents=True)

@@ -3,10 +3,12 @@
     python benchmarks/matrix.py --minutes 6
 
 Every cell of the matrix is a run of quadzoo with a process of its own, three short epochs long, on drawn
-equations that were decoded once. The cells that tell most come first: eager at the first size, then
-compiled there, then the other sizes; graphs only for small batches. When the minutes are over, the rest is
-listed as not measured. It writes results/matrix.json, after every cell: images/s without validation, peak
-memory and seconds of each cell, device and versions. It is meant for a GPU; `--device cpu` works too.
+equations that were decoded once; where its steps need more images than there are, images come again. The
+cells that tell most come first: at the first size each backbone at 32 images a batch, eager and as graphs,
+and at 512, eager and compiled; then the rest of that size, eager before compiled; graphs only for small
+batches. When the minutes are over, the rest is listed as not measured. It writes results/matrix.json, and
+prints a line of JSON, after every cell: images/s without validation, peak memory and seconds, or the error
+and the end of the log; device and versions. It is meant for a GPU; `--device cpu` works too.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from quadzoo import api
 from quadzoo.data.equations import write_folder
 from quadzoo.data.fold import Fold
@@ -34,7 +38,9 @@ PRECISION: Precision = "bf16"
 EPOCHS, STEPS, TESTED = 3, 30, 128
 WAYS: tuple[Compiled, ...] = ("no", "kernels", "graphs")
 LARGEST_GRAPHED = 128  # images a batch
-LIMIT = 150.0  # seconds for a cell
+LIMIT = 90.0  # seconds for a cell
+TAIL = 3000  # characters of a failed cell's log
+FIRST: tuple[tuple[int, Compiled], ...] = ((32, "no"), (32, "graphs"), (512, "no"), (512, "kernels"))
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,10 @@ def main() -> None:
     parser.add_argument("--backbones", default="resnet50,efficientnet_b0,resnet18")
     parser.add_argument("--sizes", default="100x100,96x96,32x200")
     parser.add_argument("--batches", default="512,32,128,1024")
-    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--images", type=int, default=2000, help="to draw, without --data")
+    parser.add_argument("--data", help="a folder in the published layout")
+    parser.add_argument("--skip", type=int, default=0, help="so many cells at the beginning are left out")
+    parser.add_argument("--most", type=int, help="so many cells, and no more")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--to", type=Path, default=HERE / "results" / "matrix.json")
@@ -62,6 +71,7 @@ def main() -> None:
     end = time.monotonic() + 60 * arguments.minutes
     sizes, backbones = arguments.sizes.split(","), arguments.backbones.split(",")
     cells = in_order(sizes, backbones, [int(batch) for batch in arguments.batches.split(",")])
+    cells = cells[arguments.skip :][: arguments.most]
     executor = LocalExecutor()
     measured: list[dict[str, object]] = []
     result = {
@@ -80,13 +90,15 @@ def main() -> None:
     arguments.to.parent.mkdir(parents=True, exist_ok=True)
     save()
     with tempfile.TemporaryDirectory() as scratch:
-        write_folder(Path(scratch) / "data", arguments.images, seed=0)
+        data = arguments.data or f"{scratch}/data"
+        if not arguments.data:
+            write_folder(Path(data), arguments.images, seed=0)
         plans: dict[str, Plan] = {}
         while cells and time.monotonic() < end:
             cell = cells.pop(0)
             if cell.size not in plans:
                 plans[cell.size] = api.plan(
-                    backbones=backbones, data=f"{scratch}/data", weights="none", resize="stretch",
+                    backbones=backbones, data=data, weights="none", resize="stretch",
                     image_size=cell.size, device=arguments.device, precision=PRECISION, out=Path(scratch),
                     progress=True,
                 )  # fmt: skip
@@ -99,7 +111,15 @@ def in_order(sizes: list[str], backbones: list[str], batches: list[int]) -> list
     """Return all cells, those that tell most first."""
     cells = (Cell(*one) for one in itertools.product(sizes, backbones, batches, WAYS))
     worth = [cell for cell in cells if cell.way != "graphs" or cell.batch <= LARGEST_GRAPHED]
-    return sorted(worth, key=lambda cell: (cell.size != sizes[0], cell.way != "no"))
+
+    def place(cell: Cell) -> tuple[object, ...]:
+        kind = cell.batch, cell.way
+        later = cell.size != sizes[0], kind not in FIRST
+        if any(later):
+            return *later, cell.way != "no"
+        return *later, backbones.index(cell.backbone), FIRST.index(kind)
+
+    return sorted(worth, key=place)
 
 
 def measure(cell: Cell, plan: Plan, executor: LocalExecutor, end: float) -> dict[str, object]:
@@ -117,12 +137,14 @@ def measure(cell: Cell, plan: Plan, executor: LocalExecutor, end: float) -> dict
     job.wait(max(1.0, min(LIMIT, end - clock)))
     if not job.ended:
         job.cancel()
-        return {"failed": "no time left"}
+        why = "no time left" if time.monotonic() > end - 1 else f"not finished within {LIMIT:.0f} seconds"
+        return {"failed": why, "log": job.log_tail(TAIL)}
     record = read_record(out, task.key)
     if record is None:
-        return {"failed": job.exit_reason()}
+        return {"failed": job.exit_reason(), "log": job.log_tail(TAIL)}
     if record.error:
-        return {"failed": f"{record.error.type}: {record.error.message}"[:300]}
+        why = f"{record.error.type}: {record.error.message}"[:300]
+        return {"failed": why, "traceback": record.error.traceback[-TAIL:], "log": job.log_tail(TAIL)}
     return {
         "images_per_second": record.cost.train_images_per_second,
         "peak_memory_mb": record.cost.peak_memory_mb,
@@ -131,12 +153,10 @@ def measure(cell: Cell, plan: Plan, executor: LocalExecutor, end: float) -> dict
 
 
 def shortened(fold: Fold, cell: Cell) -> Fold:
-    """Return the fold with no more images than the steps of a cell need."""
+    """Return the fold with as many images as the steps of a cell need; some come several times."""
     split = fold.split
-    few = replace(
-        split, train=split.train[: STEPS * cell.batch], val=split.val[:TESTED], test=split.test[:TESTED]
-    )
-    return replace(fold, split=few)
+    train = np.resize(split.train, STEPS * cell.batch)
+    return replace(fold, split=replace(split, train=train, val=split.val[:TESTED], test=split.test[:TESTED]))
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ def lightning(net: Net, source: Source, targets: np.ndarray, epochs: int) -> Ite
 
     module = Plain()
     trainer = pl.Trainer(
-        max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        max_epochs=epochs, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False,
     )  # fmt: skip
     trainer.fit(module, files_loader(source, targets))

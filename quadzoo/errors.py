@@ -13,6 +13,7 @@
     └── RunError                 one run failed; the others go on
         ├── NonFiniteLoss        the loss became NaN or infinite
         ├── NonFinitePrediction  a prediction for val or test is NaN or infinite
+        ├── OutOfMemory          the GPU has too little memory
         └── BadModule            a backbone or head broke the plugin contract
 
 A bug is not in this tree: it keeps its traceback.
@@ -63,6 +64,10 @@ class NonFiniteLoss(RunError):
 
 class NonFinitePrediction(RunError):
     """A prediction for a validation or test image is NaN or infinite."""
+
+
+class OutOfMemory(RunError):
+    """A GPU has too little memory for the batches of a run."""
 
 
 class BadModule(RunError):

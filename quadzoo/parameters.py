@@ -64,6 +64,7 @@ class RunParameters(TypedDict, total=False):
     jobs: int
     threads: int | None
     compile: bool
+    deterministic: bool
     timeout: float | None
     checkpoint_minutes: float
     force: bool

@@ -232,6 +232,11 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     is_flag=True,
     help="Compile each backbone before training: for long runs on a GPU. Needs a C++ compiler.",
 )
+@click.option(
+    "--deterministic",
+    is_flag=True,
+    help="Have a GPU give the same digits each time, which is slower; on the CPU runs do so anyway.",
+)
 @click.option("--force", is_flag=True, help="Train finished runs again.")
 @click.option("--dry-run", is_flag=True, help="Check everything and show the plan; train nothing.")
 @metric_option

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from numpy.lib import format as npy
 from torch import Tensor
 
+from quadzoo.data.readahead import ReadAhead
 from quadzoo.data.splits import Split
 from quadzoo.errors import DataError
 
@@ -54,14 +55,31 @@ class ArrayFile:
         self._stride = math.prod(self.shape[1:]) * self._dtype.itemsize
 
     def __getitem__(self, rows: Tensor) -> Tensor:
-        batch = np.empty((len(rows), *self.shape[1:]), self._dtype)
+        return pixels_tensor(self._read(rows, np.empty((len(rows), *self.shape[1:]), self._dtype)))
+
+    def read_into(self, rows: Tensor, batch: Tensor) -> None:
+        """Read the given rows, int64 (B,), into a tensor (B, H, W, C) of `dtype`, such as pinned memory.
+
+        Raises DataError where the file is too short.
+        """
+        if self._dtype == np.uint16:
+            batch.copy_(self[rows])
+        else:
+            self._read(rows, batch.numpy())
+
+    def _read(self, rows: Tensor, batch: np.ndarray) -> np.ndarray:
         with self._path.open("rb", buffering=0) as file:
             for one, row in zip(batch, rows.tolist(), strict=True):
                 if os.preadv(file.fileno(), [one], self._start + row * self._stride) < self._stride:
                     raise DataError(
                         f"{self._path} is truncated; run `quadzoo data cache --clear` and try again"
                     )
-        return pixels_tensor(batch)
+        return batch
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of batches: uint8 or float32."""
+        return torch.uint8 if self._dtype == np.uint8 else torch.float32
 
     @property
     def nbytes(self) -> int:
@@ -73,7 +91,7 @@ class ArrayFile:
 
         It is copied slice by slice, so that only one slice is in the computer's memory.
         """
-        images = torch.empty(self.shape, dtype=self[torch.arange(0)].dtype, device=device)
+        images = torch.empty(self.shape, dtype=self.dtype, device=device)
         for start in range(0, self.shape[0], _SLICE):
             rows = torch.arange(start, min(start + _SLICE, self.shape[0]))
             images[rows] = self[rows].to(device)
@@ -89,7 +107,7 @@ class Batches:
 
     def __init__(
         self,
-        inputs: Tensor | ArrayFile,
+        inputs: Tensor | ArrayFile | ReadAhead,
         targets: Tensor,
         rows: np.ndarray,
         sizes: list[int],
@@ -114,8 +132,14 @@ class Batches:
         if self._generator:
             rows = rows[torch.randperm(len(rows), generator=self._generator)]
         mine = rows[self._process :: self._processes][: sum(self._sizes)]
-        for chosen in torch.split(mine.to(self._targets.device), self._sizes):
-            yield self._inputs[chosen].permute(0, 3, 1, 2), self._targets[chosen]
+        parts = torch.split(mine.to(self._targets.device), self._sizes)
+        images: Iterable[Tensor] = (
+            self._inputs.batches(torch.split(mine, self._sizes))
+            if isinstance(self._inputs, ReadAhead)
+            else map(self._inputs.__getitem__, parts)
+        )
+        for batch, chosen in zip(images, parts, strict=True):
+            yield batch.permute(0, 3, 1, 2), self._targets[chosen]
 
 
 class DataModule(pl.LightningDataModule):
@@ -124,14 +148,15 @@ class DataModule(pl.LightningDataModule):
     ``inputs`` is a ``.npy`` of images (N, H, W, C), uint8, uint16 whose 65535 is white, or float32 whose 255
     is, or of float32 features (N, h, w, F); ``targets`` float (N, T) in the scaled unit, NaN where one is
     missing; ``masked`` says whether any is. Training batches are shuffled, by ``seed``, and a last incomplete
-    one is left out; predict goes over all N in order. A GPU that has room for it holds the whole set.
+    one is left out; predict goes over all N in order. A GPU that has room for it holds the whole set; else
+    batches are read ahead of the training step.
 
     With a Trainer of several processes, each process gets its own share of the images, and all get the same
     number of batches; ``batch_size`` is that of one process. Raises DataError when a side of the split has
     fewer images than there are processes.
     """
 
-    inputs: Tensor | ArrayFile
+    inputs: Tensor | ArrayFile | ReadAhead
 
     def __init__(self, inputs: Path, targets: np.ndarray, split: Split, batch_size: int, seed: int) -> None:
         super().__init__()
@@ -155,11 +180,22 @@ class DataModule(pl.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Move the inputs to the GPU when they take less than half of what is free there."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        if device.type != "cuda" or isinstance(self.inputs, Tensor):
+        if device.type != "cuda" or not isinstance(self.inputs, ArrayFile):
             return
         free, _ = torch.cuda.mem_get_info(device)
-        if self.inputs.nbytes < free / 2:
-            self.inputs, self.targets = self.inputs.to(device), self.targets.to(device)
+        self.place(device, resident=self.inputs.nbytes < free / 2)
+
+    def place(self, device: torch.device, *, resident: bool) -> None:
+        """Have all batches lie on a device: ``resident`` as the whole set, else read ahead."""
+        if not isinstance(self.inputs, ArrayFile):
+            return
+        self.inputs = self.inputs.to(device) if resident else ReadAhead(self.inputs, device)
+        self.targets = self.targets.to(device)
+
+    @property
+    def resident_bytes(self) -> int:
+        """How many bytes of inputs are kept on a device."""
+        return self.inputs.nbytes if isinstance(self.inputs, Tensor) else 0
 
     def train_dataloader(self) -> Batches:
         """Return the training batches; with ``overfit_batches`` they are not shuffled. Raises DataError."""

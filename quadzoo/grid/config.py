@@ -66,6 +66,7 @@ class BenchConfig(BaseModel):
     jobs: int = Field(default=1, ge=1)
     threads: int | None = Field(default=None, ge=1)
     compile: bool = False
+    deterministic: bool = False
     timeout: float | None = Field(default=None, gt=0)
     checkpoint_minutes: float = Field(default=10, ge=0, allow_inf_nan=False)
     force: bool = False

@@ -162,6 +162,8 @@ class Plan:
             checkpoint_minutes=self.config.checkpoint_minutes,
             weights=file.absolute() if (file := self.config.weights_file) else None,
             loggers=self.config.logger,
+            device_shared_by=self.config.jobs,
+            deterministic=self.config.deterministic,
         )
 
 

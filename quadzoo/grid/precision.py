@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,10 +15,10 @@ from quadzoo.data.cache import ImageSet
 from quadzoo.data.sources import precision_folder
 from quadzoo.errors import DataError
 from quadzoo.executors.base import Executor, NoAnswer, Send, answer
+from quadzoo.grid.agreement import ON_GPU, faults, judge_on_gpu
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.models import Model
 from quadzoo.grid.plan import PrecisionChoice
-from quadzoo.model.recipe import Recipe
 from quadzoo.records.keys import Provenance, hash_of
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.storage import lock, read_regular, write_atomically
@@ -27,8 +28,6 @@ CHOICES = "precision.json"  # in the results folder
 # How much faster bf16 must be. Networks of dense convolutions gain half, others hardly anything: measured
 # between the two, the answer is the same each time.
 _GAIN = 1.25
-# Of the norm of float32's; a wrong result is off by about all of it.
-_TOLERANCE = {"features": 0.05, "gradient": 0.05}
 _WARM_UP = 2
 _SECONDS = 1.0  # of steps, unless warming up and two in each precision take longer
 _LONG = 1800.0
@@ -38,7 +37,7 @@ _CHOICES = TypeAdapter(dict[str, PrecisionChoice])
 
 
 @dataclass(frozen=True)
-class _Trial:
+class Trial:
     """What a child needs to know: the first batch, and on what it is tried."""
 
     backbone: str
@@ -53,9 +52,9 @@ class _Trial:
 class PrecisionChooser:
     """Decides in which precision backbones run.
 
-    With `precision` auto it is bf16 where the device multiplies it natively, a training step of the backbone
-    on the first batch is at least 1.25 times as fast, and there features and gradient are within 5 % of
-    float32's, by their norms. The choice is kept in the results folder, so that later runs of the backbone
+    With `precision` auto it is bf16 where the device multiplies it natively, features and gradient of the
+    backbone on the first batch are within 5 % of float32's, by their norms, and, on a CPU, a training step is
+    at least 1.25 times as fast. The choice is kept in the results folder, so that later runs of the backbone
     there are made alike on any machine, and in the cache folder, so that new results folders on this machine
     begin alike. A trained ``model`` that is only tested keeps its own precision. With ``keep`` false nothing
     is written to the results folder.
@@ -120,7 +119,7 @@ class PrecisionChooser:
         if not self.device.bf16:
             return PrecisionChoice("32", "bf16 is not native here"), True
         geometry, recipe = self.images.geometry, self.config.recipe
-        trial = _Trial(
+        trial = Trial(
             backbone, self.images.file, geometry.channels, geometry.size, recipe.batch_size, self.device.kind
         )
         circumstances = asdict(trial) | {
@@ -134,76 +133,52 @@ class PrecisionChooser:
             return _CHOICE.validate_json(path.read_bytes()), True
         except (OSError, ValidationError):
             advance(0)
-            measured = _measure(self.executor, trial, self.config.timeout or _LONG)
-            choice = _judge(measured)
-            certain = not isinstance(measured, str)
+            on_gpu = self.device.kind == "cuda"
+            work = ON_GPU if on_gpu else f"{__name__}:try_precisions"
+            measured = _measure(self.executor, work, trial, self.config.timeout or _LONG)
+            choice, certain = judge_on_gpu(measured) if on_gpu else _judge(measured)
             if certain:
                 write_atomically(path, _CHOICE.dump_json(choice))
         return choice, certain
 
 
-def _judge(measured: dict[str, float] | str) -> PrecisionChoice:
+def _judge(measured: dict[str, Any] | str) -> tuple[PrecisionChoice, bool]:
     if isinstance(measured, str):
-        return PrecisionChoice("32", f"bf16 could not be tried: {measured}")
-    off = {what: measured[what] for what, most in _TOLERANCE.items() if not measured[what] <= most}
-    if off:
-        faults = " and ".join(f"{what} {share:.0%}" for what, share in off.items())
-        return PrecisionChoice("32", f"on the first batch bf16 is off by {faults}")
+        return PrecisionChoice("32", f"bf16 could not be tried: {measured}"), False
+    if wrong := faults(measured):
+        return PrecisionChoice("32", wrong), True
     gain = f"bf16 is {measured['gain']:.2f} times as fast"
-    return PrecisionChoice("bf16" if measured["gain"] >= _GAIN else "32", gain)
+    return PrecisionChoice("bf16" if measured["gain"] >= _GAIN else "32", gain), True
 
 
-def _measure(executor: Executor, trial: _Trial, timeout: float) -> dict[str, float] | str:
-    """Return gain and errors of bf16, or why the backbone could not be tried."""
+def _measure(executor: Executor, work: str, trial: Trial, timeout: float) -> dict[str, Any] | str:
+    """Return what a trial found, or why the backbone could not be tried."""
     try:
-        measured: dict[str, float] = answer(executor, f"{__name__}:try_precisions", trial, timeout)
+        measured: dict[str, Any] = answer(executor, work, trial, timeout)
     except NoAnswer as error:
         return str(error)
     return measured
 
 
-def try_precisions(trial: _Trial, send: Send) -> None:
+def try_precisions(trial: Trial, send: Send) -> None:
     """Child's side: step in both precisions by turns; send what bf16 gains, and how far it is off."""
-    import torch
-    from torch import Tensor, nn
+    from quadzoo.grid.precision_steps import Steps, errors_of
 
-    from quadzoo.data.datamodule import ArrayFile
-    from quadzoo.model.build import build_backbone, join
-    from quadzoo.model.tf32 import use_tf32
-    from quadzoo.registry import catalogue
-
-    torch.manual_seed(0)
-    use_tf32(trial.device == "cuda")
-    spec = catalogue.load().backbones[trial.backbone].spec
-    backbone = build_backbone(spec, pretrained=False, in_channels=trial.channels, image_size=trial.size)
-    module = join(spec, backbone, nn.Identity(), Recipe(), trial.channels).to(trial.device)
-    file = ArrayFile(trial.images)
-    rows = torch.arange(trial.batch_size) % file.shape[0]
-    batch = file[rows].permute(0, 3, 1, 2).to(trial.device)
-
-    def step(bf16: bool) -> tuple[Tensor, Tensor]:
-        module.zero_grad()
-        with torch.autocast(trial.device, torch.bfloat16, enabled=bf16):
-            features = module.features(batch).float()
-        torch.autograd.backward(features.square().mean())
-        gradient = [p.grad.flatten() for p in module.parameters() if p.grad is not None]
-        return features.detach(), torch.cat(gradient)
+    steps = Steps(trial)
 
     def seconds(bf16: bool) -> float:
         clock = time.perf_counter()
-        step(bf16)[1][0].item()  # waits for a GPU
+        steps.take(bf16)
         return time.perf_counter() - clock
 
-    # Before any step in training mode: without dropout, and with statistics that do not amplify what differs.
-    module.eval()
-    pairs = zip(step(True), step(False), strict=True)
-    errors = [float((half - full).norm() / full.norm()) for half, full in pairs]
+    steps.module.eval()  # before any step in training mode, which changes statistics
+    errors = errors_of(steps.take(True), steps.take(False))
 
     taken: dict[bool, list[float]] = {False: [], True: []}
-    module.train()
+    steps.module.train()
     while len(taken[True]) < _WARM_UP + 2 or sum(map(sum, taken.values())) < _SECONDS:
         for bf16, times in taken.items():
             times.append(seconds(bf16))
     fastest = {bf16: min(times[_WARM_UP:]) for bf16, times in taken.items()}
 
-    send({"gain": fastest[False] / fastest[True], **dict(zip(_TOLERANCE, errors, strict=True))})
+    send({"gain": fastest[False] / fastest[True], **errors})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+
+_SETTLING = 4  # steps: cuDNN tries algorithms in the first, graphs are recorded in the next
 
 
 class BestWeights(pl.Callback):
@@ -68,6 +71,10 @@ class AveragedWeights(pl.Callback):
         """Restore what a checkpoint stored."""
         self._steps, self._average = state_dict["steps"], state_dict["average"]
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Bring an average from a checkpoint to the weights' device."""
+        self._average = {name: value.to(pl_module.device) for name, value in self._average.items()}
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -76,11 +83,16 @@ class AveragedWeights(pl.Callback):
         self._steps += 1
         decay = min(self._decay, self._steps / (self._steps + 9))
         weights = pl_module.state_dict()
+        by_dtype: dict[torch.dtype, list[str]] = defaultdict(list)
         for name, average in self._average.items():
-            if average.is_floating_point():
-                average.lerp_(weights[name], 1 - decay)
+            by_dtype[average.dtype].append(name)
+        # On a GPU that is one launch for all tensors of a dtype; one for each would take longer than a step.
+        for dtype, names in by_dtype.items():
+            averages, own = [self._average[name] for name in names], [weights[name] for name in names]
+            if dtype.is_floating_point:
+                torch._foreach_lerp_(averages, own, 1 - decay)
             else:
-                average.copy_(weights[name])
+                torch._foreach_copy_(averages, own)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Replace the weights by their average."""
@@ -130,6 +142,35 @@ class Throughput(pl.Callback):
         return float(np.median(self._epochs[1:] or self._epochs))
 
 
+class PeakMemory(pl.Callback):
+    """Measures the most memory that training steps take on a GPU, without ``resident`` bytes of images.
+
+    The first steps are not counted: there cuDNN tries algorithms and CUDA graphs are recorded, which takes
+    memory that later steps do not need. Nor is validation. ``mib`` is None on a CPU, and where no other step
+    is left.
+    """
+
+    def __init__(self, resident: Callable[[], int]) -> None:
+        self.mib: float | None = None
+        self._resident = resident
+        self._steps = 0  # of this process
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the memory of validation."""
+        _reset_peak(pl_module)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Forget the memory of the first steps; read that of the others at the end of an epoch."""
+        self._steps += 1
+        if self._steps == _SETTLING:
+            _reset_peak(pl_module)
+        elif self._steps > _SETTLING and trainer.is_last_batch and pl_module.device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(pl_module.device) - self._resident()
+            self.mib = max(self.mib or 0.0, peak / 2**20)
+
+
 class Predictions(pl.Callback):
     """Collects the predictions of a validation or test, in the loader's order.
 
@@ -167,6 +208,12 @@ class Progress(pl.Callback):
         self._report = report
         self._every = every_seconds
         self._last = 0.0
+        self._score: float | None = None
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Read the val MSE once, here: in a step a GPU would have to finish all it was given."""
+        score = trainer.callback_metrics.get("val_mse")
+        self._score = None if score is None else float(score)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -175,9 +222,7 @@ class Progress(pl.Callback):
         if time.monotonic() - self._last < self._every:
             return
         self._last = time.monotonic()
-        score = trainer.callback_metrics.get("val_mse")
-        done = trainer.global_step / trainer.estimated_stepping_batches
-        self._report(done, None if score is None else float(score))
+        self._report(trainer.global_step / trainer.estimated_stepping_batches, self._score)
 
 
 def _joined(batches: Sequence[Mapping[str, Tensor]], name: str) -> np.ndarray:
@@ -189,6 +234,11 @@ def _copy(module: pl.LightningModule) -> dict[str, Tensor]:
     frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
     state = module.state_dict()
     return {name: value.clone() for name, value in state.items() if name not in frozen}
+
+
+def _reset_peak(module: pl.LightningModule) -> None:
+    if module.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(module.device)
 
 
 def _wait_for(module: pl.LightningModule) -> None:

@@ -15,6 +15,10 @@ _CONDITIONS: dict[str, Callable[[RunRecord], str]] = {
     # On a GPU, threads only prepare images.
     "threads": lambda record: str(record.environment.threads) if record.environment.device == "cpu" else "",
     "compiled": lambda record: record.environment.compiled,
+    # On the CPU all runs are.
+    "deterministic": lambda record: (
+        ("no", "yes")[record.environment.deterministic] if record.environment.device == "cuda" else ""
+    ),
     "precision": lambda record: record.precision,
     "torch": lambda record: record.environment.torch,
     "torchvision": lambda record: record.environment.libraries.get("torchvision", ""),

@@ -6,6 +6,7 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,11 @@ _BATCH_CALLS = 3, 5
 _BATCH = 32
 
 
-def measure(module: RegressionModule, trainer: pl.Trainer, images: Path) -> Cost:
+def measure(module: RegressionModule, trainer: pl.Trainer, images: Path, *, resident: int = 0) -> Cost:
     """Measure a trained module on the trainer's device and in its precision.
 
-    ``images`` is the ``.npy`` of uint8 images (N, H, W, C).
+    ``images`` is the ``.npy`` of uint8 images (N, H, W, C). The peak memory of a GPU is that of predicting a
+    batch, without the ``resident`` bytes of images; that of training is `PeakMemory`'s to measure.
     """
     device = trainer.strategy.root_device
     module.to(device).eval()
@@ -39,6 +41,7 @@ def measure(module: RegressionModule, trainer: pl.Trainer, images: Path) -> Cost
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
         one = _seconds(module, batch[:1], *_LATENCY_CALLS)
         many = _seconds(module, batch, *_BATCH_CALLS)
+        peak = _peak_memory_mb(lambda: module.predict(batch), device, resident)
     return Cost(
         params=sum(parameter.numel() for parameter in module.parameters()),
         gmacs=gmacs,
@@ -46,7 +49,7 @@ def measure(module: RegressionModule, trainer: pl.Trainer, images: Path) -> Cost
         latency_p95_ms=1000 * float(np.quantile(one, 0.95)),
         images_per_second=_BATCH / statistics.median(many),
         inference_batch=_BATCH,
-        peak_memory_mb=_peak_memory_mb(device.type == "cuda"),
+        peak_memory_mb=peak,
     )
 
 
@@ -61,9 +64,12 @@ def _seconds(module: RegressionModule, images: Tensor, least: int, most: int) ->
     return seconds
 
 
-def _peak_memory_mb(on_gpu: bool) -> float:
-    if on_gpu:
-        return torch.cuda.max_memory_allocated() / 2**20
+def _peak_memory_mb(work: Callable[[], object], device: torch.device, resident: int) -> float:
+    """Return the peak memory of some work on a GPU; on the CPU that of the process so far."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        work()
+        return (torch.cuda.max_memory_allocated(device) - resident) / 2**20
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 

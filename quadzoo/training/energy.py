@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 _RAPL = Path("/sys/class/powercap")
+_log = logging.getLogger(__name__)  # into the run's log
 
 
 class EnergyMeter:
     """Counts joules from when it was made: of the whole GPU by NVML, of all CPU packages by Linux's RAPL.
 
     Both count what the device uses, for whatever process. Many machines offer neither (virtual ones; RAPL is
-    for root alone); then ``joules`` is None.
+    for root alone); then ``joules`` is None. So it is where runs share the device: nobody can say whose they
+    are.
     """
 
-    def __init__(self, on_gpu: bool, rapl: Path = _RAPL) -> None:
-        self._counters: Sequence[_Counter] = _gpu() if on_gpu else _packages(rapl)
+    def __init__(self, on_gpu: bool, *, shared: bool = False, rapl: Path = _RAPL) -> None:
+        self._counters: Sequence[_Counter] = () if shared else _gpu() if on_gpu else _packages(rapl)
         self._start = [counter.read() for counter in self._counters]
 
     @property
@@ -35,11 +38,11 @@ class EnergyMeter:
 class CostMeter:
     """Counts seconds and joules from when it was made, and those that earlier processes of a run took."""
 
-    def __init__(self, on_gpu: bool) -> None:
+    def __init__(self, on_gpu: bool, *, shared: bool = False) -> None:
         self.earlier_seconds = 0.0
         self.earlier_joules = 0.0
         self._clock = time.perf_counter()
-        self._energy = EnergyMeter(on_gpu)
+        self._energy = EnergyMeter(on_gpu, shared=shared)
 
     @property
     def seconds(self) -> float:
@@ -81,7 +84,8 @@ class _Gpu:
     def read(self) -> float | None:
         try:
             return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1e3
-        except self._nvml.NVMLError:
+        except Exception as error:  # a figure that is nice to have costs no run
+            _log.warning("the GPU's energy cannot be read: %s: %s", type(error).__name__, error)
             return None
 
 
@@ -105,5 +109,6 @@ def _gpu() -> list[_Gpu]:
         pynvml.nvmlInit()
         uuid = f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
         return [_Gpu(pynvml, pynvml.nvmlDeviceGetHandleByUUID(uuid))]
-    except pynvml.NVMLError:
+    except Exception as error:  # NVML's own, a driver that does not fit, a torch that does not know the UUID
+        _log.warning("the GPU's energy cannot be read: %s: %s", type(error).__name__, error)
         return []

@@ -19,7 +19,14 @@ from quadzoo.errors import NonFinitePrediction
 from quadzoo.executors.base import Send
 from quadzoo.metrics import scores_of
 from quadzoo.model.build import build_head, join, load_weights
-from quadzoo.model.callbacks import AveragedWeights, BestWeights, Predictions, Progress, Throughput
+from quadzoo.model.callbacks import (
+    AveragedWeights,
+    BestWeights,
+    PeakMemory,
+    Predictions,
+    Progress,
+    Throughput,
+)
 from quadzoo.model.contract import backbone_width
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.model.tf32 import use_tf32
@@ -40,6 +47,7 @@ from quadzoo.training.checkpoint import Checkpoints, WholeCheckpoints
 from quadzoo.training.cost import measure
 from quadzoo.training.energy import CostMeter
 from quadzoo.training.features import frozen_features, further_bands
+from quadzoo.training.memory import explained
 from quadzoo.training.outcome import failure_of, record_of
 from quadzoo.training.start import start_head
 from quadzoo.training.task import Placement, Task
@@ -73,17 +81,18 @@ def _run(
 ) -> RunRecord:
     with watching(task, placement, send) as loggers:
         fit = trained(task, placement, send, checkpoints, loggers)
-        record = tested(
-            task,
-            placement,
-            fit.fold,
-            fit.module,
-            fit.datamodule,
-            started=started,
-            fitted=fit.cost,
-            best_epoch=fit.best_epoch,
-            resumed=checkpoints.resumed,
-        )
+        with explained(task, placement, lambda: fit.datamodule.resident_bytes):
+            record = tested(
+                task,
+                placement,
+                fit.fold,
+                fit.module,
+                fit.datamodule,
+                started=started,
+                fitted=fit.cost,
+                best_epoch=fit.best_epoch,
+                resumed=checkpoints.resumed,
+            )
         show(loggers, task, placement, record)
     return record
 
@@ -112,7 +121,7 @@ def trained(
 
     ``send`` is given the share of the training that is done and the last val MSE, from time to time;
     ``loggers`` get the curves. ``checkpoints`` are written, and training goes on from the last one. Raises
-    NonFiniteLoss when training diverges.
+    NonFiniteLoss when training diverges, and OutOfMemory where the GPU has too little memory.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     torch.set_num_threads(placement.threads)
@@ -122,29 +131,32 @@ def trained(
         module.compile_training(graphs=placement.compiled == "graphs")
     fold, inputs = Fold.load(placement.fold), placement.images
     if task.recipe.freeze:
-        inputs = frozen_features(task, placement, module, make_trainer(task, placement, []))
+        with explained(task, placement):
+            inputs = frozen_features(task, placement, module, make_trainer(task, placement, []))
     datamodule = DataModule(
         inputs, scale(fold.targets, task.unit), fold.split, task.recipe.batch_size, task.seed
     )
-    best, speed = BestWeights(), Throughput()
+    best, speed, memory = BestWeights(), Throughput(), PeakMemory(lambda: datamodule.resident_bytes)
     progress = Progress(lambda share, val_mse: send((share, val_mse)))
     averaging = [AveragedWeights(task.recipe.average)] if task.recipe.average else []
     others = [*([Curves()] if loggers else []), *([checkpoints] if checkpoints else [])]
-    trainer = make_trainer(task, placement, [best, *averaging, speed, progress, *others], loggers)
+    trainer = make_trainer(task, placement, [best, *averaging, speed, memory, progress, *others], loggers)
 
     fitted = Cost(fit_seconds=0.0)
     if task.epochs:
-        meter = CostMeter(placement.device.kind == "cuda")
+        meter = CostMeter(placement.device.kind == "cuda", shared=placement.device_shared_by > 1)
         path = checkpoints.path if checkpoints and checkpoints.resume(module, meter) else None
-        if path is None:
-            start_head(task, module, datamodule, trainer, best)
         trains = any(parameter.requires_grad for parameter in module.parameters())
-        if trains:
-            trainer.fit(module, datamodule=datamodule, ckpt_path=path, weights_only=True)
+        with explained(task, placement, lambda: datamodule.resident_bytes):
+            if path is None:
+                start_head(task, module, datamodule, trainer, best)
+            if trains:
+                trainer.fit(module, datamodule=datamodule, ckpt_path=path, weights_only=True)
         fitted = Cost(
             fit_seconds=meter.seconds,
             fit_energy_joules=meter.joules,
             train_images_per_second=speed.images_per_second if trains else None,
+            **({} if memory.mib is None else {"peak_memory_mb": memory.mib}),
         )
         best.restore(module)
     return Trained(fold, module, datamodule, fitted, best.epoch + 1 if task.epochs else None)
@@ -186,7 +198,8 @@ def tested(
         scores_of(val, fold.targets[fold.split.val], task.targets),
         scores_of(test, fold.targets[fold.split.test], task.targets),
     )
-    cost = measure(module, trainer, placement.images).model_copy(update=fitted.model_dump(exclude_unset=True))
+    measured = measure(module, trainer, placement.images, resident=datamodule.resident_bytes)
+    cost = measured.model_copy(update=fitted.model_dump(exclude_unset=True))
     files, worst = save(task, placement, fold, module, val=val, test=test, spread=spread)
     return record_of(
         task,
@@ -295,7 +308,11 @@ def build_module(task: Task, placement: Placement) -> RegressionModule:
 def make_trainer(
     task: Task, placement: Placement, callbacks: list[pl.Callback], loggers: Sequence[Logger] = ()
 ) -> pl.Trainer:
-    """Return a Trainer that, but for its loggers, writes nothing and, on the CPU, gives the same digits."""
+    """Return a Trainer that, but for its loggers, writes nothing.
+
+    On the CPU it gives the same digits each time, on a GPU where the placement is ``deterministic``; there a
+    layer that has no such kernel is an error.
+    """
     on_gpu = placement.device.kind == "cuda"
     use_tf32(on_gpu)
     # With deterministic algorithms torch fills all memory it takes, which nobody reads; without,
@@ -307,8 +324,9 @@ def make_trainer(
         precision="bf16-mixed" if task.precision == "bf16" else "32-true",
         max_epochs=task.epochs,
         check_val_every_n_epoch=task.recipe.validate_every(task.split.n_train),
-        deterministic=not on_gpu,
-        benchmark=on_gpu,
+        deterministic=not on_gpu or placement.deterministic,
+        # cuDNN times a few algorithms for each shape; ROCm's MIOpen would search through all, for minutes.
+        benchmark=on_gpu and not placement.deterministic and torch.version.hip is None,
         callbacks=callbacks,
         num_sanity_val_steps=0,
         logger=list(loggers) or False,

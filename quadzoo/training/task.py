@@ -116,7 +116,8 @@ class Placement:
     ``images`` is the ``.npy`` of decoded images and ``fold`` the file of `quadzoo.data.fold.Fold`;
     ``initial`` is the folder of the trained model that the run starts from, ``weights`` the file of the
     weights that its backbone starts from; ``out`` the results folder; ``loggers`` show how it goes. A run
-    writes a checkpoint about every ``checkpoint_minutes``.
+    writes a checkpoint about every ``checkpoint_minutes``. ``device_shared_by`` is how many runs are on the
+    device at the same time, at most; with ``deterministic`` a GPU may use deterministic kernels alone.
     """
 
     device: Device
@@ -129,3 +130,5 @@ class Placement:
     checkpoint_minutes: float
     weights: Path | None = None
     loggers: tuple[str, ...] = ()
+    device_shared_by: int = 1
+    deterministic: bool = False

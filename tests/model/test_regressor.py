@@ -14,13 +14,22 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from quadzoo.data.datamodule import DataModule
 from quadzoo.data.splits import Split
 from quadzoo.errors import BadModule, NonFiniteLoss
-from quadzoo.model.callbacks import AveragedWeights, BestWeights, Predictions, Throughput
+from quadzoo.model.callbacks import (
+    AveragedWeights,
+    BestWeights,
+    PeakMemory,
+    Predictions,
+    Progress,
+    Throughput,
+)
 from quadzoo.model.depthwise import keep_depthwise_in_float32
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.registry import catalogue
 from quadzoo.targets import TargetInfo
-from tests.model.nets import Line, Mean, module, trainer
+from tests.model.nets import Line, Mean, Operators, module, trainer
+
+BUDGET = 150  # operators of a step of tiny_cnn + mlp, with augmentation and averaging; 146 are needed
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
 
@@ -222,12 +231,26 @@ def test_a_step_looks_at_no_values(tmp_path: Path, head: str) -> None:
     for n in (16, 64):
         net, data = coloured(tmp_path, head, n)
         data.inputs = data.inputs.to(torch.device("cpu"))  # whole, as on a GPU
-        callbacks = BestWeights(), AveragedWeights(0.9), Throughput()
+        callbacks = BestWeights(), AveragedWeights(0.9), Throughput(), Progress(lambda *_: None, 0.0)
         with Looks() as looks:
             trainer(*callbacks, epochs=2, precision="bf16-mixed").fit(net, datamodule=data)
         counts.append(Counter(looks.seen))
     assert counts[0] == counts[1]
     assert counts[0]["aten._local_scalar_dense.default"] > 0  # an epoch's end looks
+
+
+def test_a_step_keeps_to_its_budget_of_operators(tmp_path: Path) -> None:
+    """Small networks are as fast on a GPU as kernels are launched: what a step adds is paid for each time."""
+    counts = []
+    for n in (16, 64):
+        net, data = coloured(tmp_path, "mlp", n)
+        data.inputs = data.inputs.to(torch.device("cpu"))
+        callbacks = BestWeights(), AveragedWeights(0.9), Throughput(), PeakMemory(lambda: 0)
+        with Operators() as operators:
+            trainer(*callbacks, epochs=1, precision="bf16-mixed").fit(net, datamodule=data)
+        counts.append(Counter(operators.seen))
+    of_six_steps = counts[1] - counts[0]
+    assert of_six_steps.total() / 6 <= BUDGET, of_six_steps.most_common()
 
 
 class Strict(pl.Callback):
@@ -246,5 +269,6 @@ class Strict(pl.Callback):
 @pytest.mark.parametrize("head", HEADS)
 def test_no_step_waits_for_the_gpu(tmp_path: Path, head: str) -> None:
     net, data = coloured(tmp_path, head, n=64)
-    callbacks = BestWeights(), AveragedWeights(0.9), Throughput(), Strict()
+    progress = Progress(lambda *_: None, 0.0)
+    callbacks = BestWeights(), AveragedWeights(0.9), Throughput(), progress, Strict()
     trainer(*callbacks, epochs=2, precision="bf16-mixed", accelerator="gpu").fit(net, datamodule=data)

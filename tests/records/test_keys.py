@@ -236,6 +236,7 @@ def test_where_and_when_it_ran_does_not_count() -> None:
     plain = record("k", 0.1)
     environment = plain.environment.model_copy(
         update={"device": "cuda", "device_name": "H100", "threads": 64, "compiled": "graphs", "torch": "9",
+                "deterministic": True,
                 "quadzoo": "9", "python": "4", "libraries": {"timm": "9"}, "plugins": {"quadzoo": "9"}}
     )  # fmt: skip
     other = plain.model_copy(

@@ -93,6 +93,13 @@ def test_another_device_is_mixed(tmp_path: Path) -> None:
     assert board.rows[0].mixed == "device c, gpu; compiled graphs, no"
 
 
+def test_deterministic_kernels_are_another_condition_on_a_gpu_alone(tmp_path: Path) -> None:
+    gpus = [run(seed, device="cuda", deterministic=bool(seed)) for seed in (0, 1)]
+    assert board_of(tmp_path / "gpu", *gpus).rows[0].mixed == "deterministic no, yes"
+    mixed = run(0), run(1, device="cuda", device_name="c", deterministic=False)
+    assert board_of(tmp_path / "cpu", *mixed).rows[0].mixed == ""
+
+
 def test_seeds_in_other_precisions_share_a_row(tmp_path: Path) -> None:
     (row,) = (row for row in board_of(tmp_path, run(0), run(1, "bf16")).rows if row.head != "-")
     assert (row.seeds, row.precision, row.mixed) == (2, "32, bf16", "precision 32, bf16")
