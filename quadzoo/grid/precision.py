@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from quadzoo.model.recipe import Recipe
 from quadzoo.records.keys import Provenance, hash_of
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.storage import lock, read_regular, write_atomically
+from quadzoo.training.device import take
 from quadzoo.training.task import Device
 
 CHOICES = "precision.json"  # in the results folder
@@ -46,7 +47,7 @@ class _Trial:
     channels: int
     size: tuple[int, int]
     batch_size: int
-    device: str
+    device: Device
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,17 @@ class PrecisionChooser:
             return PrecisionChoice("32", "bf16 is not native here"), True
         geometry, recipe = self.images.geometry, self.config.recipe
         trial = _Trial(
-            backbone, self.images.file, geometry.channels, geometry.size, recipe.batch_size, self.device.kind
+            backbone,
+            self.images.file,
+            geometry.channels,
+            geometry.size,
+            recipe.batch_size,
+            replace(self.device, memory=None),
         )
         circumstances = asdict(trial) | {
             "backbone": self._code(backbone),  # it may answer to two names
             "images": None,
-            "device": asdict(self.device),
+            "device": {name: getattr(self.device, name) for name in ("kind", "name", "bf16")},
             "torch": version("torch"),
         }
         path = precision_folder() / f"{hash_of(circumstances)}.json"
@@ -164,6 +170,8 @@ def _measure(executor: Executor, trial: _Trial, timeout: float) -> dict[str, flo
 
 def try_precisions(trial: _Trial, send: Send) -> None:
     """Child's side: step in both precisions by turns; send what bf16 gains, and how far it is off."""
+    take(trial.device)
+    kind = trial.device.kind
     import torch
     from torch import Tensor, nn
 
@@ -173,17 +181,17 @@ def try_precisions(trial: _Trial, send: Send) -> None:
     from quadzoo.registry import catalogue
 
     torch.manual_seed(0)
-    use_tf32(trial.device == "cuda")
+    use_tf32(kind == "cuda")
     spec = catalogue.load().backbones[trial.backbone].spec
     backbone = build_backbone(spec, pretrained=False, in_channels=trial.channels, image_size=trial.size)
-    module = join(spec, backbone, nn.Identity(), Recipe(), trial.channels).to(trial.device)
+    module = join(spec, backbone, nn.Identity(), Recipe(), trial.channels).to(kind)
     file = ArrayFile(trial.images)
     rows = torch.arange(trial.batch_size) % file.shape[0]
-    batch = file[rows].permute(0, 3, 1, 2).to(trial.device)
+    batch = file[rows].permute(0, 3, 1, 2).to(kind)
 
     def step(bf16: bool) -> tuple[Tensor, Tensor]:
         module.zero_grad()
-        with torch.autocast(trial.device, torch.bfloat16, enabled=bf16):
+        with torch.autocast(kind, torch.bfloat16, enabled=bf16):
             features = module.features(batch).float()
         torch.autograd.backward(features.square().mean())
         gradient = [p.grad.flatten() for p in module.parameters() if p.grad is not None]

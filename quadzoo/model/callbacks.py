@@ -11,6 +11,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from quadzoo.model.device import wait_for
+
 
 class BestWeights(pl.Callback):
     """Keeps the weights of the best ``val_mse`` in memory: on small data a file costs more than an epoch.
@@ -112,7 +114,7 @@ class Throughput(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
-        _wait_for(pl_module)
+        wait_for(pl_module.device)
         self._images, self._start = 0, time.perf_counter()
 
     def on_train_batch_end(
@@ -121,7 +123,7 @@ class Throughput(pl.Callback):
         """Count the images; stop the clock after the epoch's last batch, before validation."""
         self._images += len(batch[1])
         if trainer.is_last_batch:
-            _wait_for(pl_module)
+            wait_for(pl_module.device)
             self._epochs.append(self._images / (time.perf_counter() - self._start))
 
     @property
@@ -181,7 +183,7 @@ class Progress(pl.Callback):
 
 
 def _joined(batches: Sequence[Mapping[str, Tensor]], name: str) -> np.ndarray:
-    return torch.cat([batch[name] for batch in batches]).double().cpu().numpy()
+    return torch.cat([batch[name] for batch in batches]).cpu().double().numpy()
 
 
 def _copy(module: pl.LightningModule) -> dict[str, Tensor]:
@@ -189,8 +191,3 @@ def _copy(module: pl.LightningModule) -> dict[str, Tensor]:
     frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
     state = module.state_dict()
     return {name: value.clone() for name, value in state.items() if name not in frozen}
-
-
-def _wait_for(module: pl.LightningModule) -> None:
-    if module.device.type == "cuda":
-        torch.cuda.synchronize(module.device)

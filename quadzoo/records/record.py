@@ -29,6 +29,7 @@ N_WORST = 24  # images in worst.webp, at most
 _RECORD_BYTES = 64 << 20
 
 Compiled = Literal["no", "kernels", "graphs"]
+DeviceKind = Literal["cpu", "cuda", "mps"]
 Precision = Literal["32", "bf16"]
 _MOST = 1e30  # larger numbers are no scores, and their squares and sums overflow
 Finite = Annotated[float, Field(ge=-_MOST, le=_MOST, allow_inf_nan=False)]
@@ -157,7 +158,7 @@ class Environment(_Part):
     quadzoo: str
     torch: str
     python: str
-    device: Literal["cpu", "cuda"]
+    device: DeviceKind
     device_name: str
     threads: Annotated[int, Field(ge=1)]
     compiled: Compiled = "no"

@@ -38,6 +38,7 @@ from quadzoo.training.artifacts import save
 from quadzoo.training.backbone import started_backbone
 from quadzoo.training.checkpoint import Checkpoints, WholeCheckpoints
 from quadzoo.training.cost import measure
+from quadzoo.training.device import take
 from quadzoo.training.energy import CostMeter
 from quadzoo.training.features import frozen_features, further_bands
 from quadzoo.training.outcome import failure_of, record_of
@@ -55,6 +56,7 @@ def run(work: tuple[Task, Placement], send: Send) -> None:
     """
     task, placement = work
     started = datetime.now(UTC)
+    take(placement.device)
     folder = run_folder(placement.out, task.key)
     checkpoints = Checkpoints(folder, task.key, placement.checkpoint_minutes, send)
     try:
@@ -123,8 +125,9 @@ def trained(
     fold, inputs = Fold.load(placement.fold), placement.images
     if task.recipe.freeze:
         inputs = frozen_features(task, placement, module, make_trainer(task, placement, []))
+    targets = scale(fold.targets, task.unit)
     datamodule = DataModule(
-        inputs, scale(fold.targets, task.unit), fold.split, task.recipe.batch_size, task.seed
+        inputs, targets, fold.split, task.recipe.batch_size, task.seed, memory=placement.device.memory
     )
     best, speed = BestWeights(), Throughput()
     progress = Progress(lambda share, val_mse: send((share, val_mse)))
@@ -296,19 +299,19 @@ def make_trainer(
     task: Task, placement: Placement, callbacks: list[pl.Callback], loggers: Sequence[Logger] = ()
 ) -> pl.Trainer:
     """Return a Trainer that, but for its loggers, writes nothing and, on the CPU, gives the same digits."""
-    on_gpu = placement.device.kind == "cuda"
-    use_tf32(on_gpu)
+    kind = placement.device.kind
+    use_tf32(kind == "cuda")
     # With deterministic algorithms torch fills all memory it takes, which nobody reads; without,
     # efficientnet_b0 trains 8 % faster on two CPU cores.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return pl.Trainer(
-        accelerator="gpu" if on_gpu else "cpu",
+        accelerator=kind,
         devices=1,
         precision="bf16-mixed" if task.precision == "bf16" else "32-true",
         max_epochs=task.epochs,
         check_val_every_n_epoch=task.recipe.validate_every(task.split.n_train),
-        deterministic=not on_gpu,
-        benchmark=on_gpu,
+        deterministic=kind == "cpu",
+        benchmark=kind == "cuda",
         callbacks=callbacks,
         num_sanity_val_steps=0,
         logger=list(loggers) or False,
