@@ -92,7 +92,7 @@ def _numbers(wanted: str, there: int) -> Sequence[int]:
 
 def _mps(executor: Executor, machine: Machine) -> Device:
     reason = machine.no_mps
-    device = Device("mps", machine.cpu.name, bf16=False)
+    device = Device("mps", f"{machine.cpu.name} GPU", bf16=False)
     if reason is None:
         reason = _try(executor, device).unusable
     if reason is not None:

@@ -152,7 +152,8 @@ class Environment(_Part):
 
     ``libraries`` does the same for what the built-in backbones and the training come from. ``compiled`` says
     whether the backbone was compiled for training, to kernels, or to kernels replayed as CUDA graphs.
-    ``resumed`` are the epochs after which training went on from a checkpoint.
+    ``resumed`` are the epochs after which training went on from a checkpoint. ``gpu`` tells GPUs of one name
+    apart: the beginning of the SHA-256 of what CUDA calls it; empty on other devices.
     """
 
     quadzoo: str
@@ -163,6 +164,7 @@ class Environment(_Part):
     threads: Annotated[int, Field(ge=1)]
     compiled: Compiled = "no"
     resumed: list[Count] = []
+    gpu: str = ""
     plugins: dict[str, str]
     libraries: dict[str, str]
 

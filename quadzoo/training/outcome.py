@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import traceback
 from collections.abc import Mapping, Sequence
@@ -121,6 +122,7 @@ def _environment(task: Task, placement: Placement, resumed: Sequence[int]) -> En
         threads=placement.threads,
         compiled=placement.compiled,
         resumed=list(resumed),
+        gpu=hashlib.sha256(gpu.encode()).hexdigest()[:8] if (gpu := placement.device.gpu) else "",
         plugins={code.distribution: code.version for code in (task.identity.backbone, task.identity.head)},
         libraries={name: version(name) for name in _LIBRARIES},
     )
