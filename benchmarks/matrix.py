@@ -29,8 +29,8 @@ from quadzoo import api
 from quadzoo.data.equations import write_folder
 from quadzoo.data.fold import Fold
 from quadzoo.executors.local import LocalExecutor
+from quadzoo.grid.devices import find_device
 from quadzoo.grid.plan import Plan
-from quadzoo.grid.probe import find_device
 from quadzoo.records.record import Compiled, Precision, read_record, run_folder
 
 HERE = Path(__file__).parent

@@ -53,8 +53,8 @@ from quadzoo.data.survey import Originals, content_ids_of
 from quadzoo.errors import ConfigError
 from quadzoo.executors.local import LocalExecutor
 from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.devices import find_device
 from quadzoo.grid.plan import BenchData, FoldPlan, PrecisionChoice, Weights, make_plan
-from quadzoo.grid.probe import find_device
 from quadzoo.model.contract import backbone_width
 from quadzoo.model.recipe import RECIPES
 from quadzoo.model.regressor import RegressionModule
@@ -294,7 +294,7 @@ def main() -> None:
     weights = {"reader": Weights("none", "from scratch, on generated equations")}
     choice = PrecisionChoice("bf16" if device.bf16 else "32", "bf16 where it is native")
     plan = make_plan(
-        config, catalogue.load(), data, device, weights=weights, choose=lambda _: {"reader": choice}
+        config, catalogue.load(), data, [device], weights=weights, choose=lambda _: {"reader": choice}
     )
     (task,), fold = plan.tasks, data.folds[0].fold
     placement = plan.placement(task)

@@ -27,7 +27,7 @@ from quadzoo.data.cache import prepare
 from quadzoo.data.equations import write_folder
 from quadzoo.data.sources import DataRequest, open_source
 from quadzoo.executors.local import LocalExecutor
-from quadzoo.grid.probe import find_device
+from quadzoo.grid.devices import find_device
 from quadzoo.records.record import read_records
 
 HERE = Path(__file__).parent

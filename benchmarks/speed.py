@@ -30,7 +30,7 @@ from pathlib import Path
 
 from quadzoo.data.equations import write_folder
 from quadzoo.executors.local import LocalExecutor
-from quadzoo.grid.probe import find_device
+from quadzoo.grid.devices import find_device
 from quadzoo.records.record import read_records
 
 HERE = Path(__file__).parent

@@ -32,7 +32,7 @@ from quadzoo.data.cache import prepare
 from quadzoo.data.sources import DataRequest, Source, open_source
 from quadzoo.data.splits import make_splits
 from quadzoo.executors.local import LocalExecutor
-from quadzoo.grid.probe import find_device
+from quadzoo.grid.devices import find_device
 from quadzoo.metrics import scores_of
 from quadzoo.targets import scale, target_info, unscale
 

@@ -216,9 +216,9 @@ def load(
 
     ``run`` is the folder of a run or an exported one, the name of a registered model, the beginning of a key
     in the results folder ``out``, ``best`` of ``out`` (of the best row the seed with the lowest val MSE), or
-    ``ensemble`` of ``out``; several with commas between them are averaged. ``device`` is auto, cpu or cuda;
-    ``plugin`` are the files of one-file plugins that the runs used, ``specs`` the specs that a program gave
-    for them; those that this process has trained with are known.
+    ``ensemble`` of ``out``; several with commas between them are averaged. ``device`` is auto, cpu, cuda or
+    mps; ``plugin`` are the files of one-file plugins that the runs used, ``specs`` the specs that a program
+    gave for them; those that this process has trained with are known.
     A Python warning says where the best beats nothing, and where a plugin is of another version than it was.
     Pretrained weights are not looked for. Raises NameNotFound where there is no such model, and another
     QuadzooError for one that cannot be used: a file that was changed, a failed run, a plugin that is missing.

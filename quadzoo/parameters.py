@@ -59,9 +59,9 @@ class RunParameters(TypedDict, total=False):
     plugin: Sequence[AnyPath]
     logger: Sequence[Literal["csv", "tensorboard", "mlflow", "wandb"]]
     precision: Literal["auto", "32", "bf16"]
-    device: Literal["auto", "cpu", "cuda"]
+    device: str
     out: AnyPath
-    jobs: int
+    jobs: int | Literal["auto"]
     threads: int | None
     compile: bool
     deterministic: bool

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.text import Text
 
 from quadzoo.grid.plan import Plan
+from quadzoo.grid.slots import in_words as slots_in_words
 from quadzoo.grid.tuning import in_words
 from quadzoo.notebook_bars import Bar, NotebookBars
 from quadzoo.records.record import RunRecord
@@ -115,10 +116,7 @@ class Display:
             self._progress.remove_task(self._total)
             self._total = None
         done = f", {len(plan.done)} done already" if plan.done else ""
-        self.note(
-            f"{len(plan.tasks)} run{'s' * (len(plan.tasks) > 1)}{done}; "
-            f"{plan.device.name} ({plan.device.kind})"
-        )
+        self.note(f"{len(plan.tasks)} run{'s' * (len(plan.tasks) > 1)}{done}; {slots_in_words(plan.slots)}")
         if trials := in_words(plan):
             self.note(trials)
         if plan.estimate and plan.to_do:

@@ -60,6 +60,6 @@ def _quotas(cgroups: Path, own: Path) -> Iterator[float]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError:
         return ""

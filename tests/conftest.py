@@ -35,6 +35,15 @@ class Result:
         return line
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this system cannot do."""
+    missing = {"posix": sys.platform == "win32", "linux": sys.platform != "linux"}
+    for item in items:
+        for name, is_missing in missing.items():
+            if is_missing and item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=f"this test needs {name}"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One cache for the whole session, away from the user's."""

@@ -57,6 +57,8 @@ FORBIDDEN = {
     "notebook_bars": ["torch", "quadzoo."],
     "progress": ["torch"],
     "threads": ["torch", "quadzoo."],
+    "system": ["torch", "quadzoo."],
+    "grid.slots": ["torch"],
     "data": [*HALVES, "quadzoo.inference"],
     "model": [*HALVES, "quadzoo.inference"],
     "training": ["quadzoo.grid", "quadzoo.report", "quadzoo.inference", "quadzoo.executors.local"],

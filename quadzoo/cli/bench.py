@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from quadzoo.cli.options import (
-    Epochs,
     Metric,
+    NumberOrAuto,
     image_options,
     metric_option,
     names,
@@ -135,7 +135,7 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
 )
 @click.option(
     "--epochs",
-    type=Epochs(),
+    type=NumberOrAuto("epochs", 0),
     help="Passes over the training images: `auto` is 20, and more for small sets; 0 only tests what --init "
     "loads.  [default: auto]",
 )
@@ -187,10 +187,11 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
 )
 @click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    metavar="auto|cpu|cuda|cuda:0,1|mps",
     default="auto",
     show_default=True,
-    help="`auto` takes a GPU if there is one.",
+    help="`auto` takes the GPUs that can be used, else the CPU; `cuda` all GPUs, `cuda:0,1` some; `mps` the "
+    "GPU of a Mac.",
 )
 @click.option(
     "--out",
@@ -202,11 +203,10 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
 )
 @click.option(
     "--jobs",
-    type=click.IntRange(1),
-    metavar="N",
-    default=1,
+    type=NumberOrAuto("runs", 1),
+    default="auto",
     show_default=True,
-    help="Number of runs at the same time.",
+    help="Number of runs at the same time; `auto` is one for each GPU, else 1.",
 )
 @click.option(
     "--threads",

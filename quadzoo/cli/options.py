@@ -24,15 +24,18 @@ metric_option = click.option(
     help="What the terminal shows of each target: `rmse` also shows R². Rows are ranked by val MSE.",
 )
 
-_DIGITS = 9  # of a number of epochs
+_DIGITS = 9  # of a number of epochs, or of runs
 _SHOWN = 60  # characters of a value in an error
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
 
 
-class Epochs(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
-    """A number of epochs, 0 or more, or ``auto``."""
+class NumberOrAuto(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
+    """A number of something, at least ``least``, or ``auto``."""
 
     name = "auto|N"
+
+    def __init__(self, what: str, least: int) -> None:
+        self.what, self.least = what, least
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return what help pages show."""
@@ -44,8 +47,9 @@ class Epochs(click.ParamType):  # type: ignore[type-arg]  # generic for the type
         """Return an int or ``auto``; anything else is a usage error."""
         if value == "auto" or isinstance(value, int):
             return value
-        if not value.isdecimal() or len(value) > _DIGITS:
-            self.fail(f"{value[:20]!r}: say auto, or a number of epochs, 0 or more", param, ctx)
+        if not value.isdecimal() or len(value) > _DIGITS or int(value) < self.least:
+            told = f"{value[:20]!r}: say auto, or a number of {self.what}, {self.least} or more"
+            self.fail(told, param, ctx)
         return int(value)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from torch import Tensor
 from quadzoo.data.readahead import ReadAhead
 from quadzoo.data.splits import Split
 from quadzoo.errors import DataError
+from quadzoo.system import read_at
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) from 0 to 255, uint8 or, of deeper images, float32; or features float32 (B, F, h, w);
@@ -70,7 +70,7 @@ class ArrayFile:
     def _read(self, rows: Tensor, batch: np.ndarray) -> np.ndarray:
         with self._path.open("rb", buffering=0) as file:
             for one, row in zip(batch, rows.tolist(), strict=True):
-                if os.preadv(file.fileno(), [one], self._start + row * self._stride) < self._stride:
+                if read_at(file, one, self._start + row * self._stride) < self._stride:
                     raise DataError(
                         f"{self._path} is truncated; run `quadzoo data cache --clear` and try again"
                     )
@@ -148,8 +148,9 @@ class DataModule(pl.LightningDataModule):
     ``inputs`` is a ``.npy`` of images (N, H, W, C), uint8, uint16 whose 65535 is white, or float32 whose 255
     is, or of float32 features (N, h, w, F); ``targets`` float (N, T) in the scaled unit, NaN where one is
     missing; ``masked`` says whether any is. Training batches are shuffled, by ``seed``, and a last incomplete
-    one is left out; predict goes over all N in order. A GPU that has room for it holds the whole set; else
-    batches are read ahead of the training step.
+    one is left out; predict goes over all N in order. A GPU that has room for it holds the whole set, else
+    batches are read ahead of the training step; of its memory ``memory`` bytes are this process's, by default
+    all that are free.
 
     With a Trainer of several processes, each process gets its own share of the images, and all get the same
     number of batches; ``batch_size`` is that of one process. Raises DataError when a side of the split has
@@ -158,7 +159,16 @@ class DataModule(pl.LightningDataModule):
 
     inputs: Tensor | ArrayFile | ReadAhead
 
-    def __init__(self, inputs: Path, targets: np.ndarray, split: Split, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        inputs: Path,
+        targets: np.ndarray,
+        split: Split,
+        batch_size: int,
+        seed: int,
+        *,
+        memory: int | None = None,
+    ) -> None:
         super().__init__()
         self.inputs = ArrayFile(inputs)
         self.targets = torch.from_numpy(targets.astype(np.float32))
@@ -166,6 +176,7 @@ class DataModule(pl.LightningDataModule):
         self.split = split
         self.batch_size = batch_size
         self.generator = torch.Generator().manual_seed(seed)
+        self.memory = memory
 
     def __getstate__(self) -> dict[str, Any]:
         # A Generator does not survive torch's way of sending objects to a new process; its state does.
@@ -178,12 +189,13 @@ class DataModule(pl.LightningDataModule):
         self.generator.set_state(torch.from_numpy(generator_state))
 
     def setup(self, stage: str) -> None:
-        """Move the inputs to the GPU when they take less than half of what is free there."""
+        """Move the inputs to the GPU when they take less than half of this process's memory there."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if device.type != "cuda" or not isinstance(self.inputs, ArrayFile):
             return
-        free, _ = torch.cuda.mem_get_info(device)
-        self.place(device, resident=self.inputs.nbytes < free / 2)
+        # What is free at this moment is another run's, too, where several share the GPU.
+        ours = torch.cuda.mem_get_info(device)[0] if self.memory is None else self.memory
+        self.place(device, resident=self.inputs.nbytes < ours / 2)
 
     def place(self, device: torch.device, *, resident: bool) -> None:
         """Have all batches lie on a device: ``resident`` as the whole set, else read ahead."""

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
-
-ENDING_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
-"""What a terminal or a service manager sends to all processes of a command at once, to end it."""
 
 Send = Callable[[Any], None]
 """Sends a message to whoever submitted the job; it must pickle."""
@@ -60,7 +54,7 @@ class Executor(Protocol):
 @contextmanager
 def asked(executor: Executor, work: str, argument: Any) -> Iterator[Job]:
     """Submit a question; the job is cancelled afterwards, and what it printed is dropped."""
-    with TemporaryDirectory(prefix="quadzoo-") as folder:
+    with TemporaryDirectory(prefix="quadzoo-", ignore_cleanup_errors=True) as folder:
         job = executor.submit(work, argument, Path(folder) / "log")
         try:
             yield job

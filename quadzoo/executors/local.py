@@ -10,33 +10,27 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import forkserver, spawn
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-from quadzoo.executors.base import ENDING_SIGNALS
+from quadzoo.executors.starting import pipe, preload, start, start_server
 from quadzoo.registry import additions
 from quadzoo.registry.additions import Additions
+from quadzoo.system import ENDING_SIGNALS, end_group, end_own_group, lead_group
 
 # glibc gives large blocks back to the kernel at once and then pays a page fault for each page of the next
 # one; keeping them makes a training step on the CPU up to 1.5 times faster.
-_ALLOCATOR = {
+_ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
     "MALLOC_TOP_PAD_": str(256 << 20),
+    # On a Mac's GPU, operators that it does not have are computed on the CPU.
+    "PYTORCH_ENABLE_MPS_FALLBACK": "1",
 }
-# Of what a new process gets by default: the parent's main module, which it would run again, and the
-# parent's module path, which may begin with the current folder, where anybody's files lie.
-_NOT_PASSED_ON = ("init_main_from_name", "init_main_from_path", "main_path", "sys_path")
-
-_starting = threading.RLock()
-# Not the one of the process: that may have been started by others, without a safe path.
-_server = forkserver.ForkServer()
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ class LocalJob:
 
     def messages(self, timeout: float | None = None) -> Iterator[Any]:
         """Yield what has come in, waiting at most ``timeout`` seconds for the first; None waits for ever."""
-        with suppress(EOFError, ConnectionResetError):
+        with suppress(EOFError, ConnectionError):
             while self.connection.poll(timeout):
                 yield self.connection.recv()
                 timeout = 0
@@ -65,9 +59,8 @@ class LocalJob:
 
     def cancel(self) -> None:
         """End the process now, and all that it has started; of one that is over, what it has left behind."""
-        if self.process.pid and hasattr(os, "killpg"):
-            with suppress(ProcessLookupError, PermissionError):  # the group is empty, or was never made
-                os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process.pid:
+            end_group(self.process.pid)
         self.process.kill()
         self.process.join()
 
@@ -92,71 +85,28 @@ class LocalJob:
 
 
 class LocalExecutor:
-    """Starts processes from one server, which imports the heavy libraries once.
+    """Starts processes, where the system allows it from one server, which imports the heavy libraries once.
 
     It begins to at once, while this process reads data. The server never touches a GPU, and neither does this
     process. Neither the server nor its children import anything from the current folder.
     """
 
     def __init__(self) -> None:
-        for name, value in _ALLOCATOR.items():
+        for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)  # read when the server starts
-        self._context = multiprocessing.get_context("forkserver")
-        _server.set_forkserver_preload(["quadzoo.training.run"])
-        _start_server()
+        preload("quadzoo.training.run")
+        start_server()
 
     def submit(self, work: str, argument: Any, log: Path) -> LocalJob:
         """Call ``work(argument, send)`` in a new process; see `quadzoo.executors.base.Executor`."""
-        _start_server()
-        ours, theirs = self._context.Pipe(duplex=False)
-        arguments = (work, argument, theirs, log, _Surroundings.of_this_process())
-        process = self._context.Process(target=_enter, args=arguments, daemon=True)
-        with _safe_start():
-            process.start()
+        ours, theirs = pipe()
+        process = start(_enter, (work, argument, theirs, log, _Surroundings.of_this_process()))
         theirs.close()
         return LocalJob(process, ours, log)
 
     def wait_for_any(self, jobs: Sequence[LocalJob], timeout: float) -> None:
         """Return when a job has sent a message or has ended, or after ``timeout`` seconds."""
         wait([item for job in jobs for item in (job.connection, job.process.sentinel)], timeout)
-
-
-def _start_server() -> None:
-    """Start the server, unless it runs. It ignores what is for the parent; so do its children at first."""
-    if threading.current_thread() is not threading.main_thread():
-        return  # only the main thread may set handlers, and it is the one that starts the first child
-    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING_SIGNALS}
-    try:
-        with _safe_start():
-            _server.ensure_running()
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _safe_start() -> Iterator[None]:
-    """While processes start: keep the current folder off their module path, and the main module out of them.
-
-    So neither a ``torchmetrics.py`` beside somebody's data is run, nor, a second time, the script that called
-    us.
-    """
-    preparation_data = spawn.get_preparation_data
-
-    def safe(name: str) -> dict[str, Any]:
-        return {key: value for key, value in preparation_data(name).items() if key not in _NOT_PASSED_ON}
-
-    # Read by each interpreter that starts. An empty entry of PYTHONPATH is the current folder, too.
-    environment = {"PYTHONSAFEPATH": "1"}
-    if "PYTHONPATH" in os.environ:
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, os.environ["PYTHONPATH"].split(os.pathsep)))
-    with (
-        _starting,
-        mock.patch.dict(os.environ, environment),
-        mock.patch.object(spawn, "get_preparation_data", safe),
-        mock.patch.object(forkserver, "connect_to_new_process", _server.connect_to_new_process),
-    ):
-        yield
 
 
 def _own_paths() -> list[str]:
@@ -172,9 +122,7 @@ def _end_with_parent() -> None:
     if parent is None:
         return
     parent.join()
-    if hasattr(os, "killpg") and os.getpgid(0) == os.getpid():
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
+    end_own_group()
 
 
 @dataclass(frozen=True)
@@ -200,10 +148,9 @@ class _Surroundings:
 
 
 def _enter(work: str, argument: Any, connection: Connection, log: Path, surroundings: _Surroundings) -> None:
-    for number in surroundings.obeyed:
-        signal.signal(number, signal.SIG_DFL)
-    if hasattr(os, "setpgid"):  # a group of its own, which ends with it: a plugin may start processes, too
-        os.setpgid(0, 0)
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_DFL if number in surroundings.obeyed else signal.SIG_IGN)
+    lead_group()  # which ends with it: a plugin may start processes, too
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         with log.open("ab", buffering=0) as file:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -24,6 +24,7 @@ from quadzoo.registry.given import GivenSpec
 
 _WEIGHTS = ("auto", "pretrained", "none")
 _WEIGHT_FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
+_DIGITS = 4  # of a GPU's number
 _RECIPE_FLAGS = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
 
 
@@ -61,9 +62,9 @@ class BenchConfig(BaseModel):
     logger: tuple[Literal["csv", "tensorboard", "mlflow", "wandb"], ...] = ()
     init: str | None = None
     precision: Literal["auto", "32", "bf16"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
     out: Path = Path("results")
-    jobs: int = Field(default=1, ge=1)
+    jobs: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     threads: int | None = Field(default=None, ge=1)
     compile: bool = False
     deterministic: bool = False
@@ -117,6 +118,25 @@ class BenchConfig(BaseModel):
             raise ValueError("there is no such file")
         raise ValueError(f"say {', '.join(_WEIGHTS)}, or a file of weights ({', '.join(_WEIGHT_FILES)})")
 
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, device: str) -> str:
+        if device in ("auto", "cpu", "cuda", "mps"):
+            return device
+        numbers = device.removeprefix("cuda:").split(",")
+        if not (device.startswith("cuda:") and all(_is_small_number(number) for number in numbers)):
+            raise ValueError("say auto, cpu, cuda, some GPUs such as cuda:0,1, or mps")
+        if len({*map(int, numbers)}) < len(numbers):
+            raise ValueError("it names a GPU twice")
+        return device
+
+    @field_validator("jobs", mode="before")
+    @classmethod
+    def _some_jobs(cls, jobs: Any) -> Any:
+        if jobs == "auto" or (isinstance(jobs, int) and jobs >= 1):
+            return jobs
+        raise ValueError("say auto, or a number of runs, 1 or more")
+
     @field_validator("bands", "value_range")
     @classmethod
     def _of_images(cls, value: Any, info: ValidationInfo) -> Any:
@@ -155,6 +175,10 @@ class BenchConfig(BaseModel):
         if any(not 0 <= seed < 2**32 for seed in self.seeds):
             raise ValueError(f"`seeds` are 0 to {2**32 - 1}")
         return self
+
+
+def _is_small_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS
 
 
 def flag_of(field: str) -> str:

@@ -27,6 +27,7 @@ from quadzoo.records.facts import SplitFacts
 from quadzoo.records.record import RunRecord, keys_in, read_record
 from quadzoo.report.text import duration, listed
 from quadzoo.threads import threads_of_a_run
+from quadzoo.training.device import take
 from quadzoo.training.task import Placement, Task
 
 _LONG = 60.0  # seconds for the steps of a backbone
@@ -89,7 +90,7 @@ def with_estimate(plan: Plan, executor: Executor, observer: Observer) -> Plan:
     shared = sum(_features(plan, backbone, timing) for backbone, timing in timings.items())
     total = shared  # and all trials come before all runs
     for stage in (of_trials, [seconds for runs in by_backbone.values() for seconds in runs]):
-        total += max([sum(stage) / plan.config.jobs, *stage])
+        total += max([sum(stage) / len(plan.slots), *stage])
     parts = [
         f"{len(runs)} run{'s' * (len(runs) > 1)} of {backbone} ({duration(sum(runs))})"
         for backbone, runs in by_backbone.items()
@@ -116,7 +117,7 @@ def _known_runs(plan: Plan) -> dict[tuple[str, str], list[_Known]]:
     """Return the finished runs in the results folder, made under the same conditions, by `_row`."""
     found: dict[tuple[str, str], list[_Known]] = defaultdict(list)
     wanted = {_row(task): task.closed_form for task in plan.to_do}
-    threads = threads_of_a_run(plan.config.jobs, plan.config.threads)
+    threads = threads_of_a_run(len(plan.slots), plan.config.threads)
     for record in _records(plan):
         where, fit = record.environment, record.cost.fit_seconds
         conditions = where.device, where.device_name, where.threads
@@ -199,10 +200,12 @@ def time_steps(work: tuple[Task, Placement], send: Send) -> None:
 
     from quadzoo.data.datamodule import ArrayFile, DataModule
     from quadzoo.data.fold import Fold
+    from quadzoo.model.device import wait_for
     from quadzoo.targets import scale
     from quadzoo.training.run import build_module, make_trainer
 
     task, placement = work
+    take(placement.device)
     recipe = task.recipe
     torch.set_num_threads(placement.threads)
     pl.seed_everything(task.seed, workers=True, verbose=False)
@@ -211,8 +214,7 @@ def time_steps(work: tuple[Task, Placement], send: Send) -> None:
     begun = time.perf_counter()
 
     def clock() -> float:
-        if placement.device.kind == "cuda":
-            torch.cuda.synchronize()
+        wait_for(torch.device(placement.device.kind))
         return time.perf_counter()
 
     def tell(step: float, forward: float) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any, Self
 
-from quadzoo.executors.base import ENDING_SIGNALS
+from quadzoo.system import ENDING_SIGNALS
 
 _ARRIVAL = 0.5  # seconds
 

@@ -18,6 +18,7 @@ from quadzoo.executors.base import Executor, Job, why_it_ended
 from quadzoo.grid.interrupts import Interrupts
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import Plan
+from quadzoo.grid.slots import Slots
 from quadzoo.records.record import RECORD, RunRecord, is_done, read_record, run_folder, write_record
 from quadzoo.storage import file_identity
 from quadzoo.training.outcome import failure, record_of
@@ -47,7 +48,7 @@ class _Running:
 
 
 class Loop:
-    """Runs what is not done of a plan, as many runs at a time as the plan's ``jobs``.
+    """Runs what is not done of a plan, as many runs at a time as the plan has slots.
 
     An interrupt ends the runs under way, says what is kept, and is raised again.
     """
@@ -55,6 +56,7 @@ class Loop:
     def __init__(self, plan: Plan, executor: Executor, observer: Observer, interrupts: Interrupts) -> None:
         self._plan, self._executor = plan, executor
         self._observer, self._interrupts = observer, interrupts
+        self._slots = Slots(plan.slots)
         self._waiting = deque(plan.to_do)
         self._running: list[_Running] = []
         self._elsewhere: set[str] = set()
@@ -78,7 +80,7 @@ class Loop:
 
     def _start_some(self) -> None:
         for _ in range(len(self._waiting)):
-            if len(self._running) == self._plan.config.jobs:
+            if not self._slots:
                 return
             task = self._waiting.popleft()
             lock = _lock(self._plan.config.out, task)
@@ -103,7 +105,8 @@ class Loop:
             lock.release()
             self._observer.ended(task, record)
         else:
-            self._running.append(_start(plan, task, lock, self._executor))
+            placement = plan.placement(task, self._slots.take())
+            self._running.append(_start(plan, task, placement, lock, self._executor))
 
     def _end_some(self) -> None:
         for one in list(self._running):
@@ -113,6 +116,7 @@ class Loop:
                 record = _finish(one, self._plan.config.timeout, self._interrupts)
                 one.job.cancel()  # processes that a plugin has left behind
                 self._running.remove(one)
+                self._slots.give_back(one.placement.device)
                 self._finished += record.status == "ok"
                 self._observer.ended(one.task, record)
 
@@ -157,8 +161,8 @@ def _lock(out: Path, task: Task) -> FileLock | None:
     return taken
 
 
-def _start(plan: Plan, task: Task, lock: FileLock, executor: Executor) -> _Running:
-    placement, folder = plan.placement(task), run_folder(plan.config.out, task.key)
+def _start(plan: Plan, task: Task, placement: Placement, lock: FileLock, executor: Executor) -> _Running:
+    folder = run_folder(plan.config.out, task.key)
     started, deadline = datetime.now(UTC), time.monotonic() + (plan.config.timeout or math.inf)
     before = file_identity(folder / RECORD)
     if plan.config.force:

@@ -17,6 +17,7 @@ from quadzoo.errors import DataError
 from quadzoo.grid.baselines import scored, simple_answers
 from quadzoo.grid.config import BenchConfig, written
 from quadzoo.grid.models import Model
+from quadzoo.grid.slots import slots_of
 from quadzoo.model.weights import LoadedWeights
 from quadzoo.records.facts import DataFacts, Known, SplitFacts
 from quadzoo.records.keys import Identity, ImageFacts, Originals, Provenance
@@ -116,6 +117,7 @@ class Estimate:
 class Plan:
     """All runs of a bench, in order, the keys of those that need not run, and where the others will.
 
+    ``devices`` are those of this machine that runs use; `slots` say which run at the same time.
     ``failures`` says of keys why they cannot be trained: what a request of the recipe asks for was not found.
     ``notes`` are what people should know of the data. ``estimate`` is None until somebody asks for it:
     `quadzoo.grid.estimate.with_estimate`.
@@ -125,7 +127,7 @@ class Plan:
     done: frozenset[str]
     data: BenchData = field(repr=False)
     config: BenchConfig
-    device: Device
+    devices: tuple[Device, ...]
     model: Model | None
     failures: Mapping[str, Failure] = field(default_factory=dict)
     estimate: Estimate | None = None
@@ -144,16 +146,29 @@ class Plan:
             for task in self.tasks
         }
 
-    def placement(self, task: Task) -> Placement:
-        """Return where a task runs on this machine; the fold's labels are written to a file for it."""
+    @property
+    def slots(self) -> tuple[Device, ...]:
+        """The device of each run that may be under way at once."""
+        return slots_of(self.devices, self.config.jobs)
+
+    @property
+    def device(self) -> Device:
+        """The first device, on which is done what is done once for all runs."""
+        return self.devices[0]
+
+    def placement(self, task: Task, device: Device | None = None) -> Placement:
+        """Return where a task runs on this machine, by default on the first device, alone there.
+
+        The fold's labels are written to a file for it.
+        """
         images = self.data.images.file
         fold = self.data.fold_of(task)
         labels = images.with_suffix(f".{fold.digest}.npz")
         if not labels.exists():
             fold.save(labels)
         return Placement(
-            device=self.device,
-            threads=threads_of_a_run(self.config.jobs, self.config.threads),
+            device=device or replace(self.device, memory=None),
+            threads=threads_of_a_run(len(self.slots), self.config.threads),
             compiled=_compiled(self.config, self.device),
             images=images,
             fold=labels,
@@ -213,7 +228,7 @@ def make_plan(
     config: BenchConfig,
     catalogue: Catalogue,
     data: BenchData,
-    device: Device,
+    devices: Sequence[Device],
     *,
     weights: Mapping[str, Weights],
     choose: Callable[[Iterable[str]], Mapping[str, PrecisionChoice]],
@@ -251,7 +266,7 @@ def make_plan(
         if (number, choice.kind) in finished:
             done.append(chosen[-1].key)
     model = next((one.model for one in weights.values() if one.model), None)
-    return Plan(chosen, frozenset(done), data, config, device, model)
+    return Plan(chosen, frozenset(done), data, config, tuple(devices), model)
 
 
 def _task(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from quadzoo.grid.plan import PrecisionChoice
 from quadzoo.records.keys import Provenance, hash_of
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.storage import lock, read_regular, write_atomically
+from quadzoo.training.device import take
 from quadzoo.training.task import Device
 
 CHOICES = "precision.json"  # in the results folder
@@ -45,7 +46,7 @@ class Trial:
     channels: int
     size: tuple[int, int]
     batch_size: int
-    device: str
+    device: Device
 
 
 @dataclass(frozen=True)
@@ -120,12 +121,17 @@ class PrecisionChooser:
             return PrecisionChoice("32", "bf16 is not native here"), True
         geometry, recipe = self.images.geometry, self.config.recipe
         trial = Trial(
-            backbone, self.images.file, geometry.channels, geometry.size, recipe.batch_size, self.device.kind
+            backbone,
+            self.images.file,
+            geometry.channels,
+            geometry.size,
+            recipe.batch_size,
+            replace(self.device, memory=None),
         )
         circumstances = asdict(trial) | {
             "backbone": self._code(backbone),  # it may answer to two names
             "images": None,
-            "device": asdict(self.device),
+            "device": {name: getattr(self.device, name) for name in ("kind", "name", "bf16")},
             "torch": version("torch"),
         }
         path = precision_folder() / f"{hash_of(circumstances)}.json"
@@ -164,6 +170,7 @@ def try_precisions(trial: Trial, send: Send) -> None:
     """Child's side: step in both precisions by turns; send what bf16 gains, and how far it is off."""
     from quadzoo.grid.precision_steps import Steps, errors_of
 
+    take(trial.device)
     steps = Steps(trial)
 
     def seconds(bf16: bool) -> float:

@@ -15,6 +15,7 @@ from quadzoo.model.build import build_backbone, join
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.tf32 import use_tf32
 from quadzoo.registry import catalogue
+from quadzoo.training.device import take
 
 _LONGEST = 200  # characters of an error
 
@@ -28,12 +29,13 @@ class Steps:
 
     def __init__(self, trial: Trial) -> None:
         torch.manual_seed(0)
-        use_tf32(trial.device == "cuda")
+        kind = trial.device.kind
+        use_tf32(kind == "cuda")
         spec = catalogue.load().backbones[trial.backbone].spec
         backbone = build_backbone(spec, pretrained=False, in_channels=trial.channels, image_size=trial.size)
-        self._device = trial.device
-        self.module = join(spec, backbone, nn.Identity(), Recipe(), trial.channels).to(trial.device)
-        self._batch = first_images(trial.images, trial.batch_size).to(trial.device)
+        self._device = kind
+        self.module = join(spec, backbone, nn.Identity(), Recipe(), trial.channels).to(kind)
+        self._batch = first_images(trial.images, trial.batch_size).to(kind)
 
     def take(self, bf16: bool) -> tuple[Tensor, Tensor]:
         """Return features, float32 (B, F, h, w), and the gradient of all weights, float32 (P,)."""
@@ -61,6 +63,7 @@ def errors_of(half: tuple[Tensor, Tensor], full: tuple[Tensor, Tensor]) -> dict[
 
 def try_on_gpu(trial: Trial, send: Send) -> None:
     """Take a step in each precision; send how far bf16 is off, and for each why it failed, or None."""
+    take(trial.device)
     steps = Steps(trial)
     steps.module.eval()
     taken: dict[str, tuple[Tensor, Tensor]] = {}

@@ -1,8 +1,7 @@
-"""Ask, in processes of their own, what this machine and the network have to give, before anything trains."""
+"""Ask, in processes of their own, what the network and the compiler have to give, before anything trains."""
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +11,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from quadzoo.data.geometry import Geometry
-from quadzoo.errors import ConfigError, QuadzooError, WeightsError
+from quadzoo.errors import ConfigError, WeightsError
 from quadzoo.executors.base import Executor, Job, NoAnswer, Send, answer, asked, why_it_ended
 from quadzoo.grid.plan import Weights
+from quadzoo.training.device import take
 from quadzoo.training.task import FROM_FILE, Device
 
 _PATIENCE = 10.0  # seconds from asking for weights to having them, with `weights` auto
@@ -22,21 +22,9 @@ _LONG = 1800.0  # with `weights` pretrained, and for a build without weights
 _ASKING = "asking"  # a child says so when it begins to look for pretrained weights
 
 
-def find_device(executor: Executor, wanted: str) -> Device:
-    """Return the device that runs will use. Raises ConfigError when a GPU is wanted and none is there."""
-    try:
-        found = answer(executor, f"{__name__}:tell_device", None, _LONG)
-    except NoAnswer as error:
-        raise QuadzooError(f"querying devices failed: {error}") from error
-    cuda, cpu = cast(tuple[Device | None, Device], found)
-    if wanted == "cuda" and cuda is None:
-        raise ConfigError("`device` cuda: torch finds no usable GPU; `device` cpu works everywhere")
-    return cpu if wanted == "cpu" or cuda is None else cuda
-
-
 def check_compiler(executor: Executor, device: Device) -> None:
     """Check that torch can compile for the device. Raises ConfigError where it has no compiler."""
-    with asked(executor, f"{__name__}:try_compiler", device.kind) as job:
+    with asked(executor, f"{__name__}:try_compiler", device) as job:
         answers = list(job.messages(timeout=_LONG)) or [why_it_ended(job)]
         job.wait(_PATIENCE)  # a compiler clears up behind it
     if answers[0]:
@@ -178,36 +166,15 @@ def try_file(question: tuple[str, int, tuple[int, int], Path], send: Send) -> No
         send(Weights(FROM_FILE, str(loaded), loaded))
 
 
-def try_compiler(device: str, send: Send) -> None:
+def try_compiler(device: Device, send: Send) -> None:
     """Child's side: compile a sum; send why that fails, None where it works."""
+    take(device)
     import torch
 
     try:
-        torch.compile(lambda numbers: numbers.sin() + 1)(torch.zeros(8, device=device))
+        torch.compile(lambda numbers: numbers.sin() + 1)(torch.zeros(8, device=device.kind))
     except Exception as error:
         lines = f"{type(error).__name__}: {error}".splitlines()
         send(" ".join(lines[:2]).strip()[:300])
     else:
         send(None)
-
-
-def tell_device(_: None, send: Send) -> None:
-    """Child's side: send the GPU, or None, and the CPU."""
-    import torch
-
-    cuda = None
-    if torch.cuda.is_available():
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        cuda = Device("cuda", torch.cuda.get_device_name(), native)
-    # Where a CPU only emulates bf16 it is slower than float32; an older torch does not say, so no.
-    units: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    native = bool(units.get("avx512_bf16") or units.get("amx_bf16"))
-    send((cuda, Device("cpu", _cpu_name(), native)))
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

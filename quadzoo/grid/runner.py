@@ -11,6 +11,7 @@ from quadzoo.data.cache import ImageSet, in_use
 from quadzoo.errors import ConfigError, DataError, WeightsError
 from quadzoo.executors.base import Executor
 from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.devices import find_devices
 from quadzoo.grid.estimate import is_worth_timing, with_estimate
 from quadzoo.grid.hints import shift_hint
 from quadzoo.grid.inputs import read_inputs, uneven_shares
@@ -21,7 +22,7 @@ from quadzoo.grid.names import chosen_backbones
 from quadzoo.grid.observer import Observer, Silent
 from quadzoo.grid.plan import Plan, Weights, bench_data, make_plan
 from quadzoo.grid.precision import PrecisionChooser
-from quadzoo.grid.probe import check_compiler, find_device, find_weights
+from quadzoo.grid.probe import check_compiler, find_weights
 from quadzoo.grid.ridge import with_ridge
 from quadzoo.grid.tuning import with_tuning
 from quadzoo.grid.watching import check_loggers, how_to_watch
@@ -98,18 +99,18 @@ def _planned(
     data = bench_data(source, images, inputs.splits, config.train_share)
     if model:
         check_targets(model, data.folds[0].targets)
-    device = find_device(executor, config.device)
+    devices = like.devices if like else find_devices(executor, config.device, observer.note)
     if config.compile:
-        check_compiler(executor, device)
+        check_compiler(executor, devices[0])
     weights = (
         {model.record.backbone: Weights(model.name, f"SHA-256 {model.sha256[:12]}", model=model)}
         if model
         else (like.weights if like else _weights(config, executor, observer, images, names))
     )
     chooser = PrecisionChooser(
-        executor, config, names, images, device, model, keep=not dry, counting=observer.counting
+        executor, config, names, images, devices[0], model, keep=not dry, counting=observer.counting
     )
-    plan = make_plan(config, names, data, device, weights=weights, choose=chooser.choose)
+    plan = make_plan(config, names, data, devices, weights=weights, choose=chooser.choose)
     return replace(plan, notes=(*inputs.notes, *uneven_shares(inputs.splits, data)))
 
 

@@ -17,6 +17,7 @@ from quadzoo.errors import DataError
 from quadzoo.executors.base import Executor, Job, asked, why_it_ended
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import Plan
+from quadzoo.grid.slots import Slots
 from quadzoo.model.recipe import Recipe, trial_epochs
 from quadzoo.records.record import Failure, Found
 from quadzoo.records.tuning import Trial, TuningRecord, read_tuning, tuning_key, tuning_path, write_tuning
@@ -176,6 +177,7 @@ class _Tuner:
         self.plan, self.executor, self.observer = plan, executor, observer
         self.found: dict[str, Found] = {}
         self.failures: dict[str, Failure] = {}
+        self._slots = Slots(plan.slots)
         self._waiting = deque(found)
         self._to_try: deque[Callable[[], _Running]] = deque()
         self._open: list[_Search] = []
@@ -204,10 +206,10 @@ class _Tuner:
     def _start_some(self) -> None:
         """Start as many trials as there is room for."""
         for _ in range(len(self._waiting)):
-            if len(self._running) + len(self._to_try) >= self.plan.config.jobs:
+            if len(self._running) + len(self._to_try) >= len(self.plan.slots):
                 break
             self._begin(self._waiting.popleft())
-        while self._to_try and len(self._running) < self.plan.config.jobs:
+        while self._to_try and self._slots:
             self._running.append(self._to_try.popleft()())
 
     def _begin(self, search: _Search) -> None:
@@ -234,7 +236,9 @@ class _Tuner:
 
     def _start(self, search: _Search, lr: float) -> _Running:
         task, ending = search.task_of(lr), ExitStack()
-        job = ending.enter_context(asked(self.executor, _WORK, (task, self.plan.placement(task))))
+        device = self._slots.take()
+        ending.callback(self._slots.give_back, device)  # after the job is over
+        job = ending.enter_context(asked(self.executor, _WORK, (task, self.plan.placement(task, device))))
         deadline = time.monotonic() + (self.plan.config.timeout or math.inf)
         return _Running(search, lr, job, ending, deadline)
 

@@ -16,6 +16,7 @@ from quadzoo.errors import ConfigError
 from quadzoo.inference.images import Given, Image, images_of
 from quadzoo.inference.network import Network, Readout, network_of
 from quadzoo.inference.predict import Member, Predicted, predict
+from quadzoo.model.device import why_unusable
 from quadzoo.records.trained import Trained
 from quadzoo.registry.catalogue import Catalogue
 
@@ -136,9 +137,9 @@ def load_model(
 ) -> Model:
     """Return the model that some trained ones are together, each with its weight.
 
-    ``device`` is auto, cpu or cuda; ``told`` and ``warned`` are as `Model` has them. Raises ConfigError for
-    models of different targets and for a device that is not there, and DataError or BadModule for a model
-    that cannot be built here.
+    ``device`` is auto, cpu, cuda or mps; ``told`` and ``warned`` are as `Model` has them. Raises ConfigError
+    for models of different targets and for a device that is not there, and DataError or BadModule for a
+    model that cannot be built here.
     """
     first, *others = (trained.record for trained, _ in found)
     for other in others:
@@ -147,19 +148,30 @@ def load_model(
                 f"run {other.key} predicts {listed(other.targets)}, run {first.key} {listed(first.targets)}; "
                 "only runs with the same targets, in the same order, can be averaged"
             )
-    where = _device(device)
+    where, instead = _device(device)
+    warned = [*warned, *instead]
     total = sum(weight for _, weight in found)
     members = [Member(network_of(trained, names, where), weight / total) for trained, weight in found]
     return Model(members, told=told, warned=warned)
 
 
-def _device(name: str) -> torch.device:
-    if name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"`device` {name[:40]!r}: say auto, cpu or cuda")
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        raise ConfigError("`device` cuda: there is no GPU that torch can use; say cpu or auto")
-    return torch.device("cuda" if there and name != "cpu" else "cpu")
+def _device(name: str) -> tuple[torch.device, list[str]]:
+    """Return the device of a name, and what is to be told where it is not the one that torch sees."""
+    if name not in ("auto", "cpu", "cuda", "mps"):
+        raise ConfigError(f"`device` {name[:40]!r}: say auto, cpu, cuda or mps")
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name in there and not there[name]:
+        what = "GPU" if name == "cuda" else "MPS device, the GPU of Macs,"
+        raise ConfigError(f"`device` {name}: there is no {what} that torch can use; say cpu or auto")
+    cpu = torch.device("cpu")
+    if name == "cpu" or (name == "auto" and not there["cuda"]):
+        return cpu, []
+    device = torch.device("cuda" if name == "auto" else name)
+    if reason := why_unusable(device):
+        if name != "auto":
+            raise ConfigError(f"`device` {name}: it cannot be used: {reason}; say cpu")
+        return cpu, [f"the GPU cannot be used: {reason}. Predictions are made on the CPU."]
+    return device, []
 
 
 def _in_words(done: Predicted, n: int) -> list[str]:

@@ -67,12 +67,12 @@ class Network:
                 self.module.predict_with_spread(some.to(device))
                 for some in torch.split(images, self.batch_size)
             ]
-        values = torch.cat([prediction for prediction, _ in parts]).double().cpu().numpy()
+        values = torch.cat([prediction for prediction, _ in parts]).cpu().double().numpy()
         spreads = [spread for _, spread in parts if spread is not None]
         unit = self.trained.unit
         if not spreads:
             return unscale(values, unit), None
-        return unscale(values, unit), unscale_spread(torch.cat(spreads).double().cpu().numpy(), unit)
+        return unscale(values, unit), unscale_spread(torch.cat(spreads).cpu().double().numpy(), unit)
 
 
 class Readout(nn.Module):

@@ -36,8 +36,22 @@ def _shift(images: Tensor) -> Tensor:
     theta[:, 0, 0] = theta[:, 1, 1] = 1 + _MOST_ZOOM * amount[:, 0]
     theta[:, :, 2] = 2 * _MOST_SHIFT * amount[:, 1:]  # in the grid's unit a side has length 2
     grid = affine_grid(theta, list(images.shape), align_corners=False)
-    shifted: Tensor = grid_sample(images, grid, padding_mode="border", align_corners=False)
+    on_mps = images.device.type == "mps"
+    padding = "zeros" if on_mps else "border"
+    shifted: Tensor = grid_sample(
+        images, _within(grid, images) if on_mps else grid, padding_mode=padding, align_corners=False
+    )
     return shifted.contiguous(memory_format=torch.channels_last)
+
+
+def _within(grid: Tensor, images: Tensor) -> Tensor:
+    """Return a grid of positions, float32 (B, H, W, 2), moved to the centres of the border pixels at most.
+
+    That is border padding, which torch has not on Apple's GPUs.
+    """
+    height, width = images.shape[2:]
+    last = torch.tensor([1 - 1 / width, 1 - 1 / height], device=grid.device)
+    return torch.clamp(grid, -last, last)
 
 
 def _change_light(images: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from quadzoo.model.device import wait_for
+
 _SETTLING = 4  # steps: cuDNN tries algorithms in the first, graphs are recorded in the next
 
 
@@ -124,7 +126,7 @@ class Throughput(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
-        _wait_for(pl_module)
+        wait_for(pl_module.device)
         self._images, self._start = 0, time.perf_counter()
 
     def on_train_batch_end(
@@ -133,7 +135,7 @@ class Throughput(pl.Callback):
         """Count the images; stop the clock after the epoch's last batch, before validation."""
         self._images += len(batch[1])
         if trainer.is_last_batch:
-            _wait_for(pl_module)
+            wait_for(pl_module.device)
             self._epochs.append(self._images / (time.perf_counter() - self._start))
 
     @property
@@ -226,7 +228,7 @@ class Progress(pl.Callback):
 
 
 def _joined(batches: Sequence[Mapping[str, Tensor]], name: str) -> np.ndarray:
-    return torch.cat([batch[name] for batch in batches]).double().cpu().numpy()
+    return torch.cat([batch[name] for batch in batches]).cpu().double().numpy()
 
 
 def _copy(module: pl.LightningModule) -> dict[str, Tensor]:
@@ -239,8 +241,3 @@ def _copy(module: pl.LightningModule) -> dict[str, Tensor]:
 def _reset_peak(module: pl.LightningModule) -> None:
     if module.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(module.device)
-
-
-def _wait_for(module: pl.LightningModule) -> None:
-    if module.device.type == "cuda":
-        torch.cuda.synchronize(module.device)

@@ -29,6 +29,7 @@ N_WORST = 24  # images in worst.webp, at most
 _RECORD_BYTES = 64 << 20
 
 Compiled = Literal["no", "kernels", "graphs"]
+DeviceKind = Literal["cpu", "cuda", "mps"]
 Precision = Literal["32", "bf16"]
 _MOST = 1e30  # larger numbers are no scores, and their squares and sums overflow
 Finite = Annotated[float, Field(ge=-_MOST, le=_MOST, allow_inf_nan=False)]
@@ -152,18 +153,20 @@ class Environment(_Part):
     ``libraries`` does the same for what the built-in backbones and the training come from. ``compiled`` says
     whether the backbone was compiled for training, to kernels, or to kernels replayed as CUDA graphs.
     ``resumed`` are the epochs after which training went on from a checkpoint. ``deterministic`` says that a
-    GPU was allowed deterministic kernels alone.
+    GPU was allowed deterministic kernels alone. ``gpu`` tells GPUs of one name apart: the beginning of the
+    SHA-256 of what CUDA calls it; empty on other devices.
     """
 
     quadzoo: str
     torch: str
     python: str
-    device: Literal["cpu", "cuda"]
+    device: DeviceKind
     device_name: str
     threads: Annotated[int, Field(ge=1)]
     compiled: Compiled = "no"
     resumed: list[Count] = []
     deterministic: bool = False
+    gpu: str = ""
     plugins: dict[str, str]
     libraries: dict[str, str]
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from quadzoo.data.datamodule import ArrayFile
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.records.record import Cost
+from quadzoo.system import peak_memory
 
 _SECONDS = 0.5  # of one image at a time, and again of batches, within these numbers of calls
 _LATENCY_CALLS = 20, 50
@@ -65,13 +64,12 @@ def _seconds(module: RegressionModule, images: Tensor, least: int, most: int) ->
 
 
 def _peak_memory_mb(work: Callable[[], object], device: torch.device, resident: int) -> float:
-    """Return the peak memory of some work on a GPU; on the CPU that of the process so far."""
+    """Return the peak memory of some work on a GPU; elsewhere that of the process so far."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         work()
         return (torch.cuda.max_memory_allocated(device) - resident) / 2**20
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return peak_memory() / 2**20
 
 
 def _gmacs(module: RegressionModule, image: Tensor) -> float:

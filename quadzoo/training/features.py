@@ -24,6 +24,7 @@ from quadzoo.model.weights import digest_of
 from quadzoo.records.keys import hash_of
 from quadzoo.registry import catalogue
 from quadzoo.training.backbone import started_backbone
+from quadzoo.training.device import take
 from quadzoo.training.task import Placement, Task
 
 _BATCH = 64
@@ -49,12 +50,13 @@ def pooled_features(work: tuple[Task, Placement], send: Send) -> None:
     float32.
     """
     task, placement = work
+    take(placement.device)
     torch.set_num_threads(placement.threads)
     spec, image = catalogue.load().backbones[task.backbone].spec, task.identity.image
     backbone = started_backbone(spec, task, placement)
     recipe, further = Recipe(freeze=True, frozen_features="raw"), further_bands(placement, image.channels)
     module = join(spec, backbone, nn.Identity(), recipe, image.channels, further=further)
-    module.to("cuda" if placement.device.kind == "cuda" else "cpu").eval()
+    module.to(placement.device.kind).eval()
     ingredients = {"pooled": True, **_ingredients(task, module), "precision": "32"}
 
     def blocks() -> Iterator[np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import traceback
 from collections.abc import Mapping, Sequence
@@ -122,6 +123,7 @@ def _environment(task: Task, placement: Placement, resumed: Sequence[int]) -> En
         compiled=placement.compiled,
         resumed=list(resumed),
         deterministic=placement.deterministic and placement.device.kind == "cuda",
+        gpu=hashlib.sha256(gpu.encode()).hexdigest()[:8] if (gpu := placement.device.gpu) else "",
         plugins={code.distribution: code.version for code in (task.identity.backbone, task.identity.head)},
         libraries={name: version(name) for name in _LIBRARIES},
     )

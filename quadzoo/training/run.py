@@ -45,6 +45,7 @@ from quadzoo.training.artifacts import save
 from quadzoo.training.backbone import started_backbone
 from quadzoo.training.checkpoint import Checkpoints, WholeCheckpoints
 from quadzoo.training.cost import measure
+from quadzoo.training.device import take
 from quadzoo.training.energy import CostMeter
 from quadzoo.training.features import frozen_features, further_bands
 from quadzoo.training.memory import explained
@@ -63,6 +64,7 @@ def run(work: tuple[Task, Placement], send: Send) -> None:
     """
     task, placement = work
     started = datetime.now(UTC)
+    take(placement.device)
     folder = run_folder(placement.out, task.key)
     checkpoints = Checkpoints(folder, task.key, placement.checkpoint_minutes, send)
     try:
@@ -133,8 +135,9 @@ def trained(
     if task.recipe.freeze:
         with explained(task, placement):
             inputs = frozen_features(task, placement, module, make_trainer(task, placement, []))
+    targets = scale(fold.targets, task.unit)
     datamodule = DataModule(
-        inputs, scale(fold.targets, task.unit), fold.split, task.recipe.batch_size, task.seed
+        inputs, targets, fold.split, task.recipe.batch_size, task.seed, memory=placement.device.memory
     )
     best, speed, memory = BestWeights(), Throughput(), PeakMemory(lambda: datamodule.resident_bytes)
     progress = Progress(lambda share, val_mse: send((share, val_mse)))
@@ -313,18 +316,19 @@ def make_trainer(
     On the CPU it gives the same digits each time, on a GPU where the placement is ``deterministic``; there a
     layer that has no such kernel is an error.
     """
-    on_gpu = placement.device.kind == "cuda"
+    kind = placement.device.kind
+    on_gpu = kind == "cuda"
     use_tf32(on_gpu)
     # With deterministic algorithms torch fills all memory it takes, which nobody reads; without,
     # efficientnet_b0 trains 8 % faster on two CPU cores.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return pl.Trainer(
-        accelerator="gpu" if on_gpu else "cpu",
+        accelerator=kind,
         devices=1,
         precision="bf16-mixed" if task.precision == "bf16" else "32-true",
         max_epochs=task.epochs,
         check_val_every_n_epoch=task.recipe.validate_every(task.split.n_train),
-        deterministic=not on_gpu or placement.deterministic,
+        deterministic=kind == "cpu" or (on_gpu and placement.deterministic),
         # cuDNN times a few algorithms for each shape; ROCm's MIOpen would search through all, for minutes.
         benchmark=on_gpu and not placement.deterministic and torch.version.hip is None,
         callbacks=callbacks,

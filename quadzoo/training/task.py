@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from quadzoo.model.recipe import Recipe
 from quadzoo.records.facts import DataFacts, SplitFacts
 from quadzoo.records.keys import Identity, Originals
-from quadzoo.records.record import Compiled, Found, Initial, Metrics, Precision
+from quadzoo.records.record import Compiled, DeviceKind, Found, Initial, Metrics, Precision
 from quadzoo.targets import TargetInfo
 
 CHECKPOINT = "checkpoint.ckpt"
@@ -24,11 +24,17 @@ FROM_FILE = "file"
 
 @dataclass(frozen=True)
 class Device:
-    """Where runs train: ``kind`` is cpu or cuda, ``bf16`` whether it multiplies bf16 natively."""
+    """Where runs train: ``bf16`` says whether it multiplies bf16 natively.
 
-    kind: Literal["cpu", "cuda"]
+    ``gpu`` is how CUDA_VISIBLE_DEVICES names it; None leaves that variable as it is. ``memory`` are the bytes
+    of its memory that a run may take; None for all that are free when it asks.
+    """
+
+    kind: DeviceKind
     name: str
     bf16: bool
+    gpu: str | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True)

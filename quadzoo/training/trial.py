@@ -11,6 +11,7 @@ from quadzoo.executors.base import Send
 from quadzoo.metrics import scores_of
 from quadzoo.model.callbacks import Predictions
 from quadzoo.records.tuning import Trial
+from quadzoo.training.device import take
 from quadzoo.training.outcome import failure_of
 from quadzoo.training.run import check_finite, make_trainer, trained, validated
 from quadzoo.training.task import Placement, Task
@@ -25,6 +26,7 @@ def try_learning_rate(work: tuple[Task, Placement], send: Send) -> None:
     time. No test image is predicted, and no file is written.
     """
     task, placement = work
+    take(placement.device)
     lr = task.recipe.lr
     try:
         trial = _scored(lr, _val_mse(task, placement, send))

@@ -39,15 +39,18 @@ Call = Callable[..., Any]
         ("--backbones tiny_cnn --split nowhere.csv", "neither grouped nor article nor a file"),
         ("--backbones tiny_cnn --split article --folds 2", "--folds 2 needs --split grouped"),
         ("--backbones tiny_cnn --device cuda", "--device cuda: torch finds no usable GPU"),
+        ("--backbones tiny_cnn --device mps", "--device mps: torch "),
+        ("--device cuda:x", "--device cuda:x: say auto, cpu, cuda"),
+        ("--jobs 0", "'0': say auto, or a number of runs, 1 or more"),
         ("--backbones tiny_cnn --weights pretrained", "tiny_cnn has no pretrained weights available"),
         ("--backbones tiny_cnn --targets a,z", "no column 'z' (--targets)"),
         ("--backbones tiny_cnn --id-column name", "no column 'name' (--id-column)"),
     ],
 )
 def test_bad_flags(flags: str, told: str, equations: Path, quadzoo: Call, tmp_path: Path) -> None:
-    if "cuda" in flags:
+    if flags.endswith(("--device cuda", "--device mps")):
         torch = pytest.importorskip("torch")
-        if torch.cuda.is_available():
+        if torch.cuda.is_available() or torch.backends.mps.is_available():
             pytest.skip("a GPU is there")
     result = quadzoo("bench", "--data", equations, *flags.split(), "--out", tmp_path / "out")
     assert result.status == 2

@@ -49,6 +49,7 @@ def test_table_csv_and_json_say_the_same(run: Path, discs: Path, quadzoo: Call, 
     assert row["radius"] != round(row["radius"])
 
 
+@pytest.mark.posix
 def test_images_that_cannot_be_read_are_named_at_the_end(
     run: Path, discs: Path, quadzoo: Call, tmp_path: Path
 ) -> None:

@@ -181,6 +181,7 @@ def test_killed_while_decoding(folder: Path, own_cache: Path) -> None:
     assert {path.suffix for path in own_cache.rglob("*") if path.is_file()} == {".lock"}
 
 
+@pytest.mark.posix
 def test_memory_does_not_grow_with_the_data(folder: Path, own_cache: Path) -> None:
     """100 MB of cached images more, no 30 MB of memory more."""
     peak = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
@@ -231,6 +232,7 @@ def test_what_is_in_use_stays(folder: Path, own_cache: Path) -> None:
         pass
 
 
+@pytest.mark.posix
 def test_a_full_disk_is_one_line(folder: Path, own_cache: Path) -> None:
     save_noise(folder, 3)
     source_of(folder)

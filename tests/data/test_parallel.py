@@ -36,6 +36,7 @@ def test_parallel_stops_at_an_error() -> None:
     assert len(done) < 1000
 
 
+@pytest.mark.linux
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to CPUs")
 def test_cpus_are_those_that_the_process_may_use() -> None:
     may_use = os.sched_getaffinity(0)

@@ -9,6 +9,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from quadzoo.executors.base import asked, why_it_ended
@@ -123,7 +124,7 @@ def test_last_words_are_cut(executor: LocalExecutor) -> None:
 
 
 def test_a_job_is_cancelled(executor: LocalExecutor, tmp_path: Path) -> None:
-    job = executor.submit("quadzoo.grid.probe:tell_device", None, tmp_path / "log")
+    job = executor.submit("quadzoo.grid.devices:tell_machine", None, tmp_path / "log")
     job.cancel()
     assert job.ended
     assert job.exit_reason() in (
@@ -155,11 +156,10 @@ def breeder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def ends(pid: int) -> bool:
     """Whether a process is over within ten seconds; one that nobody waited for counts."""
     for _ in range(100):
-        status = Path(f"/proc/{pid}/stat")
         try:
-            if status.read_text().rpartition(")")[2].split()[0] == "Z":
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
                 return True
-        except OSError:
+        except psutil.NoSuchProcess:
             return True
         time.sleep(0.1)
     return False

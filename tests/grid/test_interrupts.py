@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -18,6 +17,9 @@ from quadzoo.grid.interrupts import Interrupts
 
 from ..conftest import command
 from ..runs import records
+
+pytestmark = pytest.mark.posix
+pty = pytest.importorskip("pty", reason="there are no terminals of this kind")
 
 
 def started(data: Path, out: Path, *more: object, **given: Any) -> subprocess.Popen[str]:

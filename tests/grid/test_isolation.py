@@ -12,10 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ..conftest import command
 from ..runs import records
 
 
+@pytest.mark.posix
 def test_bad_backbones_harm_nobody(
     equations: Path, stranger: Path, quadzoo_process: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -105,6 +108,7 @@ def test_list_shows_strangers(stranger: Path, quadzoo_process: Callable[..., Any
     assert "plugin 'broken-plug' (broken-plug 0.9) is left out" in result.err
 
 
+@pytest.mark.posix
 def test_kill_and_resume(equations: Path, tmp_path: Path) -> None:
     """kill -9 of the whole process group in the second run; the same command ends as if nothing happened."""
 

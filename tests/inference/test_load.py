@@ -155,7 +155,8 @@ def namesake(folder: Path) -> str:
     return "its backbone 'tiny_cnn' was that of 'another', but 'tiny_cnn' is 'tiny_cnn' of 'quadzoo' here"
 
 
-SPOILED = [cut, lose, pipe, tamper, fail, empty, foreign, pickled, huge, uninstalled, ugly, namesake]
+PIPE = pytest.param(pipe, marks=pytest.mark.posix)
+SPOILED = [cut, lose, PIPE, tamper, fail, empty, foreign, pickled, huge, uninstalled, ugly, namesake]
 
 
 @pytest.mark.parametrize("spoil", SPOILED)

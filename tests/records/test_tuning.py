@@ -59,6 +59,7 @@ def test_what_anybody_wrote_there_is_checked(change: dict[str, Any], tmp_path: P
         read_tuning(tmp_path, "k")
 
 
+@pytest.mark.posix
 def test_a_file_without_an_end_is_not_read(tmp_path: Path) -> None:
     path = tuning_path(tmp_path, "k")
     path.parent.mkdir()

@@ -148,6 +148,7 @@ def test_records_are_checked_without_predictions(tmp_path: Path) -> None:
     assert [one.key for one in unreadable_records(tmp_path)] == ["2"]
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("name", ["record.json", "predictions.csv"])
 def test_a_pipe_is_no_file(name: str, tmp_path: Path) -> None:
     """Reading it would never end."""
@@ -159,6 +160,7 @@ def test_a_pipe_is_no_file(name: str, tmp_path: Path) -> None:
     assert "not a regular file" in one.reason
 
 
+@pytest.mark.posix
 def test_a_device_and_a_loop_of_links_are_no_records(tmp_path: Path) -> None:
     for key, target in (("device", "/dev/zero"), ("loop", "record.json")):
         (tmp_path / "runs" / key).mkdir(parents=True)

@@ -66,4 +66,4 @@ class LinearHead(PooledHead):
         weight, bias = fit_ridge(features.cpu().numpy(), target.cpu().numpy()).unscaled
         with torch.no_grad():
             for parameter, value in zip(self.parameters(), (weight, bias), strict=True):
-                parameter.copy_(torch.from_numpy(value))
+                parameter.copy_(torch.from_numpy(value).float())

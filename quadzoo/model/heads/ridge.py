@@ -33,8 +33,8 @@ class RidgeHead(nn.Module):
     def start(self, features: Tensor, target: Tensor) -> None:
         """Fit to float32 features (N, F) and targets (N, T) in the scaled unit."""
         weight, bias = fit_ridge(features.cpu().numpy(), target.cpu().numpy()).unscaled
-        self.weight.copy_(torch.from_numpy(weight))
-        self.bias.copy_(torch.from_numpy(bias))
+        self.weight.copy_(torch.from_numpy(weight).float())
+        self.bias.copy_(torch.from_numpy(bias).float())
         known = target.isfinite()  # a missing target is NaN
         self.low.copy_(torch.where(known, target, torch.inf).amin(dim=0))
         self.high.copy_(torch.where(known, target, -torch.inf).amax(dim=0))

@@ -42,10 +42,10 @@ class SkipHead(nn.Module):
         fit = fit_ridge(features.cpu().numpy(), target.cpu().numpy())
         statistics = {"running_mean": fit.mean, "running_var": fit.scale**2}
         for name, values in statistics.items():
-            self.norm.get_buffer(name).copy_(torch.from_numpy(values))
+            self.norm.get_buffer(name).copy_(torch.from_numpy(values).float())
         with torch.no_grad():
-            self.linear.weight.copy_(torch.from_numpy(fit.weight))
-            self.linear.bias.copy_(torch.from_numpy(fit.bias))
+            self.linear.weight.copy_(torch.from_numpy(fit.weight).float())
+            self.linear.bias.copy_(torch.from_numpy(fit.bias).float())
             nn.init.zeros_(self.last.weight)
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:

@@ -1,0 +1,94 @@
+"""How a process starts: from a server that has imported the heavy libraries, or from nothing.
+
+Neither the server nor a process imports anything from the current folder.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing import spawn
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+from unittest import mock
+
+from quadzoo.system import ENDING_SIGNALS, START_METHOD
+
+# Of what a new process gets by default: the parent's main module, which it would run again, and the
+# parent's module path, which may begin with the current folder, where anybody's files lie.
+_NOT_PASSED_ON = ("init_main_from_name", "init_main_from_path", "main_path", "sys_path")
+
+_context = multiprocessing.get_context(START_METHOD)
+_starting = threading.RLock()
+_server: Any = None
+if START_METHOD == "forkserver":
+    from multiprocessing import forkserver
+
+    # Not the one of the process: that may have been started by others, without a safe path.
+    _server = forkserver.ForkServer()
+
+
+def pipe() -> tuple[Connection, Connection]:
+    """Return the ends of a pipe to a process, the one that receives and the one that sends."""
+    return _context.Pipe(duplex=False)
+
+
+def start(target: Callable[..., None], arguments: tuple[Any, ...]) -> BaseProcess:
+    """Start a process that calls ``target(*arguments)``."""
+    start_server()
+    process = _context.Process(target=target, args=arguments, daemon=True)
+    with _safe_start():
+        process.start()
+    return process
+
+
+def preload(*modules: str) -> None:
+    """Have the server, where there is one, import modules for all that it starts."""
+    if _server is not None:
+        _server.set_forkserver_preload(list(modules))
+
+
+def start_server() -> None:
+    """Start the server, unless it runs. It ignores what is for the parent; so do its children at first."""
+    if _server is None or threading.current_thread() is not threading.main_thread():
+        return  # only the main thread may set handlers, and it is the one that starts the first child
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING_SIGNALS}
+    try:
+        with _safe_start():
+            _server.ensure_running()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _safe_start() -> Iterator[None]:
+    """While processes start: keep the current folder off their module path, and the main module out of them.
+
+    So neither a ``torchmetrics.py`` beside somebody's data is run, nor, a second time, the script that called
+    us.
+    """
+    preparation_data = spawn.get_preparation_data
+
+    def safe(name: str) -> dict[str, Any]:
+        return {key: value for key, value in preparation_data(name).items() if key not in _NOT_PASSED_ON}
+
+    # Read by each interpreter that starts. An empty entry of PYTHONPATH is the current folder, too.
+    environment = {"PYTHONSAFEPATH": "1"}
+    if "PYTHONPATH" in os.environ:
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, os.environ["PYTHONPATH"].split(os.pathsep)))
+    with (
+        _starting,
+        mock.patch.dict(os.environ, environment),
+        mock.patch.object(spawn, "get_preparation_data", safe),
+        ExitStack() as stack,
+    ):
+        if _server is not None:
+            ours = mock.patch.object(forkserver, "connect_to_new_process", _server.connect_to_new_process)
+            stack.enter_context(ours)
+        yield

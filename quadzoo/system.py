@@ -1,0 +1,108 @@
+"""What operating systems do in different ways: chosen here, and nowhere else. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import platform
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
+ENDING_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""What a terminal or a service manager sends to all processes of a command at once, to end it."""
+
+# A server that has imported the heavy libraries forks in a moment what takes seconds to start from nothing.
+# Libraries of macOS do not survive a fork; Windows has none.
+_FORKS = sys.platform != "darwin" and "forkserver" in multiprocessing.get_all_start_methods()
+START_METHOD: Literal["forkserver", "spawn"] = "forkserver" if _FORKS else "spawn"
+"""How processes are started."""
+
+
+if hasattr(os, "preadv"):
+
+    def read_at(file: io.FileIO, buffer: Any, position: int) -> int:
+        """Read into a writable buffer from a position of a file; return how many bytes there were.
+
+        The file must be this thread's alone: it may move to the position.
+        """
+        return os.preadv(file.fileno(), [buffer], position)
+
+else:
+
+    def read_at(file: io.FileIO, buffer: Any, position: int) -> int:
+        """Read into a writable buffer from a position of a file; return how many bytes there were.
+
+        The file must be this thread's alone: it may move to the position.
+        """
+        file.seek(position)
+        return file.readinto(buffer) or 0
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has had resident, in bytes.
+
+    Where the system does not keep that, what it has now.
+    """
+    if resource is not None:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    import psutil  # here, since it takes time to import, and few systems need it
+
+    memory = psutil.Process().memory_info()
+    return int(getattr(memory, "peak_wset", memory.rss))  # the first is Windows'
+
+
+def cpu_name() -> str:
+    """Return what the CPU is called."""
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    if sys.platform == "darwin":
+        question = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        with suppress(OSError):
+            done = subprocess.run(question, capture_output=True, text=True, check=False)
+            if name := done.stdout.strip():
+                return name
+    return platform.processor() or platform.machine()
+
+
+def lead_group() -> None:
+    """Make this process the leader of a group of its own, where there are groups: all that it starts."""
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
+
+
+def end_group(leader: int) -> None:
+    """End the processes that a leader of a group has started, and itself.
+
+    Where there are no groups, end those that it has started as long as it is alive; not itself.
+    """
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):  # the group is empty, or was never made
+            os.killpg(leader, signal.SIGKILL)
+        return
+    import psutil
+
+    with suppress(psutil.Error):
+        for process in psutil.Process(leader).children(recursive=True):
+            with suppress(psutil.Error):
+                process.kill()
+
+
+def end_own_group() -> None:
+    """End this process, whether or not it is in the middle of something, and all that it has started."""
+    if not hasattr(os, "killpg") or os.getpgid(0) == os.getpid():
+        end_group(os.getpid())
+    os._exit(1)
