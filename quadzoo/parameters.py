@@ -62,6 +62,9 @@ class RunParameters(TypedDict, total=False):
     device: Literal["auto", "cpu", "cuda"]
     out: AnyPath
     jobs: int
+    executor: Literal["local", "ray"]
+    ray_address: str | None
+    retries: int
     threads: int | None
     compile: bool
     timeout: float | None

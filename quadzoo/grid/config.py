@@ -19,6 +19,7 @@ from quadzoo.data.geometry import Resize
 from quadzoo.data.reading import Reading, reading_of
 from quadzoo.data.sources import DataRequest, MissingTargets
 from quadzoo.errors import ConfigError
+from quadzoo.executors.choice import ExecutorName
 from quadzoo.model.recipe import RECIPES, Recipe
 from quadzoo.registry.given import GivenSpec
 
@@ -64,6 +65,9 @@ class BenchConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     out: Path = Path("results")
     jobs: int = Field(default=1, ge=1)
+    executor: ExecutorName = "local"
+    ray_address: str | None = None
+    retries: int = Field(default=1, ge=0)
     threads: int | None = Field(default=None, ge=1)
     compile: bool = False
     timeout: float | None = Field(default=None, gt=0)
@@ -124,6 +128,15 @@ class BenchConfig(BaseModel):
         except ConfigError as error:
             raise ValueError(str(error).split(": ", 1)[1]) from None
         return value
+
+    @model_validator(mode="after")
+    def _of_executor(self) -> Self:
+        if self.executor == "ray" and "mlflow" in self.logger:
+            raise ValueError(
+                "`logger` mlflow: its files name folders of the machine they are written on; with `executor` "
+                "ray take csv, tensorboard or wandb"
+            )
+        return self
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:

@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from quadzoo import storage
 from quadzoo.errors import DataError
-from quadzoo.executors.base import Executor, Job, why_it_ended
+from quadzoo.executors.base import Executor, Job, is_overdue, why_it_ended
 from quadzoo.grid.interrupts import Interrupts
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import Plan
@@ -38,12 +38,12 @@ class _Running:
     job: Job
     lock: FileLock
     started: datetime
-    deadline: float
+    timeout: float
     record_before: tuple[int, int] | None
 
     @property
     def overdue(self) -> bool:
-        return time.monotonic() > self.deadline
+        return is_overdue(self.job, self.timeout)
 
 
 class Loop:
@@ -78,7 +78,7 @@ class Loop:
 
     def _start_some(self) -> None:
         for _ in range(len(self._waiting)):
-            if len(self._running) == self._plan.config.jobs:
+            if len(self._running) >= self._executor.at_once(self._plan.config.jobs):
                 return
             task = self._waiting.popleft()
             lock = _lock(self._plan.config.out, task)
@@ -159,12 +159,13 @@ def _lock(out: Path, task: Task) -> FileLock | None:
 
 def _start(plan: Plan, task: Task, lock: FileLock, executor: Executor) -> _Running:
     placement, folder = plan.placement(task), run_folder(plan.config.out, task.key)
-    started, deadline = datetime.now(UTC), time.monotonic() + (plan.config.timeout or math.inf)
+    started, timeout = datetime.now(UTC), plan.config.timeout or math.inf
     before = file_identity(folder / RECORD)
     if plan.config.force:
         (folder / CHECKPOINT).unlink(missing_ok=True)
-    job = executor.submit("quadzoo.training.run:run", (task, placement), folder / _LOG)
-    return _Running(task, placement, job, lock, started, deadline, before)
+    needs = replace(placement.needs, checkpoint=folder.absolute() / CHECKPOINT)
+    job = executor.submit("quadzoo.training.run:run", (task, placement), folder / _LOG, needs)
+    return _Running(task, placement, job, lock, started, timeout, before)
 
 
 def _finish(one: _Running, timeout: float | None, interrupts: Interrupts) -> RunRecord:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from quadzoo.data.cache import ImageSet
 from quadzoo.data.sources import precision_folder
 from quadzoo.errors import DataError
-from quadzoo.executors.base import Executor, NoAnswer, Send, answer
+from quadzoo.executors.base import Executor, Needs, NoAnswer, Send, answer
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.models import Model
 from quadzoo.grid.plan import PrecisionChoice
@@ -155,8 +155,9 @@ def _judge(measured: dict[str, float] | str) -> PrecisionChoice:
 
 def _measure(executor: Executor, trial: _Trial, timeout: float) -> dict[str, float] | str:
     """Return gain and errors of bf16, or why the backbone could not be tried."""
+    needs = Needs(gpus=int(trial.device == "cuda"))
     try:
-        measured: dict[str, float] = answer(executor, f"{__name__}:try_precisions", trial, timeout)
+        measured: dict[str, float] = answer(executor, f"{__name__}:try_precisions", trial, timeout, needs)
     except NoAnswer as error:
         return str(error)
     return measured

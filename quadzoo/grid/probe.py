@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from quadzoo.data.geometry import Geometry
 from quadzoo.errors import ConfigError, QuadzooError, WeightsError
-from quadzoo.executors.base import Executor, Job, NoAnswer, Send, answer, asked, why_it_ended
+from quadzoo.executors.base import Executor, Job, Needs, NoAnswer, Send, answer, asked, why_it_ended
 from quadzoo.grid.plan import Weights
 from quadzoo.training.task import FROM_FILE, Device
 
@@ -25,7 +25,8 @@ _ASKING = "asking"  # a child says so when it begins to look for pretrained weig
 def find_device(executor: Executor, wanted: str) -> Device:
     """Return the device that runs will use. Raises ConfigError when a GPU is wanted and none is there."""
     try:
-        found = answer(executor, f"{__name__}:tell_device", None, _LONG)
+        needs = Needs(gpus=int(wanted != "cpu"))
+        found = answer(executor, f"{__name__}:tell_device", None, _LONG, needs)
     except NoAnswer as error:
         raise QuadzooError(f"querying devices failed: {error}") from error
     cuda, cpu = cast(tuple[Device | None, Device], found)
@@ -36,7 +37,8 @@ def find_device(executor: Executor, wanted: str) -> Device:
 
 def check_compiler(executor: Executor, device: Device) -> None:
     """Check that torch can compile for the device. Raises ConfigError where it has no compiler."""
-    with asked(executor, f"{__name__}:try_compiler", device.kind) as job:
+    needs = Needs(gpus=int(device.kind == "cuda"))
+    with asked(executor, f"{__name__}:try_compiler", device.kind, needs) as job:
         answers = list(job.messages(timeout=_LONG)) or [why_it_ended(job)]
         job.wait(_PATIENCE)  # a compiler clears up behind it
     if answers[0]:

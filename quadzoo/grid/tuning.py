@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
@@ -14,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from quadzoo import storage
 from quadzoo.errors import DataError
-from quadzoo.executors.base import Executor, Job, asked, why_it_ended
+from quadzoo.executors.base import Executor, Job, asked, is_overdue, why_it_ended
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import Plan
 from quadzoo.model.recipe import Recipe, trial_epochs
@@ -101,7 +100,7 @@ class _Running:
     lr: float
     job: Job
     ending: ExitStack
-    deadline: float
+    timeout: float
     percent: int = 0
 
 
@@ -201,13 +200,17 @@ class _Tuner:
             for search in self._open:
                 self._close(search)
 
+    @property
+    def _at_once(self) -> int:
+        return self.executor.at_once(self.plan.config.jobs)
+
     def _start_some(self) -> None:
         """Start as many trials as there is room for."""
         for _ in range(len(self._waiting)):
-            if len(self._running) + len(self._to_try) >= self.plan.config.jobs:
+            if len(self._running) + len(self._to_try) >= self._at_once:
                 break
             self._begin(self._waiting.popleft())
-        while self._to_try and len(self._running) < self.plan.config.jobs:
+        while self._to_try and len(self._running) < self._at_once:
             self._running.append(self._to_try.popleft()())
 
     def _begin(self, search: _Search) -> None:
@@ -234,9 +237,9 @@ class _Tuner:
 
     def _start(self, search: _Search, lr: float) -> _Running:
         task, ending = search.task_of(lr), ExitStack()
-        job = ending.enter_context(asked(self.executor, _WORK, (task, self.plan.placement(task))))
-        deadline = time.monotonic() + (self.plan.config.timeout or math.inf)
-        return _Running(search, lr, job, ending, deadline)
+        placement = self.plan.placement(task)
+        job = ending.enter_context(asked(self.executor, _WORK, (task, placement), placement.needs))
+        return _Running(search, lr, job, ending, self.plan.config.timeout or math.inf)
 
     def _receive(self, one: _Running) -> None:
         ended = one.job.ended  # asked first: what it sent before its end has come in then
@@ -248,7 +251,7 @@ class _Tuner:
                 percent = min(int(_PERCENT * message[0]), _PERCENT)
                 self._move(one.search, percent - one.percent)
                 one.percent = percent
-        if trial is None and time.monotonic() > one.deadline:
+        if trial is None and is_overdue(one.job, one.timeout):
             error = f"TimedOut: not finished within {self.plan.config.timeout:g} seconds"
             trial = Trial(lr=one.lr, error=error)
         elif trial is None and ended:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from quadzoo.executors.base import Needs
 from quadzoo.model.recipe import Recipe
 from quadzoo.records.facts import DataFacts, SplitFacts
 from quadzoo.records.keys import Identity, Originals
@@ -129,3 +130,8 @@ class Placement:
     checkpoint_minutes: float
     weights: Path | None = None
     loggers: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> Needs:
+        """What a job with this placement needs."""
+        return Needs(cpus=self.threads, gpus=int(self.device.kind == "cuda"), writes=self.out)

@@ -1,0 +1,29 @@
+"""What a placement becomes on the machine that the job has come to. Nothing here imports torch by itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from quadzoo.grid.probe import tell_device
+from quadzoo.training.task import Placement
+
+
+def settled(argument: Any) -> Any:
+    """Return a job's argument with the device of this machine in its placement, if it has one.
+
+    The kind of device stays: keys and digits depend on it. Raises RuntimeError where there is none of it.
+    """
+    if not isinstance(argument, tuple):
+        return argument
+    return tuple(_here(one) if isinstance(one, Placement) else one for one in argument)
+
+
+def _here(placement: Placement) -> Placement:
+    found: list[Any] = []
+    tell_device(None, found.append)
+    (devices,) = found
+    for device in devices:
+        if device is not None and device.kind == placement.device.kind:
+            return replace(placement, device=device)
+    raise RuntimeError(f"this node has no {placement.device.kind}, or torch cannot use it")
