@@ -112,8 +112,11 @@ def check_software(nodes: list[Machine]) -> None:
             return None
         return quadzoo.__version__
 
-    asked = ray.remote(version).options(num_cpus=0, max_retries=0)
-    answers = [(node, asked.options(scheduling_strategy=node.strategy).remote()) for node in nodes]
+    asked: Any = ray.remote(version)
+    answers = [
+        (node, asked.options(num_cpus=0, max_retries=0, scheduling_strategy=node.strategy).remote())
+        for node in nodes
+    ]
     for node, answer in answers:
         try:
             found = ray.get(answer, timeout=_LONG)
