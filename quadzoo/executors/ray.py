@@ -57,14 +57,14 @@ class RayExecutor:
         self._is_own = address is None
         self._connects = not ray.is_initialized()  # a notebook may have done so
         self._server: Any = None
+        self._task: Any = ray.remote(watch)
         self.lost = False
         if self._connects:
             connect(address)
         try:
-            self._machines = machines()
+            self._machines = check_software(machines())
             if not self._machines:
                 raise ConfigError(f"`ray_address` {address}: no node of this cluster has a CPU for jobs")
-            check_software(self._machines)
         except BaseException:
             self.close()
             raise
@@ -176,8 +176,7 @@ class RayExecutor:
             order = replace(order, begins_with=begins_with)
         assert self.cpus is not None
         share = max(1, self.cpus // self._jobs)
-        task: Any = ray.remote(watch)
-        return task.options(
+        return self._task.options(
             num_cpus=min(needs.cpus, share),
             num_gpus=min(1.0, self._gpus / self._jobs) if order.uses_gpu else 0,
             num_returns="streaming",

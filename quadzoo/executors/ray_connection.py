@@ -102,8 +102,11 @@ def machines() -> list[Machine]:
     ]
 
 
-def check_software(nodes: list[Machine]) -> None:
-    """Check that all nodes have this quadzoo. Raises ConfigError, which names the first that has not."""
+def check_software(nodes: list[Machine]) -> list[Machine]:
+    """Check that all nodes have this quadzoo, and return those that are still there.
+
+    Raises ConfigError, which names the first that has another or none.
+    """
 
     def version() -> str | None:  # a function of its own, that a node without quadzoo can unpickle, too
         try:
@@ -117,19 +120,24 @@ def check_software(nodes: list[Machine]) -> None:
         (node, asked.options(num_cpus=0, max_retries=0, scheduling_strategy=node.strategy).remote())
         for node in nodes
     ]
+    there = []
     for node, answer in answers:
         try:
             found = ray.get(answer, timeout=_LONG)
         except ray.exceptions.RayError as error:
+            if node.identity not in {one.identity for one in machines()}:
+                continue  # it has left, or is found out to have left long ago
             raise ConfigError(
                 f"`executor` ray: node {node.name} does not answer: {in_words(error)}"
             ) from error
         if found != quadzoo.__version__:
-            there = f"has quadzoo {found}" if found else "has no quadzoo"
+            other = f"has quadzoo {found}" if found else "has no quadzoo"
             raise ConfigError(
-                f"`executor` ray: node {node.name} {there}, this machine {quadzoo.__version__}; install the "
+                f"`executor` ray: node {node.name} {other}, this machine {quadzoo.__version__}; install the "
                 "same version on all"
             )
+        there.append(node)
+    return there
 
 
 def in_words(error: BaseException) -> str:
@@ -184,4 +192,5 @@ def _same_handlers() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # else it was not set by Python
+                signal.signal(number, handler)

@@ -144,7 +144,9 @@ class RayJob:
         elif self._attempts > self._retries:
             self._reason = f"its node, or its worker there, was lost: {in_words(error)}"
         else:
-            self._note(f"a node, or a worker there, was lost: its run starts again ({in_words(error)})")
+            self._note(
+                f"warning: a node, or a worker there, was lost: its run starts again ({in_words(error)})"
+            )
             self._attempts += 1
             self.begun = None
             self.reports = self._start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import platform
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +12,7 @@ from quadzoo.training.task import Placement
 
 
 def settled(argument: Any) -> Any:
-    """Return a job's argument with the device of this machine in its placement, if it has one.
+    """Return a job's argument with the device and the name of this machine in its placement, if it has one.
 
     The kind of device stays: keys and digits depend on it. Raises RuntimeError where there is none of it.
     """
@@ -25,5 +27,6 @@ def _here(placement: Placement) -> Placement:
     (devices,) = found
     for device in devices:
         if device is not None and device.kind == placement.device.kind:
-            return replace(placement, device=device)
+            name = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+            return replace(placement, device=device, machine=name)
     raise RuntimeError(f"this node has no {placement.device.kind}, or torch cannot use it")

@@ -43,13 +43,17 @@ def check_machines(executor: Executor, config: BenchConfig, names: Catalogue) ->
         contexts = [copy_context() for _ in machines]  # what was added to the plugins in this thread
         found = pool.map(lambda context, machine: context.run(ask, machine), contexts, machines)
         for machine, there in zip(machines, found, strict=True):
-            _compare(machine, here, there)
+            if there is not None:
+                _compare(machine, here, there)
 
 
-def _asked(executor: Executor, wanted: list[tuple[str, str]], machine: str) -> Code:
+def _asked(executor: Executor, wanted: list[tuple[str, str]], machine: str) -> Code | None:
+    """Return what stands for the code on a machine; None for one that has left."""
     try:
         return cast(Code, answer(executor, f"{__name__}:tell_code", wanted, _LONG, machine=machine))
     except NoAnswer as error:
+        if machine not in executor.machines():
+            return None
         raise ConfigError(f"`executor` ray: node {machine} does not answer: {error}"[:_LONGEST]) from error
 
 

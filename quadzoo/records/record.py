@@ -151,7 +151,8 @@ class Environment(_Part):
 
     ``libraries`` does the same for what the built-in backbones and the training come from. ``compiled`` says
     whether the backbone was compiled for training, to kernels, or to kernels replayed as CUDA graphs.
-    ``resumed`` are the epochs after which training went on from a checkpoint.
+    ``resumed`` are the epochs after which training went on from a checkpoint. ``machine`` tells the nodes of
+    a cluster from each other, by a hash of their names.
     """
 
     quadzoo: str
@@ -162,6 +163,7 @@ class Environment(_Part):
     threads: Annotated[int, Field(ge=1)]
     compiled: Compiled = "no"
     resumed: list[Count] = []
+    machine: str = ""
     plugins: dict[str, str]
     libraries: dict[str, str]
 

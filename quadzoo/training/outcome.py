@@ -121,6 +121,7 @@ def _environment(task: Task, placement: Placement, resumed: Sequence[int]) -> En
         threads=placement.threads,
         compiled=placement.compiled,
         resumed=list(resumed),
+        machine=placement.machine,
         plugins={code.distribution: code.version for code in (task.identity.backbone, task.identity.head)},
         libraries={name: version(name) for name in _LIBRARIES},
     )

@@ -117,7 +117,7 @@ class Placement:
     ``images`` is the ``.npy`` of decoded images and ``fold`` the file of `quadzoo.data.fold.Fold`;
     ``initial`` is the folder of the trained model that the run starts from, ``weights`` the file of the
     weights that its backbone starts from; ``out`` the results folder; ``loggers`` show how it goes. A run
-    writes a checkpoint about every ``checkpoint_minutes``.
+    writes a checkpoint about every ``checkpoint_minutes``. ``machine`` is that of the record's environment.
     """
 
     device: Device
@@ -130,6 +130,7 @@ class Placement:
     checkpoint_minutes: float
     weights: Path | None = None
     loggers: tuple[str, ...] = ()
+    machine: str = ""
 
     @property
     def needs(self) -> Needs:

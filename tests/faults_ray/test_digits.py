@@ -38,6 +38,8 @@ def test_the_digits_are_those_of_one_machine(cluster: Cluster, equations: Path, 
     for ours, theirs in zip(here, there, strict=True):
         for name in MEASURED:
             ours.pop(name), theirs.pop(name)
+        assert len(theirs["environment"].pop("machine")) == 8  # a node says which it is
+        assert ours["environment"].pop("machine") == ""
         assert ours == theirs
         assert "model.safetensors" in ours["files"]
         names = {path.name for path in (tmp_path / "here" / "runs" / ours["key"]).iterdir()}
