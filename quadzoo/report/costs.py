@@ -45,7 +45,7 @@ def side_by_side(runs: Iterable[Run]) -> frozenset[str]:
     """Return the keys of runs that were under way at the same time as another one.
 
     Records do not hold `jobs`; ``started`` and ``finished`` tell more, since the last of several jobs may
-    may have run alone. Only runs of one results folder on devices of one name are compared, and of one
+    have run alone. Only runs of one results folder on devices of one name are compared, and of one
     node of a cluster: two folders may be of two machines. Work of other programs cannot be seen, nor that of
     a bench with another folder.
     """
