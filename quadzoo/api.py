@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -17,6 +17,7 @@ from quadzoo.registry.specs import BackboneSpec, HeadSpec
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from quadzoo.executors.base import Executor
     from quadzoo.grid.config import BenchConfig
     from quadzoo.grid.observer import Observer
     from quadzoo.grid.plan import Plan
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _RECIPE = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
 _LISTS = ("backbones", "heads", "seeds", "targets", "train_share", "bands", "value_range", "plugin", "logger")
+_EXECUTOR = ("executor", "ray_address", "jobs", "retries")
 _SHOWN = 60  # characters of a value in an error
 _QUOTES = "'\""
 
@@ -51,11 +53,9 @@ def bench(
     shows bars on stderr, or in the notebook. Raises QuadzooError for what cannot be run, before anything is
     trained; its text names the parameter.
     """
-    from quadzoo.executors.local import LocalExecutor
-
-    executor = LocalExecutor()  # before the other imports: its server has more to import, and begins with it
+    start(parameters.get("executor"))  # before the other imports: it has more to import, and begins with it
     asked = {"backbones": backbones, "heads": heads, "seeds": seeds, **parameters}
-    with as_files(asked) as given, _observed(progress) as observer:
+    with as_files(asked) as given, _observed(progress) as observer, _executor(given, observer) as executor:
         config = config_of(**given)
         from quadzoo.grid.runner import bench as run_bench
         from quadzoo.report.notebook import NotebookLeaderboard
@@ -75,11 +75,9 @@ def plan(
 
     Raises QuadzooError for what cannot be run.
     """
-    from quadzoo.executors.local import LocalExecutor
-
-    executor = LocalExecutor()
+    start(parameters.get("executor"))
     asked = {"backbones": backbones, "heads": heads, "seeds": seeds, **parameters}
-    with as_files(asked) as given, _observed(progress) as observer:
+    with as_files(asked) as given, _observed(progress) as observer, _executor(given, observer) as executor:
         config = config_of(**given)
         from quadzoo.grid.estimate import with_estimate
         from quadzoo.grid.runner import plan_bench
@@ -100,14 +98,12 @@ def suite(
     checked before anything is trained. Raises QuadzooError for what cannot be run; its text names the file,
     the set and the parameter.
     """
-    from quadzoo.executors.local import LocalExecutor
-
-    executor = LocalExecutor()
+    start(parameters.get("executor"))
     request = _suite_request(Path(path), parameters)
     from quadzoo.grid.suite import bench_suite
     from quadzoo.report.notebook import NotebookSuite
 
-    with _observed(progress) as observer:
+    with _observed(progress) as observer, _executor(_of_executor(parameters), observer) as executor:
         return NotebookSuite.of(bench_suite(request, executor, observer))
 
 
@@ -118,13 +114,11 @@ def plan_suite(
 
     Raises QuadzooError for what cannot be run.
     """
-    from quadzoo.executors.local import LocalExecutor
-
-    executor = LocalExecutor()
+    start(parameters.get("executor"))
     request = _suite_request(Path(path), parameters)
     from quadzoo.grid import suite as of_suite
 
-    with _observed(progress) as observer:
+    with _observed(progress) as observer, _executor(_of_executor(parameters), observer) as executor:
         return of_suite.plan_suite(request, executor, observer)
 
 
@@ -300,11 +294,40 @@ def _found(
     return found, told, warned
 
 
-def start() -> None:
-    """Begin to start what runs will need, in the background; without it `bench` begins when it is called."""
-    from quadzoo.executors.local import LocalExecutor
+def start(executor: str | None = None) -> None:
+    """Begin to start what runs will need, in the background; without it `bench` begins when it is called.
 
-    LocalExecutor()
+    ``executor`` is the parameter of that name; on a Ray cluster nothing is needed here.
+    """
+    if executor in (None, "local"):
+        from quadzoo.executors.local import LocalExecutor
+
+        LocalExecutor()
+
+
+def _of_executor(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that choose an executor; a suite's file has none of them."""
+    return {name: parameters[name] for name in _EXECUTOR if name in parameters}
+
+
+@contextmanager
+def _executor(given: Mapping[str, Any], observer: Observer) -> Iterator[Executor]:
+    """Yield the executor that was asked for. Raises ConfigError for parameters that make no sense."""
+    from quadzoo.executors.choice import executor_of
+
+    if not any(given.get(name) for name in ("executor", "ray_address")):
+        with executor_of() as executor:
+            yield executor
+        return
+    config = config_of(**given)
+    with executor_of(
+        config.executor,
+        config.ray_address,
+        jobs=config.jobs_of_a_node,
+        retries=config.retries,
+        note=observer.note,
+    ) as executor:
+        yield executor
 
 
 def config_of(**parameters: Any) -> BenchConfig:

@@ -9,6 +9,7 @@
     ├── DataError                a folder, a table, an image or a target
     ├── SplitError               a split that the data cannot give
     ├── WeightsError             pretrained weights were demanded and are not available
+    ├── ClusterLost              the machines that runs are on do not answer any more; exit status 1
     ├── ContractBroken           a plugin's backbone or head does not keep its promises
     └── RunError                 one run failed; the others go on
         ├── NonFiniteLoss        the loss became NaN or infinite
@@ -48,6 +49,10 @@ class SplitError(QuadzooError):
 
 class WeightsError(QuadzooError):
     """Pretrained weights were demanded and are not available."""
+
+
+class ClusterLost(QuadzooError):
+    """The machines that runs are on do not answer any more; finished runs and the table are kept."""
 
 
 class ContractBroken(QuadzooError, AssertionError):

@@ -62,6 +62,9 @@ class RunParameters(TypedDict, total=False):
     device: str
     out: AnyPath
     jobs: int | Literal["auto"]
+    executor: Literal["local", "ray"]
+    ray_address: str | None
+    retries: int
     threads: int | None
     compile: bool
     deterministic: bool

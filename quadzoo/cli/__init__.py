@@ -17,7 +17,7 @@ from quadzoo.cli.output import say
 from quadzoo.cli.plugin import plugin
 from quadzoo.cli.predict import predict
 from quadzoo.cli.report import report, verify
-from quadzoo.errors import QuadzooError
+from quadzoo.errors import ClusterLost, QuadzooError
 from quadzoo.grid.interrupts import Interrupts
 from quadzoo.report.text import one_line
 
@@ -69,6 +69,9 @@ def _status(arguments: list[str] | None) -> int:
         status = cli.main(arguments, prog_name="quadzoo", standalone_mode=False)
     except click.ClickException as error:
         return _complain(error.format_message())
+    except ClusterLost as error:
+        _complain(str(error))
+        return 1
     except QuadzooError as error:
         return _complain(str(error))
     except (click.Abort, KeyboardInterrupt):

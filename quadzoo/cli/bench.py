@@ -209,6 +209,26 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     help="Number of runs at the same time; `auto` is one for each GPU, else 1.",
 )
 @click.option(
+    "--executor",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="`ray` runs on the nodes of a Ray cluster, --jobs runs on each; docs/scale-out.md.",
+)
+@click.option(
+    "--ray-address",
+    metavar="auto|HOST:PORT",
+    help="The cluster. `auto` is that of this machine.  [default: start a Ray of this machine]",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(0),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="With Ray: how often a run starts again whose node or worker is lost. A run that fails does not.",
+)
+@click.option(
     "--threads",
     type=click.IntRange(1),
     metavar="N",
@@ -269,7 +289,8 @@ def bench(as_json: bool, dry_run: bool, metric: Metric, **flags: Any) -> int:
     given = with_targets(given)
     from quadzoo import api
 
-    api.start()  # before the other imports
+    if flags["executor"] == "local":
+        api.start()  # before the other imports
     if "suite" in given:
         from quadzoo.cli.suite import bench_suite
 

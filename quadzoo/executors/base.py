@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -15,8 +17,32 @@ _LONGEST_REASON = 300  # characters
 _ENDING = 5.0  # seconds
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a job needs of the machine that it runs on, and what it leaves there.
+
+    ``cpus`` are the threads that it computes with; ``gpus`` is 1 where it uses a GPU, if there is one.
+    ``writes`` is the folder that it writes into, ``checkpoint`` a file in that folder which it writes from
+    time to time, and goes on from where an earlier job has left one. All other paths in its argument are
+    files and folders that it reads.
+    """
+
+    cpus: int = 1
+    gpus: int = 0
+    writes: Path | None = None
+    checkpoint: Path | None = None
+
+
+NO_NEEDS = Needs()
+"""Those of a question: one thread, no GPU, and nothing is left."""
+
+
 class Job(Protocol):
     """One call of a function, somewhere else."""
+
+    @property
+    def begun(self) -> float | None:
+        """When it began, on the clock of ``time.monotonic``; None while it waits for a machine."""
 
     def messages(self, timeout: float | None = None) -> Iterator[Any]:
         """Yield what it has sent, waiting at most ``timeout`` seconds for the first; None waits for ever."""
@@ -39,23 +65,42 @@ class Job(Protocol):
 
 
 class Executor(Protocol):
-    """Starts jobs and waits for them."""
+    """Starts jobs and waits for them.
 
-    def submit(self, work: str, argument: Any, log: Path) -> Job:
+    ``cpus`` are those of its smallest machine, and ``jobs`` how many jobs each machine runs at once; None
+    where this machine is the only one.
+    """
+
+    cpus: int | None
+    jobs: int | None
+
+    def submit(
+        self, work: str, argument: Any, log: Path, needs: Needs = NO_NEEDS, machine: str | None = None
+    ) -> Job:
         """Call ``work(argument, send)`` somewhere else; what it prints is appended to ``log``.
 
-        ``work`` is written ``module:function``, so that the caller need not import it.
+        ``work`` is written ``module:function``, so that the caller need not import it. The argument is
+        pickled. A path that is sent back stands for a file, which is then here. ``machine`` is one of
+        `machines`; None for any.
         """
+
+    def machines(self) -> Sequence[str]:
+        """Return the names of its machines other than this one, where these have software of their own."""
+
+    def at_once(self, jobs: int) -> int:
+        """Return how many jobs to run at the same time, at ``jobs`` a machine."""
 
     def wait_for_any(self, jobs: Sequence[Any], timeout: float) -> None:
         """Return when a job has sent a message or has ended, or after ``timeout`` seconds."""
 
 
 @contextmanager
-def asked(executor: Executor, work: str, argument: Any) -> Iterator[Job]:
+def asked(
+    executor: Executor, work: str, argument: Any, needs: Needs = NO_NEEDS, machine: str | None = None
+) -> Iterator[Job]:
     """Submit a question; the job is cancelled afterwards, and what it printed is dropped."""
     with TemporaryDirectory(prefix="quadzoo-", ignore_cleanup_errors=True) as folder:
-        job = executor.submit(work, argument, Path(folder) / "log")
+        job = executor.submit(work, argument, Path(folder) / "log", needs, machine)
         try:
             yield job
         finally:
@@ -66,17 +111,40 @@ class NoAnswer(Exception):
     """Why a question got no answer, in one line."""
 
 
-def answer(executor: Executor, work: str, argument: Any, timeout: float) -> Any:
+def answer(
+    executor: Executor,
+    work: str,
+    argument: Any,
+    timeout: float,
+    needs: Needs = NO_NEEDS,
+    *,
+    machine: str | None = None,
+) -> Any:
     """Submit a question and return the first message.
 
     Raises NoAnswer where none comes within the seconds given.
     """
-    with asked(executor, work, argument) as job:
+    with asked(executor, work, argument, needs, machine) as job:
         messages = list(job.messages(timeout))
         if messages:
             return messages[0]
         job.wait(_ENDING)  # its end of the connection closes a little before it is over
         raise NoAnswer(why_it_ended(job) if job.ended else f"not finished within {timeout:g} seconds")
+
+
+def is_overdue(job: Job, timeout: float) -> bool:
+    """Return whether a job has run for longer than ``timeout`` seconds, without its wait for a machine."""
+    return job.begun is not None and time.monotonic() > job.begun + timeout
+
+
+def end_of(log: Path, characters: int) -> str:
+    """Return the end of a log; nothing where it cannot be read."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4 * characters))
+            return file.read().decode(errors="replace")[-characters:]
+    except OSError:
+        return ""
 
 
 def why_it_ended(job: Job) -> str:

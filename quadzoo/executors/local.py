@@ -8,15 +8,17 @@ import pkgutil
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from quadzoo.executors.base import NO_NEEDS, Needs, end_of
 from quadzoo.executors.starting import pipe, preload, start, start_server
 from quadzoo.registry import additions
 from quadzoo.registry.additions import Additions
@@ -40,6 +42,7 @@ class LocalJob:
     process: BaseProcess
     connection: Connection
     log: Path
+    begun: float = field(default_factory=time.monotonic)
 
     def messages(self, timeout: float | None = None) -> Iterator[Any]:
         """Yield what has come in, waiting at most ``timeout`` seconds for the first; None waits for ever."""
@@ -76,12 +79,7 @@ class LocalJob:
 
     def log_tail(self, characters: int = 4000) -> str:
         """Return the end of what the process printed; nothing where its log cannot be read."""
-        try:
-            with self.log.open("rb") as file:
-                file.seek(max(0, self.log.stat().st_size - 4 * characters))
-                return file.read().decode(errors="replace")[-characters:]
-        except OSError:
-            return ""
+        return end_of(self.log, characters)
 
 
 class LocalExecutor:
@@ -91,18 +89,31 @@ class LocalExecutor:
     process. Neither the server nor its children import anything from the current folder.
     """
 
+    cpus: int | None = None
+    jobs: int | None = None
+
     def __init__(self) -> None:
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)  # read when the server starts
         preload("quadzoo.training.run")
         start_server()
 
-    def submit(self, work: str, argument: Any, log: Path) -> LocalJob:
+    def submit(
+        self, work: str, argument: Any, log: Path, needs: Needs = NO_NEEDS, machine: str | None = None
+    ) -> LocalJob:
         """Call ``work(argument, send)`` in a new process; see `quadzoo.executors.base.Executor`."""
         ours, theirs = pipe()
         process = start(_enter, (work, argument, theirs, log, _Surroundings.of_this_process()))
         theirs.close()
         return LocalJob(process, ours, log)
+
+    def machines(self) -> Sequence[str]:
+        """Return none: there is only this one."""
+        return ()
+
+    def at_once(self, jobs: int) -> int:
+        """Return ``jobs``."""
+        return jobs
 
     def wait_for_any(self, jobs: Sequence[LocalJob], timeout: float) -> None:
         """Return when a job has sent a message or has ended, or after ``timeout`` seconds."""

@@ -19,6 +19,7 @@ from quadzoo.data.geometry import Resize
 from quadzoo.data.reading import Reading, reading_of
 from quadzoo.data.sources import DataRequest, MissingTargets
 from quadzoo.errors import ConfigError
+from quadzoo.executors.choice import ExecutorName
 from quadzoo.model.recipe import RECIPES, Recipe
 from quadzoo.registry.given import GivenSpec
 
@@ -65,6 +66,9 @@ class BenchConfig(BaseModel):
     device: str = "auto"
     out: Path = Path("results")
     jobs: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    executor: ExecutorName = "local"
+    ray_address: str | None = None
+    retries: int = Field(default=1, ge=0)
     threads: int | None = Field(default=None, ge=1)
     compile: bool = False
     deterministic: bool = False
@@ -145,6 +149,24 @@ class BenchConfig(BaseModel):
         except ConfigError as error:
             raise ValueError(str(error).split(": ", 1)[1]) from None
         return value
+
+    @property
+    def jobs_of_a_node(self) -> int | None:
+        """The runs at a time on a node of a cluster; None for one a GPU, or one."""
+        if self.jobs == "auto":
+            return 1 if self.device == "cpu" else None
+        return self.jobs
+
+    @model_validator(mode="after")
+    def _of_executor(self) -> Self:
+        if self.executor == "ray" and "mlflow" in self.logger:
+            raise ValueError(
+                "`logger` mlflow: its files name folders of the machine they are written on; with `executor` "
+                "ray take csv, tensorboard or wandb"
+            )
+        if self.executor == "ray" and self.device not in ("auto", "cpu", "cuda"):
+            raise ValueError(f"`device` {self.device}: Ray gives out the GPUs; with `executor` ray say cuda")
+        return self
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:

@@ -10,8 +10,9 @@ from functools import partial
 from typing import cast
 
 from quadzoo.errors import ConfigError, QuadzooError
-from quadzoo.executors.base import Executor, NoAnswer, Send, answer
+from quadzoo.executors.base import NO_NEEDS, Executor, Needs, NoAnswer, Send, answer
 from quadzoo.system import cpu_name
+from quadzoo.records.record import DeviceKind
 from quadzoo.training.device import take, visible_variable
 from quadzoo.training.task import Device
 
@@ -54,7 +55,9 @@ def find_devices(
     CUDA_VISIBLE_DEVICES. ``note`` is given a line for each GPU that torch sees and cannot use, and is left
     out. Raises ConfigError where a device that was named cannot be used.
     """
-    machine = cast(Machine, _ask(executor, "tell_machine"))
+    if executor.machines():
+        return (_of_a_node(executor, wanted, note),)
+    machine = cast(Machine, _ask(executor, "tell_machine", None))
     if wanted == "cpu":
         return (machine.cpu,)
     if wanted == "mps":
@@ -111,21 +114,34 @@ def _try(executor: Executor, device: Device) -> Tried:
         return Tried(device, str(error))
 
 
-def _ask(executor: Executor, question: str) -> object:
+def _of_a_node(executor: Executor, wanted: str, note: Callable[[str], None]) -> Device:
+    """Return the device that runs have on the nodes of a cluster, which gives each run its GPU."""
+    tried = cast(Tried, _ask(executor, "try_node", wanted, Needs(gpus=int(wanted != "cpu"))))
+    if tried.unusable and wanted == "cuda":
+        raise ConfigError(f"`device` cuda: on the nodes {tried.unusable}; `device` cpu works everywhere")
+    if tried.unusable:
+        note(f"warning: on the nodes {tried.unusable}; runs use the CPU")
+    return tried.device
+
+
+def _ask(executor: Executor, question: str, argument: object, needs: Needs = NO_NEEDS) -> object:
     try:
-        return answer(executor, f"{__name__}:{question}", None, _LONG)
+        return answer(executor, f"{__name__}:{question}", argument, _LONG, needs)
     except NoAnswer as error:
         raise QuadzooError(f"querying devices failed: {error}") from error
 
 
 def tell_machine(_: None, send: Send) -> None:
     """Child's side: send the `Machine`."""
+    send(Machine(_cpu(), *_gpus(), _why_no_mps()))
+
+
+def _cpu() -> Device:
     import torch
 
     # Where a CPU only emulates bf16 it is slower than float32; an older torch does not say, so no.
     units: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    native = bool(units.get("avx512_bf16") or units.get("amx_bf16"))
-    send(Machine(Device("cpu", cpu_name(), native), *_gpus(), _why_no_mps()))
+    return Device("cpu", cpu_name(), bool(units.get("avx512_bf16") or units.get("amx_bf16")))
 
 
 def _gpus() -> tuple[tuple[str, ...], str]:
@@ -169,6 +185,29 @@ def try_device(device: Device, send: Send) -> None:
         send(Tried(device, one_reason(error)))
     else:
         send(Tried(device, why_unusable(torch.device(device.kind))))
+
+
+def try_node(wanted: str, send: Send) -> None:
+    """A node's side: send the device that runs have there, without a name of its own, as a `Tried`."""
+    gpus, why = _gpus()
+    if wanted == "cpu" or not gpus:
+        send(Tried(_cpu(), why if wanted == "cuda" else None))
+        return
+    told: list[Tried] = []
+    try_device(Device("cuda", gpus[0], bf16=False, gpu=gpus[0]), told.append)
+    (tried,) = told
+    device = _cpu() if tried.unusable else replace(tried.device, gpu=None, memory=None)
+    send(Tried(device, tried.unusable))
+
+
+def of_this_machine(kind: DeviceKind) -> Device:
+    """Return the device of a kind that this process has. Raises RuntimeError where there is none of it."""
+    if kind == "cpu":
+        return _cpu()
+    gpus, why = _gpus()
+    if kind != "cuda" or not gpus:
+        raise RuntimeError(f"this node has no {kind}: {why}")
+    return replace(_described(Device("cuda", gpus[0], bf16=False, gpu=gpus[0])), memory=None)
 
 
 def _described(device: Device) -> Device:

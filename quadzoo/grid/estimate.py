@@ -90,7 +90,7 @@ def with_estimate(plan: Plan, executor: Executor, observer: Observer) -> Plan:
     shared = sum(_features(plan, backbone, timing) for backbone, timing in timings.items())
     total = shared  # and all trials come before all runs
     for stage in (of_trials, [seconds for runs in by_backbone.values() for seconds in runs]):
-        total += max([sum(stage) / len(plan.slots), *stage])
+        total += max([sum(stage) / executor.at_once(len(plan.slots)), *stage])
     parts = [
         f"{len(runs)} run{'s' * (len(runs) > 1)} of {backbone} ({duration(sum(runs))})"
         for backbone, runs in by_backbone.items()
@@ -184,7 +184,8 @@ def _timed(plan: Plan, task: Task, executor: Executor) -> Timing:
     """Time a task's steps in a process of its own. Raises NoAnswer."""
     clock, longest = time.perf_counter(), min(_LONG, plan.config.timeout or _LONG)
     placement = replace(plan.placement(task), compiled="no")
-    told: dict[str, Any] = answer(executor, f"{__name__}:time_steps", (task, placement), longest)
+    work = f"{__name__}:time_steps"
+    told: dict[str, Any] = answer(executor, work, (task, placement), longest, placement.needs)
     start = time.perf_counter() - clock - told["measuring"]
     return Timing(told["step"], told["forward"], max(0.0, start), told["images"])
 

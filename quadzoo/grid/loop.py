@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from quadzoo import storage
 from quadzoo.errors import DataError
-from quadzoo.executors.base import Executor, Job, why_it_ended
+from quadzoo.executors.base import Executor, Job, is_overdue, why_it_ended
 from quadzoo.grid.interrupts import Interrupts
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import Plan
@@ -39,12 +39,12 @@ class _Running:
     job: Job
     lock: FileLock
     started: datetime
-    deadline: float
+    timeout: float
     record_before: tuple[int, int] | None
 
     @property
     def overdue(self) -> bool:
-        return time.monotonic() > self.deadline
+        return is_overdue(self.job, self.timeout)
 
 
 class Loop:
@@ -56,7 +56,7 @@ class Loop:
     def __init__(self, plan: Plan, executor: Executor, observer: Observer, interrupts: Interrupts) -> None:
         self._plan, self._executor = plan, executor
         self._observer, self._interrupts = observer, interrupts
-        self._slots = Slots(plan.slots)
+        self._slots = Slots(plan.slots, executor.at_once)
         self._waiting = deque(plan.to_do)
         self._running: list[_Running] = []
         self._elsewhere: set[str] = set()
@@ -163,12 +163,13 @@ def _lock(out: Path, task: Task) -> FileLock | None:
 
 def _start(plan: Plan, task: Task, placement: Placement, lock: FileLock, executor: Executor) -> _Running:
     folder = run_folder(plan.config.out, task.key)
-    started, deadline = datetime.now(UTC), time.monotonic() + (plan.config.timeout or math.inf)
+    started, timeout = datetime.now(UTC), plan.config.timeout or math.inf
     before = file_identity(folder / RECORD)
     if plan.config.force:
         (folder / CHECKPOINT).unlink(missing_ok=True)
-    job = executor.submit("quadzoo.training.run:run", (task, placement), folder / _LOG)
-    return _Running(task, placement, job, lock, started, deadline, before)
+    needs = replace(placement.needs, checkpoint=folder.absolute() / CHECKPOINT)
+    job = executor.submit("quadzoo.training.run:run", (task, placement), folder / _LOG, needs)
+    return _Running(task, placement, job, lock, started, timeout, before)
 
 
 def _finish(one: _Running, timeout: float | None, interrupts: Interrupts) -> RunRecord:

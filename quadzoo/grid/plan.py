@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
@@ -177,7 +178,7 @@ class Plan:
             checkpoint_minutes=self.config.checkpoint_minutes,
             weights=file.absolute() if (file := self.config.weights_file) else None,
             loggers=self.config.logger,
-            device_shared_by=self.config.jobs,
+            device_shared_by=math.ceil(len(self.slots) / len(self.devices)),
             deterministic=self.config.deterministic,
         )
 

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from quadzoo.data.cache import ImageSet
 from quadzoo.data.sources import precision_folder
 from quadzoo.errors import DataError
-from quadzoo.executors.base import Executor, NoAnswer, Send, answer
+from quadzoo.executors.base import Executor, Needs, NoAnswer, Send, answer
 from quadzoo.grid.agreement import ON_GPU, faults, judge_on_gpu
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.models import Model
@@ -159,8 +159,9 @@ def _judge(measured: dict[str, Any] | str) -> tuple[PrecisionChoice, bool]:
 
 def _measure(executor: Executor, work: str, trial: Trial, timeout: float) -> dict[str, Any] | str:
     """Return what a trial found, or why the backbone could not be tried."""
+    needs = Needs(gpus=int(trial.device.kind == "cuda"))
     try:
-        measured: dict[str, Any] = answer(executor, work, trial, timeout)
+        measured: dict[str, Any] = answer(executor, work, trial, timeout, needs)
     except NoAnswer as error:
         return str(error)
     return measured

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from quadzoo.data.geometry import Geometry
 from quadzoo.errors import ConfigError, WeightsError
-from quadzoo.executors.base import Executor, Job, NoAnswer, Send, answer, asked, why_it_ended
+from quadzoo.executors.base import Executor, Job, Needs, NoAnswer, Send, answer, asked, why_it_ended
 from quadzoo.grid.plan import Weights
 from quadzoo.training.device import take
 from quadzoo.training.task import FROM_FILE, Device
@@ -24,7 +24,8 @@ _ASKING = "asking"  # a child says so when it begins to look for pretrained weig
 
 def check_compiler(executor: Executor, device: Device) -> None:
     """Check that torch can compile for the device. Raises ConfigError where it has no compiler."""
-    with asked(executor, f"{__name__}:try_compiler", device) as job:
+    needs = Needs(gpus=int(device.kind == "cuda"))
+    with asked(executor, f"{__name__}:try_compiler", device, needs) as job:
         answers = list(job.messages(timeout=_LONG)) or [why_it_ended(job)]
         job.wait(_PATIENCE)  # a compiler clears up behind it
     if answers[0]:

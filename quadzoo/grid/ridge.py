@@ -173,7 +173,9 @@ def _of_features(plan: Plan, task: Task, executor: Executor) -> Callable[[], Row
 
     def computed() -> Rows:
         work, longest = "quadzoo.training.features:pooled_features", plan.config.timeout or _LONG
-        array = np.load(answer(executor, work, (task, plan.placement(task)), longest), mmap_mode="r")
+        placement = plan.placement(task)
+        path = answer(executor, work, (task, placement), longest, placement.needs)
+        array = np.load(path, mmap_mode="r")
         return lambda positions: np.asarray(array[positions])
 
     return computed

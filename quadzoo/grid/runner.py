@@ -17,6 +17,7 @@ from quadzoo.grid.hints import shift_hint
 from quadzoo.grid.inputs import read_inputs, uneven_shares
 from quadzoo.grid.interrupts import Interrupts
 from quadzoo.grid.loop import Loop
+from quadzoo.grid.machines import check_machines, on_machines
 from quadzoo.grid.models import check_targets, find_model, fixed_by
 from quadzoo.grid.names import chosen_backbones
 from quadzoo.grid.observer import Observer, Silent
@@ -76,6 +77,7 @@ def _planned(
         chosen = chosen_backbones(config.backbones, names, observer.note)
         config = config.model_copy(update={"backbones": chosen})
     config = config.model_copy(update={"heads": names.heads.distinct(config.heads)})
+    config = on_machines(config, executor)
     for head in config.heads:
         if not names.heads[head].spec.closed_form or config.recipe.epochs == 0:
             continue
@@ -90,6 +92,7 @@ def _planned(
     _check_out(config.out)
     for one in unreadable_records(config.out):
         observer.note(f"warning: run {one.key} cannot be read: {one.reason}")
+    check_machines(executor, config, names)
     inputs = read_inputs(config, observer, model.record.image.channels if model else None)
     source, images = inputs.source, inputs.images
     if like and images.hash != like.data.images.hash:

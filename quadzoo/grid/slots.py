@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import cycle, islice
 from typing import Literal
@@ -39,26 +40,36 @@ def in_words(slots: Sequence[Device]) -> str:
 
 
 class Slots:
-    """Gives each run a device, and takes it back when the run is over."""
+    """Gives each run a device, and takes it back when the run is over.
 
-    def __init__(self, slots: Sequence[Device]) -> None:
-        self._free = list(slots)
-        self._taken: Counter[str | None] = Counter()
+    ``slots`` are those of a machine. ``at_once`` says how many runs may be under way where a machine has so
+    many: machines come and go.
+    """
+
+    def __init__(self, slots: Sequence[Device], at_once: Callable[[int], int] = lambda slots: slots) -> None:
+        self._slots = Counter(slots)
+        self._at_once = at_once
+        self._taken: Counter[Device] = Counter()
+
+    @property
+    def total(self) -> int:
+        """How many runs may be under way now."""
+        return self._at_once(self._slots.total())
 
     def __bool__(self) -> bool:
         """Whether another run may start."""
-        return bool(self._free)
+        return self._taken.total() < self.total
 
     def take(self) -> Device:
         """Return a device for a run, of the GPU with the fewest. Raises IndexError where none is free."""
-        if not self._free:
+        if not self:
             raise IndexError("as many runs as there may be are under way")
-        device = min(self._free, key=lambda one: self._taken[one.gpu])
-        self._free.remove(device)
-        self._taken[device.gpu] += 1
+        machines = math.ceil(self.total / self._slots.total())
+        free = [one for one, slots in self._slots.items() if self._taken[one] < slots * machines]
+        device = min(free, key=lambda one: self._taken[one])
+        self._taken[device] += 1
         return device
 
     def give_back(self, device: Device) -> None:
         """Take back the device of a run that is over."""
-        self._taken[device.gpu] -= 1
-        self._free.append(device)
+        self._taken[device] -= 1

@@ -43,7 +43,7 @@ OF_A_SET = (
     "value_range",
 )
 # A file may be anybody's, so it names no code to be run.
-_OF_THE_COMMAND = ("out", "suite", "force", "dry_run", "json", "plugin")
+_OF_THE_COMMAND = ("out", "suite", "force", "dry_run", "json", "plugin", "executor", "ray_address", "retries")
 # Parameters that are paths, with the words that are none. `init` is one where a folder has that name.
 _PATHS: Mapping[str, tuple[str, ...]] = {
     "data": ("quadratic",), "images": (), "test_data": (), "split": ("grouped", "article"),

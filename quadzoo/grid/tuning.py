@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
@@ -14,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from quadzoo import storage
 from quadzoo.errors import DataError
-from quadzoo.executors.base import Executor, Job, asked, why_it_ended
+from quadzoo.executors.base import Executor, Job, asked, is_overdue, why_it_ended
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.slots import Slots
@@ -102,7 +101,7 @@ class _Running:
     lr: float
     job: Job
     ending: ExitStack
-    deadline: float
+    timeout: float
     percent: int = 0
 
 
@@ -177,7 +176,7 @@ class _Tuner:
         self.plan, self.executor, self.observer = plan, executor, observer
         self.found: dict[str, Found] = {}
         self.failures: dict[str, Failure] = {}
-        self._slots = Slots(plan.slots)
+        self._slots = Slots(plan.slots, executor.at_once)
         self._waiting = deque(found)
         self._to_try: deque[Callable[[], _Running]] = deque()
         self._open: list[_Search] = []
@@ -206,7 +205,7 @@ class _Tuner:
     def _start_some(self) -> None:
         """Start as many trials as there is room for."""
         for _ in range(len(self._waiting)):
-            if len(self._running) + len(self._to_try) >= len(self.plan.slots):
+            if len(self._running) + len(self._to_try) >= self._slots.total:
                 break
             self._begin(self._waiting.popleft())
         while self._to_try and self._slots:
@@ -238,9 +237,9 @@ class _Tuner:
         task, ending = search.task_of(lr), ExitStack()
         device = self._slots.take()
         ending.callback(self._slots.give_back, device)  # after the job is over
-        job = ending.enter_context(asked(self.executor, _WORK, (task, self.plan.placement(task, device))))
-        deadline = time.monotonic() + (self.plan.config.timeout or math.inf)
-        return _Running(search, lr, job, ending, deadline)
+        placement = self.plan.placement(task, device)
+        job = ending.enter_context(asked(self.executor, _WORK, (task, placement), placement.needs))
+        return _Running(search, lr, job, ending, self.plan.config.timeout or math.inf)
 
     def _receive(self, one: _Running) -> None:
         ended = one.job.ended  # asked first: what it sent before its end has come in then
@@ -252,7 +251,7 @@ class _Tuner:
                 percent = min(int(_PERCENT * message[0]), _PERCENT)
                 self._move(one.search, percent - one.percent)
                 one.percent = percent
-        if trial is None and time.monotonic() > one.deadline:
+        if trial is None and is_overdue(one.job, one.timeout):
             error = f"TimedOut: not finished within {self.plan.config.timeout:g} seconds"
             trial = Trial(lr=one.lr, error=error)
         elif trial is None and ended:

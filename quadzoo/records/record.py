@@ -154,7 +154,8 @@ class Environment(_Part):
     whether the backbone was compiled for training, to kernels, or to kernels replayed as CUDA graphs.
     ``resumed`` are the epochs after which training went on from a checkpoint. ``deterministic`` says that a
     GPU was allowed deterministic kernels alone. ``gpu`` tells GPUs of one name apart: the beginning of the
-    SHA-256 of what CUDA calls it; empty on other devices.
+    SHA-256 of what CUDA calls it; empty on other devices. ``machine`` tells the nodes of a cluster from each
+    other, by a hash of their names.
     """
 
     quadzoo: str
@@ -167,6 +168,7 @@ class Environment(_Part):
     resumed: list[Count] = []
     deterministic: bool = False
     gpu: str = ""
+    machine: str = ""
     plugins: dict[str, str]
     libraries: dict[str, str]
 

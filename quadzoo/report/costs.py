@@ -45,14 +45,15 @@ def side_by_side(runs: Iterable[Run]) -> frozenset[str]:
     """Return the keys of runs that were under way at the same time as another one.
 
     Records do not hold `jobs`; ``started`` and ``finished`` tell more, since the last of several jobs may
-    have run alone. Only runs of one results folder on devices of one name, and of several GPUs on the same
-    one, are compared: two folders may be of two machines. Work of other programs cannot be seen, nor that of
-    a bench with another folder.
+    have run alone. Only runs of one results folder on devices of one name are compared, of several GPUs on
+    the same one, and of a cluster on the same node: two folders may be of two machines. Work of other
+    programs cannot be seen, nor that of a bench with another folder.
     """
-    by_place: dict[tuple[str, str, str], list[RunRecord]] = defaultdict(list)
+    by_place: dict[tuple[str, str, str, str], list[RunRecord]] = defaultdict(list)
     for run in runs:
         where = run.record.environment
-        by_place[str(run.folder.parent), where.device_name, where.gpu].append(run.record)
+        place = str(run.folder.parent), where.device_name, where.gpu, where.machine
+        by_place[place].append(run.record)
     found: set[str] = set()
     for records in by_place.values():
         first, *others = sorted(records, key=lambda record: record.started)

@@ -124,6 +124,7 @@ def _environment(task: Task, placement: Placement, resumed: Sequence[int]) -> En
         resumed=list(resumed),
         deterministic=placement.deterministic and placement.device.kind == "cuda",
         gpu=hashlib.sha256(gpu.encode()).hexdigest()[:8] if (gpu := placement.device.gpu) else "",
+        machine=placement.machine,
         plugins={code.distribution: code.version for code in (task.identity.backbone, task.identity.head)},
         libraries={name: version(name) for name in _LIBRARIES},
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from quadzoo.executors.base import Needs
 from quadzoo.model.recipe import Recipe
 from quadzoo.records.facts import DataFacts, SplitFacts
 from quadzoo.records.keys import Identity, Originals
@@ -124,6 +125,7 @@ class Placement:
     weights that its backbone starts from; ``out`` the results folder; ``loggers`` show how it goes. A run
     writes a checkpoint about every ``checkpoint_minutes``. ``device_shared_by`` is how many runs are on the
     device at the same time, at most; with ``deterministic`` a GPU may use deterministic kernels alone.
+    ``machine`` is that of the record's environment.
     """
 
     device: Device
@@ -138,3 +140,9 @@ class Placement:
     loggers: tuple[str, ...] = ()
     device_shared_by: int = 1
     deterministic: bool = False
+    machine: str = ""
+
+    @property
+    def needs(self) -> Needs:
+        """What a job with this placement needs."""
+        return Needs(cpus=self.threads, gpus=int(self.device.kind == "cuda"), writes=self.out)

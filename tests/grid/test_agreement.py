@@ -72,7 +72,9 @@ def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]
         known = SimpleNamespace(backbones={"net": SimpleNamespace(spec=spec)})
         monkeypatch.setattr(catalogue, "load", lambda: known)
         said: list[Any] = []
-        try_on_gpu(Trial("net", tmp_path / "p.npy", 3, (8, 8), 4, Device("cpu", "a CPU", bf16=False)), said.append)
+        try_on_gpu(
+            Trial("net", tmp_path / "p.npy", 3, (8, 8), 4, Device("cpu", "a CPU", bf16=False)), said.append
+        )
         (measured,) = said
         return measured
 

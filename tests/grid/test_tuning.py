@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from quadzoo import api, storage
+from quadzoo.executors.base import Needs
 from quadzoo.grid.observer import Silent
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.tuning import in_words, trials_to_do, with_tuning
@@ -46,6 +47,7 @@ class Job:
     on_end: Callable[[], None]
     looks: int = 0
     cancelled: bool = False
+    begun: float = field(default_factory=time.monotonic)
 
     def messages(self, timeout: float | None = None) -> Iterator[Any]:
         self.looks += 1
@@ -78,7 +80,13 @@ class Fake:
     under_way: int = 0
     most: int = 0
 
-    def submit(self, work: str, argument: tuple[Task, Placement], log: Path) -> Job:
+    def at_once(self, jobs: int) -> int:
+        return jobs
+
+    def submit(
+        self, work: str, argument: tuple[Task, Placement], log: Path, needs: Needs, machine: str | None
+    ) -> Job:
+        assert needs.writes == argument[1].out
         assert work == "quadzoo.training.trial:try_learning_rate"
         task, _ = argument
         assert (task.recipe.epochs, task.recipe.tune, task.found.lr) == (2, None, None)

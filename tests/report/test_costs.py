@@ -81,6 +81,14 @@ def test_other_devices_and_other_folders_are_no_neighbours(tmp_path: Path) -> No
     assert side_by_side(read_runs([tmp_path / "a"]).runs) == {"0", "3"}
 
 
+def test_other_nodes_of_a_cluster_are_no_neighbours(tmp_path: Path) -> None:
+    runs = [timed(str(number), 0, 5) for number in range(3)]
+    for run, machine in zip(runs, ("0a", "0b", "0b"), strict=True):
+        run.environment.machine = machine
+    board_of(tmp_path, *runs)
+    assert side_by_side(read_runs([tmp_path]).runs) == {"1", "2"}
+
+
 def test_every_output_has_spread_and_mark(tmp_path: Path, quadzoo: Call) -> None:
     for number, (start, latency) in enumerate(((0, 2.0), (1, 3.0), (7, 50.0))):
         cost = Cost(latency_ms=latency, fit_seconds=10.0 * latency, train_images_per_second=100 / latency)

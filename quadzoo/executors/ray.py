@@ -1,0 +1,211 @@
+"""Jobs on the nodes of a Ray cluster, or of a Ray of this machine.
+
+This process is Ray's driver. It alone writes the results folder. `quadzoo.executors.ray_node` is the other
+side.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from quadzoo.errors import ClusterLost, ConfigError
+from quadzoo.executors.base import NO_NEEDS, Needs
+from quadzoo.executors.parcels import given, pack
+from quadzoo.executors.ray_connection import (
+    Machine,
+    answers,
+    check_software,
+    connect,
+    disconnect,
+    machines,
+)
+from quadzoo.executors.ray_job import SLICE, RayJob
+from quadzoo.executors.ray_node import FileServer, Order, watch
+from quadzoo.registry import additions
+from quadzoo.registry.additions import Additions
+from quadzoo.storage import cache_folder
+
+ARRIVE = "quadzoo.grid.arrival:settled"
+"""What is given each job's argument on its node, and returns the one to work with."""
+
+_AHEAD = 4  # reports that a job may be ahead of the driver
+_LOOKS = 3  # at the head that fail, one after the other, until it is lost
+_KNOWN_FOR = 5.0  # seconds
+
+
+class RayExecutor:
+    """Starts jobs on the nodes of a cluster, or of a Ray of this machine, which is started for it.
+
+    ``jobs`` are those of a node at once, None for one a GPU, or one: each gets its share of the CPUs of the
+    smallest node, and of its GPUs. A job whose node or worker is lost starts again, at most ``retries``
+    times. ``note`` is told what is worth knowing. Raises ConfigError where there is no such cluster, or its
+    nodes have other software.
+    """
+
+    cpus: int | None
+    jobs: int | None
+
+    def __init__(
+        self,
+        address: str | None,
+        *,
+        jobs: int | None,
+        retries: int,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._retries, self._note = retries, note
+        self._is_own = address is None
+        self._connects = not ray.is_initialized()  # a notebook may have done so
+        self._server: Any = None
+        self._task: Any = ray.remote(watch)
+        self.lost = False
+        if self._connects:
+            connect(address)
+        try:
+            self._machines = check_software(machines())
+            if not self._machines:
+                raise ConfigError(f"`ray_address` {address}: no node of this cluster has a CPU for jobs")
+        except BaseException:
+            self.close()
+            raise
+        self.cpus = min(one.cpus for one in self._machines)
+        self._gpus = min((one.gpus for one in self._machines if one.gpus), default=0)
+        self.jobs = jobs or max(1, int(self._gpus))
+        self._head = ray.get_runtime_context().gcs_address
+        self._looked = self._counted = time.monotonic()
+        self._silent = 0
+        # Nodes that find it in their cache folder share the folder with this machine.
+        self._mark = cache_folder() / f".ray-{secrets.token_hex(8)}"
+        self._mark.touch()
+        cpus, gpus = sum(one.cpus for one in self._machines), sum(one.gpus for one in self._machines)
+        nodes = f"{len(self._machines)} node{'s' * (len(self._machines) > 1)}"
+        note(f"Ray at {self._head}: {nodes} for runs, {cpus} CPUs, {gpus} GPUs")
+
+    def close(self) -> None:
+        """Let go of the cluster; end a Ray that was started for this executor."""
+        if hasattr(self, "_mark"):
+            self._mark.unlink(missing_ok=True)
+        if self._connects and not self.lost:
+            disconnect()
+
+    def machines(self) -> Sequence[str]:
+        """Return the names of the nodes that can run jobs, as they were a few seconds ago at most."""
+        return [one.name for one in self._nodes()]
+
+    def at_once(self, jobs: int) -> int:
+        """Return how many jobs to run at the same time: ``jobs`` on each node that is there now."""
+        return jobs * max(1, len(self._nodes()))
+
+    def submit(
+        self, work: str, argument: Any, log: Path, needs: Needs = NO_NEEDS, machine: str | None = None
+    ) -> RayJob:
+        """Call ``work(argument, send)`` on a node; see `quadzoo.executors.base.Executor`.
+
+        Raises ClusterLost where the cluster does not answer, ConfigError where ``machine`` has left it.
+        """
+        self.check_head()
+        parcel, place = pack(argument, needs.writes), None
+        self._offer(parcel.files)
+        if needs.checkpoint and needs.writes:
+            place = needs.checkpoint.relative_to(needs.writes).as_posix()
+        order = Order(
+            work=work,
+            content=parcel.content,
+            arrive=ARRIVE,
+            added=_without_folders(additions.current()),
+            uses_gpu=bool(needs.gpus and self._gpus),
+            checkpoint=place,
+            begins_with=None,
+            shared=self._mark.name,
+        )
+        log.parent.mkdir(parents=True, exist_ok=True)
+        strategy = self._named(machine).strategy if machine else "SPREAD"
+
+        def start() -> Any:
+            return self._started(order, needs, strategy)
+
+        return RayJob(self, start, needs, log, retries=self._retries, note=self._note)
+
+    def wait_for_any(self, jobs: Sequence[RayJob], timeout: float) -> None:
+        """Return when a job has sent a message or has ended, or after ``timeout`` seconds."""
+        if any(job.has_news for job in jobs):
+            return
+        self.check_head()
+        if jobs:
+            ray.wait([job.reports for job in jobs], timeout=min(timeout, SLICE))
+        else:
+            time.sleep(timeout)
+
+    def check_head(self) -> None:
+        """See, every second, whether the head is there. Raises ClusterLost where it is not, for a while.
+
+        Ray itself would end this process a minute after that.
+        """
+        if self.lost:
+            raise ClusterLost(self._farewell())
+        if time.monotonic() - self._looked < SLICE:
+            return
+        self._silent = 0 if answers(self._head) else self._silent + 1
+        self._looked = time.monotonic()
+        if self._silent >= _LOOKS:
+            self.lost = True
+            raise ClusterLost(self._farewell())
+
+    def _farewell(self) -> str:
+        return (
+            f"the Ray cluster at {self._head} does not answer any more; finished runs are kept, and the same "
+            "command with a new cluster continues from here"
+        )
+
+    def _nodes(self) -> list[Machine]:
+        self.check_head()
+        if not self._silent and time.monotonic() - self._counted > _KNOWN_FOR:
+            self._machines, self._counted = machines(), time.monotonic()
+        return self._machines
+
+    def _named(self, name: str) -> Machine:
+        for one in self._machines:
+            if one.name == name:
+                return one
+        raise ConfigError(f"`executor` ray: node {name} has left the cluster; start again")
+
+    def _started(self, order: Order, needs: Needs, strategy: Any) -> Any:
+        """Start a job, from its checkpoint if there is one, and return the generator of its reports."""
+        if needs.checkpoint and needs.checkpoint.is_file() and not needs.checkpoint.is_symlink():
+            begins_with = given(needs.checkpoint)
+            self._offer({begins_with.identity: needs.checkpoint})
+            order = replace(order, begins_with=begins_with)
+        assert self.cpus is not None
+        assert self.jobs is not None
+        share = max(1, self.cpus // self.jobs)
+        return self._task.options(
+            num_cpus=min(needs.cpus, share),
+            num_gpus=min(1.0, self._gpus / self.jobs) if order.uses_gpu else 0,
+            num_returns="streaming",
+            max_retries=0,  # Ray would repeat for ever what needs too much memory
+            scheduling_strategy=strategy,
+            _generator_backpressure_num_objects=_AHEAD,
+        ).remote(order, self._server)
+
+    def _offer(self, files: Mapping[str, Path]) -> None:
+        """Have an actor on this machine give files to the nodes that do not have them."""
+        cache = cache_folder().absolute()
+        if self._is_own and all(path.is_relative_to(cache) for path in files.values()):
+            return  # they have this cache folder
+        if self._server is None:
+            here = Machine(ray.get_runtime_context().get_node_id(), "", 0, 0)
+            server: Any = ray.remote(FileServer)
+            self._server = server.options(num_cpus=0, scheduling_strategy=here.strategy).remote()
+        self._server.offer.remote(files)
+
+
+def _without_folders(added: Additions) -> Additions:
+    """Return additions with the names of plugin files in the place of their paths."""
+    return replace(added, files=tuple(replace(one, path=Path(one.path).name) for one in added.files))

@@ -1,0 +1,95 @@
+"""A cluster computes what this machine does, and its nodes have what they need and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..runs import records
+from .cluster import Cluster, finished, started
+
+pytest.importorskip("ray", reason="the extra quadzoo[ray] is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+
+GRID = (
+    "--backbones",
+    "tiny_cnn,mobilenetv3_small_050",
+    "--heads",
+    "linear,mlp",
+    "--seeds",
+    "0,1",
+    "--epochs",
+    "2",
+)
+MEASURED = ("started", "finished", "cost")
+
+
+def test_the_digits_are_those_of_one_machine(cluster: Cluster, equations: Path, tmp_path: Path) -> None:
+    """Records, weights and predictions of 2 backbones, 2 heads and 2 seeds; one thread each."""
+    finished(started(cluster.environment, tmp_path / "here", "--data", equations, "--threads", 1, *GRID))
+    err = finished(cluster.bench(tmp_path / "there", "--data", equations, *GRID))
+    assert "2 nodes for runs, 2 CPUs, 0 GPUs" in err
+    here, there = records(tmp_path / "here"), records(tmp_path / "there")
+    assert len(here) == len(there) == 8
+    for ours, theirs in zip(here, there, strict=True):
+        for name in MEASURED:
+            ours.pop(name), theirs.pop(name)
+        assert len(theirs["environment"].pop("machine")) == 8  # a node says which it is
+        assert ours["environment"].pop("machine") == ""
+        assert ours == theirs
+        assert "model.safetensors" in ours["files"]
+        names = {path.name for path in (tmp_path / "here" / "runs" / ours["key"]).iterdir()}
+        assert {path.name for path in (tmp_path / "there" / "runs" / ours["key"]).iterdir()} == names
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "quadzoo"), "verify", str(tmp_path / "there")],
+        env=cluster.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for node in cluster.nodes:  # the images came once, and nothing of the runs is left
+        assert len([*(node.cache / "images").glob("*.npy")]) == 1
+        assert not [*(node.cache / "jobs").iterdir()]
+
+
+def test_what_jobs_see_of_their_node(cluster: Cluster, tmp_path: Path) -> None:
+    trap = tmp_path / "data"
+    trap.mkdir()
+    for name in ("filelock", "pydantic", "psutil", "json"):
+        (trap / f"{name}.py").write_text(f"open({str(tmp_path / 'run')!r}, 'a').write(__name__)\n")
+    script = Path(__file__).with_name("ask.py")
+    done = subprocess.run(
+        [sys.executable, "-P", script, cluster.address],
+        cwd=trap, env=cluster.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "run").exists(), "a file beside somebody's data was imported"
+    found = json.loads(done.stdout)
+    assert found["cached"]
+    assert found["broken"].startswith(
+        "its process ended with exit status 1; the last line it printed: Memory"
+    )
+    assert found["at_once"] == [2, 4]
+    assert found["left"] == []
+    assert {one["cache"] for one in found["told"]} == {str(node.cache) for node in cluster.nodes}
+    for one in found["told"]:
+        assert one["gpus"] == ""  # Ray hides none from a task without a GPU
+        assert one["openmp"] is None  # which Ray sets
+        assert str(trap) not in one["paths"]
+
+
+def test_a_plugin_that_a_node_lacks(
+    cluster: Cluster, equations: Path, stranger: Path, tmp_path: Path
+) -> None:
+    process = cluster.bench(
+        tmp_path / "out", "--data", equations, "--backbones", "good",
+        PYTHONPATH=f"{cluster.environment['PYTHONPATH']}:{stranger}",
+    )  # fmt: skip
+    err = finished(process, status=2)
+    line = err.splitlines()[-1]
+    assert line.startswith("quadzoo: error: --backbones good: node 127.0.0.2 does not have it") or (
+        line.startswith("quadzoo: error: --backbones good: node ") and "install stranger 3.1 there" in line
+    ), err
+    assert not (tmp_path / "out").exists()
