@@ -7,6 +7,7 @@ import os
 import pkgutil
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,9 @@ _ALLOCATOR = {
 # parent's module path, which may begin with the current folder, where anybody's files lie.
 _NOT_PASSED_ON = ("init_main_from_name", "init_main_from_path", "main_path", "sys_path")
 
+_UNKNOWN = 255  # the exit status of a process that nobody could wait for
+_LONGEST_FOLDER = 70  # bytes; a socket's path has at most 107, of which 32 are multiprocessing's
+
 _starting = threading.RLock()
 # Not the one of the process: that may have been started by others, without a safe path.
 _server = forkserver.ForkServer()
@@ -46,6 +50,7 @@ class LocalJob:
     process: BaseProcess
     connection: Connection
     log: Path
+    server: int
 
     def messages(self, timeout: float | None = None) -> Iterator[Any]:
         """Yield what has come in, waiting at most ``timeout`` seconds for the first; None waits for ever."""
@@ -75,6 +80,8 @@ class LocalJob:
         """Say in words how the process ended."""
         self.process.join()
         code = self.process.exitcode or 0
+        if code == _UNKNOWN and _is_over(self.server):
+            return "the process that starts runs was ended (out of memory?), and this run with it"
         if code >= 0:
             return f"its process ended with exit status {code}"
         name = signal.Signals(-code).name
@@ -112,9 +119,13 @@ class LocalExecutor:
         arguments = (work, argument, theirs, log, _Surroundings.of_this_process())
         process = self._context.Process(target=_enter, args=arguments, daemon=True)
         with _safe_start():
-            process.start()
+            try:
+                process.start()
+            except (EOFError, ConnectionError):  # the server has died this moment; a new one does it
+                _start_server()
+                process.start()
         theirs.close()
-        return LocalJob(process, ours, log)
+        return LocalJob(process, ours, log, _server_pid())
 
     def wait_for_any(self, jobs: Sequence[LocalJob], timeout: float) -> None:
         """Return when a job has sent a message or has ended, or after ``timeout`` seconds."""
@@ -127,11 +138,29 @@ def _start_server() -> None:
         return  # only the main thread may set handlers, and it is the one that starts the first child
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING_SIGNALS}
     try:
-        with _safe_start():
+        with _safe_start(), mock.patch.object(tempfile, "tempdir", _folder_of_sockets()):
             _server.ensure_running()
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def _server_pid() -> int:
+    return int(getattr(_server, "_forkserver_pid", None) or 0)
+
+
+def _is_over(child: int) -> bool:
+    """Say whether a child of this process is over; whoever else waits for it can still do so."""
+    try:
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
+def _folder_of_sockets() -> str:
+    """Return a folder for temporary files whose path is short enough for the name of a socket in it."""
+    usual = tempfile.gettempdir()
+    return usual if len(os.fsencode(usual)) <= _LONGEST_FOLDER else "/tmp"
 
 
 @contextmanager

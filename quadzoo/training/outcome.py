@@ -103,6 +103,8 @@ def failure(kind: str, message: str, details: str) -> Failure:
         text.encode(errors="backslashreplace").decode() for text in (kind, message, details)
     )
     shown = message if len(message) <= _MESSAGE else f"{message[: _MESSAGE - 1]}…"
+    if shown != message:  # its run's log has it whole
+        details = details.replace(message, shown)
     return Failure(type=kind, message=shown, traceback=details[-_DETAILS:])
 
 

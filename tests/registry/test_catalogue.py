@@ -53,7 +53,7 @@ def test_one_distribution_that_registers_a_name_twice() -> None:
     first, second = plugin("one", "net"), Plugin("two", "dist-one", "1", plugin("two", "net").backbones)
     names = load([first, second]).backbones
     for name in ("net", "dist-one:net"):
-        with pytest.raises(DuplicateName, match="'one'.*'two'"):
+        with pytest.raises(DuplicateName, match=r"'one'.*'two'"):
             names[name]
 
 
