@@ -90,6 +90,8 @@ def record_of(
 
 def failure_of(error: BaseException) -> Failure:
     """Return why a run failed, with texts of bounded length that any file can hold."""
+    if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
+        error = error.__context__  # which Lightning makes an exit of
     try:
         message, details = str(error), "".join(traceback.format_exception(error))
     except Exception as broken:
