@@ -10,6 +10,7 @@
     ├── SplitError               a split that the data cannot give
     ├── WeightsError             pretrained weights were demanded and are not available
     ├── ClusterLost              the machines that runs are on do not answer any more; exit status 1
+    ├── StorageError             no space, or a disk that fails; exit status 1
     ├── ContractBroken           a plugin's backbone or head does not keep its promises
     └── RunError                 one run failed; the others go on
         ├── NonFiniteLoss        the loss became NaN or infinite
@@ -21,6 +22,12 @@ A bug is not in this tree: it keeps its traceback.
 """
 
 from __future__ import annotations
+
+import errno
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""Numbers of an OSError that no other parameter helps against: the disk is full, or fails."""
+_SHOWN = 100  # characters of a path
 
 
 class QuadzooError(Exception):
@@ -55,6 +62,10 @@ class ClusterLost(QuadzooError):
     """The machines that runs are on do not answer any more; finished runs and the table are kept."""
 
 
+class StorageError(QuadzooError):
+    """Files cannot be written any more: the disk is full, or fails. What is finished is kept."""
+
+
 class ContractBroken(QuadzooError, AssertionError):
     """A backbone or head that breaks rules of the conformance kit; one line a rule. A test fails with it."""
 
@@ -77,3 +88,15 @@ class OutOfMemory(RunError):
 
 class BadModule(RunError):
     """A backbone or head that does not keep the plugin contract."""
+
+
+def refused(error: OSError) -> QuadzooError:
+    """Return in one line what the system refused: a StorageError without space, else a DataError."""
+    kind = StorageError if error.errno in NO_SPACE else DataError
+    return kind(reason_of(error))
+
+
+def reason_of(error: OSError) -> str:
+    """Return the path, of a long one the beginning, and why the system refused it."""
+    where, why = str(error.filename or ""), error.strerror or str(error) or type(error).__name__
+    return f"{where[:_SHOWN]}{'…' * (len(where) > _SHOWN)}: {why}" if where else why

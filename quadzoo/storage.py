@@ -8,7 +8,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
@@ -117,6 +117,25 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     with written_whole(path) as file:
         file.write(content)
+
+
+def shorten(path: Path, most: int) -> None:
+    """Cut the middle out of a file that another process appends to, where it has more than ``most`` bytes.
+
+    What is appended at that moment may be lost. A link is not followed.
+    """
+    flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with suppress(OSError), os.fdopen(os.open(path, flags), "r+b", buffering=0) as file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size <= most:
+            return
+        part = most // 4
+        first = file.read(part)
+        file.seek(-part, os.SEEK_END)
+        last = file.read(part)
+        file.truncate(0)
+        left_out = facts.st_size - 2 * part
+        file.write(first + f"\n… {left_out:,} bytes are left out here …\n".encode() + last)
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:

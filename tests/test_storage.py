@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import Timeout
 
-from quadzoo.storage import has_users, lock, sweep, using, write_atomically, written_whole
+from quadzoo.storage import has_users, lock, shorten, sweep, using, write_atomically, written_whole
 
 # What a process of its own does with a path: these lines, then it waits to be killed.
 SCRIPT = """
@@ -110,3 +110,26 @@ def test_what_a_killed_writer_left_is_swept_by_the_next(tmp_path: Path) -> None:
     assert at_work.returncode == 0
     assert names(tmp_path) == {"x.json"}
     assert path.read_bytes() == b""  # as the second wrote it, the last to finish
+
+
+def test_a_log_loses_its_middle(tmp_path: Path) -> None:
+    """While another process appends to it."""
+    path = tmp_path / "run.log"
+    with path.open("ab", buffering=0) as writer:
+        writer.write(b"first" + b"x" * 2000 + b"last")
+        shorten(path, 4000)
+        assert path.stat().st_size == 2009
+        shorten(path, 400)
+        writer.write(b"later")
+    content = path.read_bytes()
+    assert content.startswith(b"firstxx")
+    assert content.endswith(b"xlastlater")
+    assert "… 1,809 bytes are left out here …" in content.decode()
+    assert len(content) < 300
+
+
+def test_a_link_in_the_place_of_a_log_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b"p" * 1000)
+    (tmp_path / "run.log").symlink_to(tmp_path / "precious")
+    shorten(tmp_path / "run.log", 100)
+    assert (tmp_path / "precious").stat().st_size == 1000

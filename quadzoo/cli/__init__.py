@@ -11,17 +11,14 @@ from quadzoo import __version__
 from quadzoo.cli.bench import bench
 from quadzoo.cli.data import data
 from quadzoo.cli.export import export
+from quadzoo.cli.failures import complain, write_any_text
 from quadzoo.cli.list import list_
-from quadzoo.cli.options import with_flags
 from quadzoo.cli.output import say
 from quadzoo.cli.plugin import plugin
 from quadzoo.cli.predict import predict
 from quadzoo.cli.report import report, verify
-from quadzoo.errors import ClusterLost, QuadzooError
+from quadzoo.errors import QuadzooError
 from quadzoo.grid.interrupts import Interrupts
-from quadzoo.report.text import one_line
-
-_LONGEST = 300  # characters of an error
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -59,6 +56,7 @@ cli.add_command(verify)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 all done, 1 a run failed, 2 bad input, 130 interrupted."""
+    write_any_text()
     with Interrupts():
         status = _status(arguments)
     sys.exit(status)
@@ -67,13 +65,10 @@ def main(arguments: list[str] | None = None) -> None:
 def _status(arguments: list[str] | None) -> int:
     try:
         status = cli.main(arguments, prog_name="quadzoo", standalone_mode=False)
-    except click.ClickException as error:
-        return _complain(error.format_message())
-    except ClusterLost as error:
-        _complain(str(error))
-        return 1
-    except QuadzooError as error:
-        return _complain(str(error))
+        if sys.stdout:
+            sys.stdout.flush()
+    except (click.ClickException, QuadzooError, OSError) as error:
+        return complain(error)
     except (click.Abort, KeyboardInterrupt):
         with suppress(OSError):  # the terminal may be closed
             say(
@@ -81,13 +76,4 @@ def _status(arguments: list[str] | None) -> int:
                 err=True,
             )
         return 130
-    except OSError as error:  # click tells of an interrupt, too, and then the terminal may be closed
-        if not isinstance(error.__context__, KeyboardInterrupt):
-            raise
-        return 130
     return status if isinstance(status, int) else 0
-
-
-def _complain(text: str) -> int:
-    say(f"quadzoo: error: {one_line(with_flags(text), _LONGEST)}", err=True)
-    return 2

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quadzoo.cli.options import plugin_option
-from quadzoo.cli.output import say, say_json
+from quadzoo.cli.output import say, say_json, tell
 
 if TYPE_CHECKING:
-    from quadzoo.registry.catalogue import Entry
+    from quadzoo.registry.catalogue import Catalogue, Entry
     from quadzoo.registry.plugins import Plugin
     from quadzoo.registry.specs import ModelSpec
 
@@ -30,17 +30,20 @@ def list_(what: str, everything: bool, as_json: bool, plugin: tuple[Path, ...]) 
     Any name in these lists can be given to `quadzoo bench`: --backbones, --heads, and --init for models.
     """
     from quadzoo.registry import additions
-    from quadzoo.registry.plugins import discover
+    from quadzoo.registry.catalogue import load
 
     additions.use(plugin)
-    plugins = discover()
-    rows = [_plugin(plugin) for plugin in plugins] if what == "plugins" else _specs(what, plugins)
+    catalogue = load()
+    plugins = catalogue.plugins
+    rows = [_plugin(plugin) for plugin in plugins] if what == "plugins" else _specs(what, catalogue)
     if as_json:
         say_json(rows)
         return
     for one in plugins:
         if one.failure:
-            say(f"quadzoo: warning: {one} is left out: {one.failure}", err=True)
+            tell(f"warning: {one} is left out: {one.failure}")
+    for line in catalogue.claimed:
+        tell(f"warning: {line}")
     shown = rows if everything or what != "backbones" else [row for row in rows if row["description"]]
     _print(shown)
     if len(shown) < len(rows):
@@ -70,10 +73,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _specs(what: str, plugins: list[Plugin]) -> list[dict[str, Any]]:
-    from quadzoo.registry.catalogue import load
-
-    catalogue = load(plugins)
+def _specs(what: str, catalogue: Catalogue) -> list[dict[str, Any]]:
     if what == "models":
         return [_model(name, entry) for name, entry in catalogue.models]
     entries = catalogue.backbones if what == "backbones" else catalogue.heads

@@ -59,6 +59,7 @@ def check(name: str | None, plugin: tuple[Path, ...], timeout: float, everything
     docs/plugin-api.md lists the rules.
     """
     from quadzoo.executors.local import LocalExecutor
+    from quadzoo.grid.config import LONGEST_TIMEOUT
     from quadzoo.progress import Display
     from quadzoo.registry import additions
     from quadzoo.registry.catalogue import load
@@ -66,6 +67,8 @@ def check(name: str | None, plugin: tuple[Path, ...], timeout: float, everything
 
     if not name and len(plugin) != 1:
         raise click.UsageError("say what to check: a NAME, or one --plugin FILE.py")
+    if not timeout <= LONGEST_TIMEOUT:
+        raise click.UsageError(f"--timeout {timeout}: give at most {LONGEST_TIMEOUT:,} seconds")
     additions.use(plugin)
     catalogue = load()
     plugins, subjects = subjects_of(name or plugin[0].stem, catalogue)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from quadzoo.executors.base import NO_NEEDS, Needs, end_of
-from quadzoo.executors.starting import pipe, preload, start, start_server
+from quadzoo.executors.starting import is_over, pipe, preload, server_pid, start, start_server
 from quadzoo.registry import additions
 from quadzoo.registry.additions import Additions
 from quadzoo.system import ENDING_SIGNALS, end_group, end_own_group, lead_group
@@ -33,6 +33,7 @@ _ENVIRONMENT = {
     # On a Mac's GPU, operators that it does not have are computed on the CPU.
     "PYTORCH_ENABLE_MPS_FALLBACK": "1",
 }
+_UNKNOWN = 255  # the exit status of a process that nobody could wait for
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class LocalJob:
     process: BaseProcess
     connection: Connection
     log: Path
+    server: int
     begun: float = field(default_factory=time.monotonic)
 
     def messages(self, timeout: float | None = None) -> Iterator[Any]:
@@ -71,6 +73,8 @@ class LocalJob:
         """Say in words how the process ended."""
         self.process.join()
         code = self.process.exitcode or 0
+        if code == _UNKNOWN and is_over(self.server):
+            return "the process that starts runs was ended (out of memory?), and this run with it"
         if code >= 0:
             return f"its process ended with exit status {code}"
         name = signal.Signals(-code).name
@@ -105,7 +109,7 @@ class LocalExecutor:
         ours, theirs = pipe()
         process = start(_enter, (work, argument, theirs, log, _Surroundings.of_this_process()))
         theirs.close()
-        return LocalJob(process, ours, log)
+        return LocalJob(process, ours, log, server_pid())
 
     def machines(self) -> Sequence[str]:
         """Return none: there is only this one."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,8 @@ from quadzoo.system import ENDING_SIGNALS, START_METHOD
 # Of what a new process gets by default: the parent's main module, which it would run again, and the
 # parent's module path, which may begin with the current folder, where anybody's files lie.
 _NOT_PASSED_ON = ("init_main_from_name", "init_main_from_path", "main_path", "sys_path")
+
+_LONGEST_FOLDER = 70  # bytes; a socket's path has at most 107, of which 32 are multiprocessing's
 
 _context = multiprocessing.get_context(START_METHOD)
 _starting = threading.RLock()
@@ -43,8 +46,27 @@ def start(target: Callable[..., None], arguments: tuple[Any, ...]) -> BaseProces
     start_server()
     process = _context.Process(target=target, args=arguments, daemon=True)
     with _safe_start():
-        process.start()
+        try:
+            process.start()
+        except (EOFError, ConnectionError):  # the server has died this moment; a new one does it
+            start_server()
+            process.start()
     return process
+
+
+def server_pid() -> int:
+    """Return the process id of the server; 0 where there is none."""
+    return int(getattr(_server, "_forkserver_pid", None) or 0)
+
+
+def is_over(child: int) -> bool:
+    """Say whether a child of this process is over; whoever else waits for it can still do so."""
+    if not child or not hasattr(os, "waitid"):
+        return False
+    try:
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
 
 
 def preload(*modules: str) -> None:
@@ -59,11 +81,17 @@ def start_server() -> None:
         return  # only the main thread may set handlers, and it is the one that starts the first child
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING_SIGNALS}
     try:
-        with _safe_start():
+        with _safe_start(), mock.patch.object(tempfile, "tempdir", _folder_of_sockets()):
             _server.ensure_running()
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def _folder_of_sockets() -> str:
+    """Return a folder for temporary files whose path is short enough for the name of a socket in it."""
+    usual = tempfile.gettempdir()
+    return usual if len(os.fsencode(usual)) <= _LONGEST_FOLDER else "/tmp"
 
 
 @contextmanager

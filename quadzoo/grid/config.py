@@ -23,6 +23,8 @@ from quadzoo.executors.choice import ExecutorName
 from quadzoo.model.recipe import RECIPES, Recipe
 from quadzoo.registry.given import GivenSpec
 
+LONGEST_TIMEOUT = 2_000_000
+"""Seconds, 23 days; a system waits for at most 2**31 ms."""
 _WEIGHTS = ("auto", "pretrained", "none")
 _WEIGHT_FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 _DIGITS = 4  # of a GPU's number
@@ -72,7 +74,7 @@ class BenchConfig(BaseModel):
     threads: int | None = Field(default=None, ge=1)
     compile: bool = False
     deterministic: bool = False
-    timeout: float | None = Field(default=None, gt=0)
+    timeout: float | None = Field(default=None, gt=0, le=LONGEST_TIMEOUT)
     checkpoint_minutes: float = Field(default=10, ge=0, allow_inf_nan=False)
     force: bool = False
 

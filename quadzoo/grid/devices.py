@@ -11,8 +11,8 @@ from typing import cast
 
 from quadzoo.errors import ConfigError, QuadzooError
 from quadzoo.executors.base import NO_NEEDS, Executor, Needs, NoAnswer, Send, answer
-from quadzoo.system import cpu_name
 from quadzoo.records.record import DeviceKind
+from quadzoo.system import cpu_name
 from quadzoo.training.device import take, visible_variable
 from quadzoo.training.task import Device
 

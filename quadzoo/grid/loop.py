@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -13,18 +14,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from quadzoo import storage
-from quadzoo.errors import DataError
+from quadzoo.errors import NO_SPACE, DataError
 from quadzoo.executors.base import Executor, Job, is_overdue, why_it_ended
 from quadzoo.grid.interrupts import Interrupts
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.slots import Slots
-from quadzoo.records.record import RECORD, RunRecord, is_done, read_record, run_folder, write_record
+from quadzoo.records.record import RECORD, Failure, RunRecord, is_done, read_record, run_folder, write_record
 from quadzoo.storage import file_identity
 from quadzoo.training.outcome import failure, record_of
 from quadzoo.training.task import CHECKPOINT, Placement, Task
 
 _LOG = "run.log"
+_LOG_BYTES = 16 << 20
 
 
 @dataclass
@@ -43,6 +45,10 @@ class _Running:
     record_before: tuple[int, int] | None
 
     @property
+    def log(self) -> Path:
+        return run_folder(self.placement.out, self.task.key) / _LOG
+
+    @property
     def overdue(self) -> bool:
         return is_overdue(self.job, self.timeout)
 
@@ -50,7 +56,8 @@ class _Running:
 class Loop:
     """Runs what is not done of a plan, as many runs at a time as the plan has slots.
 
-    An interrupt ends the runs under way, says what is kept, and is raised again.
+    An interrupt ends the runs under way, says what is kept, and is raised again. Raises OSError where files
+    cannot be written any more.
     """
 
     def __init__(self, plan: Plan, executor: Executor, observer: Observer, interrupts: Interrupts) -> None:
@@ -111,14 +118,22 @@ class Loop:
     def _end_some(self) -> None:
         for one in list(self._running):
             _receive(one, self._observer)
+            storage.shorten(one.log, _LOG_BYTES)
             if one.job.ended:
                 _receive(one, self._observer)  # what it sent at its end
+                one.job.cancel()  # what a plugin has left behind, and a run whose end nobody could see
                 record = _finish(one, self._plan.config.timeout, self._interrupts)
-                one.job.cancel()  # processes that a plugin has left behind
                 self._running.remove(one)
                 self._slots.give_back(one.placement.device)
                 self._finished += record.status == "ok"
                 self._observer.ended(one.task, record)
+                if record.error and (number := _no_space(record.error)):
+                    raise OSError(number, os.strerror(number), str(self._plan.config.out))
+
+
+def _no_space(error: Failure) -> int | None:
+    """Return the number of the OSError that a run failed with where any other run would, too."""
+    return next((n for n in NO_SPACE if error.message.startswith(f"[Errno {n}]")), None)
 
 
 def _what_is_kept(finished: int, tasks: int, running: Sequence[_Running]) -> str:

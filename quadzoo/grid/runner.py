@@ -8,7 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from quadzoo.data.cache import ImageSet, in_use
-from quadzoo.errors import ConfigError, DataError, WeightsError
+from quadzoo.errors import (
+    NO_SPACE,
+    ConfigError,
+    DataError,
+    QuadzooError,
+    StorageError,
+    WeightsError,
+    reason_of,
+    refused,
+)
 from quadzoo.executors.base import Executor
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.devices import find_devices
@@ -27,6 +36,7 @@ from quadzoo.grid.probe import check_compiler, find_weights
 from quadzoo.grid.ridge import with_ridge
 from quadzoo.grid.tuning import with_tuning
 from quadzoo.grid.watching import check_loggers, how_to_watch
+from quadzoo.records.record import is_done
 from quadzoo.records.suite import is_suite
 from quadzoo.registry import additions, catalogue
 from quadzoo.registry.catalogue import Catalogue
@@ -56,8 +66,7 @@ def plan_bench(
     try:
         return _planned(config, executor, observer, dry, like)
     except OSError as error:  # a path that is too long, a folder without permissions, a full disk
-        where = str(error.filename or "")
-        raise DataError(f"{where[:100]}{'…' * (len(where) > 100)}: {error.strerror or error}") from error
+        raise refused(error) from error
 
 
 def _planned(
@@ -161,8 +170,8 @@ def bench(
 
     A run that fails leaves a record that says so; the others go on. An interrupt ends the runs under way,
     writes the leaderboard of what is finished, and is raised again. Raises a QuadzooError for what cannot be
-    run, before anything is trained, and DataError where no record can be read afterwards. ``like`` as for
-    `plan_bench`; its estimate of the time is taken over.
+    run, before anything is trained, DataError where no record can be read afterwards, and StorageError where
+    files cannot be written any more. ``like`` as for `plan_bench`; its estimate of the time is taken over.
     """
     plan = plan_bench(config, executor, observer, like=like)
     for note in () if like else plan.notes:
@@ -176,6 +185,19 @@ def bench(
         observer.note(line)
     if hint := shift_hint(plan.tasks[0].targets.names, plan.config.recipe):
         observer.note(hint)
+    try:
+        board = _run(plan, executor, observer)
+    except OSError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # nor could the table be written then
+            raise KeyboardInterrupt from error
+        raise _stopped(plan, error) from error
+    if board is None:
+        raise DataError(f"`out` {config.out}: none of its records can be read; the warnings above say why")
+    return board
+
+
+def _run(plan: Plan, executor: Executor, observer: Observer) -> Leaderboard | None:
+    """Run what is not done, and write the leaderboard, however it ends; see `bench`."""
     data = plan.data
     try:
         with in_use(data.images), Interrupts() as interrupts:
@@ -188,10 +210,18 @@ def bench(
             if plan.to_do and share > _SHARE_SAID:
                 observer.note(f"ridge regression took {ridge_seconds:.1f} s, {share:.0%} of the bench")
     finally:
-        board = _report(config.out, data.images.hash, plan.tasks[0].split.whole, observer)
-    if board is None:
-        raise DataError(f"`out` {config.out}: none of its records can be read; the warnings above say why")
+        board = _report(plan.config.out, data.images.hash, plan.tasks[0].split.whole, observer)
     return board
+
+
+def _stopped(plan: Plan, error: OSError) -> QuadzooError:
+    """Return why a bench cannot go on, and how much of its work is kept."""
+    kept = sum(is_done(plan.config.out, task.key) for task in plan.tasks)
+    mend = "make room" if error.errno in NO_SPACE else "mend that"
+    return StorageError(
+        f"{reason_of(error)}; {kept} of {len(plan.tasks)} runs are finished and kept; {mend}, and the same "
+        "command continues from here"
+    )
 
 
 def _report(out: Path, data_hash: str, split_hash: str, observer: Observer) -> Leaderboard | None:

@@ -10,6 +10,11 @@ import pluggy
 from quadzoo.registry.specs import BackboneSpec, HeadSpec, ModelSpec
 
 GROUP = "quadzoo"
+API = 1
+"""The plugin API: hooks, types and what is asked of them. Raised when older plugins may not work any more,
+and when newer ones need what older versions of quadzoo have not."""
+OLDEST_API = 1
+"""The oldest plugin API that is still served; it is that of a plugin which asks for none."""
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -16,14 +17,21 @@ from typing import Any, TypeVar
 
 import pluggy
 
+from quadzoo import __version__
 from quadzoo.errors import ConfigError
 from quadzoo.registry import additions, hooks
 from quadzoo.registry.additions import PluginFile
+from quadzoo.registry.containment import contained
 from quadzoo.registry.given import PREFIX, GivenSpec
 from quadzoo.registry.specs import BackboneSpec, HeadSpec, ModelSpec
 
 Finder = Callable[[str, Mapping[str, Any] | None], BackboneSpec | None]
 """Finds a backbone by a name that is in no list; see `quadzoo.registry.hooks.find_backbone`."""
+
+STRICT = "QUADZOO_STRICT"
+"""The variable that, set to 1, makes an error of every plugin that fails."""
+_API_NAME = "QUADZOO_API"
+_LONGEST = 200  # characters of a reason
 
 
 @dataclass(frozen=True)
@@ -69,10 +77,13 @@ def discover(found: Iterable[EntryPoint] | None = None) -> list[Plugin]:
 
     A plugin that cannot be imported, or whose hooks raise or return the wrong thing, registers
     nothing; its ``failure`` says why, in one line. Raises ConfigError for such a plugin that is a file: it
-    was asked for by name.
+    was asked for by name, and for any where the variable QUADZOO_STRICT is 1.
     """
     points = entry_points(group=hooks.GROUP) if found is None else found
     plugins = sorted((_load(point) for point in points), key=lambda p: (p.distribution, p.name))
+    for plugin in plugins:
+        if plugin.failure and is_strict():
+            raise ConfigError(f"{plugin} fails: {plugin.failure} ({STRICT} is set)")
     if found is not None:
         return plugins
     added = additions.current()
@@ -82,29 +93,31 @@ def discover(found: Iterable[EntryPoint] | None = None) -> list[Plugin]:
 def _load(point: EntryPoint) -> Plugin:
     distribution = point.dist.name if point.dist else "?"
     version = point.dist.version if point.dist else "?"
-    try:
-        return Plugin(
-            point.name,
-            distribution,
-            version,
-            editable=_is_editable(point.dist),
-            module=point.module,
-            **_registered(point.load(), point.name),
-        )
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a plugin may even call sys.exit() while it is imported
-        return Plugin(point.name, distribution, version, failure=_in_a_line(error))
+    with contained() as signals:
+        try:
+            return Plugin(
+                point.name,
+                distribution,
+                version,
+                editable=_is_editable(point.dist),
+                module=point.module,
+                **_registered(point.load(), point.name),
+            )
+        except BaseException as error:  # a plugin may even call sys.exit() while it is imported
+            if signals:  # then it is somebody who ends this command
+                raise
+            return Plugin(point.name, distribution, version, failure=_in_a_line(error))
 
 
 def _load_file(file: PluginFile) -> Plugin:
     who = f"`plugin` {Path(file.path).name}"
-    try:
-        registered = _registered(file.module(), file.name)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise ConfigError(f"{who}: {_in_a_line(error)}{_line_in(file, error)}") from error
+    with contained() as signals:
+        try:
+            registered = _registered(file.module(), file.name)
+        except BaseException as error:
+            if signals:
+                raise
+            raise ConfigError(f"{who}: {_in_a_line(error)}{_line_in(file, error)}") from error
     kinds = ("backbones", "heads", "models", "finders")
     if not any(registered[kind] for kind in kinds):
         raise ConfigError(
@@ -136,8 +149,31 @@ def of_given(one: GivenSpec) -> Plugin:
     )
 
 
+def is_strict() -> bool:
+    """Say whether a plugin that fails is an error: the variable QUADZOO_STRICT is 1."""
+    return os.environ.get(STRICT) == "1"
+
+
+class _OtherApi(Exception):
+    """A plugin that was written for another plugin API."""
+
+
+def _check_api(implementations: object) -> None:
+    """Compare the plugin API that a plugin asks for with those that there are. Raises _OtherApi."""
+    asked = getattr(implementations, _API_NAME, hooks.OLDEST_API)
+    if type(asked) is not int:
+        raise _OtherApi(f"{_API_NAME} is {str(asked)[:50]!r}, and should be a whole number")
+    if asked > hooks.API:
+        known = f"quadzoo {__version__} has {hooks.API}"
+        raise _OtherApi(f"it asks for plugin API {asked}, and {known}: upgrade quadzoo")
+    if asked < hooks.OLDEST_API:
+        known = f"quadzoo {__version__} has {hooks.OLDEST_API} to {hooks.API}"
+        raise _OtherApi(f"it asks for plugin API {asked}, and {known}: upgrade the plugin")
+
+
 def _registered(implementations: object, name: str) -> dict[str, Any]:
     """Return what hook implementations register, as fields of `Plugin`."""
+    _check_api(implementations)
     # A manager of its own for each plugin: pluggy would skip the second of two equal names in silence.
     manager = pluggy.PluginManager(hooks.GROUP)
     manager.add_hookspecs(hooks)
@@ -163,7 +199,12 @@ def _find(
 
 
 def _in_a_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    try:
+        text = str(error) if isinstance(error, _OtherApi) else f"{type(error).__name__}: {error}"
+    except Exception:  # an error is the plugin's code, too
+        text = type(error).__name__
+    line = text.splitlines()[0]
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
 def _line_in(file: PluginFile, error: BaseException) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from quadzoo.errors import NameNotFound
+from quadzoo.errors import DuplicateName, NameNotFound
 from quadzoo.executors.base import Executor, Job, Send, why_it_ended
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.registry.plugins import Plugin
@@ -37,9 +37,13 @@ class Verdict:
 def subjects_of(name: str, catalogue: Catalogue) -> tuple[list[Plugin], list[Subject]]:
     """Return the plugins that a name stands for, and the backbones and heads to be checked.
 
-    The name is that of a distribution, a plugin, a backbone or a head. Raises NameNotFound for any other.
+    The name is that of a distribution, a plugin, a backbone or a head. Raises NameNotFound for any other, and
+    DuplicateName for a name that several plugins have.
     """
     plugins = [plugin for plugin in catalogue.plugins if name in (plugin.distribution, plugin.name)]
+    named = [plugin for plugin in plugins if plugin.name == name]
+    if len(named) > 1 and all(plugin.distribution != name for plugin in plugins):
+        raise DuplicateName(f"{' and '.join(map(str, named))} have one name; give that of a distribution")
     everything = [
         *((Subject("backbone", short), entry.plugin) for short, entry in catalogue.backbones),
         *((Subject("head", short), entry.plugin) for short, entry in catalogue.heads),

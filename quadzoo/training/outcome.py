@@ -91,6 +91,8 @@ def record_of(
 
 def failure_of(error: BaseException) -> Failure:
     """Return why a run failed, with texts of bounded length that any file can hold."""
+    if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
+        error = error.__context__  # which Lightning makes an exit of
     try:
         message, details = str(error), "".join(traceback.format_exception(error))
     except Exception as broken:
@@ -104,6 +106,8 @@ def failure(kind: str, message: str, details: str) -> Failure:
         text.encode(errors="backslashreplace").decode() for text in (kind, message, details)
     )
     shown = message if len(message) <= _MESSAGE else f"{message[: _MESSAGE - 1]}…"
+    if shown != message:  # its run's log has it whole
+        details = details.replace(message, shown)
     return Failure(type=kind, message=shown, traceback=details[-_DETAILS:])
 
 

@@ -71,7 +71,7 @@ def run(work: tuple[Task, Placement], send: Send) -> None:
         record = _run(task, placement, send, started, checkpoints)
     except BrokenPipeError:
         raise  # the parent is gone, and with it the lock: this run is not ours to record any more
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # no signal: this process ignores SIGINT
         traceback.print_exc()  # whole, in the run's log
         record = record_of(task, placement, started, error=failure_of(error))
     write_record(placement.out, record)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,19 @@ def test_loaders_cover_their_sides(tmp_path: Path) -> None:
     assert rows(make(tmp_path, seed=1).train_dataloader()) != first
     assert rows(module.val_dataloader()) == [10, 11, 12, 13]
     assert rows(module.predict_dataloader()) == list(range(20))
+
+
+def test_no_process_can_die(tmp_path: Path) -> None:
+    """Batches are made where they are used: there is no worker to be killed, or to wait for."""
+
+    def started() -> list[str]:
+        tasks = Path("/proc/self/task")
+        return [pid for one in tasks.iterdir() for pid in (one / "children").read_text().split()]
+
+    before, threads = started(), threading.active_count()
+    loader = make(tmp_path).train_dataloader()
+    assert next(iter(loader))
+    assert (started(), threading.active_count()) == (before, threads)
 
 
 def test_a_batch_larger_than_the_data_is_the_data(tmp_path: Path) -> None:

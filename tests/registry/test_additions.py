@@ -122,4 +122,4 @@ def test_what_is_no_file(name: str, told: str, tmp_path: Path) -> None:
 def test_a_name_that_is_taken(tmp_path: Path) -> None:
     additions.use([written(tmp_path, GOOD.replace('"mynet"', '"tiny_cnn"'))])
     with pytest.raises(DuplicateName, match=r"'tiny_cnn' .*plugin 'tiny' .*plugin 'mine' \(\./mine\.py"):
-        load()
+        load().backbones["tiny_cnn"]

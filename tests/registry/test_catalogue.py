@@ -9,6 +9,7 @@ from quadzoo import BackboneSpec, ModelSpec
 from quadzoo.errors import DuplicateName, NameNotFound
 from quadzoo.registry.catalogue import load
 from quadzoo.registry.plugins import Plugin
+from quadzoo.testing.checking import subjects_of
 
 
 def build(**_: Any) -> Any:
@@ -20,17 +21,57 @@ def plugin(name: str, *backbones: str) -> Plugin:
     return Plugin(name, f"dist-{name}", "1", specs)
 
 
-def test_duplicate_names_both_plugins() -> None:
+def test_a_name_of_two_plugins_is_an_error_where_it_is_asked_for() -> None:
+    catalogue = load([plugin("one", "net", "other"), plugin("two", "net")])
+    names = catalogue.backbones
     with pytest.raises(DuplicateName) as error:
-        load([plugin("one", "net"), plugin("two", "net")])
-    assert all(word in str(error.value) for word in ("'net'", "dist-one", "dist-two"))
+        names["net"]
+    told = str(error.value)
+    assert all(
+        word in told for word in ("'net'", "plugin 'one'", "plugin 'two'", "dist-one:net or dist-two:net")
+    )
+    assert catalogue.claimed == [told]
+    assert names["other"].plugin.name == "one"
+    assert names.is_listed("net")
+
+
+def test_a_qualified_name_always_works() -> None:
+    names = load([plugin("one", "net", "other"), plugin("two", "net", "two/deep")]).backbones
+    assert [names[f"dist-{one}:net"].plugin.name for one in ("one", "two")] == ["one", "two"]
+    assert names["dist-one:other"] is names["other"]
+    assert names["dist-two:two/deep"] is names["deep"]
+    with pytest.raises(NameNotFound):
+        names["dist-one:two/deep"]
+    assert [name for name, _ in names] == ["dist-one:net", "other", "dist-two:net", "deep"]
+    assert names.matching("n*") == (["dist-one:net", "dist-two:net"], 0)
+    assert names.distinct(["dist-one:net", "dist-two:net", "other", "dist-one:other"]) == (
+        "dist-one:net", "dist-two:net", "other",
+    )  # fmt: skip
+
+
+def test_one_distribution_that_registers_a_name_twice() -> None:
+    first, second = plugin("one", "net"), Plugin("two", "dist-one", "1", plugin("two", "net").backbones)
+    names = load([first, second]).backbones
+    for name in ("net", "dist-one:net"):
+        with pytest.raises(DuplicateName, match=r"'one'.*'two'"):
+            names[name]
 
 
 def test_two_plugins_of_one_name() -> None:
     first, second = plugin("same", "a"), Plugin("same", "dist-other", "2")
-    with pytest.raises(DuplicateName) as error:
-        load([first, second])
-    assert all(word in str(error.value) for word in ("dist-same", "dist-other"))
+    catalogue = load([first, second])
+    (told,) = catalogue.claimed
+    assert all(word in told for word in ("dist-same", "dist-other"))
+    assert catalogue.backbones["a"].plugin is first
+    with pytest.raises(DuplicateName, match=r"dist-same.*dist-other"):
+        subjects_of("same", catalogue)
+    assert subjects_of("dist-same", catalogue)[0] == [first]
+
+
+def test_what_is_claimed_twice_fails_where_that_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUADZOO_STRICT", "1")
+    with pytest.raises(DuplicateName, match=r"QUADZOO_STRICT is set"):
+        load([plugin("one", "net"), plugin("two", "net")])
 
 
 def test_short_name_only_where_free() -> None:
@@ -67,7 +108,7 @@ def test_models() -> None:
     with pytest.raises(
         DuplicateName, match=r"model 'reads-ages' is registered by both .*dist-mine.*dist-other"
     ):
-        load([mine, other])
+        load([mine, other]).models["reads-ages"]
 
 
 @pytest.mark.parametrize(("name", "folder"), [("two words", "x"), ("fine", 7)])

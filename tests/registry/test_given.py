@@ -103,7 +103,7 @@ def test_what_this_process_cannot_make_again_is_one_line() -> None:
 def test_a_name_that_is_taken() -> None:
     additions.use(specs=[given(backbone(name="tiny_cnn"))])
     with pytest.raises(DuplicateName, match=r"plugin 'tiny' .* and the backbone 'tiny_cnn' given in Python"):
-        load()
+        load().backbones["tiny_cnn"]
 
 
 def test_threads_do_not_see_each_others() -> None:

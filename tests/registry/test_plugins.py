@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from quadzoo import BackboneSpec, HeadSpec, ModelSpec, hookimpl
+from quadzoo import BackboneSpec, HeadSpec, ModelSpec, __version__, hookimpl
+from quadzoo.errors import ConfigError
+from quadzoo.registry import hooks
 from quadzoo.registry.plugins import discover
 
 
@@ -132,12 +137,97 @@ def test_broken_plugin_is_named_and_the_rest_works(thing: Any, told: str) -> Non
     assert len(good.backbones) == 1
 
 
+def raises_an_interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def moves() -> object:
+    os.chdir("/")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return Good()
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def raises_without_words() -> None:
+    raise Speechless
+
+
+def raises_a_megabyte() -> None:
+    raise RuntimeError("x" * 1_000_000)
+
+
+@pytest.mark.parametrize("thing", [raises_an_interrupt, raises_without_words, raises_a_megabyte])
+def test_whatever_a_plugin_raises_costs_that_plugin_alone(thing: Any) -> None:
+    broken, good = discover([point("good", Good()), point("broken", thing)])
+    assert broken.failure.startswith(("KeyboardInterrupt", "Speechless", "RuntimeError: xxx"))
+    assert len(broken.failure) <= 200
+    assert good.backbones
+
+
 def test_ctrl_c_is_not_swallowed() -> None:
     def interrupted() -> None:
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
 
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         discover([point("slow", interrupted)])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_plugin_moves_neither_the_folder_nor_the_handlers_of_signals() -> None:
+    folder, handler = os.getcwd(), signal.getsignal(signal.SIGINT)
+    (plugin,) = discover([point("moves", moves)])
+    assert plugin.backbones
+    assert (os.getcwd(), signal.getsignal(signal.SIGINT)) == (folder, handler)
+
+
+def test_a_failure_is_an_error_where_that_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUADZOO_STRICT", "1")
+    with pytest.raises(ConfigError, match=r"'broken' .* fails: SystemExit: bye .QUADZOO_STRICT"):
+        discover([point("good", Good()), point("broken", exits)])
+    monkeypatch.setenv("QUADZOO_STRICT", "0")
+    assert discover([point("broken", exits)])[0].failure
+
+
+class Future:
+    QUADZOO_API: Any = hooks.API + 1
+
+    @hookimpl
+    def register_smells(self) -> list[Any]:
+        raise AssertionError("it must not be asked")
+
+
+class Past(Future):
+    QUADZOO_API = hooks.OLDEST_API - 1
+
+
+class Odd(Future):
+    QUADZOO_API = "1.0"
+
+
+class Present(Good):
+    QUADZOO_API = hooks.API
+
+
+@pytest.mark.parametrize(
+    ("thing", "told"),
+    [
+        (Future(), f"it asks for plugin API 2, and quadzoo {__version__} has 1: upgrade quadzoo"),
+        (Past(), f"it asks for plugin API 0, and quadzoo {__version__} has 1 to 1: upgrade the plugin"),
+        (Odd(), "QUADZOO_API is '1.0', and should be a whole number"),
+        (Present(), ""),
+        (Good(), ""),
+    ],
+)  # fmt: skip
+def test_a_plugin_for_another_plugin_api_is_left_out(thing: Any, told: str) -> None:
+    (plugin,) = discover([point("other", thing)])
+    assert plugin.failure == told
+    assert bool(plugin.backbones) is not bool(told)
 
 
 def test_builtins_arrive_through_entry_points() -> None:

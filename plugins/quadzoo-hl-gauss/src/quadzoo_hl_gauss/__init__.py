@@ -9,6 +9,8 @@ from quadzoo import HeadSpec, TargetInfo, hookimpl
 if TYPE_CHECKING:
     from torch import nn
 
+QUADZOO_API = 1  # the plugin API that this is written for
+
 
 def build(*, num_features: int, targets: TargetInfo) -> nn.Module:
     """Return a histogram for each target, from pooled features."""

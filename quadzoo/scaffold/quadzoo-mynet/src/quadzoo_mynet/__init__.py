@@ -9,6 +9,8 @@ from quadzoo import BackboneSpec, HeadSpec, TargetInfo, hookimpl
 if TYPE_CHECKING:
     from torch import nn
 
+QUADZOO_API = 1  # the plugin API that this is written for
+
 
 def build_backbone(*, pretrained: bool, in_channels: int, image_size: tuple[int, int]) -> nn.Module:
     """Return a module that maps (B, in_channels, H, W) to features (B, F, h, w)."""

@@ -1,0 +1,49 @@
+"""Ask the PyPI database for known vulnerabilities of what an environment has installed: audit.py PIP_AUDIT SITE.
+
+Exit status 1 where there are some. Where the database does not answer in time, that is said, and the status is 0.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+SECONDS = 180
+
+
+def main(pip_audit: str, site_packages: str) -> int:
+    command = [
+        pip_audit,
+        "--path",
+        site_packages,
+        "--format",
+        "json",
+        "--progress-spinner",
+        "off",
+        "--timeout",
+        "10",
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        packages = json.loads(done.stdout)["dependencies"]
+    except subprocess.TimeoutExpired:
+        print(f"pip-audit: SKIPPED, no answer within {SECONDS} seconds")
+        return 0
+    except (ValueError, KeyError):
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        print(f"pip-audit: SKIPPED, the database cannot be reached: {reason[:200]}")
+        return 0
+    bad = [one for one in packages if one.get("vulns")]
+    for one in bad:
+        known = ", ".join(vulnerability["id"] for vulnerability in one["vulns"])
+        fixed = ", ".join(
+            version for vulnerability in one["vulns"] for version in vulnerability["fix_versions"]
+        )
+        print(f"pip-audit: {one['name']} {one['version']}: {known}; fixed in {fixed or 'no version'}")
+    print(f"pip-audit: {len(packages)} distributions, {len(bad)} with known vulnerabilities")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,71 @@
+"""What ends a command with one line instead of a traceback: input, and what the system refuses."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import sys
+from contextlib import suppress
+
+import click
+
+from quadzoo.cli.options import with_flags
+from quadzoo.cli.output import say
+from quadzoo.errors import NO_SPACE, ClusterLost, StorageError, reason_of
+from quadzoo.report.text import one_line
+
+_LONGEST = 300  # characters of an error
+_ESCAPES = "quadzoo-escapes"
+
+
+def complain(error: Exception) -> int:
+    """Print an error of the input, or of the system, in one line; return the exit status."""
+    if isinstance(error, OSError):
+        return _of_the_system(error)
+    text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    return _print(text, 1 if isinstance(error, StorageError | ClusterLost) else 2)
+
+
+def write_any_text() -> None:
+    """Have stdout and stderr write as JSON does what their encoding lacks: right in JSON, else readable."""
+    codecs.register_error(_ESCAPES, _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # a stream that is closed, or that a program has replaced
+            if codecs.lookup(stream.encoding).name != "utf-8":
+                stream.reconfigure(errors=_ESCAPES)  # type: ignore[union-attr]
+
+
+def _of_the_system(error: OSError) -> int:
+    if isinstance(error.__context__, KeyboardInterrupt):  # click tells of it; the terminal may be closed
+        return 130
+    if isinstance(error, FileNotFoundError) and not _has_folder():
+        return _print("the current folder does not exist any more; change to another", 2)
+    status = 1 if error.errno in NO_SPACE else 2
+    if error.filename is not None:
+        return _print(reason_of(error), status)
+    with suppress(OSError, ValueError, AttributeError):  # it was stdout; what is left goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):  # whoever read has read enough, as `head` does
+        return 1
+    return _print(f"output cannot be written: {reason_of(error)}", status)
+
+
+def _has_folder() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
+
+
+def _print(text: str, status: int) -> int:
+    with suppress(OSError):  # stderr may be closed, or on a full disk
+        say(f"quadzoo: error: {one_line(with_flags(text), _LONGEST)}", err=True)
+    return status
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
