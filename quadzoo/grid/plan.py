@@ -20,7 +20,7 @@ from quadzoo.grid.models import Model
 from quadzoo.model.weights import LoadedWeights
 from quadzoo.records.facts import DataFacts, Known, SplitFacts
 from quadzoo.records.keys import Identity, ImageFacts, Originals, Provenance
-from quadzoo.records.record import Compiled, Failure, Initial, Metrics, Precision, is_done
+from quadzoo.records.record import Compiled, Failure, Initial, Metrics, Precision
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.registry.specs import HeadSpec
 from quadzoo.targets import TargetInfo, standardised, target_info
@@ -218,21 +218,23 @@ def make_plan(
 ) -> Plan:
     """List every backbone × head × seed × fold with its key.
 
-    ``weights`` are those of each backbone; ``choose`` decides in which precision backbones run, and is asked
-    for those alone that have something to run: with `precision` auto a run that is done in either precision
-    is done.
+    ``done`` are the keys of finished runs in the results folder, ``weights`` those of each backbone.
+    ``choose`` decides in which precision backbones run, and is asked for those alone that have something to
+    run: with `precision` auto a run that is done in either precision is done.
     """
-    tasks = [
-        _task(config, catalogue, data, weights[backbone], names=(backbone, head), seed=seed, of_fold=fold)
-        for backbone, head, seed, fold in itertools.product(
-            config.backbones, config.heads, config.seeds, data.folds
-        )
-    ]
+    tasks = []
+    for backbone, head in itertools.product(config.backbones, config.heads):
+        of_folds = [
+            _task(config, catalogue, data, weights[backbone], names=(backbone, head), of_fold=fold)
+            for fold in data.folds
+        ]
+        tasks += [_seeded(task, seed) for seed, task in itertools.product(config.seeds, of_folds)]
+    done: Collection[str] = (),
     precisions: tuple[Precision, ...] = ("32", "bf16") if config.precision == "auto" else (config.precision,)
     finished = {
         (task, precision)
         for task, precision in itertools.product(range(len(tasks)), precisions)
-        if not config.force and is_done(config.out, _in(tasks[task], PrecisionChoice(precision, "")).key)
+        if not config.force and _in(tasks[task], PrecisionChoice(precision, "")).key in done
     }
     some_open = [
         task.backbone
@@ -240,16 +242,16 @@ def make_plan(
         if not any((number, precision) in finished for precision in precisions)
     ]
     choices = choose(dict.fromkeys(some_open))
-    chosen, done = [], []
+    chosen, need_not_run = [], []
     for number, task in enumerate(tasks):
         choice = choices.get(task.backbone, PrecisionChoice(precisions[0], "as it was run"))
         if (number, choice.kind) not in finished and (number, _OTHER[choice.kind]) in finished:
             choice = PrecisionChoice(_OTHER[choice.kind], "as it was run")
         chosen.append(_in(task, choice))
         if (number, choice.kind) in finished:
-            done.append(chosen[-1].key)
+            need_not_run.append(chosen[-1].key)
     model = next((one.model for one in weights.values() if one.model), None)
-    return Plan(chosen, frozenset(done), data, config, device, model)
+    return Plan(chosen, frozenset(need_not_run), data, config, device, model)
 
 
 def _task(
@@ -259,10 +261,12 @@ def _task(
     weights: Weights,
     *,
     names: tuple[str, str],
-    seed: int,
     of_fold: FoldPlan,
 ) -> Task:
-    """Return a task in float32; `_in` puts it into another precision. ``names`` are of backbone and head."""
+    """Return a task of seed 0 in float32; `_seeded` and `_in` put others in their place.
+
+    ``names`` are of backbone and head.
+    """
     backbone, head = names
     split, model = of_fold.fold.split, weights.model
     initial: Initial | None = model.initial_for(of_fold.fold) if model else None
@@ -280,7 +284,7 @@ def _task(
             unit=ranges_of(model.unit).model_dump() if model else None,
             precision="32",
             recipe=config.recipe,
-            seed=seed,
+            seed=0,
         ),
         backbone=backbone,
         head=head,
@@ -333,7 +337,7 @@ def _in(task: Task, choice: PrecisionChoice) -> Task:
     """Return the task in a precision."""
     return replace(
         task,
-        identity=replace(task.identity, precision=choice.kind),
+        identity=task.identity if same else replace(task.identity, precision=choice.kind),
         precision_note=choice.note,
         flags={**task.flags, "--precision": choice.kind},
     )
@@ -342,8 +346,13 @@ def _in(task: Task, choice: PrecisionChoice) -> Task:
 def _compiled(config: BenchConfig, device: Device) -> Compiled:
     if not config.compile:
         return "no"
+def _seeded(task: Task, seed: int) -> Task:
+    return replace(task, identity=replace(task.identity, seed=seed))
+
+
     return "graphs" if device.kind == "cuda" and config.recipe.batch_size < _GRAPHS_BELOW else "kernels"
 
+    same = task.identity.precision == choice.kind  # whose key may be known already
 
 def _unit(of_fold: FoldPlan, config: BenchConfig, head: HeadSpec) -> TargetInfo:
     """Return the targets in the unit that a network without a history learns in."""

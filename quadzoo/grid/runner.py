@@ -30,7 +30,7 @@ from quadzoo.registry import additions, catalogue
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
-from quadzoo.report.results import Results, read_runs, unreadable_records
+from quadzoo.report.results import Results, kept_records, read_runs
 from quadzoo.report.rows import Leaderboard
 
 _SHARE_SAID = 0.05  # of a bench's time
@@ -87,7 +87,8 @@ def _planned(
                 f"`tune`: {head} is fitted in closed form and has no learning rate; bench it without `tune`"
             )
     _check_out(config.out)
-    for one in unreadable_records(config.out):
+    kept = kept_records(config.out)
+    for one in kept.unreadable:
         observer.note(f"warning: run {one.key} cannot be read: {one.reason}")
     inputs = read_inputs(config, observer, model.record.image.channels if model else None)
     source, images = inputs.source, inputs.images
@@ -109,7 +110,7 @@ def _planned(
     chooser = PrecisionChooser(
         executor, config, names, images, device, model, keep=not dry, counting=observer.counting
     )
-    plan = make_plan(config, names, data, device, weights=weights, choose=chooser.choose)
+    plan = make_plan(config, names, data, device, weights=weights, choose=chooser.choose, done=kept.done)
     return replace(plan, notes=(*inputs.notes, *uneven_shares(inputs.splits, data)))
 
 

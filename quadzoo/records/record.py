@@ -358,7 +358,12 @@ def is_done(out: Path, key: str) -> bool:
         record = read_record(out, key)
     except DataError:
         return False
-    return record is not None and record.status == "ok" and record.identity.key == key
+    return record is not None and counts_as_done(record)
+
+
+def counts_as_done(record: RunRecord) -> bool:
+    """Say whether a run need not run again: it has finished, and its key is that of what was run."""
+    return record.status == "ok" and record.identity.key == record.key
 
 
 def sha256_of(path: Path) -> str:

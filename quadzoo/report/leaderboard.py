@@ -87,7 +87,7 @@ def _leaderboard(
     judge([Judged(one.row, one.tests) for one in combinations], baselines)
     if combined := ensemble_row(runs):  # after ranks: it has none, and nothing is tested against it
         rows = sorted([*rows, combined], key=by_val)
-    points = [OfShare(one.curve, one.row, one.errors) for one in combinations]
+    points = [OfShare(one.curve, one.row, one.errors) for one in combinations] if smaller else []
     for members in smaller:
         of_share = _combinations(members, costs)
         set_variants([one.row for one in of_share])

@@ -26,7 +26,7 @@ from quadzoo.records.suite import is_suite
 from quadzoo.records.tuning import read_tuning, tuning_key
 from quadzoo.report.files import SHARES
 from quadzoo.report.leaderboard import leaderboards
-from quadzoo.report.results import read_runs, unreadable_records
+from quadzoo.report.results import kept_records, read_runs
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.scores import differences, scores_as
 from quadzoo.report.tables import shares_to_csv, to_csv
@@ -71,7 +71,7 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
         if is_suite(out):
             raise DataError(f"{out}: it holds a suite; verify the folders of its sets, one by one")
         raise DataError(f"{out}: no records under {out / 'runs'}; give the folder that `out` named")
-    unreadable = {one.key: one.reason for one in unreadable_records(out)}
+    unreadable = {one.key: one.reason for one in kept_records(out).unreadable}
     faults = [Fault(where=key, text=reason) for key, reason in unreadable.items()]
     ok = files = 0
     folds, records = Folds(), []
