@@ -66,6 +66,7 @@ class RunParameters(TypedDict, total=False):
     compile: bool
     timeout: float | None
     checkpoint_minutes: float
+    halving: bool
     force: bool
 
 

@@ -68,6 +68,7 @@ class BenchConfig(BaseModel):
     compile: bool = False
     timeout: float | None = Field(default=None, gt=0)
     checkpoint_minutes: float = Field(default=10, ge=0, allow_inf_nan=False)
+    halving: bool = False
     force: bool = False
 
     @property

@@ -17,7 +17,7 @@ from quadzoo.errors import DataError
 from quadzoo.executors.base import Executor, Job, why_it_ended
 from quadzoo.grid.interrupts import Interrupts
 from quadzoo.grid.observer import Observer
-from quadzoo.grid.plan import Plan
+from quadzoo.grid.plan import Plan, longest_first
 from quadzoo.records.record import RECORD, RunRecord, is_done, read_record, run_folder, write_record
 from quadzoo.storage import file_identity
 from quadzoo.training.outcome import failure, record_of
@@ -55,7 +55,7 @@ class Loop:
     def __init__(self, plan: Plan, executor: Executor, observer: Observer, interrupts: Interrupts) -> None:
         self._plan, self._executor = plan, executor
         self._observer, self._interrupts = observer, interrupts
-        self._waiting = deque(plan.to_do)
+        self._waiting = deque(longest_first(plan.to_do, plan.costs))
         self._running: list[_Running] = []
         self._elsewhere: set[str] = set()
         self._finished = len(plan.done)

@@ -12,6 +12,7 @@ from quadzoo.errors import ConfigError, DataError, WeightsError
 from quadzoo.executors.base import Executor
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.estimate import is_worth_timing, with_estimate
+from quadzoo.grid.halving import check_halving, with_halving
 from quadzoo.grid.hints import shift_hint
 from quadzoo.grid.inputs import read_inputs, uneven_shares
 from quadzoo.grid.interrupts import Interrupts
@@ -86,6 +87,7 @@ def _planned(
             raise ConfigError(
                 f"`tune`: {head} is fitted in closed form and has no learning rate; bench it without `tune`"
             )
+    check_halving(config)
     _check_out(config.out)
     kept = kept_records(config.out)
     for one in kept.unreadable:
@@ -165,8 +167,8 @@ def bench(
     for note in () if like else plan.notes:
         observer.note(note)
     if like:
-        plan = replace(plan, estimate=like.estimate)
-    elif not isinstance(observer, Silent) and is_worth_timing(plan):  # of the silent nobody sees it
+        plan = replace(plan, estimate=like.estimate, costs=like.costs)
+    elif is_worth_timing(plan) and (not isinstance(observer, Silent) or _order_matters(plan)):
         plan = with_estimate(plan, executor, observer)
     observer.planned(plan)
     for line in how_to_watch(config.logger if plan.to_do else (), config.out):
@@ -179,6 +181,7 @@ def bench(
             clock = time.monotonic()
             plan = with_ridge(plan, executor, observer)
             ridge_seconds = time.monotonic() - clock
+            plan = with_halving(plan, executor, observer, interrupts.check)
             plan = with_tuning(plan, executor, observer, interrupts.check)
             Loop(plan, executor, observer, interrupts).run()
             share = ridge_seconds / (time.monotonic() - clock)
@@ -189,6 +192,11 @@ def bench(
     if board is None:
         raise DataError(f"`out` {config.out}: none of its records can be read; the warnings above say why")
     return board
+
+
+def _order_matters(plan: Plan) -> bool:
+    """Say whether knowing the longest runs saves time; else the silent have no use for an estimate."""
+    return plan.config.jobs > 1 and len({task.backbone for task in plan.to_do}) > 1
 
 
 def _report(out: Path, data_hash: str, split_hash: str, observer: Observer) -> Leaderboard | None:

@@ -163,7 +163,7 @@ def errors_of(tests: Sequence[Run], target: str | None = None) -> Errors:
     table = _by_seed(parts)
     groups = _first([run.test["image_group"] for run in tests])
     folds = _first([pd.Series(fold, index=errors.index) for _, fold, errors in parts])
-    if len(table) == len(groups):
+    if table.index.equals(groups.index):
         return Errors(table, groups, folds)
     return Errors(table, groups.loc[table.index], folds.loc[table.index])
 
@@ -195,7 +195,7 @@ def _by_seed(parts: Sequence[tuple[int, int, pd.Series]]) -> pd.DataFrame:
         by_seed[seed].append(errors)
     columns = {seed: some[0] if len(some) == 1 else pd.concat(some) for seed, some in by_seed.items()}
     first, *others = columns.values()
-    if not all(other.index is first.index for other in others):
+    if not all(other.index.equals(first.index) for other in others):
         return pd.DataFrame(columns).dropna()
     values = np.column_stack([column.to_numpy() for column in columns.values()])
     table = pd.DataFrame(values, first.index, list(columns))
@@ -214,7 +214,7 @@ def _of_fold(values: pd.Series, fold: int) -> pd.Series:
 
 def _first(parts: Sequence[pd.Series]) -> pd.Series:
     """Return the first value of each image."""
-    if all(one.index is parts[0].index for one in parts):  # of seeds, mostly; they are unique in a run
+    if all(one.index.equals(parts[0].index) for one in parts):  # of seeds, mostly; unique in a run
         return parts[0]
     values = pd.concat(parts)
     first: pd.Series = values.loc[~values.index.duplicated()]

@@ -164,7 +164,7 @@ def _compared(networks: Sequence[Judged], members: Sequence[tuple[int, Errors]])
     first = members[0][1]
     index = first.table.index
     tables = [
-        (errors.table if errors.table.index is index else errors.table.loc[index]).to_numpy().T
+        (errors.table if errors.table.index.equals(index) else errors.table.loc[index]).to_numpy().T
         for _, errors in members
     ]
     folds = None

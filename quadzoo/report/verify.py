@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from quadzoo.errors import DataError
+from quadzoo.records.halving import read_halving
 from quadzoo.records.predictions import of_targets, read_predictions
 from quadzoo.records.record import (
     PREDICTIONS,
@@ -101,6 +102,7 @@ def _run(out: Path, key: str, record: RunRecord, weights: bool, folds: Folds) ->
     if (record.initial is None) != (record.weights in ("pretrained", "file", "none")):
         yield f"weights are {record.weights!r}, but initial is {record.initial}"
     yield from _learning_rate(out, record)
+    yield from _halving(out, record)
     for name, expected in record.files.items():
         path = folder / name
         if Path(name).name != name:
@@ -131,6 +133,28 @@ def _learning_rate(out: Path, record: RunRecord) -> Iterator[str]:
         return
     if trials is not None and trials.best != lr:
         yield f"found.lr is {lr:g}, but the best of the trials kept under tuning is {trials.best}"
+
+
+def _halving(out: Path, record: RunRecord) -> Iterator[str]:
+    """Compare why a run was not trained in full with the short training where that is kept."""
+    halved = record.found.halved
+    if halved is None:
+        return
+    if halved.place <= halved.kept or halved.place > halved.of:
+        yield f"found.halved has place {halved.place} of {halved.of}, of which {halved.kept} went on"
+    if Path(halved.trial).name != halved.trial:
+        yield f"found.halved names {halved.trial!r}, which is no key"
+        return
+    try:
+        kept = read_halving(out, halved.trial)
+    except DataError as error:
+        yield str(error)
+        return
+    if kept is not None and (kept.epochs, kept.trial.val_mse) != (halved.epochs, halved.val_mse):
+        yield (
+            f"found.halved has val MSE {halved.val_mse} after {halved.epochs} epochs, the training that is "
+            f"kept {kept.trial.val_mse} after {kept.epochs}"
+        )
 
 
 def _scores(path: Path, record: RunRecord, folds: Folds) -> Iterator[str]:
