@@ -4,9 +4,9 @@
 
 tiny_cnn, one epoch, on 2,000, 20,000 and 200,000 drawn equations, first with an empty cache, then with the
 images decoded; and 1, 4 and 16 runs of two epochs on 2,000. Seconds are those of the whole command; memory
-is the largest resident size of a run's process, and of the command's own. It writes
-benchmarks/results/scaling.json and, from that file, benchmarks/SCALING.md. On two CPU cores it takes a
-quarter of an hour; nothing else should run at the same time.
+is the largest resident size of a run's process, and of the command's own. It writes results/scaling.json and,
+from that and other files, SCALING.md. On two CPU cores it takes a quarter of an hour; nothing else should run
+at the same time.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from data import timed
+from scaling_page import plot, write_page
 
 from quadzoo.data.cache import prepare
 from quadzoo.data.equations import write_folder
@@ -54,7 +55,7 @@ def main() -> None:
     }
     (arguments.to / "results").mkdir(parents=True, exist_ok=True)
     (arguments.to / "results" / "scaling.json").write_text(json.dumps(result, indent=1) + "\n")
-    (arguments.to / "SCALING.md").write_text(page(result))
+    write_page(arguments.to)
 
 
 def by_images(n: int) -> dict[str, dict[str, float]]:
@@ -96,17 +97,15 @@ def bench(data: str, out: Path, *flags: str) -> dict[str, float]:
     }
 
 
-def page(result: dict) -> str:
-    """Return tables and plots as Markdown."""
-    images, runs = result["images"], result["runs"]
+def page(result: dict) -> list[str]:
+    """Return tables and plots as lines of Markdown."""
+    images, runs = ({int(n): one for n, one in result[name].items()} for name in ("images", "runs"))
     slope = (images[max(images)]["filled"]["seconds"] - images[min(images)]["filled"]["seconds"]) / (
         (max(images) - min(images)) / 1000
     )
     per_run = (runs[max(runs)]["seconds"] - runs[min(runs)]["seconds"]) / (max(runs) - min(runs))
     fits = (runs[max(runs)]["fit_seconds"] - runs[min(runs)]["fit_seconds"]) / (max(runs) - min(runs))
     lines = [
-        "# How cost grows",
-        "",
         f"`{' '.join(result['command'])}`, once: tiny_cnn with head mlp, {result['device']}, "
         f"{result['cpus']} CPUs, Python {result['python']}, torch {result['torch']}. Seconds of the whole "
         "command; memory is the largest resident size of a run's process, and of the command's own. Drawing "
@@ -149,20 +148,7 @@ def page(result: dict) -> str:
         "",
         *plot("Seconds of the whole command", "s", {str(n): one["seconds"] for n, one in runs.items()}),
     ]
-    return "\n".join(lines) + "\n"
-
-
-def plot(title: str, unit: str, bars: dict[str, float]) -> list[str]:
-    """Return a bar chart, as Markdown viewers draw it."""
-    return [
-        "```mermaid",
-        "xychart-beta",
-        f'    title "{title}"',
-        f"    x-axis [{', '.join(json.dumps(name) for name in bars)}]",
-        f'    y-axis "{unit}" 0 --> {1.1 * max(bars.values()):.3g}',
-        f"    bar [{', '.join(f'{value:.4g}' for value in bars.values())}]",
-        "```",
-    ]
+    return lines
 
 
 if __name__ == "__main__":

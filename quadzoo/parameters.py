@@ -70,6 +70,7 @@ class RunParameters(TypedDict, total=False):
     deterministic: bool
     timeout: float | None
     checkpoint_minutes: float
+    halving: bool
     force: bool
 
 

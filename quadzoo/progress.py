@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from quadzoo.grid.halving import in_words as halving_in_words
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.slots import in_words as slots_in_words
 from quadzoo.grid.tuning import in_words
 from quadzoo.notebook_bars import Bar, NotebookBars
 from quadzoo.records.record import RunRecord
-from quadzoo.report.text import one_line, printable
+from quadzoo.report.text import duration, one_line, printable
 from quadzoo.training.task import Task
 
 _LINE = 300  # characters of a failure; the record has more
@@ -72,6 +73,10 @@ class Display:
         self._total: TaskID | None = None
         self._count = 0
         self._ended = 0
+        # Seconds by the estimate: a long run counts for more. Of each run, of those that ended, of all.
+        self._costs: dict[str, float] = {}
+        self._spent = self._sum = 0.0
+        self._begun: float | None = None
         self._last_line = time.monotonic()
         self.failed = 0
 
@@ -111,14 +116,16 @@ class Display:
 
     def planned(self, plan: Plan) -> None:
         """Say what will run, on what, and with which weights; in a suite, once for each set."""
-        self._count, self._ended = len(plan.to_do), 0
+        self._count, self._ended, self._begun = len(plan.to_do), 0, None
+        self._costs = dict(plan.costs) if plan.costs else {task.key: 1.0 for task in plan.to_do}
+        self._spent, self._sum = 0.0, sum(self._costs.values())
         if self._total is not None:
             self._progress.remove_task(self._total)
             self._total = None
         done = f", {len(plan.done)} done already" if plan.done else ""
         self.note(f"{len(plan.tasks)} run{'s' * (len(plan.tasks) > 1)}{done}; {slots_in_words(plan.slots)}")
-        if trials := in_words(plan):
-            self.note(trials)
+        for told in filter(None, (halving_in_words(plan), in_words(plan))):
+            self.note(told)
         if plan.estimate and plan.to_do:
             self.note(plan.estimate.text)
         for task in {task.backbone: task for task in plan.tasks}.values():
@@ -146,7 +153,7 @@ class Display:
                 f"{split.n_test} test images and trained on {initial.overlap_val} of {split.n_val} val images"
             )
         if self._count > 1:
-            self._total = self._progress.add_task("all runs", total=self._count, score="")
+            self._total = self._progress.add_task("all runs", total=self._sum, score="")
 
     def progressed(self, run: Task, share: float, val_mse: float | None) -> None:
         """Move a run's bar."""
@@ -170,9 +177,14 @@ class Display:
             self._progress.remove_task(self._tasks.pop(run.key))
         self._shares.pop(run.key, None)
         self._ended += 1
+        if record.found.halved:  # it took no time
+            self._sum -= self._costs.pop(run.key, 0.0)
+        self._spent += self._costs.get(run.key, 0.0)
         self._move_total()
         counter = f"[{self._ended}/{self._count}] {run.title}"
-        if record.error:
+        if record.found.halved:
+            self.note(f"{counter}: not trained in full: {record.found.halved.text}")
+        elif record.error:
             self.failed += 1
             strangers = {n: v for n, v in record.environment.plugins.items() if n != "quadzoo"}
             plugins = "".join(f" (plugin {name} {version})" for name, version in strangers.items())
@@ -182,7 +194,7 @@ class Display:
         else:
             self.note(
                 f"{counter}: val MSE {record.metrics.val_mse:.3g}, test MSE {record.metrics.test_mse:.3g}, "
-                f"{record.cost.fit_seconds:.0f} s"
+                f"{record.cost.fit_seconds:.0f} s{self._left()}"
             )
 
     def _refresh(self, line: Callable[[], str]) -> None:
@@ -199,6 +211,18 @@ class Display:
             if task.visible
         ]
 
+    def _done(self) -> float:
+        """Return how much is done, in seconds by the estimate."""
+        return self._spent + sum(share * self._costs.get(key, 0.0) for key, share in self._shares.items())
+
+    def _left(self) -> str:
+        """Return how long the other runs will take where no bar says so: as the estimate went until now."""
+        done, total = self._done(), self._sum
+        if self._begun is None or self._console.is_terminal or self._notebook or not 0 < done < total:
+            return ""
+        return f", about {duration((time.monotonic() - self._begun) * (total - done) / done)} left"
+
     def _move_total(self) -> None:
+        self._begun = self._begun or time.monotonic()
         if self._total is not None:
-            self._progress.update(self._total, completed=self._ended + sum(self._shares.values()))
+            self._progress.update(self._total, completed=self._done(), total=self._sum)

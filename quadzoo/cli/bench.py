@@ -257,6 +257,13 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     is_flag=True,
     help="Have a GPU give the same digits each time, which is slower; on the CPU runs do so anyway.",
 )
+@click.option(
+    "--halving",
+    is_flag=True,
+    help="First train each backbone and head on the lowest seed for an eighth of the epochs, the better half "
+    "by val MSE for a quarter, and the better half of these for a half. What is left is trained in full; the "
+    "other rows are incomplete.",
+)
 @click.option("--force", is_flag=True, help="Train finished runs again.")
 @click.option("--dry-run", is_flag=True, help="Check everything and show the plan; train nothing.")
 @metric_option

@@ -11,6 +11,8 @@ from rich.table import Table
 from quadzoo.cli.options import with_flags
 from quadzoo.cli.output import say, say_json
 from quadzoo.cli.tables import print_table, text_table, width_of
+from quadzoo.grid.halving import in_words as halving_in_words
+from quadzoo.grid.halving import rungs as halving_rungs
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.tuning import in_words, trials_to_do
 from quadzoo.report.board_columns import Metric
@@ -54,7 +56,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "estimated_seconds": plan.estimate and plan.estimate.seconds,
         "estimate": plan.estimate and plan.estimate.text,
     }
-    return {"runs": rows, "trials": trials_to_do(plan), **notes, **estimate}
+    halving = [one._asdict() for one in halving_rungs(plan)]
+    return {"runs": rows, "halving": halving, "trials": trials_to_do(plan), **notes, **estimate}
 
 
 def print_plan(plan: Plan, as_json: bool) -> None:
@@ -67,8 +70,8 @@ def print_plan(plan: Plan, as_json: bool) -> None:
     hidden = () if any(task.split.train_share < 1 for task in plan.tasks) else ("train_share", "n_train")
     shown = [name for name in rows[0] if name not in hidden]
     print_table(text_table(shown, [[str(row[name]) for name in shown] for row in rows]))
-    if trials := in_words(plan):
-        say(trials)
+    for told in filter(None, (halving_in_words(plan), in_words(plan))):
+        say(told)
     for backbone, task in firsts.items():
         say(with_flags(f"weights of {backbone}: {task.identity.weights} ({task.weights_note})"))
         say(f"precision of {backbone}: {task.precision} ({task.precision_note})")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ class Fold:
     digests: np.ndarray = field(repr=False)
     split: Split
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Return 24 hexadecimal digits that stand for everything in it."""
         split = self.split

@@ -76,6 +76,7 @@ class BenchConfig(BaseModel):
     deterministic: bool = False
     timeout: float | None = Field(default=None, gt=0, le=LONGEST_TIMEOUT)
     checkpoint_minutes: float = Field(default=10, ge=0, allow_inf_nan=False)
+    halving: bool = False
     force: bool = False
 
     @property

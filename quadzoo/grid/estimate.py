@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +19,7 @@ import numpy as np
 from quadzoo.data.splits import Split
 from quadzoo.errors import DataError
 from quadzoo.executors.base import Executor, NoAnswer, Send, answer
+from quadzoo.grid.halving import outlook
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import Estimate, Plan
 from quadzoo.grid.tuning import trials
@@ -64,7 +65,7 @@ def with_estimate(plan: Plan, executor: Executor, observer: Observer) -> Plan:
     """Return the plan with an estimate of how long its runs will take; where none is to do, none is timed."""
     if not plan.to_do:
         return replace(plan, estimate=Estimate(0.0, "nothing to do"))
-    known, tried = _known_runs(plan), trials(plan)
+    known, tried, halved = _known_runs(plan), trials(plan), outlook(plan)
     # Of a backbone's heads the first that trains by steps is timed; those in closed form take none.
     first = sorted(reversed(plan.to_do), key=lambda task: not task.closed_form)
     unknown = {task.backbone: task for task in first if not known.get(_row(task))}
@@ -83,22 +84,37 @@ def with_estimate(plan: Plan, executor: Executor, observer: Observer) -> Plan:
         runs = known.get(_row(run))
         return _as_before(task, runs) if runs else _seconds(task, timings[task.backbone])
 
-    by_backbone: dict[str, list[float]] = defaultdict(list)
+    costs = {task.key: seconds_of(task, task) for task in plan.to_do}
+    # Where runs or trials may not be made, each counts with its share.
+    by_backbone: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for task in plan.to_do:
-        by_backbone[task.backbone].append(seconds_of(task, task))
-    of_trials = [seconds_of(trial, run) for trial, run in tried]
+        by_backbone[task.backbone].append((costs[task.key], halved.shares[task.key]))
+    of_halving = [(seconds_of(trial, run), share) for trial, run, share in halved.trials]
+    of_trials = [(seconds_of(trial, run), halved.shares[run.key]) for trial, run in tried]
     shared = sum(_features(plan, backbone, timing) for backbone, timing in timings.items())
     total = shared  # and all trials come before all runs
-    for stage in (of_trials, [seconds for runs in by_backbone.values() for seconds in runs]):
-        total += max([sum(stage) / executor.at_once(len(plan.slots)), *stage])
-    parts = [
-        f"{len(runs)} run{'s' * (len(runs) > 1)} of {backbone} ({duration(sum(runs))})"
-        for backbone, runs in by_backbone.items()
-    ]
+    for stage in (of_halving, of_trials, [one for runs in by_backbone.values() for one in runs]):
+        longest = max((seconds for seconds, share in stage if share), default=0.0)
+        total += max(_sum(stage) / executor.at_once(len(plan.slots)), longest)
+    parts = [_part("short training", "of halving", of_halving)] if of_halving else []
+    parts += [_part("run", f"of {backbone}", runs) for backbone, runs in by_backbone.items() if _sum(runs)]
     if tried:
-        parts.append(f"{len(tried)} trial{'s' * (len(tried) > 1)} ({duration(sum(of_trials))})")
+        parts.append(_part("trial", "", of_trials))
     text = f"about {duration(total)}: {listed(parts)}"
-    return replace(plan, estimate=Estimate(total, text + ", compilation not counted" * plan.config.compile))
+    estimate = Estimate(total, text + ", compilation not counted" * plan.config.compile)
+    return replace(plan, estimate=estimate, costs=costs)
+
+
+def _sum(stage: Sequence[tuple[float, float]]) -> float:
+    return sum(seconds * share for seconds, share in stage)
+
+
+def _part(what: str, of: str, stage: Sequence[tuple[float, float]]) -> str:
+    """Return "3 runs of resnet18 (5 min)" from seconds and the share with which each counts."""
+    n, number = len(stage), sum(share for _, share in stage)
+    count = f"{n}" if number == n else f"about {max(1, round(number))} of {n}"
+    words = f"{count} {what}{'s' * (n > 1)} {of}".rstrip()
+    return f"{words} ({duration(_sum(stage))})"
 
 
 class _Known(NamedTuple):

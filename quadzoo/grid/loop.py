@@ -18,7 +18,7 @@ from quadzoo.errors import NO_SPACE, DataError
 from quadzoo.executors.base import Executor, Job, is_overdue, why_it_ended
 from quadzoo.grid.interrupts import Interrupts
 from quadzoo.grid.observer import Observer
-from quadzoo.grid.plan import Plan
+from quadzoo.grid.plan import Plan, longest_first
 from quadzoo.grid.slots import Slots
 from quadzoo.records.record import RECORD, Failure, RunRecord, is_done, read_record, run_folder, write_record
 from quadzoo.storage import file_identity
@@ -64,7 +64,7 @@ class Loop:
         self._plan, self._executor = plan, executor
         self._observer, self._interrupts = observer, interrupts
         self._slots = Slots(plan.slots, executor.at_once)
-        self._waiting = deque(plan.to_do)
+        self._waiting = deque(longest_first(plan.to_do, plan.costs))
         self._running: list[_Running] = []
         self._elsewhere: set[str] = set()
         self._finished = len(plan.done)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from quadzoo.grid.slots import slots_of
 from quadzoo.model.weights import LoadedWeights
 from quadzoo.records.facts import DataFacts, Known, SplitFacts
 from quadzoo.records.keys import Identity, ImageFacts, Originals, Provenance
-from quadzoo.records.record import Compiled, Failure, Initial, Metrics, Precision, is_done
+from quadzoo.records.record import Compiled, Failure, Initial, Metrics, Precision
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.registry.specs import HeadSpec
 from quadzoo.targets import TargetInfo, standardised, target_info
@@ -121,7 +121,8 @@ class Plan:
     ``devices`` are those of this machine that runs use; `slots` say which run at the same time.
     ``failures`` says of keys why they cannot be trained: what a request of the recipe asks for was not found.
     ``notes`` are what people should know of the data. ``estimate`` is None until somebody asks for it:
-    `quadzoo.grid.estimate.with_estimate`.
+    `quadzoo.grid.estimate.with_estimate`. ``costs`` are then the seconds that each run to do will take, by
+    key: those of most are started first. The order of ``tasks`` does not depend on them.
     """
 
     tasks: list[Task]
@@ -133,6 +134,7 @@ class Plan:
     failures: Mapping[str, Failure] = field(default_factory=dict)
     estimate: Estimate | None = None
     notes: tuple[str, ...] = ()
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def to_do(self) -> list[Task]:
@@ -181,6 +183,16 @@ class Plan:
             device_shared_by=math.ceil(len(self.slots) / len(self.devices)),
             deterministic=self.config.deterministic,
         )
+
+
+def longest_first(tasks: Iterable[Task], costs: Mapping[str, float]) -> list[Task]:
+    """Return tasks in the order in which they are started: so no long run is left over for the end.
+
+    Those whose cost is not known come first. Equal ones stay in their order (Graham 1969, Bounds on
+    Multiprocessing Timing Anomalies, SIAM Journal on Applied Mathematics 17, p. 416: at most 4/3 of the
+    shortest time).
+    """
+    return sorted(tasks, key=lambda task: -costs.get(task.key, math.inf))
 
 
 def bench_data(
@@ -233,24 +245,26 @@ def make_plan(
     *,
     weights: Mapping[str, Weights],
     choose: Callable[[Iterable[str]], Mapping[str, PrecisionChoice]],
+    done: Collection[str] = (),
 ) -> Plan:
     """List every backbone × head × seed × fold with its key.
 
-    ``weights`` are those of each backbone; ``choose`` decides in which precision backbones run, and is asked
-    for those alone that have something to run: with `precision` auto a run that is done in either precision
-    is done.
+    ``done`` are the keys of finished runs in the results folder, ``weights`` those of each backbone.
+    ``choose`` decides in which precision backbones run, and is asked for those alone that have something to
+    run: with `precision` auto a run that is done in either precision is done.
     """
-    tasks = [
-        _task(config, catalogue, data, weights[backbone], names=(backbone, head), seed=seed, of_fold=fold)
-        for backbone, head, seed, fold in itertools.product(
-            config.backbones, config.heads, config.seeds, data.folds
-        )
-    ]
+    tasks = []
+    for backbone, head in itertools.product(config.backbones, config.heads):
+        of_folds = [
+            _task(config, catalogue, data, weights[backbone], names=(backbone, head), of_fold=fold)
+            for fold in data.folds
+        ]
+        tasks += [_seeded(task, seed) for seed, task in itertools.product(config.seeds, of_folds)]
     precisions: tuple[Precision, ...] = ("32", "bf16") if config.precision == "auto" else (config.precision,)
     finished = {
         (task, precision)
         for task, precision in itertools.product(range(len(tasks)), precisions)
-        if not config.force and is_done(config.out, _in(tasks[task], PrecisionChoice(precision, "")).key)
+        if not config.force and _in(tasks[task], PrecisionChoice(precision, "")).key in done
     }
     some_open = [
         task.backbone
@@ -258,16 +272,16 @@ def make_plan(
         if not any((number, precision) in finished for precision in precisions)
     ]
     choices = choose(dict.fromkeys(some_open))
-    chosen, done = [], []
+    chosen, need_not_run = [], []
     for number, task in enumerate(tasks):
         choice = choices.get(task.backbone, PrecisionChoice(precisions[0], "as it was run"))
         if (number, choice.kind) not in finished and (number, _OTHER[choice.kind]) in finished:
             choice = PrecisionChoice(_OTHER[choice.kind], "as it was run")
         chosen.append(_in(task, choice))
         if (number, choice.kind) in finished:
-            done.append(chosen[-1].key)
+            need_not_run.append(chosen[-1].key)
     model = next((one.model for one in weights.values() if one.model), None)
-    return Plan(chosen, frozenset(done), data, config, tuple(devices), model)
+    return Plan(chosen, frozenset(need_not_run), data, config, tuple(devices), model)
 
 
 def _task(
@@ -277,10 +291,12 @@ def _task(
     weights: Weights,
     *,
     names: tuple[str, str],
-    seed: int,
     of_fold: FoldPlan,
 ) -> Task:
-    """Return a task in float32; `_in` puts it into another precision. ``names`` are of backbone and head."""
+    """Return a task of seed 0 in float32; `_seeded` and `_in` put others in their place.
+
+    ``names`` are of backbone and head.
+    """
     backbone, head = names
     split, model = of_fold.fold.split, weights.model
     initial: Initial | None = model.initial_for(of_fold.fold) if model else None
@@ -298,7 +314,7 @@ def _task(
             unit=ranges_of(model.unit).model_dump() if model else None,
             precision="32",
             recipe=config.recipe,
-            seed=seed,
+            seed=0,
         ),
         backbone=backbone,
         head=head,
@@ -347,11 +363,16 @@ def _plugin_flag(catalogue: Catalogue, backbone: str, head: str) -> dict[str, st
     return {"--plugin": " --plugin ".join(files)} if files else {}
 
 
+def _seeded(task: Task, seed: int) -> Task:
+    return replace(task, identity=replace(task.identity, seed=seed))
+
+
 def _in(task: Task, choice: PrecisionChoice) -> Task:
     """Return the task in a precision."""
+    same = task.identity.precision == choice.kind  # whose key may be known already
     return replace(
         task,
-        identity=replace(task.identity, precision=choice.kind),
+        identity=task.identity if same else replace(task.identity, precision=choice.kind),
         precision_note=choice.note,
         flags={**task.flags, "--precision": choice.kind},
     )

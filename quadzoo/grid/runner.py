@@ -22,6 +22,7 @@ from quadzoo.executors.base import Executor
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.devices import find_devices
 from quadzoo.grid.estimate import is_worth_timing, with_estimate
+from quadzoo.grid.halving import check_halving, with_halving
 from quadzoo.grid.hints import shift_hint
 from quadzoo.grid.inputs import read_inputs, uneven_shares
 from quadzoo.grid.interrupts import Interrupts
@@ -42,7 +43,7 @@ from quadzoo.registry import additions, catalogue
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
-from quadzoo.report.results import Results, read_runs, unreadable_records
+from quadzoo.report.results import Results, kept_records, read_runs
 from quadzoo.report.rows import Leaderboard
 
 _SHARE_SAID = 0.05  # of a bench's time
@@ -98,8 +99,10 @@ def _planned(
             raise ConfigError(
                 f"`tune`: {head} is fitted in closed form and has no learning rate; bench it without `tune`"
             )
+    check_halving(config)
     _check_out(config.out)
-    for one in unreadable_records(config.out):
+    kept = kept_records(config.out)
+    for one in kept.unreadable:
         observer.note(f"warning: run {one.key} cannot be read: {one.reason}")
     check_machines(executor, config, names)
     inputs = read_inputs(config, observer, model.record.image.channels if model else None)
@@ -122,7 +125,7 @@ def _planned(
     chooser = PrecisionChooser(
         executor, config, names, images, devices[0], model, keep=not dry, counting=observer.counting
     )
-    plan = make_plan(config, names, data, devices, weights=weights, choose=chooser.choose)
+    plan = make_plan(config, names, data, devices, weights=weights, choose=chooser.choose, done=kept.done)
     return replace(plan, notes=(*inputs.notes, *uneven_shares(inputs.splits, data)))
 
 
@@ -177,8 +180,8 @@ def bench(
     for note in () if like else plan.notes:
         observer.note(note)
     if like:
-        plan = replace(plan, estimate=like.estimate)
-    elif not isinstance(observer, Silent) and is_worth_timing(plan):  # of the silent nobody sees it
+        plan = replace(plan, estimate=like.estimate, costs=like.costs)
+    elif is_worth_timing(plan) and (not isinstance(observer, Silent) or _order_matters(plan)):
         plan = with_estimate(plan, executor, observer)
     observer.planned(plan)
     for line in how_to_watch(config.logger if plan.to_do else (), config.out):
@@ -204,6 +207,7 @@ def _run(plan: Plan, executor: Executor, observer: Observer) -> Leaderboard | No
             clock = time.monotonic()
             plan = with_ridge(plan, executor, observer)
             ridge_seconds = time.monotonic() - clock
+            plan = with_halving(plan, executor, observer, interrupts.check)
             plan = with_tuning(plan, executor, observer, interrupts.check)
             Loop(plan, executor, observer, interrupts).run()
             share = ridge_seconds / (time.monotonic() - clock)
@@ -212,6 +216,11 @@ def _run(plan: Plan, executor: Executor, observer: Observer) -> Leaderboard | No
     finally:
         board = _report(plan.config.out, data.images.hash, plan.tasks[0].split.whole, observer)
     return board
+
+
+def _order_matters(plan: Plan) -> bool:
+    """Say whether knowing the longest runs saves time; else the silent have no use for an estimate."""
+    return len(plan.slots) > 1 and len({task.backbone for task in plan.to_do}) > 1
 
 
 def _stopped(plan: Plan, error: OSError) -> QuadzooError:

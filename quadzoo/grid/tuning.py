@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -13,10 +13,10 @@ from filelock import FileLock, Timeout
 
 from quadzoo import storage
 from quadzoo.errors import DataError
-from quadzoo.executors.base import Executor, Job, asked, is_overdue, why_it_ended
+from quadzoo.executors.base import Executor
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import Plan
-from quadzoo.grid.slots import Slots
+from quadzoo.grid.trials import PERCENT, TrialPool
 from quadzoo.model.recipe import Recipe, trial_epochs
 from quadzoo.records.record import Failure, Found
 from quadzoo.records.tuning import Trial, TuningRecord, read_tuning, tuning_key, tuning_path, write_tuning
@@ -24,9 +24,6 @@ from quadzoo.report.captions import at_the_edge
 from quadzoo.report.text import listed, short
 from quadzoo.training.outcome import failure
 from quadzoo.training.task import Task
-
-_WORK = "quadzoo.training.trial:try_learning_rate"
-_PERCENT = 100
 
 
 @dataclass(eq=False)
@@ -93,30 +90,21 @@ class _Search:
         self.trials = {lr: one for lr, one in known.items() if is_chosen or one.is_final}
 
 
-@dataclass(eq=False)
-class _Running:
-    """A trial under way; ``percent`` is how much of it the bar has shown."""
-
-    search: _Search
-    lr: float
-    job: Job
-    ending: ExitStack
-    timeout: float
-    percent: int = 0
-
-
 def searches(plan: Plan) -> list[_Search]:
-    """Return the searches that the runs to do wait for, with the trials that are kept."""
+    """Return the searches that the runs to do wait for, with the trials that are kept.
+
+    Runs that cannot be made, or that `halving` has stopped, wait for none.
+    """
     found: dict[str, list[Task]] = defaultdict(list)
     for task in plan.to_do:
-        if task.recipe.tune:
+        if task.recipe.tune and task.key not in plan.failures:
             found[tuning_key(task.identity)].append(task)
     made = []
     for key, tasks in found.items():
         search = _Search(key, tasks, seed=min(plan.config.seeds))
         with suppress(DataError):  # it is said when the search begins
             search.read(plan)
-        search.left = _PERCENT * len(search.missing)
+        search.left = PERCENT * len(search.missing)
         made.append(search)
     return made
 
@@ -166,21 +154,21 @@ def with_tuning(plan: Plan, executor: Executor, observer: Observer, check: Calla
     tuner = _Tuner(plan, executor, observer, found)
     tuner.run(check)
     tasks = [replace(task, found=tuner.found.get(task.key, task.found)) for task in plan.tasks]
-    return replace(plan, tasks=tasks, failures=tuner.failures)
+    return replace(plan, tasks=tasks, failures={**plan.failures, **tuner.failures})
 
 
 class _Tuner:
     """Runs trials side by side, as many as the bench's runs."""
 
     def __init__(self, plan: Plan, executor: Executor, observer: Observer, found: Iterable[_Search]) -> None:
-        self.plan, self.executor, self.observer = plan, executor, observer
+        self.plan, self.observer = plan, observer
         self.found: dict[str, Found] = {}
         self.failures: dict[str, Failure] = {}
-        self._slots = Slots(plan.slots, executor.at_once)
-        self._waiting = deque(found)
-        self._to_try: deque[Callable[[], _Running]] = deque()
+        # The longest first, as runs are started.
+        self._waiting = deque(sorted(found, key=lambda one: -plan.costs.get(one.tasks[0].key, math.inf)))
+        self._pool = TrialPool(plan, executor)
+        self._to_try: deque[Callable[[], None]] = deque()
         self._open: list[_Search] = []
-        self._running: list[_Running] = []
         self._elsewhere: set[str] = set()
         total = sum(one.left for one in self._waiting)
         self._advance = observer.counting("trying learning rates", total) if total else lambda _: None
@@ -192,24 +180,22 @@ class _Tuner:
                 self._start_some()
                 if not self._waiting and not self._open:
                     break
-                self.executor.wait_for_any([one.job for one in self._running], timeout=1.0)
+                self._pool.wait()
                 check()
-                for one in list(self._running):
-                    self._receive(one)
+                self._pool.receive()
         finally:
-            for one in self._running:
-                one.ending.close()
+            self._pool.close()
             for search in self._open:
                 self._close(search)
 
     def _start_some(self) -> None:
         """Start as many trials as there is room for."""
         for _ in range(len(self._waiting)):
-            if len(self._running) + len(self._to_try) >= self._slots.total:
+            if len(self._to_try) >= self._pool.room:
                 break
             self._begin(self._waiting.popleft())
-        while self._to_try and self._slots:
-            self._running.append(self._to_try.popleft()())
+        while self._to_try and self._pool.room > 0:
+            self._to_try.popleft()()
 
     def _begin(self, search: _Search) -> None:
         """Begin a search, unless another bench has it."""
@@ -233,38 +219,13 @@ class _Tuner:
         if not search.missing:
             self._conclude(search)
 
-    def _start(self, search: _Search, lr: float) -> _Running:
-        task, ending = search.task_of(lr), ExitStack()
-        device = self._slots.take()
-        ending.callback(self._slots.give_back, device)  # after the job is over
-        placement = self.plan.placement(task, device)
-        job = ending.enter_context(asked(self.executor, _WORK, (task, placement), placement.needs))
-        return _Running(search, lr, job, ending, self.plan.config.timeout or math.inf)
+    def _start(self, search: _Search, lr: float) -> None:
+        ended, moved = partial(self._ended, search), partial(self._move, search)
+        self._pool.start(search.task_of(lr), ended, moved)
 
-    def _receive(self, one: _Running) -> None:
-        ended = one.job.ended  # asked first: what it sent before its end has come in then
-        trial = None
-        for message in one.job.messages(timeout=0):
-            if isinstance(message, Trial):
-                trial = message
-            else:
-                percent = min(int(_PERCENT * message[0]), _PERCENT)
-                self._move(one.search, percent - one.percent)
-                one.percent = percent
-        if trial is None and is_overdue(one.job, one.timeout):
-            error = f"TimedOut: not finished within {self.plan.config.timeout:g} seconds"
-            trial = Trial(lr=one.lr, error=error)
-        elif trial is None and ended:
-            trial = Trial(lr=one.lr, error=f"ProcessDied: {why_it_ended(one.job)}")
-        if trial is None:
-            return
-        search = one.search
-        if trial.error is not None:
-            search.log = one.job.log_tail()
-        one.ending.close()
-        self._running.remove(one)
-        self._move(search, _PERCENT - one.percent)
-        search.trials[one.lr] = trial
+    def _ended(self, search: _Search, trial: Trial, log: str) -> None:
+        search.log = log or search.log
+        search.trials[trial.lr] = trial
         write_tuning(self.plan.config.out, search.record)
         if not search.missing:
             self._conclude(search)

@@ -99,3 +99,25 @@ class SplitFacts(_Facts):
     def whole(self) -> str:
         """The hash of the division with all training images."""
         return self.whole_hash or self.hash
+
+
+class Halved(_Facts):
+    """Where `halving` stopped a combination, whose runs were not trained.
+
+    Trained for ``epochs``, it came to ``val_mse`` (None where that failed), and was in ``place`` ``of`` so
+    many, of which ``kept`` went on. ``trial`` is the key of that training in OUT/halving.
+    """
+
+    trial: str
+    epochs: Annotated[int, Field(ge=1)]
+    val_mse: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
+    place: Annotated[int, Field(ge=1)]
+    of: Annotated[int, Field(ge=1)]
+    kept: Annotated[int, Field(ge=1)]
+
+    @property
+    def text(self) -> str:
+        """What happened, for people."""
+        score = "no val MSE" if self.val_mse is None else f"val MSE {self.val_mse:.3g}"
+        epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
+        return f"{score} after {epochs}, place {self.place} of {self.of}; {self.kept} went on"

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -126,7 +127,7 @@ class Identity:
     recipe: Recipe
     seed: int
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The key: 16 hexadecimal digits."""
         seed = self.seed if self.recipe.epochs else 0  # where nothing is trained, nothing is drawn

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -127,6 +128,18 @@ def nameless(table: pd.DataFrame, targets: Sequence[str]) -> bytes:
     )  # fmt: skip
 
 
+class Parsed(NamedTuple):
+    """predictions.csv of M images: its texts by column, and float64 (M, C) for the columns of ``names``.
+
+    Texts are ``id``, ``split``, ``image_group`` and whatever else is no target's. A truth that is missing is
+    NaN; the spread of the predictions is there where the file has it.
+    """
+
+    texts: dict[str, list[str]]
+    names: list[str]
+    numbers: np.ndarray
+
+
 def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     """Return predictions.csv: id, split, image_group and image_kind as text, the targets as float64.
 
@@ -134,41 +147,80 @@ def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     the predictions. The group of an image is its own where the file says none. Raises DataError for another
     table.
     """
+    texts, names, numbers = parsed_predictions(path, targets)
+    return pd.concat([pd.DataFrame(texts), pd.DataFrame(numbers, columns=names)], axis=1)
+
+
+def parsed_predictions(path: Path, targets: Sequence[str]) -> Parsed:
+    """Return what `read_predictions` does, without a table made of it: that takes longer than reading.
+
+    Raises DataError for another table.
+    """
     written, here = columns_of(targets, RESERVED), columns_of(targets)
-    numbers = [name for column in written.values() for name in (column, f"{column}_pred")]
+    columns = [name for column in written.values() for name in (column, f"{column}_pred")]
     names = [name for column in here.values() for name in (column, f"{column}_pred")]
     try:
-        # As text first: not every pandas reads a number to its last digit.
-        content = io.BytesIO(read_regular(path, _MOST_BYTES))
-        table = pd.read_csv(content, dtype=str, keep_default_na=False)
-        if not isinstance(table.index, pd.RangeIndex):  # pandas has shifted the columns
-            raise DataError(f"{path}: its first row has more cells than the header")
-        missing = [name for name in ("id", "split", *numbers) if name not in table]
+        content = read_regular(path, _MOST_BYTES)
+        texts = _plain_cells(content) or _cells(content, path)
+        missing = [name for name in ("id", "split", *columns) if name not in texts]
         if missing:
             raise DataError(f"{path}: no column {missing[0]!r}")
-        truths = [*written.values()]
-        table[truths] = table[truths].replace("", "nan")
-        if {*_spread_columns(written)} <= {*table}:
-            numbers += _spread_columns(written)
+        if {*_spread_columns(written)} <= {*texts}:
+            columns += _spread_columns(written)
             names += _spread_columns(here)
-        # In one block, however many targets there are.
-        values = pd.DataFrame(table[numbers].to_numpy().astype(float), columns=names)
-        table = pd.concat([table.drop(columns=numbers), values], axis=1)
-        spread = spread_of(table, targets)
-        if spread is not None and not (np.isfinite(spread) & (spread > 0)).all():
+        truths = {*written.values()}
+        numbers = np.empty((len(columns), len(texts["id"]))).T
+        for place, name in enumerate(columns):
+            cells = texts.pop(name)
+            if name in truths:
+                cells = [cell or "nan" for cell in cells]
+            numbers[:, place] = list(map(float, cells))
+        spread = numbers[:, 2 * len(targets) :]
+        if not (np.isfinite(spread) & (spread > 0)).all():
             raise DataError(f"{path}: a spread is not a positive number")
     except ValueError as error:  # pandas' own are among them
         raise DataError(f"{path}: not a table of predictions ({error})") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    table = table.rename(columns={old: new for old, new in _OLDER_NAMES.items() if new not in table})
-    return table if "image_group" in table else table.assign(image_group=table["id"])
+    for old, new in _OLDER_NAMES.items():
+        if old in texts and new not in texts:
+            texts[new] = texts.pop(old)
+    texts.setdefault("image_group", texts["id"])
+    return Parsed(texts, names, numbers)
+
+
+def _plain_cells(content: bytes) -> dict[str, list[str]] | None:
+    """Return the cells of a table by column; None unless it is as plain as `to_csv` mostly writes it.
+
+    Nothing is quoted, no line is empty, all have as many cells as the header, and no two columns one name.
+    """
+    if content[:3] == b"\xef\xbb\xbf" or any(sign in content for sign in (b'"', b"\r", b"\0", b"\n\n")):
+        return None
+    lines = content.decode().split("\n")
+    if len(lines) < 3 or lines.pop():
+        return None
+    header, *rows = [line.split(",") for line in lines]
+    if {*map(len, rows)} != {len(header)} or len({*header}) < len(header) or not all(header):
+        return None
+    return dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def _cells(content: bytes, path: Path) -> dict[str, list[str]]:
+    """Return the cells of any table by column. Raises DataError or ValueError for what is none."""
+    # As text: not every pandas reads a number to its last digit.
+    table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+    if not isinstance(table.index, pd.RangeIndex):  # pandas has shifted the columns
+        raise DataError(f"{path}: its first row has more cells than the header")
+    return {str(name): cells.tolist() for name, cells in table.items()}
 
 
 def of_targets(table: pd.DataFrame, targets: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return truth and prediction, float64 (M, T) each, in original units."""
     columns = columns_of(targets).values()
-    return table[[*columns]].to_numpy(), table[[f"{column}_pred" for column in columns]].to_numpy()
+    truth, prediction = (
+        np.array([table[f"{column}{end}"].to_numpy() for column in columns]).T for end in ("", "_pred")
+    )
+    return truth, prediction
 
 
 def spread_of(table: pd.DataFrame, targets: Sequence[str]) -> np.ndarray | None:

@@ -15,7 +15,7 @@ from quadzoo.errors import DataError
 from quadzoo.metrics import Scores
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.weights import LoadedWeights
-from quadzoo.records.facts import Count, DataFacts, SplitFacts
+from quadzoo.records.facts import Count, DataFacts, Halved, SplitFacts
 from quadzoo.records.keys import NEUTRAL_RECIPE, Identity, ImageFacts, Originals, Provenance
 from quadzoo.storage import open_regular, read_regular, write_atomically
 
@@ -96,11 +96,12 @@ class Found(_Part):
     """What was found for requests of the recipe that left something open.
 
     ``epochs`` is the number that `epochs` auto came to; ``lr`` is the learning rate that ``tune`` chose, and
-    that the run was trained with.
+    that the run was trained with. ``halved`` says where a bench with `halving` stopped, and did not run it.
     """
 
     epochs: Count | None = None
     lr: Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)] | None = None
+    halved: Halved | None = None
 
 
 class Epoch(BaseModel):
@@ -297,6 +298,8 @@ class RunRecord(_Part):
                 raise ValueError("status is ok, but the split has no val or no test images")
             if (self.recipe.tune is None) != (self.found.lr is None):
                 raise ValueError(f"recipe.tune is {self.recipe.tune}, but found.lr is {self.found.lr}")
+        if self.found.halved and self.status == "ok":
+            raise ValueError("status is ok, but found.halved says that it was not run")
         if (self.status == "failed") != (self.error is not None):
             raise ValueError(f"status is {self.status}, but error is {'set' if self.error else 'null'}")
         return self
@@ -365,7 +368,12 @@ def is_done(out: Path, key: str) -> bool:
         record = read_record(out, key)
     except DataError:
         return False
-    return record is not None and record.status == "ok" and record.identity.key == key
+    return record is not None and counts_as_done(record)
+
+
+def counts_as_done(record: RunRecord) -> bool:
+    """Say whether a run need not run again: it has finished, and its key is that of what was run."""
+    return record.status == "ok" and record.identity.key == record.key
 
 
 def sha256_of(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -42,16 +42,24 @@ class Trial(BaseModel):
         return self
 
 
-class TuningRecord(BaseModel):
+class Kept(BaseModel):
+    """What is kept in a file that has the name of its key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str
+
+
+KeptT = TypeVar("KeptT", bound=Kept)
+
+
+class TuningRecord(Kept):
     """The trials of one combination on one fold, lowest learning rate first.
 
     All are of one seed and take the same number of epochs. ``backbone`` and ``head`` are for readers: the key
     says more.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
-    key: str
     backbone: str
     head: str
     fold: Count
@@ -88,9 +96,16 @@ def write_tuning(out: Path, record: TuningRecord) -> None:
 
 def read_tuning(out: Path, key: str) -> TuningRecord | None:
     """Return the trials of a key, None where there are none. Raises DataError for a file that is no such."""
-    path = tuning_path(out, key)
+    return read_kept(tuning_path(out, key), TuningRecord, "the trials of learning rates")
+
+
+def read_kept(path: Path, kind: type[KeptT], what: str) -> KeptT | None:
+    """Return what a file named after its key holds, None where there is none; ``what`` says what it is.
+
+    Raises DataError for a file that is no such.
+    """
     try:
-        record = TuningRecord.model_validate_json(read_regular(path, _MOST_BYTES))
+        record = kind.model_validate_json(read_regular(path, _MOST_BYTES))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -98,7 +113,7 @@ def read_tuning(out: Path, key: str) -> TuningRecord | None:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path}: not the trials of learning rates ({where}: {first['msg']})") from error
-    if record.key != key:
-        raise DataError(f"{path}: it has the trials of {record.key[:20]}, not those of its name")
+        raise DataError(f"{path}: not {what} ({where}: {first['msg']})") from error
+    if record.key != path.stem:
+        raise DataError(f"{path}: it has {what} of {record.key[:20]}, not those of its name")
     return record

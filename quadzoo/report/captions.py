@@ -12,6 +12,7 @@ from quadzoo.report.baselines import in_words
 from quadzoo.report.costs import crowded
 from quadzoo.report.ensemble import made_of
 from quadzoo.report.external import outside
+from quadzoo.report.halved import halved
 from quadzoo.report.known import known
 from quadzoo.report.rows import INCOMPLETE, Leaderboard, Row, Unread, Unreadable, is_baseline
 from quadzoo.report.settings import recipe_in_words
@@ -48,6 +49,7 @@ def captions(board: Leaderboard) -> list[Caption]:
         *(Caption(text, warning=True) for text in edges(board)),
         Caption(trust(board)),
         Caption(tuned(board)),
+        Caption(halved(board)),
         Caption(unknown(board)),
         Caption(mixed(board)),
         Caption(machines(board)),

@@ -13,6 +13,7 @@ from quadzoo.report.column import Column, csv_only, figure, words
 from quadzoo.report.costs import SPREADS
 from quadzoo.report.ensemble import COLUMNS as ENSEMBLES
 from quadzoo.report.external import ANSWERED
+from quadzoo.report.halved import HALVED
 from quadzoo.report.intervals import COLUMNS as INTERVALS
 from quadzoo.report.intervals import target_columns
 from quadzoo.report.known import known_counts
@@ -171,6 +172,7 @@ COLUMNS: tuple[Column[Row], ...] = (
         text=_tuned,
         number=False,
     ),
+    HALVED,
     Column(
         name="seeds",
         heading="seeds",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from quadzoo.metrics import exact_share, means
-from quadzoo.records.predictions import columns_of, of_targets
+from quadzoo.records.predictions import of_targets
 from quadzoo.records.record import N_WORST, RunRecord
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Bin, Curve, Details, Fit, Group, Groups, Kind, Worst
@@ -25,12 +25,13 @@ def details_of(runs: list[Run]) -> Details:
     if not runs:
         return Details()
     everything = pd.concat([run.test for run in runs])
+    images = pd.factorize(everything.index)[0]
     record = runs[0].record
     seed, chosen = _best_seed(runs)
     return Details(
         curves=[_curve(run.record) for run in runs],
-        kinds=_kinds(everything, record),
-        bins=_bins_of(everything, record.targets),
+        kinds=_kinds(everything, images, record),
+        bins=_bins_of(everything, images, record.targets),
         fits=_fits(chosen),
         groups=_groups(everything, record),
         worst=_worst(chosen),
@@ -49,56 +50,57 @@ def _curve(record: RunRecord) -> Curve:
     )
 
 
-def _kinds(tests: pd.DataFrame, record: RunRecord) -> list[Kind]:
+def _kinds(tests: pd.DataFrame, images: np.ndarray, record: RunRecord) -> list[Kind]:
+    """Return the scores by kind; ``images`` int64 (N,) gives each image a number."""
     if "image_kind" not in tests:
         return []
-    return [
-        Kind(
-            kind=str(kind),
-            n=members.index.nunique(),
-            test_mse=_mse(members, record),
-            test_exact=exact_share(*reversed(of_targets(members, record.targets)))
-            if all(record.target_integer)
-            else None,
-        )
-        for kind, members in tests.groupby("image_kind")
-    ]
-
-
-def _mse(tests: pd.DataFrame, record: RunRecord) -> float:
-    """Return the MSE of some test images: where targets are missing, of those that one of them has."""
-    if record.split.known is None:
-        return float(tests["error"].mean())
+    codes, kinds = pd.factorize(tests["image_kind"], sort=True)
     truth, prediction = of_targets(tests, record.targets)
-    found = means(((prediction - truth) / _spread(record)) ** 2, ~np.isnan(truth))
-    return float(np.nanmean(found))
+    errors = tests["error"].to_numpy()
+    found = []
+    for code, kind in enumerate(kinds):
+        rows = codes == code
+        exact = exact_share(prediction[rows], truth[rows]) if all(record.target_integer) else None
+        mse = _mse(errors[rows], truth[rows], prediction[rows], record)
+        found.append(Kind(kind=str(kind), n=len(np.unique(images[rows])), test_mse=mse, test_exact=exact))
+    return found
+
+
+def _mse(errors: np.ndarray, truth: np.ndarray, prediction: np.ndarray, record: RunRecord) -> float:
+    """Return the MSE of test images from their errors (n,).
+
+    Where targets are missing it is of those that one of the images has: float64 (n, T) each.
+    """
+    if record.split.known is None:
+        return float(errors.mean())
+    return float(np.nanmean(means(((prediction - truth) / _spread(record)) ** 2, ~np.isnan(truth))))
 
 
 def _spread(record: RunRecord) -> np.ndarray:
     return np.subtract(record.target_high, record.target_low, dtype=np.float64)
 
 
-def _bins_of(tests: pd.DataFrame, targets: Sequence[str]) -> dict[str, list[Bin]]:
+def _bins_of(tests: pd.DataFrame, images: np.ndarray, targets: Sequence[str]) -> dict[str, list[Bin]]:
     truth, prediction = of_targets(tests, targets)
     squared = (prediction - truth) ** 2
-    return {target: _bins(tests, truth[:, place], squared[:, place]) for place, target in enumerate(targets)}
+    return {target: _bins(images, truth[:, place], squared[:, place]) for place, target in enumerate(targets)}
 
 
-def _bins(tests: pd.DataFrame, truth: np.ndarray, squared: np.ndarray) -> list[Bin]:
+def _bins(images: np.ndarray, truth: np.ndarray, squared: np.ndarray) -> list[Bin]:
     """Cut the range of the truth into equal bins and return those that have images."""
     known = ~np.isnan(truth)
-    tests, truth, squared = tests[known], truth[known], squared[known]
+    images, truth, squared = images[known], truth[known], squared[known]
     edges = np.linspace(truth.min(), truth.max(), _BINS + 1)
     place = np.clip(np.digitize(truth, edges) - 1, 0, _BINS - 1)
     return [
         Bin(
             low=float(edges[index]),
             high=float(edges[index + 1]),
-            n=tests.index[place == index].nunique(),
-            rmse=float(np.sqrt(squared[place == index].mean())),
+            n=len(np.unique(images[inside])),
+            rmse=float(np.sqrt(squared[inside].mean())),
         )
         for index in range(_BINS)
-        if (place == index).any()
+        if (inside := place == index).any()
     ]
 
 
@@ -175,20 +177,25 @@ def _best_seed(runs: list[Run]) -> tuple[int, list[Run]]:
 
 def _worst(runs: list[Run]) -> list[Worst]:
     """Return the images with the largest errors of all folds of one seed."""
-    names = columns_of(runs[0].record.targets)
-    worst = [
-        Worst(
-            id=identity,
-            error=_mse(run.test.loc[[identity]], run.record),
-            truth={target: _or_none(run.test[name][identity]) for target, name in names.items()},
-            prediction={target: run.test[f"{name}_pred"][identity] for target, name in names.items()},
-            run=run.record.key,
-            position=position,
-        )
-        for run in runs
-        for position, identity in enumerate(run.record.worst)
-        if identity in run.test.index
-    ]
+    targets = runs[0].record.targets
+    worst = []
+    for run in runs:
+        truth, prediction = of_targets(run.test, targets)
+        errors = run.test["error"].to_numpy()
+        for position, identity in enumerate(run.record.worst):
+            if identity not in run.test.index:
+                continue
+            row = [run.test.index.get_loc(identity)]
+            worst.append(
+                Worst(
+                    id=identity,
+                    error=_mse(errors[row], truth[row], prediction[row], run.record),
+                    truth=dict(zip(targets, map(_or_none, truth[row[0]].tolist()), strict=True)),
+                    prediction=dict(zip(targets, prediction[row[0]].tolist(), strict=True)),
+                    run=run.record.key,
+                    position=position,
+                )
+            )
     return sorted(worst, key=lambda one: -one.error)[:N_WORST]
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from quadzoo.metrics import image_errors, mse_of
 from quadzoo.records.facts import SplitFacts
-from quadzoo.records.predictions import columns_of, of_targets
+from quadzoo.records.predictions import columns_of
 from quadzoo.records.record import Metrics, RunRecord
 from quadzoo.report.column import Column, csv_only, figure
 from quadzoo.report.intervals import LEVEL, Outcome, intervals_of, outcome_of
@@ -47,7 +47,7 @@ def of_seeds(runs: Sequence[Run]) -> OfSeeds:
         aligned = _aligned(members)
         if len(aligned) < len(members):
             return OfSeeds(None, None)
-        scored.append((_combined(aligned, np.ones(len(aligned))).metrics, members[0].record.split))
+        scored.append((_scored(aligned, np.ones(len(aligned))), members[0].record.split))
     means = pooled(scored)
     return OfSeeds(means.get("val_mse"), means.get("test_mse"))
 
@@ -193,27 +193,33 @@ def _combined(runs: Sequence[Run], picks: np.ndarray) -> _Combined:
     ``picks`` is (R,). Without val predictions there is no val MSE.
     """
     record, first = runs[0].record, runs[0].test
-    prediction = np.average([of_targets(run.test, record.targets)[1] for run in runs], axis=0, weights=picks)
-    truth, _ = of_targets(first, record.targets)
+    truth, prediction = _mean_of_tests(runs, picks)
     spread = np.array(record.target_high) - np.array(record.target_low)
     names = columns_of(record.targets).values()
     columns = {f"{name}_pred": prediction[:, place] for place, name in enumerate(names)}
     known = ~np.isnan(truth)
     test = first.assign(**columns, error=image_errors((prediction - truth) / spread, known))
+    return _Combined(test, _scored(runs, picks))
+
+
+def _mean_of_tests(runs: Sequence[Run], picks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return truth and mean prediction of the test images of aligned runs, float64 (N, T) each."""
+    truth, _ = runs[0].answers
+    return truth, np.average([run.answers[1] for run in runs], axis=0, weights=picks)
+
+
+def _scored(runs: Sequence[Run], picks: np.ndarray) -> Metrics:
+    """Return the scores of the mean prediction of aligned runs of one fold, each ``picks`` times."""
     val_mse = None
     if not runs[0].val.empty:
-        residuals = np.average([run.val for run in runs], axis=0, weights=picks)
-        val_mse = mse_of(residuals)
-    scores = scores_as(record, truth, prediction)
-    return _Combined(
-        test,
-        Metrics(
-            val_mse=val_mse,
-            test_mse=scores["mse"],
-            test_exact=scores["exact"],
-            test_rmse=scores["rmse"],
-            test_r2=scores["r2"],
-        ),
+        val_mse = mse_of(np.average([run.val.to_numpy() for run in runs], axis=0, weights=picks))
+    scores = scores_as(runs[0].record, *_mean_of_tests(runs, picks))
+    return Metrics(
+        val_mse=val_mse,
+        test_mse=scores["mse"],
+        test_exact=scores["exact"],
+        test_rmse=scores["rmse"],
+        test_r2=scores["r2"],
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from quadzoo.errors import DataError
 from quadzoo.inference.calibration import Calibration, combined
 from quadzoo.inference.intervals import Intervals
-from quadzoo.records.predictions import of_targets, spread_of
+from quadzoo.records.predictions import spread_of
 from quadzoo.report.column import Column, csv_only, figure
 from quadzoo.report.results import Run
 from quadzoo.report.rows import PredictionIntervals, Row
@@ -49,10 +49,9 @@ def outcome_of(runs: Sequence[Run], level: float, picks: Sequence[float] | None 
         [None if run.val_spread.empty else run.val_spread.to_numpy() for run in runs],
         picks,
     )
-    answers = [of_targets(run.test, targets) for run in runs]
     spreads = [spread_of(run.test, targets) for run in runs]
     test, spread = _mean(
-        [(prediction - truth) / ranges for truth, prediction in answers],
+        [(prediction - truth) / ranges for truth, prediction in (run.answers for run in runs)],
         [None if one is None else one / ranges for one in spreads],
         picks,
     )

@@ -110,7 +110,7 @@ def _leaderboard(
     judge([Judged(one.row, one.tests) for one in combinations], baselines)
     if combined := ensemble_row(runs):  # after ranks: it has none, and nothing is tested against it
         rows = sorted([*rows, combined], key=by_val)
-    points = [OfShare(one.curve, one.row, one.errors) for one in combinations]
+    points = [OfShare(one.curve, one.row, one.errors) for one in combinations] if smaller else []
     for members in smaller:
         of_share = _combinations(members, costs)
         set_variants([one.row for one in of_share])
@@ -156,6 +156,7 @@ def _rows_of(members: list[Run]) -> list[list[Run]]:
 def _combination(members: list[Run], costs: _Costs) -> _Combination:
     members = sorted(members, key=lambda run: (run.record.seed, run.record.split.fold))
     ok = [run for run in members if run.record.status == "ok"]
+    halved = [run.record.found.halved for run in members if run.record.found.halved]
     tests = [run for run in ok if not run.test.empty]
     first = members[0].record
     overlap = overlap_of([run.record for run in members])
@@ -166,7 +167,7 @@ def _combination(members: list[Run], costs: _Costs) -> _Combination:
         head=first.head,
         weights=first.weights,
         seeds=len({run.record.seed for run in ok}),
-        failed=len(members) - len(ok),
+        failed=len(members) - len(ok) - len(halved),
         **pooled(scored),
         verdict=INCOMPLETE if len(ok) < len({run.record.seed for run in members}) * first.split.folds else "",
         test_mae=mean_absolute([run.test for run in tests], first.targets),
@@ -183,6 +184,7 @@ def _combination(members: list[Run], costs: _Costs) -> _Combination:
         n_train=fmean(run.record.split.n_train for run in members),
         frozen=first.recipe.freeze,
         tuned=_tuned([run.record for run in members]),
+        halved=halved[0] if halved else None,
         plugins=", ".join(f"{name} {version}" for name, version in first.environment.plugins.items()),
         combination=first.combination,
         recipe=first.recipe.model_dump(),
@@ -190,7 +192,9 @@ def _combination(members: list[Run], costs: _Costs) -> _Combination:
         origin=origin_of(first),
         command=_command(first, sorted({run.record.seed for run in members})),
         costs=costs([run.record for run in ok]),
-        failures=[_failure(run.record) for run in members if run.record.error],
+        failures=[
+            _failure(run.record) for run in members if run.record.error and not run.record.found.halved
+        ],
         details=details_of(tests),
     )
     return _Combination(row, tests, first.curve)

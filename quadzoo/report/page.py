@@ -36,9 +36,15 @@ from quadzoo.storage import read_regular
 _DETAILS_BYTES = 2_500_000  # for the details of all rows
 _IMAGES_BYTES = 2_000_000
 _COMPARISON_BYTES = 1_000_000
+_MOST_ROWS = 200  # of a table
+_PAGE_ROWS = 1000  # of all tables together,
+_FEWEST_ROWS = 10  # but so many of each
+_MOST_BOARDS = 50
+_MOST_FAILURES = 200  # of a table
 _MOST_TARGETS = 12  # that are shown one by one
 _MOST_RMSE = 4  # targets whose RMSE a table keeps however narrow it is
 _WIDE, _NARROW = (860, 440), (380, 360)  # pixels of a plot, and of the one for phones
+_ALL_ROWS = "All are in leaderboard.csv and leaderboard.json, which `quadzoo report` writes beside this page."
 _COSTS: dict[str, Callable[[Row], float | None]] = {
     "latency of one image, ms": lambda row: row.cost.latency_ms,
     "training, s": lambda row: row.cost.fit_seconds,
@@ -49,15 +55,20 @@ _COSTS: dict[str, Callable[[Row], float | None]] = {
 def to_html(boards: Sequence[Leaderboard], runs: Sequence[Run], unreadable: Sequence[Unreadable] = ()) -> str:
     """Return the page. ``runs`` are those of the leaderboards: their folders hold the thumbnails.
 
-    The same records give the same bytes. A page of many rows leaves out the details of the last ones.
+    The same records give the same bytes. A page of many rows leaves out the details of the last ones, and one
+    of very many the last rows, too: it says how many there are, and where.
     ``unreadable`` is for folders without any leaderboard, since each leaderboard has its own.
     """
     page = _Page({run.record.key: run for run in runs}, _DETAILS_BYTES, _IMAGES_BYTES, _COMPARISON_BYTES)
-    sections = [page.section(f"board-{number}", board) for number, board in enumerate(boards)]
+    shown = boards[:_MOST_BOARDS]
+    sections = [page.section(f"board-{number}", board) for number, board in enumerate(shown)]
     template = environment().get_template("page.html")
     return template.render(
         sections=sections,
         left_out=left_out(unreadable),
+        more_boards=f"{len(shown)} of {len(boards):,} tables are shown, those with most runs. {_ALL_ROWS}"
+        if len(shown) < len(boards)
+        else "",
         strips=page.strips,
         positions=N_WORST,
         version=__version__,
@@ -88,6 +99,7 @@ class _Page:
     room: int
     image_room: int
     comparison_room: int
+    row_room: int = _PAGE_ROWS
     strips: list[Strip] = field(default_factory=list)
 
     @property
@@ -96,11 +108,15 @@ class _Page:
 
     def section(self, identity: str, board: Leaderboard) -> dict[str, Any]:
         first, *others = captions(board)
-        rows = [(row, self.details(row)) for row in board.rows]
+        part = self.part(board)
+        failures = [(row, one) for row in board.every_row for one in row.failures]
         return {
             "id": identity,
             "board": board,
-            "rows": rows,
+            "rows": [(row, self.details(row)) for row in part.rows],
+            "cut": _cut(board, part),
+            "failures": failures[:_MOST_FAILURES],
+            "more_failures": len(failures[_MOST_FAILURES:]),
             "task": first.text,
             "warnings": [caption.text for caption in others if caption.warning],
             "notes": [caption.text for caption in others if not caption.warning],
@@ -108,13 +124,22 @@ class _Page:
             "answers": answers(board),
             "columns": shown_columns(board, page=True),
             "units": units(board),
-            "plots": _plots(board),
+            "plots": _plots(part),
             "mean": _mean(board),
-            "comparison": self.comparison(board),
+            "comparison": self.comparison(part),
             "shares": _shares(board),
-            "whisker": _whiskers(board),
-            "plugins": sorted({one for row in board.rows for one in row.plugins.split(", ")} - {"-"}),
+            "whisker": _whiskers(part),
+            "plugins": sorted({one for row in part.rows for one in row.plugins.split(", ")} - {"-"}),
         }
+
+    def part(self, board: Leaderboard) -> Leaderboard:
+        """Return a leaderboard with the rows that the page has room for: those that are best by val."""
+        room = max(_FEWEST_ROWS, min(_MOST_ROWS, self.row_room))
+        without = [row for row in board.rows if row.head == "-"][:room]
+        models = [row for row in board.rows if row.head != "-"][:room]
+        self.row_room -= len(without) + len(models)
+        kept = {id(row) for row in (*without, *models)}
+        return board.model_copy(update={"rows": [row for row in board.rows if id(row) in kept]})
 
     def details(self, row: Row) -> Markup:
         """Return the details of a row: nothing for an answer without any model, or on a full page."""
@@ -193,6 +218,15 @@ class _Page:
         return self.strips[-1]
 
 
+def _cut(board: Leaderboard, part: Leaderboard) -> str:
+    """Say how many rows are shown, and where the others are; nothing where all are."""
+    n, shown = len(board.rows), len(part.rows)
+    if n == shown:
+        return ""
+    best = f"{shown:,} of {n:,} rows, those with the lowest val MSE."
+    return f"Table, plots and comparison show {best} {_ALL_ROWS}"
+
+
 def _learning_curves(row: Row) -> list[tuple[str, Markup]]:
     """Return caption and plot of a row's learning curves, where there are some."""
     runs = [
@@ -264,7 +298,8 @@ def _shares(board: Leaderboard) -> dict[str, Any] | None:
         "text": explained(board),
         "sentences": sentences(board),
         "columns": share_columns(board),
-        "rows": share_rows(board),
+        "rows": (rows := share_rows(board))[:_MOST_ROWS],
+        "more_rows": len(rows[_MOST_ROWS:]),
     }
 
 

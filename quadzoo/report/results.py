@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +17,16 @@ from quadzoo.errors import DataError
 from quadzoo.metrics import image_errors
 from quadzoo.records.baseline import BaselineRecord, baseline_folder, baseline_keys, read_baseline
 from quadzoo.records.facts import Side
-from quadzoo.records.predictions import columns_of, of_targets, read_predictions, spread_of
-from quadzoo.records.record import PREDICTIONS, RECORD, RunRecord, keys_in, read_record, run_folder
+from quadzoo.records.predictions import Parsed, columns_of, of_targets, parsed_predictions
+from quadzoo.records.record import (
+    PREDICTIONS,
+    RECORD,
+    RunRecord,
+    counts_as_done,
+    keys_in,
+    read_record,
+    run_folder,
+)
 from quadzoo.report.copies import copies, told
 from quadzoo.report.rows import Conflict, Unreadable
 from quadzoo.report.text import one_line
@@ -45,6 +53,11 @@ class Run:
     val: pd.DataFrame = field(default_factory=pd.DataFrame)
     val_groups: pd.Series = field(default_factory=lambda: pd.Series(dtype=object))
     val_spread: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @cached_property
+    def answers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Truth and prediction of the test images, float64 (N, T) each, in original units."""
+        return of_targets(self.test, self.record.targets)
 
 
 @dataclass(frozen=True)
@@ -85,13 +98,13 @@ def read_runs(folders: Iterable[Path]) -> Results:
     """
     found: dict[str, list[Run]] = {}
     unreadable = []
-    folders = list(folders)
+    folders, tables = list(folders), _Tables()
     for folder in folders:
         for path in [run_folder(folder, key) / RECORD for key in keys_in(folder)]:
             record = None
             try:
                 record = _record(path)
-                run = _run(path, record)
+                run = tables.of_run(path, record)
             except DataError as error:
                 combination = record.combination if record else ""
                 unreadable.append(_unreadable(folder, path.parent, error, combination))
@@ -121,10 +134,10 @@ def read_runs(folders: Iterable[Path]) -> Results:
             where = run.folder.parents[1]
             unreadable.append(_unreadable(where, run.folder, DataError(reason), run.record.combination))
     runs = [run for run in runs if run.record.key not in copied]
-    return Results(runs, conflicts, unreadable, _answers(folders, runs))
+    return Results(runs, conflicts, unreadable, _answers(folders, runs, tables))
 
 
-def _answers(folders: Sequence[Path], runs: Sequence[Run]) -> list[Answer]:
+def _answers(folders: Sequence[Path], runs: Sequence[Run], tables: _Tables) -> list[Answer]:
     """Return what baselines answer for the images of the runs, each once. One that cannot be read has none:
 
     its scores are in the records of the runs.
@@ -139,8 +152,7 @@ def _answers(folders: Sequence[Path], runs: Sequence[Run]) -> list[Answer]:
                 continue
             path = baseline_folder(folder, key) / PREDICTIONS
             try:
-                table = _table(path, like)
-                found[key] = Answer(record, _test(path, table, like))
+                found[key] = Answer(record, tables.answer(path, like))
             except DataError:
                 continue
     return [found[key] for key in sorted(found)]
@@ -152,31 +164,50 @@ def errors_of(tests: Sequence[Run], target: str | None = None) -> Errors:
     ``tests`` are runs with predictions. With ``target`` they are the squared errors of that alone, in its own
     unit.
     """
-    by_seed: dict[int, list[pd.Series]] = defaultdict(list)
-    for run in tests:
-        by_seed[run.record.seed].append(squared_error(run.test, run.record.targets, target))
-    errors = pd.DataFrame({seed: pd.concat(parts) for seed, parts in by_seed.items()}).dropna()
-    groups = _first(pd.concat([run.test["image_group"] for run in tests]))
-    folds = _first(pd.concat([pd.Series(run.record.split.fold, index=run.test.index) for run in tests]))
-    return Errors(errors, groups.loc[errors.index], folds.loc[errors.index])
+    parts = [
+        (run.record.seed, run.record.split.fold, squared_error(run.test, run.record.targets, target))
+        for run in tests
+    ]
+    table = _by_seed(parts)
+    groups = _first([run.test["image_group"] for run in tests])
+    folds = _first([pd.Series(fold, index=errors.index) for _, fold, errors in parts])
+    if table.index.equals(groups.index):
+        return Errors(table, groups, folds)
+    return Errors(table, groups.loc[table.index], folds.loc[table.index])
 
 
 def val_errors_of(tests: Sequence[Run]) -> Errors | None:
     """Return the errors of the val images, as `errors_of` does of the test images; None where a run has none.
 
-    An image that is in the val of several folds is there once for each, with fold and id as its index.
+    An image that is in the val of several folds is there once for each: the index has fold and id then.
     """
     if any(run.val.empty for run in tests) or not tests:
         return None
-    by_seed: dict[int, list[pd.Series]] = defaultdict(list)
-    groups: dict[int, pd.Series] = {}
+    several = len({run.record.split.fold for run in tests}) > 1
+    parts, groups = [], {}
     for run in sorted(tests, key=lambda run: run.record.split.fold):
-        fold = run.record.split.fold
-        by_seed[run.record.seed].append(_of_fold(_val_errors(run.val), fold))
-        groups.setdefault(fold, _of_fold(run.val_groups, fold))
-    errors = pd.DataFrame({seed: pd.concat(parts) for seed, parts in by_seed.items()}).dropna()
-    folds = pd.Series(errors.index.get_level_values(0), index=errors.index)
-    return Errors(errors, pd.concat(groups.values()).loc[errors.index], folds)
+        fold, errors, of_fold = run.record.split.fold, _val_errors(run.val), run.val_groups
+        if several:
+            errors, of_fold = _of_fold(errors, fold), _of_fold(of_fold, fold)
+        parts.append((run.record.seed, fold, errors))
+        groups.setdefault(fold, of_fold)
+    table = _by_seed(parts)
+    folds = _first([pd.Series(fold, index=errors.index) for _, fold, errors in parts]).loc[table.index]
+    return Errors(table, pd.concat(groups.values()).loc[table.index], folds)
+
+
+def _by_seed(parts: Sequence[tuple[int, int, pd.Series]]) -> pd.DataFrame:
+    """Return errors (seed, fold, by image) in a column a seed, of the images that all seeds have."""
+    by_seed: dict[int, list[pd.Series]] = defaultdict(list)
+    for seed, _, errors in parts:
+        by_seed[seed].append(errors)
+    columns = {seed: some[0] if len(some) == 1 else pd.concat(some) for seed, some in by_seed.items()}
+    first, *others = columns.values()
+    if not all(other.index.equals(first.index) for other in others):
+        return pd.DataFrame(columns).dropna()
+    values = np.column_stack([column.to_numpy() for column in columns.values()])
+    table = pd.DataFrame(values, first.index, list(columns))
+    return table if np.isfinite(values).all() else table.dropna()
 
 
 def _val_errors(residuals: pd.DataFrame) -> pd.Series:
@@ -189,7 +220,11 @@ def _of_fold(values: pd.Series, fold: int) -> pd.Series:
     return numbered
 
 
-def _first(values: pd.Series) -> pd.Series:
+def _first(parts: Sequence[pd.Series]) -> pd.Series:
+    """Return the first value of each image."""
+    if all(one.index.equals(parts[0].index) for one in parts):  # of seeds, mostly; unique in a run
+        return parts[0]
+    values = pd.concat(parts)
     first: pd.Series = values.loc[~values.index.duplicated()]
     return first
 
@@ -202,15 +237,28 @@ def squared_error(table: pd.DataFrame, targets: Sequence[str], target: str | Non
     return (table[f"{column}_pred"] - table[column]) ** 2
 
 
-def unreadable_records(out: Path) -> list[Unreadable]:
-    """Return the records of a results folder that cannot be read, without a look at predictions."""
-    found = []
+class Kept(NamedTuple):
+    """What a results folder holds, without a look at predictions.
+
+    The keys of the runs that need not run again, and the records that cannot be read.
+    """
+
+    done: frozenset[str]
+    unreadable: list[Unreadable]
+
+
+def kept_records(out: Path) -> Kept:
+    """Return what the records of a results folder say; each is read once."""
+    done, unreadable = set(), []
     for path in [run_folder(out, key) / RECORD for key in keys_in(out)]:
         try:
-            _record(path)
+            record = _record(path)
         except DataError as error:
-            found.append(_unreadable(out, path.parent, error))
-    return found
+            unreadable.append(_unreadable(out, path.parent, error))
+        else:
+            if counts_as_done(record):
+                done.add(record.key)
+    return Kept(frozenset(done), unreadable)
 
 
 def _record(path: Path) -> RunRecord:
@@ -221,42 +269,84 @@ def _record(path: Path) -> RunRecord:
     return record
 
 
-def _run(path: Path, record: RunRecord) -> Run:
-    """Return the run of a record and its file. Raises DataError for one that cannot be scored."""
-    predictions = path.parent / PREDICTIONS
-    if record.status != "ok" or (not predictions.exists() and PREDICTIONS not in record.files):
-        return Run(record, path.parent, pd.DataFrame())
-    table = _table(predictions, record)
-    val = _val(table, record)
-    groups = table.loc[table["split"] == "val", "image_group"]
-    return Run(
-        record, path.parent, _test(predictions, table, record), val, groups, _spread(table, val, record)
-    )
+class _Images:
+    """The images of tables that name the same ones, as the runs of a bench do: what is made of them once."""
+
+    def __init__(self, texts: Mapping[str, list[str]]) -> None:
+        sides = np.array(texts["split"], dtype=object)
+        self.rows = {side: np.flatnonzero(sides == side) for side in ("val", "test")}
+        table = pd.DataFrame({name: cells for name, cells in texts.items() if name != "id"}, dtype=object)
+        table.index = pd.Index(texts["id"], dtype=object, name="id")
+        self.of_side = {side: table.iloc[rows] for side, rows in self.rows.items()}
+        self.is_unique = {side: bool(part.index.is_unique) for side, part in self.of_side.items()}
+        self.groups = self.of_side["val"]["image_group"]
+        self._columns: dict[tuple[str, ...], pd.Index] = {}
+
+    def columns(self, names: Sequence[str]) -> pd.Index:
+        """Return the index of columns with these names."""
+        if (key := tuple(names)) not in self._columns:
+            self._columns[key] = pd.Index(names)
+        return self._columns[key]
 
 
-def _table(path: Path, record: RunRecord) -> pd.DataFrame:
-    """Return predictions by image id. Raises DataError for a file that is no table of predictions."""
-    table = read_predictions(path, record.targets)
-    # The ids of all runs are the same texts, which are kept once.
-    return table.assign(id=list(map(sys.intern, table["id"]))).set_index("id")
+class _Tables:
+    """Reads the predictions of runs; images that several runs have are kept once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[tuple[str, ...], ...], _Images] = {}
+
+    def of_run(self, path: Path, record: RunRecord) -> Run:
+        """Return the run of a record and its file. Raises DataError for one that cannot be scored."""
+        predictions = path.parent / PREDICTIONS
+        if record.status != "ok" or (not predictions.exists() and PREDICTIONS not in record.files):
+            return Run(record, path.parent, pd.DataFrame())
+        parsed = parsed_predictions(predictions, record.targets)
+        images = self._images(parsed.texts)
+        test = _test(predictions, parsed, images, record)
+        val = _val(parsed, images, record)
+        return Run(record, path.parent, test, val, images.groups, _spread(parsed, images, val, record))
+
+    def answer(self, path: Path, like: RunRecord) -> pd.DataFrame:
+        """Return the test images of a baseline's predictions. Raises DataError for what cannot be scored."""
+        parsed = parsed_predictions(path, like.targets)
+        return _test(path, parsed, self._images(parsed.texts), like)
+
+    def _images(self, texts: Mapping[str, list[str]]) -> _Images:
+        key = ((*texts,), *map(tuple, texts.values()))
+        if key not in self._known:
+            self._known[key] = _Images(texts)
+        return self._known[key]
 
 
-def _test(path: Path, table: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
+def _test(path: Path, parsed: Parsed, images: _Images, record: RunRecord) -> pd.DataFrame:
     """Return `Run.test`. Raises DataError for predictions that are not those of the record's test images."""
-    table = table[table["split"] == "test"]
-    if len(table) != record.split.n_test:
-        raise DataError(f"{path}: {len(table)} test images, the record says {record.split.n_test}")
-    if table.index.has_duplicates:
+    rows = images.rows["test"]
+    if len(rows) != record.split.n_test:
+        raise DataError(f"{path}: {len(rows)} test images, the record says {record.split.n_test}")
+    if not images.is_unique["test"]:
         raise DataError(f"{path}: a test image is there twice")
     spread = np.array(record.target_high) - np.array(record.target_low)
-    truth, prediction = of_targets(table, record.targets)
+    numbers = parsed.numbers.T[:, rows].T  # columns stay together in memory: sums keep their last digits
+    truth, prediction = _both(numbers, record)
     if spread.shape != truth.shape[1:] or not (spread > 0).all():
         raise DataError(f"{path.parent / RECORD}: target_low and target_high are no ranges of the targets")
     known = _known(truth, record, "test")
     error = None if known is None else image_errors((prediction - truth) / spread, known)
     if error is None or not np.isfinite(error).all():
         raise DataError(f"{path}: a target or prediction is not a finite number")
-    return table.assign(error=error)
+    texts = images.of_side["test"]
+    table = pd.DataFrame(
+        np.vstack([numbers.T, error]).T, texts.index, images.columns([*parsed.names, "error"])
+    )
+    for name in texts:
+        table[name] = texts[name].array
+    return table
+
+
+def _both(numbers: np.ndarray, record: RunRecord) -> tuple[np.ndarray, np.ndarray]:
+    """Return truth and prediction, float64 (n, T) each, of rows of `Parsed.numbers`."""
+    end = 2 * len(record.targets)
+    return numbers[:, 0:end:2], numbers[:, 1:end:2]
 
 
 def _known(truth: np.ndarray, record: RunRecord, side: Side) -> np.ndarray | None:
@@ -266,21 +356,22 @@ def _known(truth: np.ndarray, record: RunRecord, side: Side) -> np.ndarray | Non
     return known if counts == record.split.known_on(side, record.targets) else None
 
 
-def _val(table: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
+def _val(parsed: Parsed, images: _Images, record: RunRecord) -> pd.DataFrame:
     """Return `Run.val`."""
-    table = table[table["split"] == "val"]
-    truth, prediction = of_targets(table, record.targets)
+    rows = images.rows["val"]
+    truth, prediction = _both(parsed.numbers.T[:, rows].T, record)
     residuals = (prediction - truth) / (np.array(record.target_high) - np.array(record.target_low))
     known = _known(truth, record, "val")
     finite = known is not None and bool(np.isfinite(residuals[known]).all())
-    complete = len(table) == record.split.n_val and table.index.is_unique and finite
-    return pd.DataFrame(residuals, index=table.index, columns=record.targets) if complete else pd.DataFrame()
+    if len(rows) != record.split.n_val or not images.is_unique["val"] or not finite:
+        return pd.DataFrame()
+    return pd.DataFrame(residuals, images.of_side["val"].index, images.columns(record.targets))
 
 
-def _spread(table: pd.DataFrame, val: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
+def _spread(parsed: Parsed, images: _Images, val: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
     """Return `Run.val_spread`."""
-    spread = spread_of(table[table["split"] == "val"], record.targets)
-    if spread is None or val.empty:
+    spread = parsed.numbers[images.rows["val"], 2 * len(record.targets) :]
+    if not spread.size or val.empty:
         return pd.DataFrame()
     ranges = np.array(record.target_high) - np.array(record.target_low)
     return pd.DataFrame(spread / ranges, index=val.index, columns=val.columns)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from quadzoo.records.facts import DataFacts, SplitFacts
+from quadzoo.records.facts import DataFacts, Halved, SplitFacts
 from quadzoo.records.record import Cost, Metrics
 from quadzoo.report.baselines import is_name_of_baseline
 from quadzoo.report.law import Law
@@ -215,7 +215,8 @@ class Row(Metrics):
     and ``variant`` those of them that tell the row from others with the same backbone and head.
     ``ensemble_val_mse`` and ``ensemble_test_mse`` are of the mean prediction of its seeds; ``members`` are
     the runs that the row ``ensemble`` is made of. ``outside`` is set in the row of an outside predictor.
-    ``intervals`` are None where val predictions are missing, or too few.
+    ``intervals`` are None where val predictions are missing, or too few. ``halved`` says where `halving` has
+    stopped runs of the row; these are not among those that ``failed``.
     """
 
     rank: int | None = None
@@ -251,6 +252,7 @@ class Row(Metrics):
     n_train: float | None = None
     frozen: bool = False
     tuned: Tuned | None = None
+    halved: Halved | None = None
     plugins: str = "-"
     combination: str = "-"
     recipe: dict[str, Any] | None = None

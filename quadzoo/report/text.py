@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-import unicodedata
+import re
 from collections.abc import Sequence
 
-_DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+# Controls but the line feed, surrogates, line separators, and what turns the direction of a text.
+_HARMFUL = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 _NAMED = 6  # in a sentence
 
 
@@ -84,7 +87,7 @@ def printable(text: str) -> str:
 
     These are control characters but the line feed, surrogates, line separators and controls of direction.
     """
-    return "".join(letter if letter == "\n" or _is_harmless(letter) else "\ufffd" for letter in text)
+    return _HARMFUL.sub("\ufffd", text)
 
 
 def one_line(text: str, most: int) -> str:
@@ -97,12 +100,4 @@ def json_text(document: object, indent: int = 2) -> str:
     """Return JSON that is safe to print: what is not `printable` is written as its code."""
     text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
     # Outside of strings JSON has no such characters, and in them a code means the same.
-    return "".join(
-        letter if letter == "\n" or _is_harmless(letter) else json.dumps(letter)[1:-1] for letter in text
-    )
-
-
-def _is_harmless(letter: str) -> bool:
-    return letter.isprintable() or (
-        unicodedata.category(letter) not in ("Cc", "Cs", "Zl", "Zp") and letter not in _DIRECTIONS
-    )
+    return _HARMFUL.sub(lambda found: json.dumps(found[0])[1:-1], text)

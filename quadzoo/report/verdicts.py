@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import compress
+from operator import not_
 from typing import NamedTuple
 
 import numpy as np
@@ -111,8 +113,13 @@ def set_intervals(networks: Sequence[Judged], *, chosen: bool = False) -> list[_
             found[tuple(sorted(errors.table.index))].append((position, errors))
     compared = []
     for members in found.values():
-        alone = [one for one in members if _compared(networks, [one]).comparison.withheld(0)]
-        together = [one for one in members if one not in alone]
+        everyone = _compared(networks, members)
+        withheld = [bool(everyone.comparison.withheld(place)) for place in range(len(members))]
+        if not any(withheld):
+            compared.append(everyone)
+            continue
+        alone = list(compress(members, withheld))
+        together = list(compress(members, map(not_, withheld)))
         # The seeds of all rows are seen together; one that nothing can be said of says nothing of others.
         compared += [_compared(networks, some) for some in (together, *([one] for one in alone)) if some]
     for comparison, positions, _ in compared:
@@ -156,7 +163,10 @@ def compare_with_best(row: Row, test: pd.DataFrame, best: Judged) -> None:
 def _compared(networks: Sequence[Judged], members: Sequence[tuple[int, Errors]]) -> _Compared:
     first = members[0][1]
     index = first.table.index
-    tables = [errors.table.loc[index].to_numpy().T for _, errors in members]
+    tables = [
+        (errors.table if errors.table.index.equals(index) else errors.table.loc[index]).to_numpy().T
+        for _, errors in members
+    ]
     folds = None
     if first.folds.nunique() > 1:
         sizes = [run.record.split.n_train for run in networks[members[0][0]].tests]

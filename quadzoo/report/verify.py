@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 
 from quadzoo.errors import DataError
+from quadzoo.records.halving import read_halving
 from quadzoo.records.predictions import of_targets, read_predictions
 from quadzoo.records.record import (
     PREDICTIONS,
@@ -22,7 +23,7 @@ from quadzoo.records.record import (
 from quadzoo.records.suite import is_suite
 from quadzoo.records.tuning import read_tuning, tuning_key
 from quadzoo.report.copies import copies, told
-from quadzoo.report.results import unreadable_records
+from quadzoo.report.results import kept_records
 from quadzoo.report.scores import differences, scores_as
 from quadzoo.report.verify_folds import Folds, baseline_faults, fold_faults, known_faults
 from quadzoo.report.verify_tables import table_faults
@@ -61,7 +62,7 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
         if is_suite(out):
             raise DataError(f"{out}: it holds a suite; verify the folders of its sets, one by one")
         raise DataError(f"{out}: no records under {out / 'runs'}; give the folder that `out` named")
-    unreadable = {one.key: one.reason for one in unreadable_records(out)}
+    unreadable = {one.key: one.reason for one in kept_records(out).unreadable}
     faults = [Fault(where=key, text=reason) for key, reason in unreadable.items()]
     ok = files = 0
     folds, records = Folds(), []
@@ -90,6 +91,7 @@ def _run(out: Path, key: str, record: RunRecord, weights: bool, folds: Folds) ->
     if (record.initial is None) != (record.weights in ("pretrained", "file", "none")):
         yield f"weights are {record.weights!r}, but initial is {record.initial}"
     yield from _learning_rate(out, record)
+    yield from _halving(out, record)
     for name, expected in record.files.items():
         path = folder / name
         if Path(name).name != name:
@@ -120,6 +122,28 @@ def _learning_rate(out: Path, record: RunRecord) -> Iterator[str]:
         return
     if trials is not None and trials.best != lr:
         yield f"found.lr is {lr:g}, but the best of the trials kept under tuning is {trials.best}"
+
+
+def _halving(out: Path, record: RunRecord) -> Iterator[str]:
+    """Compare why a run was not trained in full with the short training where that is kept."""
+    halved = record.found.halved
+    if halved is None:
+        return
+    if halved.place <= halved.kept or halved.place > halved.of:
+        yield f"found.halved has place {halved.place} of {halved.of}, of which {halved.kept} went on"
+    if Path(halved.trial).name != halved.trial:
+        yield f"found.halved names {halved.trial!r}, which is no key"
+        return
+    try:
+        kept = read_halving(out, halved.trial)
+    except DataError as error:
+        yield str(error)
+        return
+    if kept is not None and (kept.epochs, kept.trial.val_mse) != (halved.epochs, halved.val_mse):
+        yield (
+            f"found.halved has val MSE {halved.val_mse} after {halved.epochs} epochs, the training that is "
+            f"kept {kept.trial.val_mse} after {kept.epochs}"
+        )
 
 
 def _scores(path: Path, record: RunRecord, folds: Folds) -> Iterator[str]:

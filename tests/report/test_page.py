@@ -244,3 +244,27 @@ def test_ticks(values: list[float]) -> None:
         assert 2 <= len(ticks) <= 12
         assert all(0 <= axis.at(tick) <= 100 for tick in ticks)
         assert ticks == sorted(ticks)
+
+
+def test_a_page_of_very_many_rows_shows_the_best_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        write_record(tmp_path, record(f"k{number}", 0.01 * (number + 1), backbone=f"net{number}"))
+    write_record(tmp_path, record("f", None, backbone="broken"))
+    results = read_runs([tmp_path])
+    boards = leaderboards(results.runs)
+    whole = to_html(boards, results.runs)
+    assert "net11" in whole
+    assert "rows, those with the lowest val MSE" not in whole
+    monkeypatch.setattr(page, "_MOST_ROWS", 10)
+    short = to_html(boards, results.runs)
+    assert "12 of 15 rows, those with the lowest val MSE" in short  # 10, and the two baselines
+    assert "leaderboard.csv" in short
+    assert "net9" in short
+    assert "net10" not in short
+    assert "mean-of-train" in short  # although its val MSE is that of net8
+    assert "broken" in short  # among the failed runs
+    assert short.count('http-equiv="Content-Security-Policy"') == 1
+    monkeypatch.setattr(page, "_MOST_BOARDS", 1)
+    assert "1 of 3 tables are shown" in to_html([*boards] * 3, results.runs)

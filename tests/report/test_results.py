@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from quadzoo.errors import DataError
+from quadzoo.records.predictions import read_predictions
 from quadzoo.records.record import run_folder, write_record
-from quadzoo.report.results import read_predictions, read_runs, unreadable_records
+from quadzoo.report.results import kept_records, read_runs
 from tests.report.records import board_of, predict, record
 
 
@@ -145,7 +146,7 @@ def test_records_are_checked_without_predictions(tmp_path: Path) -> None:
     write_record(tmp_path, record("1", 0.5, files={"predictions.csv": "0"}))
     write_record(tmp_path, record("2", 0.5))
     swap('"val_mse": 0.5', '"val_mse": Infinity')(tmp_path / "runs" / "2" / "record.json")
-    assert [one.key for one in unreadable_records(tmp_path)] == ["2"]
+    assert [one.key for one in kept_records(tmp_path).unreadable] == ["2"]
 
 
 @pytest.mark.posix

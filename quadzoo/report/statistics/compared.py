@@ -16,6 +16,7 @@ from quadzoo.report.statistics.seeds import FEWEST_SEEDS, seed_variances
 # Together 5 %. Errors are skewed: what was not drawn, image or seed, is larger than what was.
 _LOW, _HIGH = 0.04, 0.99
 _LOGS = np.linspace(0.0, np.log(1e-12), 200)  # of p-values
+_ALIKE = 1e-3  # of the squared lengths of two rows
 
 
 class Versus(NamedTuple):
@@ -78,7 +79,7 @@ class Comparison:
         if self.withheld(row):
             return None
         low, high = self._ends[:, row] ** 2
-        excess, freedom = self._training.excess(self._images.influences[row])
+        (excess,), freedom = self._training.excess(self._images.influences[[row]])
         variance, of_seeds = self._seeds.variance[row] / self._n_seeds[row], self._seeds.freedom[row]
         for_seeds = _squares(of_seeds, (_LOW / selected_from, (1 - _HIGH) / selected_from)) * variance
         for_folds = _squares(freedom, (_LOW, 1 - _HIGH)) * excess
@@ -95,9 +96,7 @@ class Comparison:
         """
         if not (self._tested(one) and self._tested(other)):
             return None
-        means, influences = self._images.means, self._images.influences
-        rows = [one, other]
-        return self._p(means[rows], influences[rows], rows, self._seeds.freedom)
+        return float(self._p(self._sides([one]), self._sides([other]))[0])
 
     def p_values(self) -> np.ndarray:
         """Return the p-values of all pairs, corrected by Holm's method for all that are tested.
@@ -105,15 +104,19 @@ class Comparison:
         They are float64 (R, R), NaN where a pair is not tested, and on the diagonal.
         """
         n = len(self._n_seeds)
-        found = {
-            (one, other): p
-            for one in range(n)
-            for other in range(one)
-            if (p := self.p_value(one, other)) is not None
-        }
+        tested = [row for row in range(n) if self._tested(row)]
+        everyone = self._sides(tested)
+        found = [
+            self._p(_part(everyone, slice(place, place + 1)), _part(everyone, slice(place)))
+            for place in range(1, len(tested))
+        ]
         table = np.full((n, n), np.nan)
-        for (one, other), p in zip(found, holm(list(found.values()), len(found)), strict=True):
-            table[one, other] = table[other, one] = p
+        if found:
+            rows = np.array(tested)
+            pairs = np.tril_indices(len(tested), -1)  # in the order of what was found
+            p_values = np.concatenate(found)
+            corrected = holm(p_values, len(p_values))
+            table[rows[pairs[0]], rows[pairs[1]]] = table[rows[pairs[1]], rows[pairs[0]]] = corrected
         return table
 
     def versus(self, row: int, error: np.ndarray) -> Versus | None:
@@ -127,32 +130,45 @@ class Comparison:
             return None
         mean, influences = self._images.of(error)
         own = self._images.means[row]
-        both = np.stack([self._images.influences[row], influences])
-        p = self._p(np.array([own, mean]), both, [row], self._seeds.own_freedom)
+        other = _Sides.of(np.array([mean]), influences[None], np.zeros(1), np.zeros((1, len(_LOGS))))
+        alone = self._sides([row])._replace(grids=_grid(float(self._seeds.own_freedom[row]))[None])
+        p = float(self._p(alone, other)[0])
         return Versus(p, p if own < mean else 1.0)
 
     def _tested(self, row: int) -> bool:
         return bool(self._n_seeds[row] >= FEWEST_SEEDS) and not self.withheld(row)
 
-    def _p(self, means: np.ndarray, influences: np.ndarray, rows: list[int], freedom: np.ndarray) -> float:
-        """Return the p-value of the difference of two means, (2,), by their influences, (2, G).
+    def _sides(self, rows: Sequence[int]) -> _Sides:
+        chosen = np.array(rows, dtype=np.int64)
+        freedoms, place = np.unique(self._seeds.freedom[chosen], return_inverse=True)
+        grids = np.array([_grid(float(freedom)) for freedom in freedoms]).reshape(-1, len(_LOGS))[place]
+        return _Sides.of(
+            self._images.means[chosen],
+            self._images.influences[chosen],
+            self._seeds.variance[chosen] / self._n_seeds[chosen],
+            grids,
+        )
+
+    def _p(self, one: _Sides, others: _Sides) -> np.ndarray:
+        """Return the p-values of the differences between a mean and each of k others, float64 (k,).
 
         The variance from images is the mean of two: of the difference of the logarithms, and of that of the
         means, in units of the slope of the logarithm between them. The one is too small where few images
         have huge errors and a row was lucky not to meet them, the other takes no heed of what is paired.
         """
-        distance, slope = _distance(*means)
-        ways = influences[0] - influences[1], (means[0] * influences[0] - means[1] * influences[1]) * slope
-        of_images = float(np.mean([way @ way for way in ways]))
-        parts = [(of_images, self._images.n - 1.0), self._training.excess(ways[0])]
-        parts += [
-            (float(self._seeds.variance[row] / self._n_seeds[row]), float(freedom[row])) for row in rows
+        distance, slope = _distance(one.means[0], others.means)
+        of_logs, of_means = _squared(one, others)
+        parts = [
+            ((of_logs + of_means * slope**2) / 2, _grid(self._images.n - 1.0)[None]),
+            (one.variances, one.grids),
+            (others.variances, others.grids),
         ]
-        known = [(variance, freedom) for variance, freedom in parts if variance > 0]
-        if not known:
-            return 1.0 if distance == 0 else 0.0
-        reached = sum(variance * _grid(freedom) for variance, freedom in known)
-        return float(np.exp(np.interp(distance**2, reached, _LOGS)))
+        if self._training.is_seen:
+            excess, freedom = self._training.excess(one.influences[0] - others.influences)
+            parts.append((excess, _grid(freedom)[None]))
+        p = np.exp(_inverse(distance**2, parts))
+        nothing_varies = sum(variance > 0 for variance, _ in parts) == 0
+        return np.where(nothing_varies, np.where(distance == 0, 1.0, 0.0), p)
 
     @cached_property
     def _ends(self) -> np.ndarray:
@@ -177,24 +193,102 @@ class _Training:
             names, self._fold_of_group = np.unique(folds.labels[first], return_inverse=True)
             self._k = len(names)
 
-    def excess(self, influences: np.ndarray) -> tuple[float, float]:
-        """Return the variance that folds add to that of images, and its degrees of freedom."""
-        if self._k == 1:
-            return 0.0, 1.0
-        sums = np.bincount(self._fold_of_group, weights=influences)
-        of_folds = float(sums @ sums) * self._k / (self._k - 1)
-        return max(0.0, of_folds - float(influences @ influences)) * self._correction, self._k - 1.0
+    @property
+    def is_seen(self) -> bool:
+        """Whether there are folds."""
+        return self._k > 1
+
+    def excess(self, influences: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the variance that folds add to that of images, and its degrees of freedom.
+
+        ``influences`` are float64 (k, G), the variances (k,).
+        """
+        if not self.is_seen:
+            return np.zeros(len(influences)), 1.0
+        sums = np.stack([np.bincount(self._fold_of_group, weights=one) for one in influences])
+        of_folds = (sums**2).sum(axis=1) * self._k / (self._k - 1)
+        of_images = (influences**2).sum(axis=1)
+        return np.maximum(0.0, of_folds - of_images) * self._correction, self._k - 1.0
 
 
-def _distance(one: float, other: float) -> tuple[float, float]:
-    """Return how far the logarithms of two mean errors are apart, and the slope between them.
+class _Sides(NamedTuple):
+    """K rows to be compared: means (k,), influences (k, G) and their squared lengths (k,).
+
+    ``variances`` (k,) are those that seeds give the means;
+    ``grids``, float64 (k, P), are those of `_grid` for the degrees of freedom of these variances.
+    """
+
+    means: np.ndarray
+    influences: np.ndarray
+    lengths: np.ndarray
+    variances: np.ndarray
+    grids: np.ndarray
+
+    @classmethod
+    def of(
+        cls, means: np.ndarray, influences: np.ndarray, variances: np.ndarray, grids: np.ndarray
+    ) -> _Sides:
+        """Return rows with the squared lengths of their influences."""
+        return cls(means, influences, np.einsum("kg,kg->k", influences, influences), variances, grids)
+
+
+def _part(sides: _Sides, rows: slice) -> _Sides:
+    return _Sides(*(values[rows] for values in sides))
+
+
+def _squared(one: _Sides, others: _Sides) -> tuple[np.ndarray, np.ndarray]:
+    """Return the squared distances of the influences of a row from those of others, (k,).
+
+    First as they are, then each times its mean.
+    """
+    dots = others.influences @ one.influences[0]
+    found = []
+    for own, by in ((1.0, np.ones(len(dots))), (one.means[0], others.means)):
+        lengths = own**2 * one.lengths[0] + by**2 * others.lengths
+        squared = lengths - 2 * own * by * dots
+        # Where the two are much alike, nothing but rounding would be left.
+        alike = np.flatnonzero(squared < _ALIKE * lengths)
+        apart = own * one.influences[0] - by[alike, None] * others.influences[alike]
+        squared[alike] = (apart**2).sum(axis=1)
+        found.append(squared)
+    return found[0], found[1]
+
+
+def _inverse(values: np.ndarray, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return the logarithms of the p-values at which sums of quantiles reach the ``values``, float64 (k,).
+
+    ``parts`` are variances, (k,) or (1,), with the quantiles of `_grid`, (k, P) or (1, P). Sums grow along a
+    grid, so that bisection finds the place, and a straight line what is between two points of it.
+    """
+    rows = np.arange(len(values))
+
+    def reached(at: np.ndarray) -> np.ndarray:
+        found = np.zeros(len(values))
+        for variance, grid in parts:
+            found += variance * (grid[rows, at] if len(grid) == len(rows) else grid[0, at])
+        return found
+
+    low, high = np.zeros(len(values), dtype=np.int64), np.full(len(values), len(_LOGS) - 1)
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        below = reached(middle) <= values
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    first, last = reached(low), reached(high)
+    share = np.clip((values - first) / np.where(last > first, last - first, 1.0), 0.0, 1.0)
+    return np.asarray(_LOGS[low] + share * (_LOGS[high] - _LOGS[low]))
+
+
+def _distance(one: float, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far the logarithm of a mean error is from those of others, (k,), and the slopes between.
 
     From 0, any error is as far as it is itself.
     """
-    if one == other:
-        return 0.0, 1 / one if one else 0.0
-    distance = abs(float(np.log(one / other))) if one > 0 and other > 0 else 1.0
-    return distance, distance / abs(one - other)
+    positive = (others > 0) & (one > 0)
+    logs = np.log(np.where(positive, one / np.where(positive, others, 1.0), 1.0))
+    distance = np.where(one == others, 0.0, np.where(positive, np.abs(logs), 1.0))
+    apart = np.abs(one - others)
+    same = 1 / one if one else 0.0
+    return distance, np.where(apart > 0, distance / np.where(apart > 0, apart, 1.0), same)
 
 
 def _squares(freedom: float, tails: tuple[float, float]) -> np.ndarray:
@@ -202,7 +296,7 @@ def _squares(freedom: float, tails: tuple[float, float]) -> np.ndarray:
     return np.asarray(stats.t.isf(tails, max(freedom, 1.0))) ** 2
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def _grid(freedom: float) -> np.ndarray:
     """Return the squares of Student's t at two-sided p-values of `_LOGS`."""
     return np.asarray(stats.t.isf(np.exp(_LOGS) / 2, freedom)) ** 2

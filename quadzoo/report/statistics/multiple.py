@@ -8,19 +8,19 @@ import numpy as np
 from scipy import stats
 
 
-def holm(p_values: Sequence[float], tests: int) -> list[float]:
+def holm(p_values: Sequence[float] | np.ndarray, tests: int) -> list[float]:
     """Return the p-values corrected for ``tests`` comparisons by Holm's method.
 
     Holm (1979, Scandinavian Journal of Statistics 6, p. 65). ``tests`` is larger than the number of
     p-values where these were selected from more: the smallest is then treated as the smallest of all, and
     so on, which is conservative.
     """
-    corrected = [0.0] * len(p_values)
-    highest = 0.0
-    for rank, position in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        highest = max(highest, min(1.0, (tests - rank) * p_values[position]))
-        corrected[position] = highest
-    return corrected
+    values = np.asarray(p_values, dtype=float)
+    order = np.argsort(values, kind="stable")
+    corrected = np.empty(len(values))
+    steps = np.minimum(1.0, (tests - np.arange(len(values))) * values[order])
+    corrected[order] = np.maximum.accumulate(steps)
+    return corrected.tolist()
 
 
 def critical_difference(rows: int, sets: int) -> float:
