@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import io
+import json
 import sys
 from contextlib import suppress
 
@@ -22,6 +25,7 @@ from quadzoo.grid.interrupts import Interrupts
 from quadzoo.report.text import one_line
 
 _LONGEST = 300  # characters of an error
+_ESCAPES = "quadzoo-escapes"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -59,9 +63,20 @@ cli.add_command(verify)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 all done, 1 a run failed, 2 bad input, 130 interrupted."""
+    codecs.register_error(_ESCAPES, _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ESCAPES)
     with Interrupts():
         status = _status(arguments)
     sys.exit(status)
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """Return letters that a stream cannot take, such as a pipe of Windows, as JSON escapes them."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
 def _status(arguments: list[str] | None) -> int:

@@ -23,7 +23,7 @@ from quadzoo.system import ENDING_SIGNALS, START_METHOD
 # parent's module path, which may begin with the current folder, where anybody's files lie.
 _NOT_PASSED_ON = ("init_main_from_name", "init_main_from_path", "main_path", "sys_path")
 
-_context = multiprocessing.get_context(START_METHOD)
+_context: Any = multiprocessing.get_context(START_METHOD)
 _starting = threading.RLock()
 _server: Any = None
 if START_METHOD == "forkserver":
@@ -35,13 +35,14 @@ if START_METHOD == "forkserver":
 
 def pipe() -> tuple[Connection, Connection]:
     """Return the ends of a pipe to a process, the one that receives and the one that sends."""
-    return _context.Pipe(duplex=False)
+    ends: tuple[Connection, Connection] = _context.Pipe(duplex=False)
+    return ends
 
 
 def start(target: Callable[..., None], arguments: tuple[Any, ...]) -> BaseProcess:
     """Start a process that calls ``target(*arguments)``."""
     start_server()
-    process = _context.Process(target=target, args=arguments, daemon=True)
+    process: BaseProcess = _context.Process(target=target, args=arguments, daemon=True)
     with _safe_start():
         process.start()
     return process
