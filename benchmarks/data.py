@@ -20,6 +20,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+from quadzoo.system import cpu_name
+
 HERE = Path(__file__).parent
 STEPS = {
     "make": "quadzoo data make",
@@ -45,7 +47,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sizes = [int(n) for n in arguments.n.split(",")]
     results = {
-        "device": f"{os.cpu_count()} cores, {processor()}",
+        "device": f"{os.cpu_count()} cores, {cpu_name()}",
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("quadzoo", "torch", "pillow", "numpy", "imagehash")},
         "sizes": {str(n): measure(n) for n in sizes},
@@ -53,12 +55,6 @@ def main() -> None:
     (arguments.to / "results").mkdir(parents=True, exist_ok=True)
     (arguments.to / "results" / "data.json").write_text(json.dumps(results, indent=1) + "\n")
     (arguments.to / "DATA.md").write_text(table(results))
-
-
-def processor() -> str:
-    """Return the name of the CPU."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
 
 
 def measure(n: int) -> dict[str, dict[str, float]]:

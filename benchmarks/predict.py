@@ -15,7 +15,6 @@ import argparse
 import json
 import logging
 import platform
-import resource
 import statistics
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from quadzoo.data.splits import Split
 from quadzoo.inference.images import files_of
 from quadzoo.records.trained import read_trained
 from quadzoo.registry import catalogue
+from quadzoo.system import cpu_name, peak_memory
 from quadzoo.targets import scale
 from quadzoo.training.run import build_module, make_trainer
 
@@ -93,9 +93,9 @@ def main() -> None:
         test, n = tester(folder)
         model, images = api.load(MODEL, device="cpu"), files_of([folder / IMAGES])
         test(), model.predicted(images)
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        memory = peak_memory()
         times = [(seconds(test), seconds(lambda: model.predicted(images))) for _ in range(arguments.turns)]
-        growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
+        growth = peak_memory() - memory
         found = model.predicted(images).frame
     tests, predictions = zip(*times, strict=True)
     truth = pd.read_csv(arguments.data / DETAILS_CSV).set_index("id")[list(TARGETS)]
@@ -113,17 +113,11 @@ def main() -> None:
         "predict_seconds": [round(one, 3) for one in predictions],
         "ratio": round(ratio, 3),
         "at_most": MOST,
-        "memory_growth_mb": round(growth / 1024, 1),
+        "memory_growth_mb": round(growth / 2**20, 1),
     }
     arguments.to.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
     sys.exit(ratio > MOST)
-
-
-def cpu_name() -> str:
-    """Return the name of the processor."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

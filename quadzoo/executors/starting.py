@@ -26,7 +26,7 @@ _NOT_PASSED_ON = ("init_main_from_name", "init_main_from_path", "main_path", "sy
 
 _LONGEST_FOLDER = 70  # bytes; a socket's path has at most 107, of which 32 are multiprocessing's
 
-_context = multiprocessing.get_context(START_METHOD)
+_context: Any = multiprocessing.get_context(START_METHOD)
 _starting = threading.RLock()
 _server: Any = None
 if START_METHOD == "forkserver":
@@ -38,13 +38,14 @@ if START_METHOD == "forkserver":
 
 def pipe() -> tuple[Connection, Connection]:
     """Return the ends of a pipe to a process, the one that receives and the one that sends."""
-    return _context.Pipe(duplex=False)
+    ends: tuple[Connection, Connection] = _context.Pipe(duplex=False)
+    return ends
 
 
 def start(target: Callable[..., None], arguments: tuple[Any, ...]) -> BaseProcess:
     """Start a process that calls ``target(*arguments)``."""
     start_server()
-    process = _context.Process(target=target, args=arguments, daemon=True)
+    process: BaseProcess = _context.Process(target=target, args=arguments, daemon=True)
     with _safe_start():
         try:
             process.start()

@@ -7,7 +7,7 @@ import platform
 from dataclasses import replace
 from typing import Any
 
-from quadzoo.grid.devices import of_this_machine
+from quadzoo.grid.devices import device_here
 from quadzoo.training.task import Placement
 
 
@@ -23,4 +23,4 @@ def settled(argument: Any) -> Any:
 
 def _here(placement: Placement) -> Placement:
     name = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-    return replace(placement, device=of_this_machine(placement.device.kind), machine=name)
+    return replace(placement, device=device_here(placement.device.kind), machine=name)

@@ -95,7 +95,7 @@ def _numbers(wanted: str, there: int) -> Sequence[int]:
 
 def _mps(executor: Executor, machine: Machine) -> Device:
     reason = machine.no_mps
-    device = Device("mps", f"{machine.cpu.name} GPU", bf16=False)
+    device = _mps_of(machine.cpu)
     if reason is None:
         reason = _try(executor, device).unusable
     if reason is not None:
@@ -136,6 +136,21 @@ def tell_machine(_: None, send: Send) -> None:
     send(Machine(_cpu(), *_gpus(), _why_no_mps()))
 
 
+def device_here(kind: DeviceKind) -> Device:
+    """Return the device of a kind that this process sees, of several GPUs the first.
+
+    It is for a process that computes on it: CUDA is touched. Raises RuntimeError where there is none.
+    """
+    if kind == "cuda":
+        return replace(_described(Device("cuda", "", bf16=False)), memory=None)
+    cpu = _cpu()
+    if kind == "cpu":
+        return cpu
+    if reason := _why_no_mps():
+        raise RuntimeError(reason)
+    return _mps_of(cpu)
+
+
 def _cpu() -> Device:
     import torch
 
@@ -144,11 +159,15 @@ def _cpu() -> Device:
     return Device("cpu", cpu_name(), bool(units.get("avx512_bf16") or units.get("amx_bf16")))
 
 
+def _mps_of(cpu: Device) -> Device:
+    return Device("mps", f"{cpu.name} GPU", bf16=False)
+
+
 def _gpus() -> tuple[tuple[str, ...], str]:
     """Return how CUDA_VISIBLE_DEVICES names each GPU that torch sees; why there is none."""
     import torch
 
-    if not torch.backends.cuda.is_built():
+    if not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
         return (), f"torch finds no usable GPU: {torch.__version__} is built without CUDA"
     count = torch.cuda.device_count()
     listed = os.environ.get(visible_variable())
@@ -200,22 +219,12 @@ def try_node(wanted: str, send: Send) -> None:
     send(Tried(device, tried.unusable))
 
 
-def of_this_machine(kind: DeviceKind) -> Device:
-    """Return the device of a kind that this process has. Raises RuntimeError where there is none of it."""
-    if kind == "cpu":
-        return _cpu()
-    gpus, why = _gpus()
-    if kind != "cuda" or not gpus:
-        raise RuntimeError(f"this node has no {kind}: {why}")
-    return replace(_described(Device("cuda", gpus[0], bf16=False, gpu=gpus[0])), memory=None)
-
-
 def _described(device: Device) -> Device:
     import torch
 
     facts = torch.cuda.get_device_properties(0)
-    named = str(device.gpu)
-    if not torch.version.hip and not named.startswith(("GPU-", "MIG-")):
+    named = device.gpu
+    if not torch.version.hip and not (named or "").startswith(("GPU-", "MIG-")):
         # A part of a GPU has a UUID of its own, and its name says that it is one.
         named = f"{'MIG' if ' MIG ' in facts.name else 'GPU'}-{facts.uuid}"
     native = torch.cuda.is_bf16_supported(including_emulation=False)

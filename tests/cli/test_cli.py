@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ import pytest
 
 import quadzoo as package
 from quadzoo.data.equations import DETAILS_CSV, IMAGES
+
+from ..conftest import command
 
 Call = Callable[..., Any]
 
@@ -171,3 +175,16 @@ def test_dry_run_prints_the_plan_alone(equations: Path, quadzoo: Call, tmp_path:
     assert result.out.count("to do") == 2
     assert "weights of tiny_cnn: none" in result.out
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_letters_that_a_pipe_cannot_take_are_escaped(as_json: bool) -> None:
+    """As on Windows, where few can be written to one."""
+    arguments = command("list", "heads", *["--json"] * as_json)
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(arguments, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.decode("cp1252")
+    assert "\\u03b2-NLL" in told
+    if as_json:
+        assert any("β-NLL" in head["description"] for head in json.loads(told))

@@ -15,7 +15,7 @@ import torch
 from quadzoo import api
 from quadzoo.errors import ConfigError
 from quadzoo.executors.local import LocalExecutor
-from quadzoo.grid.devices import Machine, Tried, find_devices, tell_machine, try_device
+from quadzoo.grid.devices import Machine, Tried, device_here, find_devices, tell_machine, try_device
 from quadzoo.training.device import take
 from quadzoo.training.task import Device
 
@@ -218,6 +218,15 @@ def test_a_gpu_is_known_by_its_uuid(
     try_device(Device("cuda", gpu, False, gpu=gpu), sent.append)
     assert sent[0].device == Device("cuda", name, True, gpu=uuid, memory=60)
     assert "\n" not in str(sent[0].unusable)  # this torch computes nothing on it, and says why
+
+
+def test_a_device_of_this_process(two_gpus: SimpleNamespace) -> None:
+    assert device_here("cuda") == Device("cuda", "NVIDIA H100", True, gpu="GPU-7f2a")
+    cpu = device_here("cpu")
+    assert (cpu.kind, cpu.gpu, cpu.memory) == ("cpu", None, None)
+    if not torch.backends.mps.is_available():
+        with pytest.raises(RuntimeError, match="MPS"):
+            device_here("mps")
 
 
 def test_a_share_of_the_memory_is_a_limit(two_gpus: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def test_a_run_gets_the_gpu_with_the_fewest() -> None:
     assert not slots
     with pytest.raises(IndexError):
         slots.take()
-    for over in (taken[3], taken[0], taken[1]):  # one run is left, on GPU a
+    for over in (taken[0], taken[3], taken[1]):  # one run is left, on GPU a
         slots.give_back(over)
     assert slots
     assert slots.take().gpu == "GPU-b"

@@ -56,12 +56,27 @@ def test_names_of_nothing(out: Path, tmp_path: Path, run_of: Find) -> None:
     assert "a results folder holds many runs" in refused(out)
     assert "no trained model lies there" in refused(tmp_path)
     assert "an empty name" in refused(f"{run_of('linear').name},", out)
-    with pytest.raises(QuadzooError, match="`device` 'tpu': say auto, cpu or cuda"):
+    with pytest.raises(QuadzooError, match="`device` 'tpu': say auto, cpu, cuda or mps"):
         package.load(run_of("linear"), device="tpu")
     twin = tmp_path / "runs"
     for name in ("ab1", "ab2"):
         shutil.copytree(run_of("linear"), twin / name)
     assert "keys ab1, ab2 of" in refused("ab", tmp_path)
+
+
+def test_a_gpu_that_cannot_be_used_is_left_for_the_cpu_with_the_reason(
+    run_of: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = package.load(run_of("linear"), device="cpu").predict(ONE)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("quadzoo.inference.load.why_unusable", lambda device: f"no kernel for {device}")
+    with pytest.warns(UserWarning, match="the GPU cannot be used: no kernel for cuda"):
+        assert package.load(run_of("linear")).predict(ONE).equals(wanted)
+    with pytest.raises(QuadzooError, match="`device` cuda: it cannot be used: no kernel for cuda; say cpu"):
+        package.load(run_of("linear"), device="cuda")
+    monkeypatch.undo()
+    with pytest.raises(QuadzooError, match="`device` mps: there is no MPS device"):
+        package.load(run_of("linear"), device="mps")
 
 
 def cut(folder: Path) -> str:

@@ -69,11 +69,11 @@ def test_other_devices_and_other_folders_are_no_neighbours(tmp_path: Path) -> No
     assert len(runs) == 3
     assert side_by_side(runs) == frozenset()
     # Of two GPUs of one name, each has its own runs.
-    gpus = [timed(f"gpu{number}", 0, 5) for number in range(3)]
+    gpus = [timed(str(number), 0, 5) for number in range(3)]
     for one, gpu in zip(gpus, ("aa", "bb", "aa"), strict=True):
         one.environment.device, one.environment.device_name, one.environment.gpu = "cuda", "H100", gpu
     board_of(tmp_path / "gpus", *gpus)
-    assert side_by_side(read_runs([tmp_path / "gpus"]).runs) == {"gpu0", "gpu2"}
+    assert side_by_side(read_runs([tmp_path / "gpus"]).runs) == {"0", "2"}
     # Fewer threads are another row of costs, but the same CPU.
     fewer = timed("3", 1, 2)
     fewer.environment.threads = 2
