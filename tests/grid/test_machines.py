@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from quadzoo import api
 from quadzoo.errors import ConfigError
@@ -14,6 +16,16 @@ from quadzoo.grid.runner import bench, plan_bench
 from quadzoo.records.record import read_record
 
 from ..in_process import InProcess
+
+
+@pytest.fixture(autouse=True)
+def same_torch() -> Iterator[None]:
+    """Runs in this process leave torch as it was."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
 
 GIVEN: dict[str, Any] = {
     "backbones": ["tiny_cnn"], "heads": ["linear"], "weights": "none", "precision": "32", "epochs": 1,
