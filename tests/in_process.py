@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +56,9 @@ class InProcess:
         sent: list[Any] = []
         reason = "its process ended with exit status 0"
         try:
-            pkgutil.resolve_name(work)(argument, sent.append)
+            with warnings.catch_warnings():  # a process of its own prints them
+                warnings.simplefilter("ignore")
+                pkgutil.resolve_name(work)(argument, sent.append)
         except Exception:
             log.write_text(traceback.format_exc())
             reason = "its process ended with exit status 1"

@@ -83,6 +83,11 @@ def connection_error(text: str) -> str:
         return (
             f"Ray and Python must be the same on all machines, to the last digit of their versions{pythons}"
         )
+    if "uthenti" in text:  # AuthenticationError, Unauthenticated
+        return (
+            "it asks for a token; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the token that it was "
+            "started with"
+        )
     line = " ".join(text.split())
     return f"no connection: {line[:_LONGEST]}"
 

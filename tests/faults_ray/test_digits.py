@@ -93,3 +93,19 @@ def test_a_plugin_that_a_node_lacks(
         line.startswith("quadzoo: error: --backbones good: node ") and "install stranger 3.1 there" in line
     ), err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_cluster_that_asks_for_a_token(cluster: Cluster, equations: Path, tmp_path: Path) -> None:
+    process = cluster.bench(
+        tmp_path / "out",
+        "--data",
+        equations,
+        "--backbones",
+        "tiny_cnn",
+        RAY_AUTH_MODE="disabled",
+        RAY_AUTH_TOKEN="",
+    )
+    line = finished(process, status=2).splitlines()[-1]
+    assert line.startswith(f"quadzoo: error: --ray-address {cluster.address}: "), line
+    assert "RAY_AUTH_MODE=token" in line
+    assert not (tmp_path / "out").exists()
