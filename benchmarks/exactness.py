@@ -60,7 +60,7 @@ def run_all(data: Path, fonts: Sequence[Path], out: Path) -> None:
 
 def page(results: Path) -> str:
     """Return EXACTNESS.md."""
-    ocr = json.loads((results / "ocr.json").read_text())
+    ocr, newer = (json.loads((results / name).read_text()) for name in ("ocr.json", "newer-ocr.json"))
     kinds = {path.name: read_records(path) for path in sorted((results / "exactness").iterdir())}
     published, tuned = kinds["published"], kinds["fine-tuned"]
     longer = [kinds[name] for name in LONGER]
@@ -71,7 +71,8 @@ def page(results: Path) -> str:
         ["always the mean of train", "test", *_mean(tuned), ""],
         *_tutorial(results / "tutorial_loop.json"),
         *map(_longer, longer),
-        *(_read(one, side) for one in ocr["results"] if not one["reader"].endswith((MODEL, "batches"))
+        *(_read(one, side, flags) for result, flags in ((ocr, ""), (newer, " --readers rapidocr-3"))
+          for one in result["results"] if not one["reader"].endswith((MODEL, "batches"))
           for side in ("test", "all") if side in one["scores"]),
         [f"{MODEL}, without further training", *_of(published), f"`{untrained} {data}`"],
         [f"{MODEL}, fine-tuned on train for {FINE_TUNING['epochs']} epochs", *_of(tuned),
@@ -89,7 +90,8 @@ def page(results: Path) -> str:
         f"{first.environment.device_name}, {first.environment.threads} threads. "
         "An image is exact when a, b and c are all right after rounding. Of three seeds the table gives the "
         "mean and, in brackets, the lowest and the highest. `python benchmarks/exactness.py` makes it from "
-        "the records in results/exactness, from results/ocr.json and from results/tutorial_loop.json.",
+        "the records in results/exactness, from results/ocr.json, results/newer-ocr.json and "
+        "results/tutorial_loop.json.",
         "",
         *_table(["reader", "images", "exact", "MSE", "command"], rows),
         "",
@@ -148,11 +150,11 @@ def _mean(records: Sequence[RunRecord]) -> list[str]:
     return [f"{baseline.test_exact:.2%}", f"{baseline.test_mse:.3g}"]
 
 
-def _read(one: dict, side: str) -> list[str]:
+def _read(one: dict, side: str, flags: str) -> list[str]:
     score = one["scores"][side]
     shown = "test" if side == "test" else f"{score['n']:,}"
     return [f"{one['reader']} and a parser", shown, f"{score['exact']:.2%}", f"{score['mse']:.3g}",
-            "`python benchmarks/ocr.py --data FOLDER`"]  # fmt: skip
+            f"`python benchmarks/ocr.py --data FOLDER{flags}`"]  # fmt: skip
 
 
 def _speeds(result: dict) -> list[str]:

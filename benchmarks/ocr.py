@@ -1,13 +1,15 @@
-"""Optical character recognition with a parser, compared with the model reader-equations.
+r"""Optical character recognition with a parser, compared with the model reader-equations.
 
     apt install tesseract-ocr
-    pip install --no-deps rapidocr-onnxruntime && pip install onnxruntime pyclipper shapely pyyaml
+    pip install --no-deps rapidocr-onnxruntime rapidocr && pip install onnxruntime pyclipper shapely pyyaml \
+        omegaconf colorlog
     python benchmarks/ocr.py --data FOLDER
 
 FOLDER holds the published images. Readers: Tesseract, set to one line of text (--psm 7);
 RapidOCR's recognition alone on the image cut down to its ink, one at a time as its call takes them, and in
-batches as its recogniser would; RapidOCR with its text detection on the whole image; and reader-equations,
-the model of plugins/quadzoo-reader, which never saw one of these images, in batches and in bf16.
+batches as its recogniser would; RapidOCR with its text detection on the whole image, both in version 1
+(PP-OCRv4) and in version 3 (PP-OCRv6, from its wheel); and reader-equations, the model of
+plugins/quadzoo-reader, which never saw one of these images, in batches and in bf16.
 
 The parser is lenient: it takes any sign that cannot follow an x for the superscript 2, and dashes, crosses
 and letters for the signs they look like. Equations of the factored form count with b = r + s, as they are
@@ -16,7 +18,12 @@ labelled. For an image that it cannot parse the mean of train is the prediction.
 It writes benchmarks/results/ocr.json (ocr-*.json are of other machines): for the test images of the grouped
 split and for all 2,000 the share that is exact, the MSE, and images a second on two threads, decoding not
 counted: readers take turns, a chunk each, and the speed is the median over chunks. Detection is run on the
-test images alone.
+test images alone. "load" is how many processes wanted a CPU meanwhile: with more than two threads' worth,
+speeds are no figures. Of --readers, `detection` says whether RapidOCR is also run with it. newer-ocr.json
+has the recognition of version 3 on the test images, made on a busy machine:
+
+    python benchmarks/ocr.py --data FOLDER --readers rapidocr-3,reader-equations --limit 395 \
+        --to benchmarks/results/newer-ocr.json
 """
 
 from __future__ import annotations
@@ -53,6 +60,7 @@ HERE = Path(__file__).parent
 THREADS = 2
 MARGIN = 4  # pixels around the ink
 CHUNK = 200  # images that a reader reads at a turn
+WARM_UP = 20  # images
 REST = 1.0  # seconds between turns: threads of onnxruntime spin on for a while
 Answer = tuple[float, ...] | None
 Reader = Callable[[list[np.ndarray]], list[Answer]]
@@ -91,24 +99,57 @@ def rapidocr() -> tuple[Reader, Reader, Reader]:
     def call(images: list[np.ndarray]) -> list[Answer]:
         answers = []
         for one in images:
-            lines, _ = engine(cv2.cvtColor(ink(one), cv2.COLOR_GRAY2BGR), use_det=False, use_cls=False)
+            lines, _ = engine(colours(ink(one)), use_det=False, use_cls=False)
             answers.append(parse(lines[0][0]) if lines else None)
         return answers
 
     def recognise(images: list[np.ndarray]) -> list[Answer]:
-        lines, _ = engine.text_rec([cv2.cvtColor(ink(one), cv2.COLOR_GRAY2BGR) for one in images])
+        lines, _ = engine.text_rec([colours(ink(one)) for one in images])
         return [parse(line[0]) for line in lines]
 
     def find(images: list[np.ndarray]) -> list[Answer]:
         answers = []
         for one in images:
-            boxes, _ = engine(cv2.cvtColor(one, cv2.COLOR_GRAY2BGR))
+            boxes, _ = engine(colours(one))
             # From left to right, whatever it took for lines.
             texts = [text for _, text, _ in sorted(boxes or [], key=lambda box: box[0][0][0])]
             answers.append(parse("".join(texts)))
         return answers
 
     return call, recognise, find
+
+
+def rapidocr_3() -> tuple[Reader, Reader, Reader]:
+    """Return version 3 of RapidOCR likewise."""
+    from rapidocr import RapidOCR
+    from rapidocr.ch_ppocr_rec import TextRecInput
+
+    engine = RapidOCR(
+        params={"EngineConfig.onnxruntime.intra_op_num_threads": THREADS, "Global.log_level": "error"}
+    )
+
+    def call(images: list[np.ndarray]) -> list[Answer]:
+        found = [engine(colours(ink(one)), use_det=False, use_cls=False) for one in images]
+        return [parse(one.txts[0]) if one.txts else None for one in found]
+
+    def recognise(images: list[np.ndarray]) -> list[Answer]:
+        found = engine.text_rec(TextRecInput(img=[colours(ink(one)) for one in images]))
+        return [parse(text) for text in found.txts]
+
+    def find(images: list[np.ndarray]) -> list[Answer]:
+        answers = []
+        for one in images:
+            found = engine(colours(one), use_det=True, use_cls=True)
+            boxes = [] if found.boxes is None else zip(found.boxes, found.txts, strict=True)
+            answers.append(parse("".join(text for _, text in sorted(boxes, key=lambda box: box[0][0][0]))))
+        return answers
+
+    return call, recognise, find
+
+
+def colours(image: np.ndarray) -> np.ndarray:
+    """Return a grey image in three bands, as RapidOCR takes it."""
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
 
 
 def ink(image: np.ndarray) -> np.ndarray:
@@ -138,7 +179,7 @@ def main() -> None:
     )
     parser.add_argument("--data", required=True)
     parser.add_argument("--limit", type=int, help="so many test images alone, to try this script")
-    parser.add_argument("--readers", default="tesseract,rapidocr,reader-equations")
+    parser.add_argument("--readers", default="tesseract,rapidocr,rapidocr-3,detection,reader-equations")
     parser.add_argument("--to", type=Path, default=HERE / "results" / "ocr.json")
     arguments = parser.parse_args()
     wanted = arguments.readers.split(",")
@@ -158,19 +199,24 @@ def main() -> None:
     if "tesseract" in wanted:
         said = subprocess.run(["tesseract", "--version"], capture_output=True, text=True, check=True)
         readers["Tesseract"] = tesseract, len(rows), said.stdout.split("\n")[0]
-    if "rapidocr" in wanted:
-        call, recognise, find = rapidocr()
-        software = ", ".join(f"{name} {version(name)}" for name in ("rapidocr-onnxruntime", "onnxruntime"))
-        readers["RapidOCR, recognition alone"] = call, len(rows), software
-        readers["RapidOCR, recognition alone, in batches"] = recognise, len(rows), software
-        readers["RapidOCR, with detection"] = find, len(test), software
+    for name, title, package, make in (
+        ("rapidocr", "RapidOCR", "rapidocr-onnxruntime", rapidocr),
+        ("rapidocr-3", "RapidOCR 3 (PP-OCRv6)", "rapidocr", rapidocr_3),
+    ):
+        if name in wanted:
+            call, recognise, find = make()
+            software = ", ".join(f"{one} {version(one)}" for one in (package, "onnxruntime"))
+            readers[f"{title}, recognition alone"] = call, len(rows), software
+            readers[f"{title}, recognition alone, in batches"] = recognise, len(rows), software
+            if "detection" in wanted:
+                readers[f"{title}, with detection"] = find, len(test), software
     if "reader-equations" in wanted:
         read = network(task, plan.placement(task), plan.data.images.geometry)
         readers["reader-equations"] = read, len(rows), f"quadzoo-reader {version('quadzoo-reader')}"
     answers: dict[str, list[Answer]] = {name: [] for name in readers}
     rates: dict[str, list[float]] = {name: [] for name in readers}
     for reader, _, _ in readers.values():
-        reader(images[:CHUNK])
+        reader(images[:WARM_UP])
     for start in range(0, len(rows), CHUNK):
         for name, (reader, n, _) in readers.items():
             chunk = images[start : min(start + CHUNK, n)]
@@ -199,6 +245,7 @@ def main() -> None:
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": plan.device.name,
         "threads": THREADS,
+        "load": round(os.getloadavg()[1], 1),
         "bf16 units": sorted(name for name, there in units.items() if there and "bf16" in name),
         "precision of reader-equations": task.precision,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},

@@ -38,14 +38,14 @@ def test_all_rows_are_of_one_data_set_and_one_split() -> None:
 
     from quadzoo.records.record import read_records
 
-    ocr, loop = (json.loads((BENCHMARKS / "results" / name).read_text())
-                 for name in ("ocr.json", "tutorial_loop.json"))  # fmt: skip
+    ocr, newer, loop = (json.loads((BENCHMARKS / "results" / name).read_text())
+                        for name in ("ocr.json", "newer-ocr.json", "tutorial_loop.json"))  # fmt: skip
     records = {kind: read_records(BENCHMARKS / "results" / "exactness" / kind)
                for kind in ("published", "fine-tuned", *LONGER)}  # fmt: skip
     hashes = {record.data.hash for kind in records.values() for record in kind}
-    assert hashes == {ocr["data"]["hash"]} == {loop["data"]["hash"]}
+    assert hashes == {ocr["data"]["hash"]} == {newer["data"]["hash"]} == {loop["data"]["hash"]}
     splits = {record.split.hash for kind in ("fine-tuned", *LONGER) for record in records[kind]}
-    assert splits == {ocr["split"]["hash"]} == {loop["split"]["hash"]}
+    assert splits == {ocr["split"]["hash"]} == {newer["split"]["hash"]} == {loop["split"]["hash"]}
     assert not any(record.split.leaky for kind in records.values() for record in kind)
     assert sum(record.split.n_test for record in records["published"]) == 2000
     assert {record.initial.sha256 for record in records["published"] if record.initial} == {
