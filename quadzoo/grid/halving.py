@@ -65,7 +65,7 @@ class _Candidate:
 
 
 def check_halving(config: BenchConfig) -> None:
-    """Raise ConfigError where rows cannot be halved: by val, once, over epochs."""
+    """Check that rows can be halved: by val, once, over epochs. Raises ConfigError where they cannot."""
     if not config.halving:
         return
     if config.folds > 1:

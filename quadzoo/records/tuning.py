@@ -115,5 +115,5 @@ def read_kept(path: Path, kind: type[KeptT], what: str) -> KeptT | None:
         where = ".".join(map(str, first["loc"]))
         raise DataError(f"{path}: not {what} ({where}: {first['msg']})") from error
     if record.key != path.stem:
-        raise DataError(f"{path}: it has {what} of {record.key[:20]}, not those of its name")
+        raise DataError(f"{path}: it has the trials of {record.key[:20]}, not those of its name")
     return record

@@ -9,7 +9,7 @@ from scipy import stats
 
 
 def holm(p_values: Sequence[float] | np.ndarray, tests: int) -> list[float]:
-    """Return the p-values corrected for ``tests`` comparisons by Holm's method.
+    """Return the p-values, float64 (n,), corrected for ``tests`` comparisons by Holm's method.
 
     Holm (1979, Scandinavian Journal of Statistics 6, p. 65). ``tests`` is larger than the number of
     p-values where these were selected from more: the smallest is then treated as the smallest of all, and
