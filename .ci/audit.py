@@ -1,6 +1,6 @@
-"""Ask the PyPI database for known vulnerabilities of what an environment has installed: audit.py PIP_AUDIT SITE.
+"""Ask PyPI's database for known vulnerabilities of what is installed: audit.py PIP_AUDIT SITE_PACKAGES.
 
-Exit status 1 where there are some. Where the database does not answer in time, that is said, and the status is 0.
+The exit status is 1 where there are some. A database that does not answer in time is said, and no fault.
 """
 
 from __future__ import annotations

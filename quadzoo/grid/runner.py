@@ -195,18 +195,19 @@ def bench(
 def _run(plan: Plan, executor: Executor, observer: Observer) -> Leaderboard | None:
     """Run what is not done, and write the leaderboard, however it ends; see `bench`."""
     data = plan.data
-    try:
-        with in_use(data.images), Interrupts() as interrupts:
-            clock = time.monotonic()
-            plan = with_ridge(plan, executor, observer)
-            ridge_seconds = time.monotonic() - clock
-            plan = with_tuning(plan, executor, observer, interrupts.check)
-            Loop(plan, executor, observer, interrupts).run()
-            share = ridge_seconds / (time.monotonic() - clock)
-            if plan.to_do and share > _SHARE_SAID:
-                observer.note(f"ridge regression took {ridge_seconds:.1f} s, {share:.0%} of the bench")
-    finally:
-        board = _report(plan.config.out, data.images.hash, plan.tasks[0].split.whole, observer)
+    with Interrupts() as interrupts:
+        try:
+            with in_use(data.images):
+                clock = time.monotonic()
+                plan = with_ridge(plan, executor, observer)
+                ridge_seconds = time.monotonic() - clock
+                plan = with_tuning(plan, executor, observer, interrupts.check)
+                Loop(plan, executor, observer, interrupts).run()
+                share = ridge_seconds / (time.monotonic() - clock)
+                if plan.to_do and share > _SHARE_SAID:
+                    observer.note(f"ridge regression took {ridge_seconds:.1f} s, {share:.0%} of the bench")
+        finally:
+            board = _report(plan.config.out, data.images.hash, plan.tasks[0].split.whole, observer)
     return board
 
 

@@ -15,14 +15,14 @@ from ..conftest import command
 from .benches import finished
 
 Call = Callable[..., Any]
-ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
 
 
 def shell(line: str, **given: Any) -> subprocess.CompletedProcess[str]:
     """Run a line of a shell, in which $Q is the command; the status is that of quadzoo."""
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", line],
-        env=os.environ | {"Q": command()[0]} | given.pop("environment", {}),
+        env=os.environ | {"Q": command()[0], "PYTHONUNBUFFERED": ""} | given.pop("environment", {}),
         capture_output=True,
         text=True,
         check=False,
