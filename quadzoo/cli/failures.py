@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import os
 import sys
@@ -32,9 +33,9 @@ def write_any_text() -> None:
     """Have stdout and stderr write as JSON does what their encoding lacks: right in JSON, else readable."""
     codecs.register_error(_ESCAPES, _escaped)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError):  # a stream that is closed, or that a program has replaced
-            if codecs.lookup(stream.encoding).name != "utf-8":
-                stream.reconfigure(errors=_ESCAPES)  # type: ignore[union-attr]
+        # Others are closed, or a program has replaced them.
+        if isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":
+            stream.reconfigure(errors=_ESCAPES)
 
 
 def _of_the_system(error: OSError) -> int:

@@ -42,6 +42,7 @@ from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import Results, read_runs, unreadable_records
 from quadzoo.report.rows import Leaderboard
+from quadzoo.storage import sweep_below
 
 _SHARE_SAID = 0.05  # of a bench's time
 
@@ -195,6 +196,7 @@ def bench(
 def _run(plan: Plan, executor: Executor, observer: Observer) -> Leaderboard | None:
     """Run what is not done, and write the leaderboard, however it ends; see `bench`."""
     data = plan.data
+    sweep_below(plan.config.out)
     with Interrupts() as interrupts:
         try:
             with in_use(data.images):
