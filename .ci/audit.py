@@ -1,6 +1,6 @@
-"""Ask the PyPI database for known vulnerabilities of what an environment has installed: audit.py PIP_AUDIT SITE.
+"""Ask PyPI's database for known vulnerabilities of what is installed: audit.py PIP_AUDIT SITE_PACKAGES.
 
-Exit status 1 where there are some. Where the database does not answer in time, that is said, and the status is 0.
+The exit status is 1 where there are some. A database that does not answer in time is said, and no fault.
 """
 
 from __future__ import annotations
@@ -13,17 +13,8 @@ SECONDS = 180
 
 
 def main(pip_audit: str, site_packages: str) -> int:
-    command = [
-        pip_audit,
-        "--path",
-        site_packages,
-        "--format",
-        "json",
-        "--progress-spinner",
-        "off",
-        "--timeout",
-        "10",
-    ]
+    options = "--format json --progress-spinner off --timeout 10"
+    command = [pip_audit, "--path", site_packages, *options.split()]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
         packages = json.loads(done.stdout)["dependencies"]
@@ -34,14 +25,22 @@ def main(pip_audit: str, site_packages: str) -> int:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         print(f"pip-audit: SKIPPED, the database cannot be reached: {reason[:200]}")
         return 0
-    bad = [one for one in packages if one.get("vulns")]
+    known = [one for one in packages if "vulns" in one]
+    left_out = len(packages) - len(known)
+    if not known:
+        print(f"pip-audit: SKIPPED, the database has nothing on any of {left_out} distributions")
+        return 0
+    bad = [one for one in known if one["vulns"]]
     for one in bad:
-        known = ", ".join(vulnerability["id"] for vulnerability in one["vulns"])
+        ids = ", ".join(vulnerability["id"] for vulnerability in one["vulns"])
         fixed = ", ".join(
             version for vulnerability in one["vulns"] for version in vulnerability["fix_versions"]
         )
-        print(f"pip-audit: {one['name']} {one['version']}: {known}; fixed in {fixed or 'no version'}")
-    print(f"pip-audit: {len(packages)} distributions, {len(bad)} with known vulnerabilities")
+        print(f"pip-audit: {one['name']} {one['version']}: {ids}; fixed in {fixed or 'no version'}")
+    print(
+        f"pip-audit: {len(known)} distributions, {len(bad)} with known vulnerabilities; the database has "
+        f"nothing on {left_out} more"
+    )
     return 1 if bad else 0
 
 

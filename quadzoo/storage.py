@@ -110,6 +110,12 @@ def sweep(path: Path) -> None:
         _removed(mark, mark.with_suffix(_PARTIAL))
 
 
+def sweep_below(folder: Path) -> None:
+    """Delete what killed writers have left in a folder, beside files that nobody writes again, too."""
+    for mark in folder.rglob(f".*-{'[0-9a-f]' * 16}.writer"):
+        _removed(mark, mark.with_suffix(_PARTIAL))
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write ``content`` to a file so that readers see the old content or the new, nothing between.
 

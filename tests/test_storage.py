@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from filelock import Timeout
 
-from quadzoo.storage import has_users, lock, shorten, sweep, using, write_atomically, written_whole
+from quadzoo.storage import (
+    has_users,
+    lock,
+    shorten,
+    sweep,
+    sweep_below,
+    using,
+    write_atomically,
+    written_whole,
+)
 
 # What a process of its own does with a path: these lines, then it waits to be killed.
 SCRIPT = """
@@ -133,3 +142,16 @@ def test_a_link_in_the_place_of_a_log_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "run.log").symlink_to(tmp_path / "precious")
     shorten(tmp_path / "run.log", 100)
     assert (tmp_path / "precious").stat().st_size == 1000
+
+
+def test_what_nobody_writes_again_is_swept_below_a_folder(tmp_path: Path) -> None:
+    for name in ("killed", "at work"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    kill(start(tmp_path / "runs" / "killed" / "x.json", "written_whole"))
+    at_work = start(tmp_path / "runs" / "at work" / "x.json", "written_whole")
+    (tmp_path / "runs" / "killed" / ".mine.writer").touch()
+    sweep_below(tmp_path)
+    assert names(tmp_path / "runs" / "killed") == {".mine.writer"}
+    assert len(names(tmp_path / "runs" / "at work")) == 2
+    kill(at_work)
+    sweep_below(tmp_path / "nowhere")

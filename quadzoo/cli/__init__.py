@@ -60,3 +60,20 @@ def main(arguments: list[str] | None = None) -> None:
     with Interrupts():
         status = _status(arguments)
     sys.exit(status)
+
+
+def _status(arguments: list[str] | None) -> int:
+    try:
+        status = cli.main(arguments, prog_name="quadzoo", standalone_mode=False)
+        if sys.stdout:
+            sys.stdout.flush()
+    except (click.ClickException, QuadzooError, OSError) as error:
+        return complain(error)
+    except (click.Abort, KeyboardInterrupt):
+        with suppress(OSError):  # the terminal may be closed
+            say(
+                "quadzoo: interrupted; finished runs are kept, and the same command continues from here",
+                err=True,
+            )
+        return 130
+    return status if isinstance(status, int) else 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import os
 import sys
 from contextlib import suppress
+from typing import TextIO
 
 import click
 
@@ -31,9 +33,9 @@ def write_any_text() -> None:
     """Have stdout and stderr write as JSON does what their encoding lacks: right in JSON, else readable."""
     codecs.register_error(_ESCAPES, _escaped)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError):  # a stream that is closed, or that a program has replaced
-            if codecs.lookup(stream.encoding).name != "utf-8":
-                stream.reconfigure(errors=_ESCAPES)  # type: ignore[union-attr]
+        # Others are closed, or a program has replaced them.
+        if isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":
+            stream.reconfigure(errors=_ESCAPES)
 
 
 def _of_the_system(error: OSError) -> int:
@@ -44,8 +46,7 @@ def _of_the_system(error: OSError) -> int:
     status = 1 if error.errno in NO_SPACE else 2
     if error.filename is not None:
         return _print(reason_of(error), status)
-    with suppress(OSError, ValueError, AttributeError):  # it was stdout; what is left goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop(sys.stdout)
     if isinstance(error, BrokenPipeError):  # whoever read has read enough, as `head` does
         return 1
     return _print(f"output cannot be written: {reason_of(error)}", status)
@@ -60,9 +61,17 @@ def _has_folder() -> bool:
 
 
 def _print(text: str, status: int) -> int:
-    with suppress(OSError):  # stderr may be closed, or on a full disk
-        say(f"quadzoo: error: {one_line(with_flags(text), _LONGEST)}", err=True)
+    try:
+        say(one_line(f"quadzoo: error: {with_flags(text)}", _LONGEST), err=True)
+    except OSError:  # stderr may be closed, or on a full disk
+        _drop(sys.stderr)
     return status
+
+
+def _drop(stream: TextIO | None) -> None:
+    """Let what a stream still holds go nowhere: Python would fail with it at its end."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:

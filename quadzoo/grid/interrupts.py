@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -10,23 +11,29 @@ from typing import Any, Self
 from quadzoo.system import ENDING_SIGNALS
 
 _ARRIVAL = 0.5  # seconds
+_PATIENCE = 3  # the signal that ends a command at once
 
 
 class Interrupts:
-    """Turns SIGINT, SIGTERM and SIGHUP into KeyboardInterrupt, and remembers it.
+    """Turns the first SIGINT, SIGTERM or SIGHUP into KeyboardInterrupt, and remembers it.
 
-    Python drops the exception where it falls into a destructor. A signal that was ignored stays so: nohup
-    asks for that. In a thread nothing is changed, since only the main thread may set handlers.
+    Python drops the exception where it falls into a destructor. A second signal does nothing more: what is
+    kept is being written. A third ends the process. A signal that was ignored stays so: nohup asks for that.
+    In a thread nothing is changed, since only the main thread may set handlers.
     """
 
     def __init__(self) -> None:
-        self._interrupted = False
+        self._arrived: list[int] = []  # of an outer one, too
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in ENDING_SIGNALS:
-                if signal.getsignal(number) is not signal.SIG_IGN:
+                handler = signal.getsignal(number)
+                outer = getattr(handler, "__self__", None)
+                if isinstance(outer, Interrupts):
+                    self._arrived = outer._arrived
+                if handler is not signal.SIG_IGN:
                     self._previous[number] = signal.signal(number, self._interrupt)
         return self
 
@@ -34,13 +41,16 @@ class Interrupts:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _interrupt(self, *_: object) -> None:
-        self._interrupted = True
-        raise KeyboardInterrupt
+    def _interrupt(self, number: int, _: object) -> None:
+        self._arrived.append(number)
+        if len(self._arrived) == 1:
+            raise KeyboardInterrupt
+        if len(self._arrived) >= _PATIENCE:
+            os._exit(130)
 
     def check(self) -> None:
         """Look whether there was a signal. Raises KeyboardInterrupt if so."""
-        if self._interrupted:
+        if self._arrived:
             raise KeyboardInterrupt
 
     def check_after_death(self) -> None:

@@ -45,6 +45,7 @@ from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import Results, kept_records, read_runs
 from quadzoo.report.rows import Leaderboard
+from quadzoo.storage import sweep_below
 
 _SHARE_SAID = 0.05  # of a bench's time
 
@@ -202,19 +203,21 @@ def bench(
 def _run(plan: Plan, executor: Executor, observer: Observer) -> Leaderboard | None:
     """Run what is not done, and write the leaderboard, however it ends; see `bench`."""
     data = plan.data
-    try:
-        with in_use(data.images), Interrupts() as interrupts:
-            clock = time.monotonic()
-            plan = with_ridge(plan, executor, observer)
-            ridge_seconds = time.monotonic() - clock
-            plan = with_halving(plan, executor, observer, interrupts.check)
-            plan = with_tuning(plan, executor, observer, interrupts.check)
-            Loop(plan, executor, observer, interrupts).run()
-            share = ridge_seconds / (time.monotonic() - clock)
-            if plan.to_do and share > _SHARE_SAID:
-                observer.note(f"ridge regression took {ridge_seconds:.1f} s, {share:.0%} of the bench")
-    finally:
-        board = _report(plan.config.out, data.images.hash, plan.tasks[0].split.whole, observer)
+    sweep_below(plan.config.out)
+    with Interrupts() as interrupts:
+        try:
+            with in_use(data.images):
+                clock = time.monotonic()
+                plan = with_ridge(plan, executor, observer)
+                ridge_seconds = time.monotonic() - clock
+                plan = with_halving(plan, executor, observer, interrupts.check)
+                plan = with_tuning(plan, executor, observer, interrupts.check)
+                Loop(plan, executor, observer, interrupts).run()
+                share = ridge_seconds / (time.monotonic() - clock)
+                if plan.to_do and share > _SHARE_SAID:
+                    observer.note(f"ridge regression took {ridge_seconds:.1f} s, {share:.0%} of the bench")
+        finally:
+            board = _report(plan.config.out, data.images.hash, plan.tasks[0].split.whole, observer)
     return board
 
 

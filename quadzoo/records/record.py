@@ -318,7 +318,8 @@ def write_record(out: Path, record: RunRecord) -> None:
 def json_of(record: RunRecord) -> bytes:
     """Return a record as the JSON of its file."""
     fields = record.model_dump(mode="json", by_alias=True)
-    return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    text = json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False)
+    return text.encode(errors="replace") + b"\n"  # names of files may be no UTF-8
 
 
 def read_record(out: Path, key: str) -> RunRecord | None:

@@ -12,7 +12,7 @@ NAMED = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 CASES = 42
 
 
-def tests_in(path: str) -> set[str]:
+def functions_in(path: str) -> set[str]:
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
@@ -30,5 +30,5 @@ def test_every_test_that_is_named_exists() -> None:
     named = NAMED.findall(PAGE)
     assert len(named) >= CASES
     assert [path for path, _ in named if not (ROOT / path).is_file()] == []
-    lost = [f"{path}::{name}" for path, name in named if name and name not in tests_in(path)]
+    lost = [f"{path}::{name}" for path, name in named if name and name not in functions_in(path)]
     assert lost == []

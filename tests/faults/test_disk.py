@@ -53,7 +53,7 @@ def errors_in(said: str) -> list[str]:
 
 
 def test_a_disk_that_gets_full(equations: Path, mount: Mount, tmp_path: Path) -> None:
-    disk = mount("24m")
+    disk = mount("64m")
     out = disk / "results"
     process = started(equations, out, "--seeds", "0,1,2")
     until(lambda: [*out.glob("runs/*/record.json")], process)

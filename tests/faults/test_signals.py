@@ -1,13 +1,16 @@
-"""A signal that comes twice, as from somebody who is impatient."""
+"""Signals that come twice, as from somebody who is impatient."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from quadzoo.grid.interrupts import Interrupts
 
 from .benches import announced, check_kept, started, until
 
@@ -24,3 +27,26 @@ def test_a_signal_twice(equations: Path, tmp_path: Path, name: str) -> None:
     assert "Traceback" not in said
     check_kept(tmp_path, announced(said))
     assert [*tmp_path.glob("runs/*/checkpoint.ckpt")]
+
+
+def test_the_second_does_nothing_and_the_third_ends_the_process() -> None:
+    """Also where the first came while an inner block was at work."""
+
+    def interrupted() -> None:
+        with Interrupts():
+            with suppress(KeyboardInterrupt), Interrupts():
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(1)
+                return
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+
+    child = os.fork()
+    if not child:
+        try:
+            interrupted()
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130

@@ -15,22 +15,24 @@ from ..conftest import command
 from .benches import finished
 
 Call = Callable[..., Any]
-ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
 
 
-def shell(line: str, **given: Any) -> subprocess.CompletedProcess[str]:
+def shell(line: str, environment: dict[str, str] | None = None, **given: Any) -> Any:
     """Run a line of a shell, in which $Q is the command; the status is that of quadzoo."""
+    more = environment or {}
+    encoding = "latin-1" if more.get("PYTHONIOENCODING") == "latin-1" else "utf-8"
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", line],
-        env=os.environ | {"Q": command()[0]} | given.pop("environment", {}),
+        env=os.environ | {"Q": command()[0], "PYTHONUNBUFFERED": ""} | more,
         capture_output=True,
-        text=True,
+        encoding=encoding,
         check=False,
         **given,
     )
 
 
-def one_line(done: subprocess.CompletedProcess[str]) -> str:
+def one_line(done: Any) -> str:
     (line,) = done.stderr.splitlines()
     assert line.startswith("quadzoo: error: ")
     assert len(line) <= 300
@@ -108,9 +110,12 @@ def test_letters_that_a_locale_lacks(discs: Path, tmp_path: Path) -> None:
         "    return [HeadSpec(name='mine', build=print, description='größe ☃')]\n",
         encoding="utf-8",
     )
-    mine = shell("$Q list heads --json --plugin mine.py", environment=ASCII, cwd=tmp_path)
-    assert "größe ☃" in [one["description"] for one in json.loads(mine.stdout)]
-    assert r"gr\u00f6\u00dfe \u2603" in mine.stdout
+    for encoding in ("ascii", "latin-1"):
+        given = ASCII | {"PYTHONIOENCODING": encoding}
+        mine = shell("$Q list heads --json --plugin mine.py", environment=given, cwd=tmp_path)
+        assert "größe ☃" in [one["description"] for one in json.loads(mine.stdout)]
+        table = shell("$Q list heads --plugin mine.py", environment=given, cwd=tmp_path)
+        assert {"ascii": r"gr\u00f6\u00dfe \u2603", "latin-1": r"größe \u2603"}[encoding] in table.stdout
 
 
 def test_a_bench_in_an_ascii_locale_with_a_long_folder_for_temporary_files(
