@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -191,7 +192,7 @@ def leaderboard(
             raise DataError(
                 f"{path}: it holds a suite, which suite_leaderboard reads; or give a set's folder"
             )
-        if not (path / "runs").is_dir():
+        if not os.path.isdir(path / "runs"):
             raise DataError(f"{path}: no results folder (it has no runs/); give what `out` named")
     results = read_runs(paths)
     boards = leaderboards(results.runs, results.unreadable, results.answers)
@@ -343,7 +344,10 @@ def config_of(**parameters: Any) -> BenchConfig:
         faults = []
         for fault in error.errors():
             names = [str(part) for part in fault["loc"] if part != "recipe"]
-            value = " ".join(repr(fault["input"]).split())
+            given_value = fault["input"]
+            if isinstance(given_value, tuple):  # as its flag takes it
+                given_value = ",".join(map(str, given_value))
+            value = " ".join(repr(given_value).split())
             value = value if len(value) <= _SHOWN else f"{value[: _SHOWN - 1]}…"
             where = f"`{names[0]}` {value.strip(_QUOTES)}: " if names else ""
             faults.append(where + fault["msg"].removeprefix("Value error, "))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 import click
@@ -12,16 +13,12 @@ from quadzoo.cli.bench import bench
 from quadzoo.cli.data import data
 from quadzoo.cli.export import export
 from quadzoo.cli.list import list_
-from quadzoo.cli.options import with_flags
-from quadzoo.cli.output import say
+from quadzoo.cli.output import say, tell
 from quadzoo.cli.plugin import plugin
 from quadzoo.cli.predict import predict
 from quadzoo.cli.report import report, verify
-from quadzoo.errors import QuadzooError
+from quadzoo.errors import ConfigError, QuadzooError
 from quadzoo.grid.interrupts import Interrupts
-from quadzoo.report.text import one_line
-
-_LONGEST = 300  # characters of an error
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -66,6 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _status(arguments: list[str] | None) -> int:
     try:
+        _check_filled(sys.argv[1:] if arguments is None else arguments)
         status = cli.main(arguments, prog_name="quadzoo", standalone_mode=False)
     except click.ClickException as error:
         return _complain(error.format_message())
@@ -86,5 +84,16 @@ def _status(arguments: list[str] | None) -> int:
 
 
 def _complain(text: str) -> int:
-    say(f"quadzoo: error: {one_line(with_flags(text), _LONGEST)}", err=True)
+    tell(f"error: {text}")
     return 2
+
+
+def _check_filled(arguments: Sequence[str]) -> None:
+    """Raise ConfigError for an argument without text, as of a shell's variable that is not set.
+
+    As a path it would be the current folder, and as a name it would ask for nothing.
+    """
+    for before, one in zip(("", *arguments), arguments, strict=False):
+        if not one or (one.startswith("--") and one.endswith("=")):
+            who = one[:-1] or (before if before.startswith("--") else "an argument")
+            raise ConfigError(f"{who}: its value is empty; write one, or leave it out")

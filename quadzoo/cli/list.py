@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quadzoo.cli.options import plugin_option
-from quadzoo.cli.output import say, say_json
+from quadzoo.cli.output import say, say_json, tell
 
 if TYPE_CHECKING:
     from quadzoo.registry.catalogue import Entry
@@ -40,7 +40,7 @@ def list_(what: str, everything: bool, as_json: bool, plugin: tuple[Path, ...]) 
         return
     for one in plugins:
         if one.failure:
-            say(f"quadzoo: warning: {one} is left out: {one.failure}", err=True)
+            tell(f"warning: {one} is left out: {one.failure}")
     shown = rows if everything or what != "backbones" else [row for row in rows if row["description"]]
     _print(shown)
     if len(shown) < len(rows):

@@ -17,7 +17,7 @@ def say(text: str = "", *, err: bool = False) -> None:
 
 def tell(text: str) -> None:
     """Print a message of the program on stderr, in one line; parameters are written as flags."""
-    say(f"quadzoo: {one_line(with_flags(text), _LONGEST)}", err=True)
+    say(one_line(f"quadzoo: {with_flags(text)}", _LONGEST), err=True)
 
 
 def say_json(document: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
@@ -149,7 +150,7 @@ class Plan:
         images = self.data.images.file
         fold = self.data.fold_of(task)
         labels = images.with_suffix(f".{fold.digest}.npz")
-        if not labels.exists():
+        if not zipfile.is_zipfile(labels):  # it is not there, or cut off
             fold.save(labels)
         return Placement(
             device=self.device,

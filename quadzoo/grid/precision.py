@@ -131,7 +131,7 @@ class PrecisionChooser:
         }
         path = precision_folder() / f"{hash_of(circumstances)}.json"
         try:
-            return _CHOICE.validate_json(path.read_bytes()), True
+            return _CHOICE.validate_json(read_regular(path, _MOST_BYTES)), True
         except (OSError, ValidationError):
             advance(0)
             measured = _measure(self.executor, trial, self.config.timeout or _LONG)

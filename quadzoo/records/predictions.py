@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from quadzoo.errors import DataError
 from quadzoo.storage import read_regular
 
 _MOST_BYTES = 2 << 30
+MOST = 1e30  # of a number: squares of larger ones are no scores
 _OLDER_NAMES = {"picture_group": "image_group", "picture_kind": "image_kind"}
 RESERVED = ("id", "split", "image_group", "image_kind", *_OLDER_NAMES)
 _OF_READERS = ("error",)  # columns that readers add to the table
@@ -139,13 +141,17 @@ def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     names = [name for column in here.values() for name in (column, f"{column}_pred")]
     try:
         # As text first: not every pandas reads a number to its last digit.
-        content = io.BytesIO(read_regular(path, _MOST_BYTES))
-        table = pd.read_csv(content, dtype=str, keep_default_na=False)
+        content = read_regular(path, _MOST_BYTES)
+        first_line = content.partition(b"\n")[0].decode()
+        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
         if not isinstance(table.index, pd.RangeIndex):  # pandas has shifted the columns
             raise DataError(f"{path}: its first row has more cells than the header")
         missing = [name for name in ("id", "split", *numbers) if name not in table]
         if missing:
             raise DataError(f"{path}: no column {missing[0]!r}")
+        names_of_columns = next(csv.reader([first_line]), [])
+        if len({*names_of_columns}) < len(names_of_columns):
+            raise DataError(f"{path}: it has two columns of one name")
         truths = [*written.values()]
         table[truths] = table[truths].replace("", "nan")
         if {*_spread_columns(written)} <= {*table}:
@@ -154,6 +160,7 @@ def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
         # In one block, however many targets there are.
         values = pd.DataFrame(table[numbers].to_numpy().astype(float), columns=names)
         table = pd.concat([table.drop(columns=numbers), values], axis=1)
+        _check_scorable(path, table, targets)
         spread = spread_of(table, targets)
         if spread is not None and not (np.isfinite(spread) & (spread > 0)).all():
             raise DataError(f"{path}: a spread is not a positive number")
@@ -163,6 +170,14 @@ def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     table = table.rename(columns={old: new for old, new in _OLDER_NAMES.items() if new not in table})
     return table if "image_group" in table else table.assign(image_group=table["id"])
+
+
+def _check_scorable(path: Path, table: pd.DataFrame, targets: Sequence[str]) -> None:
+    """Raise DataError for a truth or a prediction that no score could be made of."""
+    truth, prediction = of_targets(table, targets)
+    known = np.abs(truth[~np.isnan(truth)])
+    if not (np.abs(prediction) <= MOST).all() or not (known <= MOST).all():
+        raise DataError(f"{path}: a target or prediction is not a finite number, or beyond {MOST:g}")
 
 
 def of_targets(table: pd.DataFrame, targets: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

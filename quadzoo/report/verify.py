@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from quadzoo.errors import DataError
 from quadzoo.records.predictions import of_targets, read_predictions
 from quadzoo.records.record import (
     PREDICTIONS,
-    RECORD,
     WEIGHTS,
     Metrics,
     RunRecord,
+    keys_in,
     read_record,
     run_folder,
     sha256_of,
@@ -32,7 +33,9 @@ from quadzoo.report.scores import differences, scores_as
 from quadzoo.report.tables import shares_to_csv, to_csv
 from quadzoo.report.text import listed
 from quadzoo.report.verify_folds import Folds, baseline_faults, fold_faults, known_faults
+from quadzoo.storage import read_regular
 
+_MOST_BYTES = 64 << 20  # of a table
 _TOLERANCE = 1e-9  # relative: rounding in another order
 _TABLES: dict[str, Callable[[Sequence[Leaderboard]], str]] = {
     "leaderboard.csv": to_csv,
@@ -66,7 +69,7 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
     Without ``weights`` a model.safetensors that is not there is no fault: a folder may be published so.
     Raises DataError where there is no record.
     """
-    keys = sorted(path.parent.name for path in (out / "runs").glob(f"*/{RECORD}"))
+    keys = keys_in(out)
     if not keys:
         if is_suite(out):
             raise DataError(f"{out}: it holds a suite; verify the folders of its sets, one by one")
@@ -89,7 +92,7 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
         faults.append(Fault(where=where, text=text))
     outside: list[str] = []
     for name, write in _TABLES.items():
-        if (out / name).exists():
+        if os.path.lexists(out / name):
             faults += [Fault(where=name, text=text) for text in _table(out / name, write, outside)]
     return Verdict(runs=len(keys), ok=ok, files=files, faults=faults, not_checked=outside)
 
@@ -102,18 +105,20 @@ def _run(out: Path, key: str, record: RunRecord, weights: bool, folds: Folds) ->
         yield f"weights are {record.weights!r}, but initial is {record.initial}"
     yield from _learning_rate(out, record)
     for name, expected in record.files.items():
-        path = folder / name
-        if Path(name).name != name:
-            yield f"{name} is outside of the run's folder"
-        elif not path.is_file():
+        try:
+            found = sha256_of(folder / name)
+        except FileNotFoundError:
             if weights or name != WEIGHTS:
                 yield f"{name} is missing"
-        elif (found := sha256_of(path)) != expected:
-            yield f"{name} has SHA-256 {found}, the record says {expected}"
+        except OSError as error:
+            yield f"{name} cannot be read ({error.strerror})"
+        else:
+            if found != expected:
+                yield f"{name} has SHA-256 {found}, the record says {expected}"
     if record.status == "ok":
         if not {WEIGHTS, PREDICTIONS} <= record.files.keys():
             yield f"the record names no {WEIGHTS} or no {PREDICTIONS}"
-        if (folder / PREDICTIONS).exists():
+        if os.path.lexists(folder / PREDICTIONS):
             yield from _scores(folder / PREDICTIONS, record, folds)
 
 
@@ -152,21 +157,30 @@ def _scores(path: Path, record: RunRecord, folds: Folds) -> Iterator[str]:
     if lacking or any(side.empty for side in sides.values()):
         return
     val, test = (scores_as(record, *of_targets(side, record.targets)) for side in sides.values())
-    for name, said, found in differences(record.metrics, Metrics.of(val, test), _TOLERANCE):
+    try:
+        expected_metrics = Metrics.of(val, test)
+    except ValidationError:
+        yield f"{PREDICTIONS}: a target or prediction is not a finite number, or too large to be scored"
+        return
+    for name, said, found in differences(record.metrics, expected_metrics, _TOLERANCE):
         yield f"{name} is {said} in the record, {found} by its predictions"
 
 
 def _table(path: Path, write: Callable[[Sequence[Leaderboard]], str], outside: list[str]) -> Iterator[str]:
     """Compare a table with what the records give; rows of outside predictors are added to ``outside``."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            said = list(csv.DictReader(file))
+        text = read_regular(path, _MOST_BYTES).decode()
+        said = list(csv.DictReader(io.StringIO(text, newline="")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        yield f"cannot be read ({error})"
+        reason = getattr(error, "strerror", None) or error
+        yield f"cannot be read ({reason}); `quadzoo report` writes it again"
         return
     results = read_runs([path.parent])
     boards = leaderboards(results.runs, answers=results.answers)
     given = list(csv.DictReader(io.StringIO(write(boards))))
+    if given and not said:
+        yield "has no rows; `quadzoo report` writes it again"
+        return
     tasks = {(row.get("data_hash"), row.get("split_hash")) for row in said}
     # A bench writes the table of its own data and split, whatever else lies in the folder.
     given = [row for row in given if (row["data_hash"], row["split_hash"]) in tasks]

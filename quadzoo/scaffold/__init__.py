@@ -10,6 +10,7 @@ from pathlib import Path
 from quadzoo.errors import ConfigError
 
 _TEMPLATE = Path(__file__).parent / "quadzoo-mynet"
+_LONGEST = 60  # characters of a name
 _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 
 
@@ -19,8 +20,11 @@ def write_project(name: str, where: Path) -> Path:
     Raises ConfigError for an invalid name, and for a folder that exists.
     """
     short = name.removeprefix("quadzoo-")
-    if not _NAME.fullmatch(short):
-        raise ConfigError(f"plugin name {name!r}: use lower-case letters, digits and -, as in my-net")
+    if not _NAME.fullmatch(short) or len(short) > _LONGEST:
+        raise ConfigError(
+            f"plugin name {name[: _LONGEST + 1]!r}: use lower-case letters, digits and -, as in my-net, at "
+            f"most {_LONGEST}"
+        )
     project = where / f"quadzoo-{short}"
     if project.exists():
         raise ConfigError(f"{project} exists already; choose another name, or delete it first")
