@@ -332,6 +332,8 @@ def config_of(**parameters: Any) -> BenchConfig:
         if recipe not in RECIPES:
             raise ConfigError(f"`recipe` {recipe[:_SHOWN]!r}: there is {', '.join(RECIPES)}")
         recipe = RECIPES[recipe]
+    if not isinstance(recipe, Recipe | Mapping):
+        raise ConfigError(f"`recipe` {str(recipe)[:_SHOWN]!r}: give the name of one, or its fields")
     recipe = recipe.model_dump(exclude_unset=True) if isinstance(recipe, Recipe) else dict(recipe)
     recipe |= {name: given.pop(name) for name in _RECIPE if name in given}
     for name in _LISTS:

@@ -164,7 +164,7 @@ def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
         spread = spread_of(table, targets)
         if spread is not None and not (np.isfinite(spread) & (spread > 0)).all():
             raise DataError(f"{path}: a spread is not a positive number")
-    except ValueError as error:  # pandas' own are among them
+    except (ValueError, csv.Error) as error:  # pandas' own are among them
         raise DataError(f"{path}: not a table of predictions ({error})") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error

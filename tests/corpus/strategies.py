@@ -73,6 +73,9 @@ ODD: list[Any] = [
 ]  # fmt: skip
 
 
+_ODD = st.sampled_from(ODD).map(copy.deepcopy)  # a later change may change it, too
+
+
 def _places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [place] * bool(place) + [one for name, part in inner for one in _places(part, (*place, name))]
@@ -94,14 +97,14 @@ def documents(draw: st.DrawFn, good: Any) -> Any:
         if change == "delete":
             del inner[last]
         elif change == "add" and isinstance(inner, dict):
-            inner[draw(TEXTS)] = draw(st.sampled_from(ODD))
+            inner[draw(TEXTS)] = draw(_ODD)
         elif change == "other":
             value: Any = document
             for name in draw(st.sampled_from(places)):
                 value = value[name] if isinstance(value, dict | list) and _has(value, name) else value
             inner[last] = copy.deepcopy(value)
         else:
-            inner[last] = draw(st.sampled_from(ODD))
+            inner[last] = draw(_ODD)
     return document
 
 

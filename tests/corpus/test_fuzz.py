@@ -255,8 +255,7 @@ def _images(text: str, folder: Path) -> None:
 
 
 def _project(text: str, folder: Path) -> None:
-    if len(text) < 3 or not text.isalnum():
-        write_project(text, folder / "projects")
+    write_project(text, folder / "nowhere")  # what is a name ends at the folder
 
 
 def _repository(text: str, _: Path) -> None:
