@@ -30,6 +30,7 @@ MissingTargets = Literal["error", "mask"]
 
 QUADRATIC = "quadratic"
 N_DRAWN = 2000
+_LONGEST_NAME = 1000  # characters of a target's, as records have it
 _GENERATOR_SEED = 42
 
 
@@ -319,3 +320,8 @@ def _check_names(targets: tuple[str, ...]) -> None:
     twice = sorted({target for target in targets if targets.count(target) > 1})
     if twice:
         raise ConfigError(f"`targets` names {listed(twice)} twice")
+    if long := [target for target in targets if len(target) > _LONGEST_NAME]:
+        raise ConfigError(
+            f"`targets` {listed(long)}: a name of {len(long[0]):,} characters; rename the column, to at most "
+            f"{_LONGEST_NAME:,}"
+        )

@@ -21,7 +21,7 @@ FileName = Annotated[
     str, Field(pattern=r"^(model\.safetensors|predictions\.csv|worst\.webp|seen_images\.npy)$")
 ]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Name = Annotated[str, Field(min_length=1, max_length=300)]
+Name = Annotated[str, Field(min_length=1, max_length=1000)]
 Side = Literal["train", "val", "test"]
 _FEWEST = 2  # images of train: fewer do not vary
 

@@ -62,7 +62,10 @@ class ImageFacts(BaseModel):
             raise ValueError(f"crop {self.crop} is empty")
         if self.value_range and not self.value_range[0] < self.value_range[1]:
             raise ValueError(f"value_range {self.value_range} is empty")
-        if self.bands is not None and len({*self.bands}) != self.channels:
+        read = self.channels if self.bands is None else len(self.bands)
+        if self.bands and len({*self.bands}) < read:
+            raise ValueError(f"bands {self.bands} names one twice")
+        if read != self.channels and not {read, self.channels} <= {1, 3}:  # grey for colour, or the reverse
             raise ValueError(f"bands {self.bands} are not {self.channels} channels")
         return self
 
