@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -185,7 +186,7 @@ def leaderboard(
             raise DataError(
                 f"{path}: it holds a suite, which suite_leaderboard reads; or give a set's folder"
             )
-        if not (path / "runs").is_dir():
+        if not os.path.isdir(path / "runs"):
             raise DataError(f"{path}: no results folder (it has no runs/); give what `out` named")
     results = read_runs(paths)
     boards = leaderboards(results.runs, results.unreadable, results.answers)
@@ -354,6 +355,8 @@ def config_of(**parameters: Any) -> BenchConfig:
         if recipe not in RECIPES:
             raise ConfigError(f"`recipe` {recipe[:_SHOWN]!r}: there is {', '.join(RECIPES)}")
         recipe = RECIPES[recipe]
+    if not isinstance(recipe, Recipe | Mapping):
+        raise ConfigError(f"`recipe` {str(recipe)[:_SHOWN]!r}: give the name of one, or its fields")
     recipe = recipe.model_dump(exclude_unset=True) if isinstance(recipe, Recipe) else dict(recipe)
     recipe |= {name: given.pop(name) for name in _RECIPE if name in given}
     for name in _LISTS:
@@ -366,7 +369,10 @@ def config_of(**parameters: Any) -> BenchConfig:
         faults = []
         for fault in error.errors():
             names = [str(part) for part in fault["loc"] if part != "recipe"]
-            value = " ".join(repr(fault["input"]).split())
+            given_value = fault["input"]
+            if isinstance(given_value, tuple):  # as its flag takes it
+                given_value = ",".join(map(str, given_value))
+            value = " ".join(repr(given_value).split())
             value = value if len(value) <= _SHOWN else f"{value[: _SHOWN - 1]}…"
             where = f"`{names[0]}` {value.strip(_QUOTES)}: " if names else ""
             faults.append(where + fault["msg"].removeprefix("Value error, "))

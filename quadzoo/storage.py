@@ -19,17 +19,35 @@ from filelock import FileLock
 from quadzoo.errors import DataError
 
 _PARTIAL = ".partial"
+_OWN = 0o700  # the permissions of a folder that is nobody else's
 
 
 def cache_folder() -> Path:
     """Return the folder for what can be made again; the variable QUADZOO_CACHE_DIR moves it.
 
-    Raises DataError when it cannot be made.
+    Nobody else can write in it: of a folder that others can write in, or that is another user's, it is a
+    folder of this user's own. Raises DataError when it cannot be made, or somebody else has made it.
     """
     folder = _cache_folder()
     with cache_errors():
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=_OWN, parents=True, exist_ok=True)
+        if not _is_own(folder):
+            folder /= f"quadzoo-{os.geteuid()}"
+            with suppress(FileExistsError):
+                folder.mkdir(mode=_OWN)
+            if folder.is_symlink() or not _is_own(folder):
+                raise PermissionError(
+                    errno.EACCES, "it is a link or another user's, or others can write in it", str(folder)
+                )
     return folder
+
+
+def _is_own(folder: Path) -> bool:
+    """Say whether a folder is this user's, and nobody else can write in it."""
+    if not hasattr(os, "geteuid"):
+        return True
+    facts = folder.stat()
+    return facts.st_uid == os.geteuid() and not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 @contextmanager
@@ -55,8 +73,11 @@ def lock(path: Path, *, blocking: bool = True) -> FileLock:
 
     Without ``blocking``, taking it raises filelock.Timeout where another process, or another part of this
     one, has it. It ends with its process, however that ends; its file stays, or two could hold it.
+    Raises OSError where there can be no such file, and for a link in its place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # filelock tries for ever where a file cannot be made, as in a folder that was deleted.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644))
     return FileLock(path, blocking=blocking, thread_local=False)
 
 
@@ -180,13 +201,14 @@ def _removed(mark: Path, *others: Path) -> bool:
     return True
 
 
-def read_regular(path: Path, most: int) -> bytes:
+def read_regular(path: Path, most: int, *, follow: bool = False) -> bytes:
     """Return the content of a file that anybody may have put there.
 
     Raises OSError for one that cannot be read, is larger than ``most`` bytes, or is a pipe, a device or a
-    folder, whose reading might never end.
+    folder, whose reading might never end; and for a link, unless ``follow``, which is for files that a user
+    has named: one in a folder of somebody else's may lead out of it.
     """
-    with open_regular(path) as file:
+    with open_regular(path, follow=follow) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
             raise OSError(errno.EFBIG, f"it has {size:,} bytes, at most {most:,} are read", str(path))
@@ -194,10 +216,20 @@ def read_regular(path: Path, most: int) -> bytes:
 
 
 @contextmanager
-def open_regular(path: Path) -> Iterator[BufferedReader]:
-    """Open a regular file for reading. Raises OSError for anything else, without waiting for it."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+def open_regular(path: Path, *, follow: bool = False) -> Iterator[BufferedReader]:
+    """Open a regular file for reading; ``follow`` as for `read_regular`.
+
+    Raises OSError for anything else, without waiting for it.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags if follow else flags | getattr(os, "O_NOFOLLOW", 0))
+    except OSError as error:
+        if error.errno == errno.ELOOP and path.is_symlink() and not follow:
+            raise OSError(errno.ELOOP, "it is a link, which is not followed", str(path)) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
         yield file

@@ -10,6 +10,8 @@ import numpy as np
 from quadzoo.errors import DataError
 from quadzoo.metrics import means, variances
 
+LEAST_RANGE = 1e-60  # of a target: errors over a smaller one, squared, are beyond all numbers
+
 
 @dataclass(frozen=True, kw_only=True)
 class TargetInfo:
@@ -38,13 +40,15 @@ def target_info(
 
     ``values`` is float64 (N, T), the training rows alone, in original units, NaN where a target is missing;
     each target is known in one row at least. ``low`` and ``high`` are ranges known beforehand. Raises
-    DataError for a target that is the same in every row.
+    DataError for a target that is the same in every row, or nearly so.
     """
     lowest = tuple(low or np.nanmin(values, axis=0).tolist())
     highest = tuple(high or np.nanmax(values, axis=0).tolist())
     for name, least, most in zip(names, lowest, highest, strict=True):
         if least == most:
             raise DataError(f"target {name!r} is {least:g} in every training row; leave it out of `targets`")
+        if most - least < LEAST_RANGE:
+            raise DataError(f"target {name!r} is {least:g} to {most:g}; give it in a smaller unit")
     integer = tuple(((values == np.rint(values)) | np.isnan(values)).all(axis=0).tolist())
     return TargetInfo(names=tuple(names), low=lowest, high=highest, integer=integer)
 

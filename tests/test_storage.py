@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -8,9 +9,12 @@ from pathlib import Path
 import pytest
 from filelock import Timeout
 
+from quadzoo.errors import DataError
 from quadzoo.storage import (
+    cache_folder,
     has_users,
     lock,
+    read_regular,
     shorten,
     sweep,
     sweep_below,
@@ -155,3 +159,84 @@ def test_what_nobody_writes_again_is_swept_below_a_folder(tmp_path: Path) -> Non
     assert len(names(tmp_path / "runs" / "at work")) == 2
     kill(at_work)
     sweep_below(tmp_path / "nowhere")
+
+
+def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "x.lock").symlink_to(tmp_path / "precious")
+    (tmp_path / "y.lock").symlink_to(tmp_path / "new")
+    for name in ("x.lock", "y.lock"):
+        with pytest.raises(OSError, match="symbolic links"), lock(tmp_path / name):
+            pass
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_lock_where_no_file_can_be_made_is_not_waited_for() -> None:
+    with pytest.raises(OSError, match="No such file"), lock(Path("/proc/x.lock")):
+        pass
+
+
+def test_a_link_or_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x")
+    (tmp_path / "link").symlink_to("x")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    assert read_regular(tmp_path / "link", 1, follow=True) == b"x"
+    before = len(os.listdir("/proc/self/fd"))
+    for name, told in (
+        ("link", "it is a link, which is not followed"),
+        ("pipe", "not a regular file"),
+        ("zero", "it is a link, which is not followed"),
+        (".", "not a regular file"),
+    ):
+        with pytest.raises(OSError, match=told):
+            read_regular(tmp_path / name, 10)
+    with pytest.raises(OSError, match="not a regular file"):
+        read_regular(tmp_path / "zero", 10, follow=True)
+    with pytest.raises(OSError, match="it has 1 bytes, at most 0 are read"):
+        read_regular(tmp_path / "x", 0)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for the cache that everybody can write in."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    monkeypatch.setenv("QUADZOO_CACHE_DIR", str(shared))
+    return shared
+
+
+def test_a_new_cache_folder_is_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUADZOO_CACHE_DIR", str(tmp_path / "new"))
+    assert cache_folder() == tmp_path / "new"
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+def test_in_a_shared_cache_folder_each_user_has_one_of_their_own(shared: Path) -> None:
+    assert cache_folder() == cache_folder() == shared / f"quadzoo-{os.geteuid()}"
+    assert cache_folder().stat().st_mode & 0o777 == 0o700
+    shared.chmod(0o755)
+    assert cache_folder() == shared
+
+
+def test_a_cache_folder_that_somebody_else_has_made_is_refused(shared: Path, tmp_path: Path) -> None:
+    own = shared / f"quadzoo-{os.geteuid()}"
+    own.symlink_to(tmp_path)
+    with pytest.raises(DataError, match=r"it is a link or another user's.*set QUADZOO_CACHE_DIR to another"):
+        cache_folder()
+    own.unlink()
+    own.mkdir()
+    own.chmod(0o777)
+    with pytest.raises(DataError, match="others can write in it"):
+        cache_folder()
+
+
+def test_another_users_cache_folder_is_not_used(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared.chmod(0o755)
+    user = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    with pytest.raises(DataError, match=f"another user's.*quadzoo-{user}"):
+        cache_folder()

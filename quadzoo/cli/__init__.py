@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 import click
@@ -17,7 +18,7 @@ from quadzoo.cli.output import say
 from quadzoo.cli.plugin import plugin
 from quadzoo.cli.predict import predict
 from quadzoo.cli.report import report, verify
-from quadzoo.errors import QuadzooError
+from quadzoo.errors import ConfigError, QuadzooError
 from quadzoo.grid.interrupts import Interrupts
 
 
@@ -64,6 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _status(arguments: list[str] | None) -> int:
     try:
+        _check_filled(sys.argv[1:] if arguments is None else arguments)
         status = cli.main(arguments, prog_name="quadzoo", standalone_mode=False)
         if sys.stdout:
             sys.stdout.flush()
@@ -77,3 +79,14 @@ def _status(arguments: list[str] | None) -> int:
             )
         return 130
     return status if isinstance(status, int) else 0
+
+
+def _check_filled(arguments: Sequence[str]) -> None:
+    """Raise ConfigError for an argument without text, as of a shell's variable that is not set.
+
+    As a path it would be the current folder, and as a name it would ask for nothing.
+    """
+    for before, one in zip(("", *arguments), arguments, strict=False):
+        if not one or (one.startswith("--") and one.endswith("=")):
+            who = one[:-1] or (before if before.startswith("--") else "an argument")
+            raise ConfigError(f"{who}: its value is empty; write one, or leave it out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -55,16 +56,19 @@ def make(folder: Path, n: int, seed: int, **options: Any) -> None:
     FOLDER` reads them. FOLDER must be new or empty.
     """
     from quadzoo.data.equations import write_folder
+    from quadzoo.data.texts import where
     from quadzoo.errors import ConfigError
     from quadzoo.progress import Display
 
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
         raise ConfigError(f"{folder}: exists already; name a new folder, or delete it first")
     try:
         with Display() as display:
             write_folder(folder, n, seed, **options, advance=display.counting("drawing equations", n))
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written ({error})") from error
+        raise ConfigError(
+            f"{where(folder)}: cannot be written ({error.strerror or error}); name another folder"
+        ) from error
     say(f"{folder}: {n:,} equations, seed {seed}, labels {options['labels']}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,6 +66,8 @@ def check(name: str | None, plugin: tuple[Path, ...], timeout: float, everything
     from quadzoo.registry.catalogue import load
     from quadzoo.testing.checking import subjects_of, verdicts
 
+    if not math.isfinite(timeout):
+        raise click.BadParameter(f"{timeout}: say a number of seconds", param_hint="--timeout")
     if not name and len(plugin) != 1:
         raise click.UsageError("say what to check: a NAME, or one --plugin FILE.py")
     if not timeout <= LONGEST_TIMEOUT:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from quadzoo.cli.options import Metric, metric_option, names
-from quadzoo.cli.output import say, say_json
+from quadzoo.cli.output import say, say_json, tell
 from quadzoo.errors import ConfigError, DataError
 
 
@@ -22,6 +24,17 @@ def _predictors(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
             raise click.BadParameter(f"{name!r} is given twice; give each predictor its own name")
         found[name] = Path(path)
     return found
+
+
+def _check_folders(folders: Sequence[Path]) -> None:
+    """Raise DataError for what is no results folder, and where there is no record in any of them."""
+    from quadzoo.records.record import keys_in
+
+    for folder in folders:
+        if not os.path.isdir(folder / "runs"):
+            raise DataError(f"{folder}: no results folder (it has no runs/); give what --out named")
+    if not any(map(keys_in, folders)):
+        raise DataError(f"{folders[0]}: no records under {folders[0] / 'runs'}; give what --out named")
 
 
 @click.command(short_help="Make a leaderboard from results folders.")
@@ -91,27 +104,24 @@ def report(
         from quadzoo.cli.suite import report_suite
 
         return report_suite(suites[0], formats, to, as_json)
-    for folder in folders:
-        if not (folder / "runs").is_dir():
-            raise DataError(f"{folder}: no results folder (it has no runs/); give what --out named")
+    _check_folders(folders)
     results = read_runs(folders)
     found = leaderboards(results.runs, results.unreadable, results.answers)
     boards, warnings = with_external(found, results.runs, external)
-    for text in warnings:
-        say(f"quadzoo: warning: {text}", err=True)
-    for bad in results.unreadable:
-        say(f"quadzoo: warning: run {bad.key} left out: {bad.reason}", err=True)
-    for one in results.conflicts:
-        say(
-            f"quadzoo: warning: run {one.key} ({one.backbone} · {one.head} · seed {one.seed}) was done twice "
-            f"with different scores, test MSE {one.taken_test_mse} and {one.other_test_mse}; the first is "
-            "newer and is used",
-            err=True,
-        )
     try:
         paths = write_report(to or folders[0], boards, results, formats)
     except OSError as error:
         raise ConfigError(f"--to {to or folders[0]}: {error.strerror}; name a folder to write to") from error
+    for text in warnings:
+        tell(f"warning: {text}")
+    for bad in results.unreadable:
+        tell(f"warning: run {bad.key} left out: {bad.reason}")
+    for one in results.conflicts:
+        tell(
+            f"warning: run {one.key} ({one.backbone} · {one.head} · seed {one.seed}) was done twice with "
+            f"different scores, test MSE {one.taken_test_mse} and {one.other_test_mse}; the first is newer "
+            "and is used"
+        )
     if as_json:
         click.echo(to_json(boards, results.conflicts, results.unreadable), nl=False)
     else:

@@ -11,7 +11,7 @@ import click
 from quadzoo import api
 from quadzoo.cli.display import plan_document, print_plan, print_suite
 from quadzoo.cli.options import with_flags
-from quadzoo.cli.output import say, say_json
+from quadzoo.cli.output import say, say_json, tell
 from quadzoo.errors import ConfigError
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.suite import total_estimate
@@ -45,7 +45,7 @@ def report_suite(out: Path, formats: Collection[str], to: Path | None, as_json: 
     board = api.suite_leaderboard(out)
     for name, some in board.unreadable.items():
         for one in some:
-            say(f"quadzoo: warning: {name}: run {one.key} left out: {one.reason}", err=True)
+            tell(f"warning: {name}: run {one.key} left out: {one.reason}")
     linked = to is None or to.resolve() == out.resolve()
     try:
         paths = write_suite_report(to or out, board, formats, linked=linked)

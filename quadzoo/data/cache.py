@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -12,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from filelock import Timeout
 from numpy.lib import format as npy
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from quadzoo.data.geometry import Geometry, Resize, choose_geometry, fit, parse_image_size
 from quadzoo.data.hints import CacheHint
@@ -31,11 +33,15 @@ from quadzoo.storage import (
     cache_folder,
     has_users,
     lock,
+    open_regular,
+    read_regular,
     using,
     write_atomically,
     written_whole,
 )
 
+_DIGITS = 64  # hexadecimal, of a SHA-256
+_MOST_BYTES = 2 << 30  # of what is known of a cached file
 _VERSION = 3  # of what is made of an image: where it changes, every cached file is made anew
 
 
@@ -75,7 +81,7 @@ class _Facts(BaseModel):
 
     name: str
     geometry: Geometry
-    digests: str  # 64 hexadecimal digits an image
+    digests: Annotated[str, Field(pattern=r"^([0-9a-f]{64})*$")]  # 64 hexadecimal digits an image
     left_out: tuple[int, ...] = ()
     plain: bool = True
     originals: Originals | None = None
@@ -118,10 +124,10 @@ def prepare(
             found = read(advance)
         content = hashlib.sha256(settings.encode() + reader.file_digests)
         array_file = folder / f"{content.hexdigest()[:24]}.npy"
-        facts = _read_facts(array_file)
+        facts = _read_facts_of(source, array_file)
         if facts is None:
             stack.enter_context(_locked(array_file))
-            facts = _read_facts(array_file)  # another process may have made it
+            facts = _read_facts_of(source, array_file)  # another process may have made it
         if facts is None:
             facts = found or read(lambda _: None)
             _make(reader, facts, array_file, advance)
@@ -206,10 +212,10 @@ def computed(images: Path, n: int, name: str, blocks: Callable[[], Iterable[np.n
     cleared with the images. Raises DataError where the cache cannot be written.
     """
     path = images.with_suffix(f".{name}.npy")
-    if path.exists():
+    if is_whole(path):
         return path
     with _locked(path):
-        if not path.exists():
+        if not is_whole(path):
             with cache_errors(), written_whole(path) as file:
                 for position, block in enumerate(blocks()):
                     if position == 0:
@@ -237,15 +243,36 @@ def _images_folder() -> Path:
     return folder
 
 
+def is_whole(path: Path) -> bool:
+    """Say whether a ``.npy`` file is there and as long as it says; nothing is made of one that is cut off."""
+    try:
+        with open_regular(path) as file:
+            npy.read_magic(file)
+            shape, _, dtype = npy.read_array_header_1_0(file)
+            return os.fstat(file.fileno()).st_size == file.tell() + math.prod(shape) * dtype.itemsize
+    except (OSError, ValueError):
+        return False
+
+
 def _facts_file(array_file: Path) -> Path:
     return array_file.with_suffix(".json")
 
 
 def _read_facts(array_file: Path) -> _Facts | None:
-    """Return what is known of a cached file; None where it is not there, or written by another version."""
-    with suppress(FileNotFoundError, ValidationError):
-        return _Facts.model_validate_json(_facts_file(array_file).read_bytes())
+    """Return what is known of a cached file; None where it is not there, damaged, or of another version."""
+    with suppress(OSError, ValidationError):
+        return _Facts.model_validate_json(read_regular(_facts_file(array_file), _MOST_BYTES))
     return None
+
+
+def _read_facts_of(source: Source, array_file: Path) -> _Facts | None:
+    """Return what is known of the cached file of a source; None where facts and file are not of one piece."""
+    facts = _read_facts(array_file)
+    if facts is None or not is_whole(array_file):
+        return None
+    n = len(facts.digests) // _DIGITS
+    fits = n + len({*facts.left_out}) == len(source) and {*facts.left_out} <= {*range(len(source))}
+    return facts if fits and {first for _, first, _ in facts.remarks} <= {*range(n)} else None
 
 
 @contextmanager
@@ -290,13 +317,15 @@ def contents() -> list[Cached]:
     found = []
     for facts_file in (cache_folder() / "images").glob("*.json"):
         # Another process may clear the cache meanwhile; another version may have written the file.
-        with suppress(FileNotFoundError, ValidationError):
-            facts = _Facts.model_validate_json(facts_file.read_bytes())
-            array_file = facts_file.with_suffix(".npy")
+        array_file = facts_file.with_suffix(".npy")
+        facts = _read_facts(array_file)
+        with suppress(FileNotFoundError):
+            if facts is None:
+                continue
             size = (*facts.geometry.size, facts.geometry.channels)
             beside = array_file.parent.glob(f"{array_file.stem}.*")
             files = [path for path in beside if path.suffix not in (".lock", ".user")]
-            found.append(_cached(array_file, facts.name, len(facts.digests) // 64, size, files))
+            found.append(_cached(array_file, facts.name, len(facts.digests) // _DIGITS, size, files))
     drawn = drawn_folder()
     if drawn.exists():
         files = [path for path in drawn.rglob("*") if path.is_file()]

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -31,11 +32,13 @@ from quadzoo.data.samples import (
 )
 from quadzoo.data.samples import of_array as array_samples
 from quadzoo.errors import ConfigError
+from quadzoo.storage import read_regular
 
 MAX_PIXELS = "QUADZOO_MAX_PIXELS"  # the environment variable
 MOST_BANDS = 16
 _MOST_PIXELS = 180_000_000  # of one image
 _BYTES_A_PIXEL = 4  # of the largest image: RGBA
+_BESIDE = 64 << 20  # bytes of a file that are no pixels
 _DIGITS = 15  # of that number
 _LONGEST = 100  # characters of a decoder's message
 _FORMATS = "PNG, JPEG, WebP, GIF, TIFF, BMP or .npy"
@@ -153,8 +156,19 @@ def allowed_pixels() -> int:
     return int(text)
 
 
+def read_image(path: Path) -> bytes:
+    """Return the bytes of an image's file.
+
+    Raises OSError for one that cannot be read, is no regular file, or is larger than any image that `decode`
+    allows.
+    """
+    return read_regular(path, _BYTES_A_PIXEL * allowed_pixels() + _BESIDE, follow=True)
+
+
 def _check_size(height: int, width: int, n_bytes: int = 0) -> None:
     """Raise Undecodable for more pixels, or more bytes of them, than are allowed, before any are decoded."""
+    if not height or not width:
+        raise Undecodable(f"it has no pixels: {height} x {width}")
     most = allowed_pixels()
     if height * width > most or n_bytes > _BYTES_A_PIXEL * most:
         size = f"{height:,} x {width:,} pixels" + (

@@ -47,7 +47,7 @@ class ImageFinder:
     """
 
     def __init__(self, folder: Path) -> None:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise DataError(f"`images` {where(folder)}: no such folder")
         self.folder = folder
         self._absolute = folder.absolute()
@@ -100,9 +100,13 @@ class ImageFinder:
             return names, stems, folders
         for entry in entries:
             name = unicodedata.normalize("NFC", entry.name)
-            if entry.is_dir():
+            try:
+                is_folder, is_file = entry.is_dir(), entry.is_file()
+            except OSError:  # a link that leads in a circle
+                continue
+            if is_folder:
                 folders[name] = entry.name
-            elif entry.is_file():
+            elif is_file:
                 stem, suffix = os.path.splitext(name)
                 names[name] = entry.name
                 if suffix.lower() in _SUFFIXES:

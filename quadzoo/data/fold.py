@@ -83,5 +83,5 @@ class Fold:
                     arrays["digests"],
                     split,
                 )
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # of broken bytes: BadZipFile, zlib.error, NotImplementedError and others
             raise DataError(f"{path}: labels cannot be read ({error}); run the same command again") from error

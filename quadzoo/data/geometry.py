@@ -60,7 +60,9 @@ def parse_image_size(text: str) -> tuple[int, int] | None:
     if text == "auto":
         return None
     sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() and 8 <= int(side) <= 4096 for side in sides):
+    if len(sides) > 2 or not all(
+        side.isdecimal() and len(side) <= 4 and 8 <= int(side) <= 4096 for side in sides
+    ):
         raise ConfigError(
             f"`image_size` {quoted(text)}: say auto, one side (224) or height x width (32x200), "
             "8 to 4096 pixels"

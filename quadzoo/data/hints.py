@@ -9,7 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from quadzoo.data.sources import Source
-from quadzoo.storage import write_atomically
+from quadzoo.storage import read_regular, write_atomically
+
+_MOST_BYTES = 1000  # of a hint
 
 
 class CacheHint:
@@ -40,7 +42,7 @@ class CacheHint:
         """Say whether the decoded images are probably in the cache."""
         for hint in self._folder.glob(f"*.{self.key}.hint"):
             with suppress(OSError):
-                content = hint.read_text()
+                content = read_regular(hint, _MOST_BYTES).decode(errors="replace")
                 if content == self._content or not content.startswith(self._place):
                     return True
         return False
@@ -49,7 +51,8 @@ class CacheHint:
         """Write down which cached file these images are."""
         hint = array_file.with_suffix(f".{self.key}.hint")
         with suppress(OSError):
-            if not hint.exists() or hint.read_text() != self._content:
+            known = read_regular(hint, _MOST_BYTES) if hint.exists() else b""
+            if known != self._content.encode():
                 write_atomically(hint, self._content.encode())
 
 

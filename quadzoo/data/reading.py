@@ -18,7 +18,7 @@ from typing import Literal, Self
 
 import numpy as np
 
-from quadzoo.data.decoding import MOST_BANDS, Decoded, Undecodable, allowed_pixels, decode
+from quadzoo.data.decoding import MOST_BANDS, Decoded, Undecodable, allowed_pixels, decode, read_image
 from quadzoo.data.parallel import parallel
 from quadzoo.data.sources import Source
 from quadzoo.data.survey import ImageFacts, Survey, describe
@@ -165,7 +165,7 @@ class ImageReader:
     def _read(self, index: int) -> bytes:
         path, own = self._source.path(index), slice(index * _DIGEST, (index + 1) * _DIGEST)
         try:
-            content = path.read_bytes()
+            content = read_image(path)
         except OSError as error:
             raise UnreadableImage(self._source.unreadable(index, error.strerror or str(error))) from error
         digest = hashlib.sha256(content).digest()

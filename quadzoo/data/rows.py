@@ -14,7 +14,7 @@ from typing import Literal
 from quadzoo.data.finder import ImageFinder, NotFound
 from quadzoo.data.numbers import LARGEST, Column, is_missing, number
 from quadzoo.data.tables import column, no_header, open_table
-from quadzoo.data.texts import folded, key, listed, quoted, where
+from quadzoo.data.texts import folded, key, listed, plural, quoted, where
 
 Kind = Literal["row", "id", "repeated", "missing target", "target", "group", "image"]
 
@@ -119,7 +119,7 @@ class _RowReader:
         file = None
         try:
             if len(cells) != len(self._header):
-                wide = f"{len(cells)} cells where the header has {len(self._header)}"
+                wide = f"{plural(len(cells), 'cell')} where the header has {len(self._header)}"
                 raise _Unusable("row", wide)
             if cells == self._header and len(set(cells)) == len(cells):
                 raise _Unusable("row", "the header again; delete this row")

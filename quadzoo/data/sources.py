@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import unicodedata
 from array import array
@@ -29,6 +30,7 @@ MissingTargets = Literal["error", "mask"]
 
 QUADRATIC = "quadratic"
 N_DRAWN = 2000
+_LONGEST_NAME = 1000  # characters of a target's, as records have it
 _GENERATOR_SEED = 42
 
 
@@ -250,11 +252,11 @@ def resolve(
         path = drawn_folder()
         if not path.exists():
             _draw(path, advance)
-    elif not path.exists():
+    elif not os.path.exists(path):
         raise DataError(
             f"`data` {where(path)}: no such folder or file (and not {QUADRATIC!r}, which is drawn)"
         )
-    if request.test_data and not request.test_data.is_file():
+    if request.test_data and not os.path.isfile(request.test_data):
         raise DataError(
             f"`test_data` {where(request.test_data)}: no such file; name the table of test images"
         )
@@ -266,10 +268,10 @@ def resolve(
         id_column=request.id_column and key(request.id_column),
         group_column=request.group_column and key(request.group_column),
     )
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return path, request
     table = path / equations.DETAILS_CSV
-    if not table.is_file():
+    if not os.path.isfile(table):
         raise DataError(
             f"`data` {where(path)}: a folder must hold {equations.DETAILS_CSV!r}; "
             "for any other data name the CSV itself, with `images` and `targets`"
@@ -318,3 +320,8 @@ def _check_names(targets: tuple[str, ...]) -> None:
     twice = sorted({target for target in targets if targets.count(target) > 1})
     if twice:
         raise ConfigError(f"`targets` names {listed(twice)} twice")
+    if long := [target for target in targets if len(target) > _LONGEST_NAME]:
+        raise ConfigError(
+            f"`targets` {listed(long)}: a name of {len(long[0]):,} characters; rename the column, to at most "
+            f"{_LONGEST_NAME:,}"
+        )

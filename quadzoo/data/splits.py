@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +71,7 @@ def check_parameters(split: str, folds: int, *, grouped: bool, tests: bool) -> N
         raise ConfigError(
             f"`test_data` says which images are tested, and so does {other}; leave one of them out"
         )
-    if split not in _WORDS and not Path(split).is_file():
+    if split not in _WORDS and not os.path.isfile(split):
         raise SplitError(f"`split` {where(Path(split))}: neither grouped nor article nor a file")
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 from quadzoo.data.spreadsheets import SPREADSHEETS, spreadsheet
 from quadzoo.data.texts import key, listed, nearest, quoted, where
 from quadzoo.errors import DataError
+from quadzoo.storage import open_regular
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # how spreadsheets note the delimiter
@@ -45,34 +48,47 @@ def open_table(table: Path) -> Iterator[tuple[list[str], Rows]]:
     the columns of a row that has a cell too many. Cells are separated by what a first line ``sep=;`` says,
     else by commas, semicolons, tabs or |, whichever splits the header into most cells; empty lines are
     skipped. The text is UTF-8, or UTF-16 with a byte-order mark. An xlsx or parquet file is read by what it
-    shows. Raises DataError for a file that cannot be read in these ways or has no header.
+    shows. Raises DataError for a file that cannot be read in these ways or has no header, and for a pipe or a
+    device, whose reading might never end.
     """
     try:
-        with table.open("rb") as binary:
+        with open_regular(table, follow=True) as binary:
             beginning = binary.read(2048)
             utf16 = beginning[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
             kind = next((kind for magic, kind in SPREADSHEETS.items() if beginning.startswith(magic)), None)
-        if kind:
-            yield _with_header(table, spreadsheet(table, kind))
-            return
-        _refuse(table, beginning, utf16)
-        with table.open(encoding="utf-16" if utf16 else "utf-8-sig", newline="") as file:
-            lines = list(islice((line for line in file if line.strip()), 2))
+            if kind:
+                yield _with_header(table, spreadsheet(table, kind))
+                return
+            _refuse(table, beginning, utf16)
+            binary.seek(0)
+            file = io.TextIOWrapper(binary, encoding="utf-16" if utf16 else "utf-8-sig", newline="")
+            lines = list(islice((line for line in _lines(table, file) if line.strip()), 2))
             said = _SEP.fullmatch(lines[0]) if lines else None
             file.seek(0)
             delimiter = said[1] if said else _delimiter(lines)
-            yield _with_header(table, _rows(table, csv.reader(file, delimiter=delimiter, strict=True), said))
+            reader = csv.reader(_lines(table, file), delimiter=delimiter, strict=True)
+            yield _with_header(table, _rows(table, reader, said))
     except UnicodeError as error:
         raise DataError(f"{where(table)}: {_not_text(table, error)}") from error
     except OSError as error:
         raise DataError(f"{where(table)}: cannot be read ({error.strerror or error})") from error
 
 
+def _lines(table: Path, file: IO[str]) -> Iterator[str]:
+    """Yield the lines of a text. Raises DataError for one that is too long to be held in memory."""
+    while line := file.readline(_LONGEST_CELL):
+        if len(line) == _LONGEST_CELL:
+            raise DataError(f"{where(table)}: not a table: it has a line of {_LONGEST_CELL:,} characters")
+        yield line
+
+
 def _with_header(table: Path, rows: Rows) -> tuple[list[str], Rows]:
     _, header = next(rows, (0, []))
-    if not header:
-        raise DataError(f"{where(table)}: the file is empty")
-    return [key(cell) for cell in header], rows
+    names = [key(cell) for cell in header]
+    if not any(names):
+        what = "its first line names no columns" if header else "the file is empty"
+        raise DataError(f"{where(table)}: {what}; a table has the names of its columns above its rows")
+    return names, rows
 
 
 def _rows(table: Path, reader: Iterator[list[str]], said: re.Match[str] | None) -> Rows:
@@ -118,8 +134,8 @@ def _not_text(table: Path, error: UnicodeError) -> str:
     said = "save the table as UTF-8 (in Excel: CSV UTF-8)"
     if not isinstance(error, UnicodeDecodeError) or error.encoding.startswith("utf-16"):
         return f"cannot be read as UTF-16 text ({error}); {said}"
-    with table.open("rb") as binary:
-        for row, line in enumerate(binary, 1):
+    with open_regular(table, follow=True) as binary:
+        for row, line in enumerate(iter(lambda: binary.readline(_LONGEST_CELL), b""), 1):
             try:
                 line.decode("utf-8-sig")
             except UnicodeDecodeError as bad:

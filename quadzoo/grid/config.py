@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -119,7 +120,7 @@ class BenchConfig(BaseModel):
     @field_validator("weights")
     @classmethod
     def _of_a_file(cls, weights: str) -> str:
-        if weights in _WEIGHTS or (Path(weights).suffix in _WEIGHT_FILES and Path(weights).is_file()):
+        if weights in _WEIGHTS or (Path(weights).suffix in _WEIGHT_FILES and os.path.isfile(weights)):
             return weights
         if Path(weights).suffix in _WEIGHT_FILES:
             raise ValueError("there is no such file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import zipfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
@@ -167,7 +168,7 @@ class Plan:
         images = self.data.images.file
         fold = self.data.fold_of(task)
         labels = images.with_suffix(f".{fold.digest}.npz")
-        if not labels.exists():
+        if not zipfile.is_zipfile(labels):  # it is not there, or cut off
             fold.save(labels)
         return Placement(
             device=device or replace(self.device, memory=None),

@@ -136,7 +136,7 @@ class PrecisionChooser:
         }
         path = precision_folder() / f"{hash_of(circumstances)}.json"
         try:
-            return _CHOICE.validate_json(path.read_bytes()), True
+            return _CHOICE.validate_json(read_regular(path, _MOST_BYTES)), True
         except (OSError, ValidationError):
             advance(0)
             on_gpu = self.device.kind == "cuda"

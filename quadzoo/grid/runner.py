@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from quadzoo.data.cache import ImageSet, in_use
+from quadzoo.data.texts import where
 from quadzoo.errors import (
     NO_SPACE,
     ConfigError,
@@ -158,11 +159,20 @@ def _weights(
 
 def _check_out(out: Path) -> None:
     """Raise ConfigError for a folder that cannot be written to."""
-    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not existing.is_dir():
-        raise ConfigError(f"`out` {out}: {existing} is a file, not a folder")
+    try:
+        out.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # a name that is too long, for one
+        raise ConfigError(f"`out` {where(out)}: {error.strerror}; name another folder") from error
+    existing = next(folder for folder in (out, *out.absolute().parents) if os.path.lexists(folder))
+    if not os.path.isdir(existing):
+        what = "a link that leads to no folder" if existing.is_symlink() else "a file, not a folder"
+        raise ConfigError(f"`out` {out}: {existing} is {what}")
     if not os.access(existing, os.W_OK):
         raise ConfigError(f"`out` {out}: {existing} is not writable; choose another folder")
+    if os.path.lexists(out / "runs") and not os.path.isdir(out / "runs"):
+        raise ConfigError(f"`out` {out}: {out / 'runs'} is no folder; name another `out`, or delete that")
     if is_suite(out):
         raise ConfigError(f"`out` {out}: it holds a suite; name another folder, or that of a set in it")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -72,10 +73,10 @@ def read_suite_file(path: Path, known: tuple[str, ...]) -> dict[str, dict[str, A
     """
     where = shown(path)
     try:
-        content = tomllib.loads(read_regular(path, _MOST_BYTES).decode())
+        content = tomllib.loads(read_regular(path, _MOST_BYTES, follow=True).decode())
     except OSError as error:
         raise ConfigError(f"`suite` {where}: {error.strerror}; name a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of a number with too many digits
         raise ConfigError(f"`suite` {where}: not TOML: {error}") from error
     sets = content.pop(_SETS, None)
     if not isinstance(sets, dict) or not sets:
@@ -127,7 +128,7 @@ def _located(folder: Path, name: str, value: Any) -> Any:
     if not isinstance(value, str) or not value:
         return value
     if name == "init":
-        return str(folder / value) if (folder / value).is_dir() else value
+        return str(folder / value) if os.path.isdir(folder / value) else value
     return str(folder / value) if name in _PATHS and value not in _PATHS[name] else value
 
 
@@ -219,7 +220,7 @@ def _planned(
     request: SuiteRequest, executor: Executor, observer: Observer, told: set[str]
 ) -> dict[str, Plan]:
     """Return the plans of all sets; ``told`` receives the lines that ``observer`` was told."""
-    if (request.out / "runs").is_dir():
+    if os.path.isdir(request.out / "runs"):
         raise ConfigError(
             f"`out` {request.out}: it holds the runs of a single bench; name another folder for the suite"
         )

@@ -16,6 +16,7 @@ from quadzoo.data.texts import where
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.inference.exported import ONNX, Checked, Exported, License, license_of
 from quadzoo.inference.images import Image, files_of
+from quadzoo.records import seen
 from quadzoo.records.predictions import nameless, read_predictions
 from quadzoo.records.record import PREDICTIONS, SEEN, WEIGHTS, RunRecord, json_of, sha256_of
 from quadzoo.records.trained import CONFIG, Trained, read_trained
@@ -153,6 +154,7 @@ def _further(trained: Trained) -> Iterator[tuple[str, bytes]]:
         if name == PREDICTIONS:
             yield name, nameless(read_predictions(folder / name, record.targets), record.targets)
         else:
+            seen.read(folder)
             yield name, read_regular(folder / name, _MOST_SEEN)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from quadzoo.data.texts import listed, where
@@ -34,12 +35,12 @@ def find_trained(name: str, out: Path, names: Catalogue) -> Trained:
         )
     if keys:
         return read_trained(run_folder(out, keys[0]), f"run {keys[0]}")
-    if (folder / "runs").is_dir():
+    if os.path.isdir(folder / "runs"):
         raise DataError(
             f"{where(folder)}: a results folder holds many runs; name one of them, or say best with "
             f"`out` {where(folder)}"
         )
-    if folder.is_dir():
+    if os.path.isdir(folder):
         raise DataError(f"{where(folder)}: no trained model lies there (it has no {RECORD})")
     raise NameNotFound(
         f"run {name[:_SHOWN]!r}: no folder of a run, no registered model (`quadzoo list models`), and no key "

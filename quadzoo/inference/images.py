@@ -69,14 +69,14 @@ def files_of(arguments: Sequence[str | os.PathLike[str]]) -> list[Image]:
     for argument in arguments:
         found = list(_files(Path(argument)))
         if not found:
-            what = "no image in this folder" if Path(argument).is_dir() else "no such file or folder"
+            what = "no image in this folder" if os.path.isdir(argument) else "no such file or folder"
             raise DataError(f"{where(Path(argument))}: {what}; name images, folders of them, or a pattern")
         paths |= dict.fromkeys(found)
     return [Image(printable(str(path)), path) for path in paths]
 
 
 def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
+    if os.path.isdir(path):
         yield from (path / name for name in sorted(images_under(path)))
     elif os.path.lexists(path):
         yield path

@@ -130,7 +130,13 @@ def network_of(trained: Trained, names: Catalogue, device: torch.device) -> Netw
         backbone.spec, features, answers, record.recipe, record.image.channels, targets=trained.unit
     )
     load_weights(module, trained.folder / WEIGHTS, f"{who} do not fit {record.backbone} + {record.head}")
-    if record.prediction_mode in getattr(module.head, "prediction_modes", ()):
+    if record.prediction_mode is not None:
+        known = getattr(module.head, "prediction_modes", ())
+        if record.prediction_mode not in known:
+            raise DataError(
+                f"{who}: head {record.head} has no prediction mode {record.prediction_mode[:40]!r}; it has "
+                f"{', '.join(known) or 'one alone'}"
+            )
         module.head.use_prediction_mode(record.prediction_mode)
     notes = [*_changed(backbone, of_backbone), *_changed(head, of_head)]
     return Network(trained, module.to(device).eval(), view, tuple(notes))

@@ -9,13 +9,12 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 
-from quadzoo.data.decoding import MOST_BANDS, Decoded, decode, of_array
+from quadzoo.data.decoding import MOST_BANDS, Decoded, decode, of_array, read_image
 from quadzoo.data.geometry import Geometry, Resize, fit
 from quadzoo.data.reading import reading_of
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.records.keys import Originals
 from quadzoo.records.record import RunRecord
-from quadzoo.storage import open_regular
 
 _LONGEST_SIDE = 4096  # of the canvas, as a bench allows
 _CLIPPED = 0.01  # of an image's values: fewer beyond the range are not worth a word
@@ -122,8 +121,7 @@ def decoded(source: Path | np.ndarray, bands: tuple[int, ...] | None) -> Decoded
     """
     if isinstance(source, np.ndarray):
         return of_array(source, bands)
-    with open_regular(source) as file:
-        return decode(file.read(), bands)
+    return decode(read_image(source), bands)
 
 
 @dataclass

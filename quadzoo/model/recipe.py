@@ -60,11 +60,11 @@ class Recipe(BaseModel):
     batch_size: int = Field(default=32, ge=1)
     optimizer: Literal["adamw", "adam"] = "adamw"
     lr: float = Field(default=2e-3, gt=0, allow_inf_nan=False)
-    weight_decay: float = Field(default=0.05, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0, allow_inf_nan=False)
     schedule: Literal["onecycle", "step"] = "onecycle"
     augment: Augment = "shift"
     warmup: float = Field(default=0.2, gt=0, lt=1)
-    gradient_clip: float | None = Field(default=1.0, gt=0)
+    gradient_clip: float | None = Field(default=1.0, gt=0, allow_inf_nan=False)
     average: float | None = Field(default=None, gt=0, lt=1)
     batch_norm: Literal["running", "reestimated"] = "reestimated"
     unit: Literal["range", "standard", "head"] = "head"

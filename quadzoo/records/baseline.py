@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from quadzoo.records.facts import DataFacts, SplitFacts
+from quadzoo.records.facts import DataFacts, FileName, Key, Name, Sha256, SplitFacts
 from quadzoo.records.record import PREDICTIONS, Metrics, NotNegative, sha256_of
 from quadzoo.storage import read_regular, write_atomically
 
@@ -26,16 +26,16 @@ class BaselineRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    key: str
-    name: str
+    key: Key
+    name: Name
     data: DataFacts
     split: SplitFacts
-    targets: list[str]
+    targets: list[Name]
     metrics: Metrics
     alphas: dict[str, NotNegative]
     n_fitted: int = Field(ge=1)
     seconds: NotNegative
-    files: dict[str, str]
+    files: dict[FileName, Sha256]
 
 
 def baseline_folder(out: Path, key: str) -> Path:
@@ -62,6 +62,7 @@ def read_baseline(out: Path, key: str) -> BaselineRecord | None:
     folder = baseline_folder(out, key)
     try:
         record = BaselineRecord.model_validate_json(read_regular(folder / BASELINE, _MOST_BYTES))
-        return record if record.files.get(PREDICTIONS) == sha256_of(folder / PREDICTIONS) else None
+        whole = record.files.get(PREDICTIONS) == sha256_of(folder / PREDICTIONS)
+        return record if whole and record.key == key else None
     except (OSError, ValidationError):
         return None

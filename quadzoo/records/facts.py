@@ -6,14 +6,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from quadzoo.errors import DataError
 
 if TYPE_CHECKING:
     from quadzoo.data.splits import Split
 
-Count = Annotated[int, Field(ge=0, lt=2**53)]
+Count = Annotated[int, Field(ge=0, lt=2**53, strict=True)]
+# What names folders and files is not a record's to choose: a key is one plain word, and of files there are
+# those that a run writes.
+Key = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$")]
+FileName = Annotated[
+    str, Field(pattern=r"^(model\.safetensors|predictions\.csv|worst\.webp|seen_images\.npy)$")
+]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(min_length=1, max_length=1000)]
 Side = Literal["train", "val", "test"]
 _FEWEST = 2  # images of train: fewer do not vary
 
@@ -62,11 +70,17 @@ class DataFacts(_Facts):
     ``damaged`` counts further ones that cannot be read and were left out.
     """
 
-    name: str
+    name: Name
     hash: str
     n: Count
     duplicates: Count
     damaged: Count = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.duplicates > max(0, self.n - 1):
+            raise ValueError(f"{self.duplicates} duplicates of {self.n} images")
+        return self
 
 
 class SplitFacts(_Facts):
@@ -88,6 +102,23 @@ class SplitFacts(_Facts):
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     whole_hash: str | None = None
     known: Known | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} of {self.folds}, which count from 0")
+        if self.leaked > self.n_test:
+            raise ValueError(f"leaked is {self.leaked}, of {self.n_test} test images")
+        return self
+
+    def check(self, targets: Sequence[str], n: int) -> None:
+        """Check the division of ``n`` images with these targets. Raises ValueError where it cannot be."""
+        for side, known in (("train", self.n_train), ("val", self.n_val), ("test", self.n_test)):
+            if known > n and side != "train":  # reader-equations was trained on images that were drawn anew
+                raise ValueError(f"split.n_{side} is {known}, of {n} images")
+            of_targets = getattr(self.known, side, dict.fromkeys(targets, known))
+            if {*of_targets} != {*targets} or max(of_targets.values()) > known:
+                raise ValueError(f"split.known.{side} does not fit the targets, or its {known} images")
 
     def known_on(self, side: Side, targets: Sequence[str]) -> dict[str, int]:
         """Return how many images of a side have each of the targets."""

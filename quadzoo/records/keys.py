@@ -12,9 +12,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.weights import LoadedWeights
@@ -32,25 +32,43 @@ NEUTRAL_RECIPE: Mapping[str, Any] = {
 NEUTRAL_IMAGE: Mapping[str, Any] = {"dtype": "uint8", "value_range": None, "bands": None}
 
 
+_Length = Annotated[int, Field(ge=1, le=4096)]  # of a side of what networks see, as a bench allows
+_Offset = Annotated[int, Field(ge=0, lt=2**31)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class ImageFacts(BaseModel):
     """What was done to every image; `quadzoo.data.geometry.Geometry` says what each field means."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    size: tuple[int, int]
-    channels: int
-    crop: tuple[int, int, int, int] | None
-    max_scale: float | None
-    fill: tuple[int | float, ...]
-    resize: str
+    size: tuple[_Length, _Length]
+    channels: Annotated[int, Field(ge=1, le=16)]
+    crop: tuple[_Offset, _Offset, _Offset, _Offset] | None
+    max_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    fill: Annotated[tuple[int | _Finite, ...], Field(min_length=1)]
+    resize: Literal["letterbox", "stretch"]
     dtype: Literal["uint8", "uint16", "float32"] = "uint8"
-    value_range: tuple[float, float] | None = None
-    bands: tuple[int, ...] | None = None
+    value_range: tuple[_Finite, _Finite] | None = None
+    bands: tuple[Annotated[int, Field(ge=1)], ...] | None = None
 
     @property
     def ingredients(self) -> dict[str, Any]:
         """What stands for it in a key."""
         return _without(NEUTRAL_IMAGE, self)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.crop and not (self.crop[0] < self.crop[2] and self.crop[1] < self.crop[3]):
+            raise ValueError(f"crop {self.crop} is empty")
+        if self.value_range and not self.value_range[0] < self.value_range[1]:
+            raise ValueError(f"value_range {self.value_range} is empty")
+        read = self.channels if self.bands is None else len(self.bands)
+        if self.bands and len({*self.bands}) < read:
+            raise ValueError(f"bands {self.bands} names one twice")
+        if read != self.channels and not {read, self.channels} <= {1, 3}:  # grey for colour, or the reverse
+            raise ValueError(f"bands {self.bands} are not {self.channels} channels")
+        return self
 
 
 class Originals(BaseModel):

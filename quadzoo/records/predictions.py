@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from quadzoo.errors import DataError
 from quadzoo.storage import read_regular
 
 _MOST_BYTES = 2 << 30
+MOST = 1e30  # of a number: squares of larger ones are no scores
 _OLDER_NAMES = {"picture_group": "image_group", "picture_kind": "image_kind"}
 RESERVED = ("id", "split", "image_group", "image_kind", *_OLDER_NAMES)
 _OF_READERS = ("error",)  # columns that readers add to the table
@@ -175,10 +177,11 @@ def parsed_predictions(path: Path, targets: Sequence[str]) -> Parsed:
             if name in truths:
                 cells = [cell or "nan" for cell in cells]
             numbers[:, place] = list(map(float, cells))
+        _check_scorable(path, numbers[:, : 2 * len(targets)])
         spread = numbers[:, 2 * len(targets) :]
         if not (np.isfinite(spread) & (spread > 0)).all():
             raise DataError(f"{path}: a spread is not a positive number")
-    except ValueError as error:  # pandas' own are among them
+    except (ValueError, csv.Error) as error:  # pandas' own are among them
         raise DataError(f"{path}: not a table of predictions ({error})") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
@@ -211,7 +214,17 @@ def _cells(content: bytes, path: Path) -> dict[str, list[str]]:
     table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     if not isinstance(table.index, pd.RangeIndex):  # pandas has shifted the columns
         raise DataError(f"{path}: its first row has more cells than the header")
+    header = next(csv.reader([content.partition(b"\n")[0].decode()]), [])
+    if len({*header}) < len(header):
+        raise DataError(f"{path}: it has two columns of one name")
     return {str(name): cells.tolist() for name, cells in table.items()}
+
+
+def _check_scorable(path: Path, numbers: np.ndarray) -> None:
+    """Raise DataError for a truth or a prediction, by turns the columns, that no score could be made of."""
+    truth, prediction = np.abs(numbers[:, ::2]), np.abs(numbers[:, 1::2])
+    if not (prediction <= MOST).all() or not (np.isnan(truth) | (truth <= MOST)).all():
+        raise DataError(f"{path}: a target or prediction is not a finite number, or beyond {MOST:g}")
 
 
 def of_targets(table: pd.DataFrame, targets: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

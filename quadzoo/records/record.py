@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -15,9 +16,10 @@ from quadzoo.errors import DataError
 from quadzoo.metrics import Scores
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.weights import LoadedWeights
-from quadzoo.records.facts import Count, DataFacts, Halved, SplitFacts
+from quadzoo.records.facts import Count, DataFacts, FileName, Halved, Key, Name, Sha256, SplitFacts
 from quadzoo.records.keys import NEUTRAL_RECIPE, Identity, ImageFacts, Originals, Provenance
 from quadzoo.storage import open_regular, read_regular, write_atomically
+from quadzoo.targets import LEAST_RANGE
 
 SCHEMA = 2
 RECORD = "record.json"
@@ -27,13 +29,15 @@ WORST = "worst.webp"
 SEEN = "seen_images.npy"
 N_WORST = 24  # images in worst.webp, at most
 _RECORD_BYTES = 64 << 20
+_FILE_BYTES = 64 << 30
 
 Compiled = Literal["no", "kernels", "graphs"]
 DeviceKind = Literal["cpu", "cuda", "mps"]
 Precision = Literal["32", "bf16"]
+_MOST_PARAMS = 10**13
 _MOST = 1e30  # larger numbers are no scores, and their squares and sums overflow
-Finite = Annotated[float, Field(ge=-_MOST, le=_MOST, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
+Finite = Annotated[float, Field(ge=-_MOST, le=_MOST, allow_inf_nan=False, strict=True)]
+NotNegative = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False, strict=True)]
 
 
 class _Part(BaseModel):
@@ -47,7 +51,7 @@ class Metrics(_Part):
     test_mse: NotNegative | None = None
     test_exact: Annotated[float, Field(ge=0, le=1)] | None = None
     test_rmse: dict[str, NotNegative] | None = None
-    test_r2: dict[str, Finite | None] | None = None
+    test_r2: dict[str, Annotated[Finite, Field(le=1)] | None] | None = None
 
     @classmethod
     def of(cls, val: Scores, test: Scores) -> Metrics:
@@ -67,7 +71,7 @@ class Metrics(_Part):
 class Cost(_Part):
     """What the run took; docs/metrics.md defines each figure. Null where it could not be measured."""
 
-    params: Count | None = None
+    params: Annotated[Count, Field(le=_MOST_PARAMS)] | None = None
     gmacs: NotNegative | None = None
     train_images_per_second: NotNegative | None = None
     fit_seconds: NotNegative | None = None
@@ -128,7 +132,7 @@ class Ranges(_Part):
     def _ranges(self) -> Self:
         if not len(self.low) == len(self.high) == len(self.integer):
             raise ValueError("low, high and integer differ in length")
-        if any(low >= high for low, high in zip(self.low, self.high, strict=True)):
+        if any(high - low < LEAST_RANGE for low, high in zip(self.low, self.high, strict=True)):
             raise ValueError("low must be below high, target by target")
         return self
 
@@ -188,10 +192,10 @@ class RunRecord(_Part):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     record_schema: Annotated[int, Field(ge=1, strict=True)] = Field(default=SCHEMA, alias="schema")
-    key: str
+    key: Key
     status: Literal["ok", "failed"]
-    backbone: str
-    head: str
+    backbone: Name
+    head: Name
     network: dict[str, JsonValue] | None = None
     seed: Count
     weights: str
@@ -203,7 +207,7 @@ class RunRecord(_Part):
     image: ImageFacts
     originals: Originals | None = None
     split: SplitFacts
-    targets: Annotated[list[str], Field(min_length=1)]
+    targets: Annotated[list[Name], Field(min_length=1)]
     target_low: list[Finite]
     target_high: list[Finite]
     target_integer: list[bool]
@@ -221,7 +225,7 @@ class RunRecord(_Part):
     worst: list[str] = []
     flags: dict[str, str] = {}
     environment: Environment
-    files: dict[str, str]
+    files: dict[FileName, Sha256]
     error: Failure | None
     started: AwareDatetime
     finished: AwareDatetime
@@ -285,11 +289,18 @@ class RunRecord(_Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if len({*self.targets}) < len(self.targets):
+            raise ValueError("targets has a name twice")
         for ranges in (self.own_ranges, self.unit or self.own_ranges):
             if len(ranges.low) != len(self.targets):
                 raise ValueError("targets and their ranges differ in number")
+        self.split.check(self.targets, self.data.n)
+        metrics = self.metrics
+        if self.best_epoch is not None and self.epochs is not None and self.best_epoch > self.epochs:
+            raise ValueError(f"best_epoch is {self.best_epoch}, of {self.epochs} epochs")
+        if self.status == "failed" and metrics != Metrics():
+            raise ValueError("status is failed, but metrics has scores")
         if self.status == "ok":
-            metrics = self.metrics
             if metrics.val_mse is None or metrics.test_mse is None:
                 raise ValueError("status is ok, but val_mse or test_mse is missing")
             if {*(metrics.test_rmse or {})} ^ {*self.targets} or {*(metrics.test_r2 or {})} ^ {*self.targets}:
@@ -377,7 +388,13 @@ def counts_as_done(record: RunRecord) -> bool:
     return record.status == "ok" and record.identity.key == record.key
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal. Raises OSError where it cannot be read."""
-    with open_regular(path) as file:
+def sha256_of(path: Path, *, follow: bool = False) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal.
+
+    Raises OSError where it cannot be read, or is larger than any network's weights; ``follow`` as for
+    `quadzoo.storage.read_regular`.
+    """
+    with open_regular(path, follow=follow) as file:
+        if (size := os.fstat(file.fileno()).st_size) > _FILE_BYTES:
+            raise OSError(errno.EFBIG, f"it has {size:,} bytes, at most {_FILE_BYTES:,} are read", str(path))
         return hashlib.file_digest(file, "sha256").hexdigest()

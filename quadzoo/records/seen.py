@@ -65,7 +65,8 @@ def read(folder: Path) -> np.ndarray | None:
         # Mapped, not read: the file may say that it holds more than there is memory.
         table = npy.open_memmap(folder / SEEN, mode="r")
     except (OSError, ValueError) as error:
-        raise DataError(f"{folder / SEEN}: cannot be read ({error})") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{folder / SEEN}: cannot be read ({reason})") from error
     if table.dtype != np.uint8 or table.ndim != 2 or table.shape[1] != 1 + _DIGEST:
         raise DataError(f"{folder / SEEN}: not a table of digests")
     return np.array(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def is_set_name(name: str) -> bool:
 
 def is_suite(out: Path) -> bool:
     """Say whether a folder is the results folder of a suite."""
-    return (out / SUITE).is_file()
+    return os.path.lexists(out / SUITE)
 
 
 def write_suite(out: Path, suite: Suite) -> None:

@@ -6,10 +6,14 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from quadzoo.errors import ConfigError
 from quadzoo.records.record import RECORD, WEIGHTS, RunRecord, read_record_file, sha256_of
 from quadzoo.targets import TargetInfo
 
+_ELSEWHERE = ("hf-hub:", "local-dir:")  # what a record must not have anybody fetch or read
+_SHOWN = 60  # characters of a name
 CONFIG = "config.json"  # what an exported folder calls its record
 
 
@@ -57,13 +61,25 @@ def read_trained(folder: Path, who: str) -> Trained:
             f"{who}: its record was changed: it says key {record.key[:16]}, its content has "
             f"{record.identity.key}; take the folder as the run left it"
         )
+    if record.network is None and record.backbone.startswith(_ELSEWHERE):
+        raise ConfigError(
+            f"{who}: its record names a backbone that lies elsewhere, {record.backbone[:_SHOWN]}, and does "
+            "not describe it; take the folder as the run left it"
+        )
     try:
         sha256 = sha256_of(folder / WEIGHTS)
     except OSError as error:
-        raise ConfigError(f"{who}: its weights cannot be read ({error})") from error
+        raise ConfigError(f"{who}: its weights cannot be read ({error.strerror})") from error
     if sha256 != record.files.get(WEIGHTS):
         raise ConfigError(
             f"{who}: {WEIGHTS} has SHA-256 {sha256}, its record says {record.files.get(WEIGHTS)}; "
             "the file was changed or cut off"
         )
+    try:
+        with safe_open(folder / WEIGHTS, "numpy") as file:
+            holds = len(file.keys())
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"{who}: {WEIGHTS} is no safetensors file, or cut off ({error})") from error
+    if not holds:
+        raise ConfigError(f"{who}: {WEIGHTS} holds no weights")
     return Trained(folder, record, sha256)

@@ -137,6 +137,6 @@ def _read(path: Path) -> PluginFile:
     if path.suffix != ".py":
         raise ConfigError(f"`plugin` {shown}: a Python file is needed, such as mynet.py")
     try:
-        return PluginFile(str(path.absolute()), read_regular(path, _MOST_BYTES))
+        return PluginFile(str(path.absolute()), read_regular(path, _MOST_BYTES, follow=True))
     except OSError as error:
         raise ConfigError(f"`plugin` {shown}: cannot be read ({error.strerror})") from error

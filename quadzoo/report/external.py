@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from quadzoo.data.numbers import number
 from quadzoo.data.tables import open_table
-from quadzoo.data.texts import key, quoted
+from quadzoo.data.texts import key, plural, quoted
 from quadzoo.data.texts import listed as columns_listed
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.metrics import exact_share, image_errors
@@ -140,7 +141,7 @@ def _test_side(board: Leaderboard, runs: Sequence[Run]) -> _Side:
 
 
 def _read(name: str, path: Path) -> _Answers:
-    if not path.is_file():  # a pipe could not be read twice, and a device never ends
+    if not os.path.isfile(path):  # a pipe could not be read twice, and a device never ends
         raise DataError(f"`external` {name}: {path}: there is no such file")
     rows: dict[str, tuple[int, list[str]]] = {}
     with open_table(path) as (header, lines):
@@ -149,7 +150,9 @@ def _read(name: str, path: Path) -> _Answers:
         place = header.index("id")
         for line, cells in lines:
             if len(cells) != len(header):
-                raise DataError(f"{path}: row {line}: {len(cells)} cells where the header has {len(header)}")
+                raise DataError(
+                    f"{path}: row {line}: {plural(len(cells), 'cell')} where the header has {len(header)}"
+                )
             identity = key(cells[place])
             if identity in rows:
                 raise DataError(
@@ -183,7 +186,7 @@ def _row(answers: _Answers, side: _Side, board: Leaderboard, runs: Sequence[Run]
         leaky=False,
         outside=Outside(
             file=answers.path.name,
-            sha256=sha256_of(answers.path),
+            sha256=sha256_of(answers.path, follow=True),
             answered=len(side.ids & answers.rows.keys()),
             n_test=len(side.ids),
         ),

@@ -15,7 +15,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from quadzoo import __version__
 from quadzoo.records.baseline import MEAN
@@ -207,9 +207,14 @@ class _Page:
             return None
         try:
             content = read_regular(run.folder / WORST, _IMAGES_BYTES)
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(content), formats=["WEBP"]) as image:
                 width, height = image.size
-        except (OSError, UnidentifiedImageError):
+        except (
+            OSError,
+            ValueError,
+            SyntaxError,
+            Image.DecompressionBombError,
+        ):  # UnidentifiedImageError, too
             return None
         uri = f"data:image/webp;base64,{base64.b64encode(content).decode()}"
         self.image_room -= len(uri)

@@ -331,7 +331,8 @@ def _test(path: Path, parsed: Parsed, images: _Images, record: RunRecord) -> pd.
     if spread.shape != truth.shape[1:] or not (spread > 0).all():
         raise DataError(f"{path.parent / RECORD}: target_low and target_high are no ranges of the targets")
     known = _known(truth, record, "test")
-    error = None if known is None else image_errors((prediction - truth) / spread, known)
+    with np.errstate(over="ignore"):  # told below
+        error = None if known is None else image_errors((prediction - truth) / spread, known)
     if error is None or not np.isfinite(error).all():
         raise DataError(f"{path}: a target or prediction is not a finite number")
     texts = images.of_side["test"]

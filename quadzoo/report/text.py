@@ -11,6 +11,7 @@ _HARMFUL = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
 _NAMED = 6  # in a sentence
+_LONG_WORD = 60  # characters
 
 
 def short(value: float | None) -> str:
@@ -91,8 +92,16 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str, most: int) -> str:
-    """Return a text of anybody's as one line of at most ``most`` characters that are `printable`."""
+    """Return a text of anybody's as one line of at most ``most`` characters that are `printable`.
+
+    Of a line that is too long, long words lose their middle first: the end mostly says what to do.
+    """
     line = printable(" ".join(text.split()))
+    if len(line) > most:
+        line = " ".join(
+            word if len(word) <= _LONG_WORD else f"{word[: _LONG_WORD - 20]}…{word[-19:]}"
+            for word in line.split(" ")
+        )
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from quadzoo.errors import DataError
 from quadzoo.records.halving import read_halving
 from quadzoo.records.predictions import of_targets, read_predictions
 from quadzoo.records.record import (
     PREDICTIONS,
-    RECORD,
     WEIGHTS,
     Metrics,
     RunRecord,
+    keys_in,
     read_record,
     run_folder,
     sha256_of,
@@ -57,7 +58,7 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
     Without ``weights`` a model.safetensors that is not there is no fault: a folder may be published so.
     Raises DataError where there is no record.
     """
-    keys = sorted(path.parent.name for path in (out / "runs").glob(f"*/{RECORD}"))
+    keys = keys_in(out)
     if not keys:
         if is_suite(out):
             raise DataError(f"{out}: it holds a suite; verify the folders of its sets, one by one")
@@ -93,18 +94,20 @@ def _run(out: Path, key: str, record: RunRecord, weights: bool, folds: Folds) ->
     yield from _learning_rate(out, record)
     yield from _halving(out, record)
     for name, expected in record.files.items():
-        path = folder / name
-        if Path(name).name != name:
-            yield f"{name} is outside of the run's folder"
-        elif not path.is_file():
+        try:
+            found = sha256_of(folder / name)
+        except FileNotFoundError:
             if weights or name != WEIGHTS:
                 yield f"{name} is missing"
-        elif (found := sha256_of(path)) != expected:
-            yield f"{name} has SHA-256 {found}, the record says {expected}"
+        except OSError as error:
+            yield f"{name} cannot be read ({error.strerror})"
+        else:
+            if found != expected:
+                yield f"{name} has SHA-256 {found}, the record says {expected}"
     if record.status == "ok":
         if not {WEIGHTS, PREDICTIONS} <= record.files.keys():
             yield f"the record names no {WEIGHTS} or no {PREDICTIONS}"
-        if (folder / PREDICTIONS).exists():
+        if os.path.lexists(folder / PREDICTIONS):
             yield from _scores(folder / PREDICTIONS, record, folds)
 
 
@@ -165,5 +168,10 @@ def _scores(path: Path, record: RunRecord, folds: Folds) -> Iterator[str]:
     if lacking or any(side.empty for side in sides.values()):
         return
     val, test = (scores_as(record, *of_targets(side, record.targets)) for side in sides.values())
-    for name, said, found in differences(record.metrics, Metrics.of(val, test), _TOLERANCE):
+    try:
+        expected_metrics = Metrics.of(val, test)
+    except ValidationError:
+        yield f"{PREDICTIONS}: a target or prediction is not a finite number, or too large to be scored"
+        return
+    for name, said, found in differences(record.metrics, expected_metrics, _TOLERANCE):
         yield f"{name} is {said} in the record, {found} by its predictions"

@@ -186,7 +186,8 @@ def baseline_faults(out: Path, records: Sequence[RunRecord], folds: Folds) -> Fo
         try:
             baseline = BaselineRecord.model_validate_json(read_regular(path, _RECORD_BYTES))
         except (OSError, ValidationError) as error:
-            yield where, f"{BASELINE} is no record of a baseline ({str(error).splitlines()[0]})"
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            yield where, f"{BASELINE} is no record of a baseline ({reason})"
             continue
         split = baseline.split
         found[baseline.name, baseline.data.hash, split.hash, split.fold].append(baseline)
@@ -224,7 +225,12 @@ def _baseline(folder: Path, baseline: BaselineRecord, like: RunRecord | None, fo
         yield from lacking
         return
     val, test = (scores_as(like, *of_targets(side, like.targets)) for side in sides)
-    for name, said, score in differences(baseline.metrics, Metrics.of(val, test), _TOLERANCE):
+    try:
+        expected = Metrics.of(val, test)
+    except ValidationError:
+        yield f"{PREDICTIONS}: a prediction is too large to be scored"
+        return
+    for name, said, score in differences(baseline.metrics, expected, _TOLERANCE):
         yield f"{name} is {said} in the record, {score} by its predictions"
 
 

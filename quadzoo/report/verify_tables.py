@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -48,7 +49,7 @@ def table_faults(out: Path, outside: list[str]) -> Iterator[tuple[str, str]]:
     leaderboard: a bench writes that of its own data and split, whatever else lies in the folder.
     """
     files = [*_CSV, "leaderboard.json", "leaderboard.md", "leaderboard.html"]
-    there = [name for name in files if (out / name).exists()]
+    there = [name for name in files if os.path.lexists(out / name)]
     if not there:
         return
     results = read_runs([out])
@@ -67,12 +68,16 @@ def table_faults(out: Path, outside: list[str]) -> Iterator[tuple[str, str]]:
             for fault in found:
                 yield name, fault
         except (OSError, ValueError, csv.Error) as error:
-            yield name, f"cannot be read ({error})"
+            reason = getattr(error, "strerror", None) or error
+            yield name, f"cannot be read ({reason}); {_AGAIN}"
 
 
 def _csv(name: str, text: str, expected: str, outside: list[str]) -> Faults:
     """Compare rows in the order in which they stand."""
     said, given = (list(csv.DictReader(io.StringIO(one, newline=""))) for one in (text, expected))
+    if given and not said:
+        yield f"has no rows; {_AGAIN}"
+        return
     tasks = {(row.get("data_hash"), row.get("split_hash")) for row in said}
     given = [row for row in given if (row["data_hash"], row["split_hash"]) in tasks]
     if missing := [column for column in (given or [{}])[0] if column not in (said or [{}])[0]]:

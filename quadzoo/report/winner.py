@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import NamedTuple
@@ -61,7 +62,7 @@ def _board(name: str, out: Path) -> Leaderboard:
     """Return the only leaderboard of a results folder."""
     if is_suite(out):
         raise ConfigError(f"{name}: {out} holds a suite; give the folder of one of its sets with `out`")
-    if not (out / "runs").is_dir():
+    if not os.path.isdir(out / "runs"):
         raise DataError(f"{name}: {out} is no results folder (it has no runs/); give one with `out`")
     results = read_runs([out])
     boards = leaderboards(results.runs, results.unreadable, results.answers)

@@ -30,6 +30,7 @@ from quadzoo.model.callbacks import (
 from quadzoo.model.contract import backbone_width
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.model.tf32 import use_tf32
+from quadzoo.records.predictions import MOST
 from quadzoo.records.record import (
     WEIGHTS,
     Cost,
@@ -222,9 +223,10 @@ def tested(
 def check_finite(side: str, values: np.ndarray, task: Task) -> None:
     """Check the predictions for a side, float64 (N, T).
 
-    Raises NonFinitePrediction for one that is NaN or infinite.
+    Raises NonFinitePrediction for one that is NaN, infinite, or so large that nobody can read it again.
     """
     _refuse(~np.isfinite(values), "predicts NaN or infinity", side, task)
+    _refuse(np.abs(values) > MOST, f"predicts numbers beyond {MOST:g}", side, task)
 
 
 def check_spread(side: str, values: np.ndarray, task: Task) -> None:

@@ -45,18 +45,17 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFacto
     """Count reads and decodes, over an empty cache."""
     monkeypatch.setenv("QUADZOO_CACHE_DIR", str(tmp_path_factory.mktemp("own")))
     work = Work()
-    read_bytes, decode = Path.read_bytes, reading.decode
+    read_image, decode = reading.read_image, reading.decode
 
     def counted_read(path: Path) -> bytes:
-        if path.suffix == ".bmp":
-            work.reads[path.name] += 1
-        return read_bytes(path)
+        work.reads[path.name] += 1
+        return read_image(path)
 
     def counted_decode(content: bytes, bands: tuple[int, ...] | None = None) -> Decoded:
         work.decodes += 1
         return decode(content, bands)
 
-    monkeypatch.setattr(Path, "read_bytes", counted_read)
+    monkeypatch.setattr(reading, "read_image", counted_read)
     monkeypatch.setattr(reading, "decode", counted_decode)
     return work
 

@@ -137,12 +137,12 @@ def pickled(folder: Path) -> str:
     (folder / "model.safetensors").write_bytes(pickle.dumps(Bomb()))
     digest = __import__("hashlib").sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     rewritten(folder, lambda fields: fields["files"].update({"model.safetensors": digest}))
-    return "do not fit tiny_cnn + linear"
+    return "model.safetensors is no safetensors file, or cut off"
 
 
 def huge(folder: Path) -> str:
     rewritten(folder, lambda fields: fields["image"].update(size=[10**7, 10**7]))
-    return "its record says nothing sensible of images"
+    return "image.size.0: Input should be less than or equal to 4096"
 
 
 def uninstalled(folder: Path) -> str:

@@ -21,7 +21,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert read_records(tmp_path) == [written]
     assert json.loads((tmp_path / "runs" / "k" / "record.json").read_text())["schema"] == 2
     assert not is_done(tmp_path, "k")  # its key is not that of what it says was run
-    done = record("?", 0.1)
+    done = record("0", 0.1)
     done.key = done.identity.key
     write_record(tmp_path, done)
     assert is_done(tmp_path, done.key)

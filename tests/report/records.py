@@ -77,6 +77,14 @@ def board_of(out: Path, *records: RunRecord) -> Leaderboard:
     return board
 
 
+def fitting(one: RunRecord) -> RunRecord:
+    """A record whose data have as many images as its split needs, and its split as many folds."""
+    split = one.split
+    one.data.n = max(one.data.n, split.n_train, split.n_val, split.n_test)
+    split.folds = max(split.folds, split.fold + 1)
+    return one
+
+
 def predict(
     out: Path,
     key: str,
@@ -92,7 +100,7 @@ def predict(
     one = read_record(out, key)
     assert one
     one.split.n_test, one.split.n_val = len(errors), len(val) or one.split.n_val
-    write_record(out, one)
+    write_record(out, fitting(one))
     ids = [f"v{i}" for i in range(len(val))] + [f"p{i}" for i in range(len(errors))]
     table = pd.DataFrame({"id": ids, "split": ["val"] * len(val) + ["test"] * len(errors), "y": 5.0})
     table["y_pred"] = 5.0 + np.concatenate([val, errors])
@@ -111,7 +119,7 @@ def of_share(key: str, val: float | None, share: float, **changes: Any) -> RunRe
     one.baselines["ridge-pixels"] = Metrics(
         val_mse=0.05 / share, test_mse=0.05 / share, test_rmse={"y": 1.0}, test_r2={"y": 0.0}
     )
-    return one
+    return fitting(one)
 
 
 def write_shares(

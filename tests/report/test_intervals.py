@@ -21,7 +21,7 @@ from quadzoo.report.results import read_runs
 from quadzoo.report.rows import PredictionIntervals, Row
 from quadzoo.report.tables import to_csv
 from quadzoo.report.verify import verify
-from tests.report.records import board_of, predict, record
+from tests.report.records import board_of, fitting, predict, record
 
 
 def write(
@@ -45,8 +45,7 @@ def write(
         target_integer=[False, False], metrics=metrics, baselines={}, **changes,
     )  # fmt: skip
     one.split.n_val, one.split.n_test, one.split.fold = n_val, n_test, fold
-    one.split.folds = 1 + (fold > 0)
-    write_record(out, one)
+    write_record(out, fitting(one))
     table.to_csv(run_folder(out, key) / "predictions.csv", index=False)
 
 

@@ -92,7 +92,7 @@ PREDICTIONS_DAMAGE = {
     "half a line": (cut_before(","), "predictions.csv: not a table of predictions"),
     "twice": (swap("p3", "p2"), "a test image is there twice"),
     "missing": (Path.unlink, "predictions.csv: cannot be read (No such file or directory)"),
-    "folder": (make_folder, "predictions.csv: cannot be read (Is a directory)"),
+    "folder": (make_folder, "predictions.csv: cannot be read (not a regular file)"),
     "text": (swap("7.0", "seven"), "not a table of predictions (could not convert string to float: 'seven')"),
     "infinite": (swap("7.0", "inf"), "a target or prediction is not a finite number"),
     "bytes": (lambda path: (path.write_bytes(b"\xff\x00"), None)[1], "not a table of predictions"),
@@ -127,7 +127,7 @@ def test_a_reason_is_one_short_line(tmp_path: Path) -> None:
     write_record(tmp_path, record("1", 0.5))
     predict(tmp_path, "1", [1.0])
     path = run_folder(tmp_path, "1") / "predictions.csv"
-    path.write_text(path.read_text().replace("6.0", '"\x1b[31m\n' + "x" * 5000 + '"'))
+    path.write_text(path.read_text().replace("6.0", '"\x1b[31m\n' + "x y " * 1500 + '"'))
     (unreadable,) = read_runs([tmp_path]).unreadable
     assert len(unreadable.reason) == 300
     assert unreadable.reason.isprintable()
@@ -143,7 +143,7 @@ def test_a_run_that_is_damaged_here_counts_from_elsewhere(tmp_path: Path) -> Non
 
 
 def test_records_are_checked_without_predictions(tmp_path: Path) -> None:
-    write_record(tmp_path, record("1", 0.5, files={"predictions.csv": "0"}))
+    write_record(tmp_path, record("1", 0.5, files={"predictions.csv": "0" * 64}))
     write_record(tmp_path, record("2", 0.5))
     swap('"val_mse": 0.5', '"val_mse": Infinity')(tmp_path / "runs" / "2" / "record.json")
     assert [one.key for one in kept_records(tmp_path).unreadable] == ["2"]
@@ -153,7 +153,7 @@ def test_records_are_checked_without_predictions(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["record.json", "predictions.csv"])
 def test_a_pipe_is_no_file(name: str, tmp_path: Path) -> None:
     """Reading it would never end."""
-    write_record(tmp_path, record("1", 0.5, files={"predictions.csv": "0"}))
+    write_record(tmp_path, record("1", 0.5, files={"predictions.csv": "0" * 64}))
     path = tmp_path / "runs" / "1" / name
     path.unlink(missing_ok=True)
     os.mkfifo(path)

@@ -106,7 +106,7 @@ def test_captions_say_what_to_trust(tmp_path: Path) -> None:
 
 def test_what_could_not_be_read_is_named(tmp_path: Path) -> None:
     write_record(tmp_path, record("1", 0.01))
-    write_record(tmp_path, record("<b>", 0.01, backbone="other"))
+    (tmp_path / "runs" / "<b>").mkdir()
     (tmp_path / "runs" / "<b>" / "record.json").write_text("{")
     board = board_of(tmp_path)
     told = "1 run was left out of this table: <b> (record.json: not a record that this version reads"

@@ -101,3 +101,12 @@ def test_rich_markup_is_text(discs: Path, quadzoo: Callable[..., Any], tmp_path:
     table.write_text((discs / "discs.csv").read_text().replace("radius", "[red]radius[/red]"))
     result = quadzoo("data", "check", table, "--images", discs / "photos")
     assert "[red]radius[/red]" in result.out
+
+
+def test_a_long_value_does_not_hide_what_to_do() -> None:
+    line = one_line(f"--data {'x' * 5000}: no such file; name {'y' * 70} instead", 300)
+    assert len(line) < 200
+    assert line.startswith(f"--data {'x' * 40}…")
+    assert line.endswith("instead")
+    assert one_line("y" * 70, 300) == "y" * 70
+    assert one_line("a b " * 200, 10) == "a b a b a…"

@@ -21,7 +21,7 @@ from quadzoo.report.page import to_html
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.tables import to_csv, to_json
 from quadzoo.report.verify import verify
-from tests.report.records import board_of, record
+from tests.report.records import board_of, fitting, record
 
 
 def tuned(seed: int, lr: float | None, val: float | None = 0.01, fold: int = 0, **changes: Any) -> RunRecord:
@@ -29,7 +29,7 @@ def tuned(seed: int, lr: float | None, val: float | None = 0.01, fold: int = 0, 
     recipe = {"epochs": 2, "lr": 0.002, "tune": "lr:3"}
     one = record(f"{seed}{fold}{lr}", val, seed=seed, recipe=recipe, found=found, **changes)
     one.split.fold = fold
-    return one
+    return fitting(one)
 
 
 def plain(val: float = 0.02) -> RunRecord:

@@ -104,7 +104,7 @@ def build_network(
 
 
 def _read_config(name: str) -> Any:
-    return json.loads(read_regular(_file(name, _CONFIG), _MOST_BYTES))
+    return json.loads(read_regular(_file(name, _CONFIG), _MOST_BYTES, follow=True))
 
 
 def _checked(config: Any) -> dict[str, Any]:

@@ -153,7 +153,9 @@ def read_suite_board(out: Path, errors: Mapping[str, str] | None = None) -> Suit
     board.strangers = sorted(
         entry.name
         for entry in os.scandir(out)
-        if entry.name not in suite.sets and is_set_name(entry.name) and (out / entry.name / "runs").is_dir()
+        if entry.name not in suite.sets
+        and is_set_name(entry.name)
+        and os.path.isdir(out / entry.name / "runs")
     )
     return board
 
