@@ -156,6 +156,12 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     help="Train only the heads, on features that each backbone computes once. Images are not augmented.",
 )
 @click.option(
+    "--freeze-to",
+    type=click.Choice(["stem", "layer1"]),
+    help="Leave the first layers of each backbone as they are, the stem or also the first stage, and train "
+    "the others.",
+)
+@click.option(
     "--weights",
     metavar="auto|pretrained|none|FILE",
     default="auto",

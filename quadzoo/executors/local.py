@@ -22,6 +22,7 @@ from unittest import mock
 from quadzoo.executors.base import ENDING_SIGNALS
 from quadzoo.registry import additions
 from quadzoo.registry.additions import Additions
+from quadzoo.threads import waiting
 
 # glibc gives large blocks back to the kernel at once and then pays a page fault for each page of the next
 # one; keeping them makes a training step on the CPU up to 1.5 times faster.
@@ -99,7 +100,7 @@ class LocalExecutor:
     """
 
     def __init__(self) -> None:
-        for name, value in _ALLOCATOR.items():
+        for name, value in {**_ALLOCATOR, **waiting()}.items():
             os.environ.setdefault(name, value)  # read when the server starts
         self._context = multiprocessing.get_context("forkserver")
         _server.set_forkserver_preload(["quadzoo.training.run"])

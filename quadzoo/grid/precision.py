@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
 from quadzoo.data.cache import ImageSet
 from quadzoo.data.sources import precision_folder
 from quadzoo.errors import DataError
-from quadzoo.executors.base import Executor, NoAnswer, Send, answer
+from quadzoo.executors.base import Executor, NoAnswer, answer
+from quadzoo.grid.agreement import ON_GPU, judge_on_gpu
 from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.intensity import ON_CPU, TRIED, is_worth_a_trial, judge_on_cpu
 from quadzoo.grid.models import Model
 from quadzoo.grid.plan import PrecisionChoice
-from quadzoo.model.recipe import Recipe
 from quadzoo.records.keys import Provenance, hash_of
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.storage import lock, read_regular, write_atomically
 from quadzoo.training.task import Device
 
 CHOICES = "precision.json"  # in the results folder
-# How much faster bf16 must be. Networks of dense convolutions gain half, others hardly anything: measured
-# between the two, the answer is the same each time.
-_GAIN = 1.25
-# Of the norm of float32's; a wrong result is off by about all of it.
-_TOLERANCE = {"features": 0.05, "gradient": 0.05}
-_WARM_UP = 2
-_SECONDS = 1.0  # of steps, unless warming up and two in each precision take longer
 _LONG = 1800.0
 _MOST_BYTES = 1 << 20  # of precision.json
 _CHOICE = TypeAdapter(PrecisionChoice)
@@ -38,7 +32,7 @@ _CHOICES = TypeAdapter(dict[str, PrecisionChoice])
 
 
 @dataclass(frozen=True)
-class _Trial:
+class Trial:
     """What a child needs to know: the first batch, and on what it is tried."""
 
     backbone: str
@@ -49,16 +43,27 @@ class _Trial:
     device: str
 
 
+class _Answer(NamedTuple):
+    """A choice; whether it holds for the results folder, and whether for others on this machine, too.
+
+    That of a trial that broke off holds nowhere.
+    """
+
+    choice: PrecisionChoice
+    holds: bool = True
+    anywhere: bool = True
+
+
 @dataclass(frozen=True)
 class PrecisionChooser:
     """Decides in which precision backbones run.
 
-    With `precision` auto it is bf16 where the device multiplies it natively, a training step of the backbone
-    on the first batch is at least 1.25 times as fast, and there features and gradient are within 5 % of
-    float32's, by their norms. The choice is kept in the results folder, so that later runs of the backbone
-    there are made alike on any machine, and in the cache folder, so that new results folders on this machine
-    begin alike. A trained ``model`` that is only tested keeps its own precision. With ``keep`` false nothing
-    is written to the results folder.
+    With `precision` auto it is bf16 where the device multiplies it natively, features and gradient of the
+    backbone on the first batch are within 5 % of float32's, by their norms, and, on a CPU, its operators gain
+    by it; see `quadzoo.grid.intensity`. No stop-watch decides. The choice is kept in the results folder, so
+    that later runs of the backbone there are made alike on any machine, and in the cache folder, so that new
+    results folders on this machine begin alike. A trained ``model`` that is only tested keeps its own
+    precision. With ``keep`` false nothing is tried, and nothing is written to the results folder.
     """
 
     executor: Executor
@@ -88,14 +93,14 @@ class PrecisionChooser:
 
     def _auto(self, backbone: str, advance: Callable[[int], None]) -> PrecisionChoice:
         if not self.keep:
-            return self._kept().get(self._code(backbone)) or self._tried(backbone, advance)[0]
+            return self._kept().get(self._code(backbone)) or self._tried(backbone, advance).choice
         with lock(self.config.out / f".{CHOICES}.lock"):  # another bench may be choosing here
             kept = self._kept()
             if (code := self._code(backbone)) not in kept:
-                choice, certain = self._tried(backbone, advance)
-                if not certain:
-                    return choice
-                kept[code] = choice
+                found = self._tried(backbone, advance)
+                if not found.holds:
+                    return found.choice
+                kept[code] = found.choice
                 write_atomically(self.config.out / CHOICES, _CHOICES.dump_json(kept, indent=1))
             return kept[code]
 
@@ -112,98 +117,50 @@ class PrecisionChooser:
         code = Provenance(**self.catalogue.backbones[backbone].provenance).ingredients
         return f"{code['name']} ({code['distribution']} {code['version']})"
 
-    def _tried(self, backbone: str, advance: Callable[[int], None]) -> tuple[PrecisionChoice, bool]:
-        """Try both, or return the answer of an earlier trial in the same circumstances.
-
-        Also return whether the answer is certain: that of a trial that broke off is not, and is not kept.
-        """
+    def _tried(self, backbone: str, advance: Callable[[int], None]) -> _Answer:
+        """Try both, or return the answer of an earlier trial in the same circumstances."""
         if not self.device.bf16:
-            return PrecisionChoice("32", "bf16 is not native here"), True
-        geometry, recipe = self.images.geometry, self.config.recipe
-        trial = _Trial(
-            backbone, self.images.file, geometry.channels, geometry.size, recipe.batch_size, self.device.kind
+            return _Answer(PrecisionChoice("32", "bf16 is not native here"))
+        geometry, recipe, on_gpu = self.images.geometry, self.config.recipe, self.device.kind == "cuda"
+        batch_size = recipe.batch_size if on_gpu else min(TRIED, recipe.batch_size)
+        trial = Trial(
+            backbone, self.images.file, geometry.channels, geometry.size, batch_size, self.device.kind
         )
         circumstances = asdict(trial) | {
             "backbone": self._code(backbone),  # it may answer to two names
             "images": None,
             "device": asdict(self.device),
             "torch": version("torch"),
+            **({} if on_gpu else {"by": "operators"}),  # once it was by a stop-watch
         }
         path = precision_folder() / f"{hash_of(circumstances)}.json"
         try:
-            return _CHOICE.validate_json(path.read_bytes()), True
+            return _Answer(_CHOICE.validate_json(path.read_bytes()))
         except (OSError, ValidationError):
             advance(0)
-            measured = _measure(self.executor, trial, self.config.timeout or _LONG)
-            choice = _judge(measured)
-            certain = not isinstance(measured, str)
-            if certain:
-                write_atomically(path, _CHOICE.dump_json(choice))
-        return choice, certain
+            found = self._on_gpu(trial) if on_gpu else self._on_cpu(trial)
+            if found.anywhere:
+                write_atomically(path, _CHOICE.dump_json(found.choice))
+        return found
 
+    def _on_gpu(self, trial: Trial) -> _Answer:
+        if not self.keep:
+            plan = PrecisionChoice("bf16", "to be tried on the first batch before training")
+            return _Answer(plan, holds=False, anywhere=False)
+        choice, certain = judge_on_gpu(self._measured(ON_GPU, trial))
+        return _Answer(choice, holds=certain, anywhere=certain)
 
-def _judge(measured: dict[str, float] | str) -> PrecisionChoice:
-    if isinstance(measured, str):
-        return PrecisionChoice("32", f"bf16 could not be tried: {measured}")
-    off = {what: measured[what] for what, most in _TOLERANCE.items() if not measured[what] <= most}
-    if off:
-        faults = " and ".join(f"{what} {share:.0%}" for what, share in off.items())
-        return PrecisionChoice("32", f"on the first batch bf16 is off by {faults}")
-    gain = f"bf16 is {measured['gain']:.2f} times as fast"
-    return PrecisionChoice("bf16" if measured["gain"] >= _GAIN else "32", gain)
+    def _on_cpu(self, trial: Trial) -> _Answer:
+        n = len(self.images.content_ids) // 2  # or a few more are trained on
+        may_try = self.keep and is_worth_a_trial(n * self.config.recipe.epochs_for(n))
+        measured = self._measured(ON_CPU, (trial, may_try))
+        choice, anywhere = judge_on_cpu(measured, dry=not self.keep)
+        return _Answer(choice, holds=not isinstance(measured, str), anywhere=anywhere)
 
-
-def _measure(executor: Executor, trial: _Trial, timeout: float) -> dict[str, float] | str:
-    """Return gain and errors of bf16, or why the backbone could not be tried."""
-    try:
-        measured: dict[str, float] = answer(executor, f"{__name__}:try_precisions", trial, timeout)
-    except NoAnswer as error:
-        return str(error)
-    return measured
-
-
-def try_precisions(trial: _Trial, send: Send) -> None:
-    """Child's side: step in both precisions by turns; send what bf16 gains, and how far it is off."""
-    import torch
-    from torch import Tensor, nn
-
-    from quadzoo.data.datamodule import ArrayFile
-    from quadzoo.model.build import build_backbone, join
-    from quadzoo.model.tf32 import use_tf32
-    from quadzoo.registry import catalogue
-
-    torch.manual_seed(0)
-    use_tf32(trial.device == "cuda")
-    spec = catalogue.load().backbones[trial.backbone].spec
-    backbone = build_backbone(spec, pretrained=False, in_channels=trial.channels, image_size=trial.size)
-    module = join(spec, backbone, nn.Identity(), Recipe(), trial.channels).to(trial.device)
-    file = ArrayFile(trial.images)
-    rows = torch.arange(trial.batch_size) % file.shape[0]
-    batch = file[rows].permute(0, 3, 1, 2).to(trial.device)
-
-    def step(bf16: bool) -> tuple[Tensor, Tensor]:
-        module.zero_grad()
-        with torch.autocast(trial.device, torch.bfloat16, enabled=bf16):
-            features = module.features(batch).float()
-        torch.autograd.backward(features.square().mean())
-        gradient = [p.grad.flatten() for p in module.parameters() if p.grad is not None]
-        return features.detach(), torch.cat(gradient)
-
-    def seconds(bf16: bool) -> float:
-        clock = time.perf_counter()
-        step(bf16)[1][0].item()  # waits for a GPU
-        return time.perf_counter() - clock
-
-    # Before any step in training mode: without dropout, and with statistics that do not amplify what differs.
-    module.eval()
-    pairs = zip(step(True), step(False), strict=True)
-    errors = [float((half - full).norm() / full.norm()) for half, full in pairs]
-
-    taken: dict[bool, list[float]] = {False: [], True: []}
-    module.train()
-    while len(taken[True]) < _WARM_UP + 2 or sum(map(sum, taken.values())) < _SECONDS:
-        for bf16, times in taken.items():
-            times.append(seconds(bf16))
-    fastest = {bf16: min(times[_WARM_UP:]) for bf16, times in taken.items()}
-
-    send({"gain": fastest[False] / fastest[True], **dict(zip(_TOLERANCE, errors, strict=True))})
+    def _measured(self, work: str, question: Any) -> dict[str, Any] | str:
+        """Return what a trial found, or why the backbone could not be tried."""
+        try:
+            found: dict[str, Any] = answer(self.executor, work, question, self.config.timeout or _LONG)
+        except NoAnswer as error:
+            return str(error)
+        return found
