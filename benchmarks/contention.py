@@ -122,7 +122,7 @@ def page(result: dict[str, Any]) -> str:
     lines = [
         "# A busy neighbour",
         "",
-        f"`{' '.join(result['command'])}`: training steps on batches of {BATCH} images of {SIZE[0]}x{SIZE[1]}, "
+        f"`{' '.join(result['command'])}`: training steps on {BATCH} images of {SIZE[0]}x{SIZE[1]}, "
         f"float32, images a second, medians of {1 + max(one['round'] for one in figures)} rounds by turns. "
         f"{result['device']}, {result['cpus']} CPUs, load {result['load']:.1f}, torch "
         f"{result['versions']['torch']}. The neighbour is one process that computes without end.",

@@ -141,9 +141,9 @@ class BenchConfig(BaseModel):
             raise ValueError("`epochs` 0 tests what `init` loads; say which model, or train for an epoch")
         if self.recipe.epochs == 0 and self.train_share != (1.0,):
             raise ValueError("`train_share`: `epochs` 0 trains on no image; leave one of the two out")
-        for name in ("freeze", "freeze_to"):
-            if self.recipe.epochs == 0 and getattr(self.recipe, name):
-                raise ValueError(f"`{name}`: `epochs` 0 trains nothing anyway; leave one of the two out")
+        frozen = [name for name in ("freeze", "freeze_to") if getattr(self.recipe, name)]
+        if self.recipe.epochs == 0 and frozen:
+            raise ValueError(f"`{frozen[0]}`: `epochs` 0 trains nothing anyway; leave one of the two out")
         if self.recipe.epochs == 0 and self.recipe.tune:
             raise ValueError(
                 "`tune`: `epochs` 0 trains nothing, at no learning rate; leave one of the two out"

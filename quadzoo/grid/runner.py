@@ -107,8 +107,7 @@ def _planned(
         if model
         else (like.weights if like else _weights(config, executor, observer, images, names))
     )
-    if not like:
-        check_freezing(executor, config, images.geometry)
+    check_freezing(executor, config, images.geometry)
     chooser = PrecisionChooser(
         executor, config, names, images, device, model, keep=not dry, counting=observer.counting
     )
