@@ -1,12 +1,15 @@
 """Does the order of frozen features foretell that of full training? Kendall's tau, over the suite, by val.
 
-    python benchmarks/screen.py --suite SUITE.toml --full RESULTS    screens, and writes the page
+    python benchmarks/screen.py --full RESULTS                       reads what is known, and writes the page
+    python benchmarks/screen.py --full RESULTS --suite SUITE.toml    also screens random backbones
     python benchmarks/screen.py --timed                              10 backbones on 2,000 images, in seconds
 
 `quadzoo bench --freeze --heads ridge` computes the features of each backbone once and fits ridge regression
-to them. On each set of SUITE.toml, which benchmarks/suite/make.py made, it screens the backbones that the
-results folder RESULTS of `quadzoo bench --suite` trained in full, with the same weights and split. It adds to
-benchmarks/results/screen.json the val MSE of both for each set and backbone, and writes benchmarks/SCREEN.md:
+to them. RESULTS is the folder of `quadzoo bench --suite`, which trained backbones in full on the same split;
+of pretrained ones it has that fit already, among the baselines (`ridge-features:<backbone>`). Of those that
+are randomly initialised nobody needs it; with SUITE.toml, which benchmarks/suite/make.py made, they are
+screened, too, to show what that is worth. It adds to benchmarks/results/screen.json the val MSE of both for
+each set and backbone, and writes benchmarks/SCREEN.md:
 Kendall's tau (tau-b) between the two orders on each set, and the mean over sets with a 95 % interval, a
 bootstrap over sets (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13).
 """
@@ -30,6 +33,7 @@ from turns import where
 
 import quadzoo
 from quadzoo.data.equations import write_folder
+from quadzoo.records.baseline import RIDGE_FEATURES
 from quadzoo.records.record import read_records
 
 HERE = Path(__file__).parent
@@ -54,7 +58,7 @@ def main() -> None:
     parser.add_argument("--timed", nargs="?", const=TIMED, metavar="BACKBONES")
     arguments = parser.parse_args()
     known: dict[str, Any] = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {"rows": []}
-    if arguments.suite:
+    if arguments.full:
         rows = {(row["set"], row["backbone"]): row for row in known["rows"]}
         rows |= {(row["set"], row["backbone"]): row for row in screened(arguments)}
         known |= {**where(), "rows": list(rows.values())}
@@ -66,32 +70,47 @@ def main() -> None:
 
 
 def screened(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Screen each set; return a row for each set and backbone."""
-    sets = tomllib.loads(arguments.suite.read_text(encoding="utf-8"))["sets"]
+    """Return a row for each set and backbone whose screening is known, or asked for."""
+    sets = tomllib.loads(arguments.suite.read_text(encoding="utf-8"))["sets"] if arguments.suite else {}
+    names = arguments.sets.split(",") if arguments.sets else sets or _folders(arguments.full)
     rows = []
-    for name in arguments.sets.split(",") if arguments.sets else sets:
-        full = defaultdict(list)
+    for name in names:
+        known, full, n_train = {}, defaultdict(list), 0
         for record in read_records(arguments.full / name):
-            if record.status == "ok" and record.metrics.val_mse is not None and not record.recipe.freeze:
-                full[record.backbone, record.weights].append(record.metrics.val_mse)
-        given = {
-            key: str(arguments.suite.parent / value)
-            if key in ("data", "images") and value != "quadratic"
-            else value
-            for key, value in sets[name].items()
-        }
-        out, backbones = arguments.out / name, [backbone for backbone, _ in full]
-        quadzoo.bench(backbones, ["ridge"], [0], freeze=True, precision="32", out=out, **given)
-        for record in read_records(out):
-            scores = full.get((record.backbone, record.weights))
-            if scores and record.metrics.val_mse is not None:
-                rows.append(
-                    {"set": name, "backbone": record.backbone, "weights": record.weights,
-                     "screened": record.metrics.val_mse, "full": statistics.fmean(scores),
-                     "seeds": len(scores), "n_train": record.split.n_train}
-                )  # fmt: skip
-                print(json.dumps(rows[-1]), flush=True)
+            if record.status != "ok" or record.recipe.freeze:
+                continue
+            full[record.backbone, record.weights].append(record.metrics.val_mse)
+            n_train = record.split.n_train
+            if fit := record.baselines.get(f"{RIDGE_FEATURES}{record.backbone}"):
+                known[record.backbone, record.weights] = fit.val_mse
+        if arguments.suite:
+            others = [backbone for backbone, weights in full if (backbone, weights) not in known]
+            known |= run(others, name, sets[name], arguments)
+        rows += [
+            {"set": name, "backbone": backbone, "weights": weights, "screened": known[backbone, weights],
+             "full": statistics.fmean(scores), "seeds": len(scores), "n_train": n_train}
+            for (backbone, weights), scores in full.items()
+            if (backbone, weights) in known
+        ]  # fmt: skip
     return rows
+
+
+def run(
+    backbones: Sequence[str], name: str, described: Mapping[str, Any], arguments: argparse.Namespace
+) -> dict[tuple[str, str], float | None]:
+    """Screen backbones on a set; return their val MSE by backbone and weights."""
+    folder = arguments.suite.parent
+    given = {
+        key: str(folder / value) if key in ("data", "images") and value != "quadratic" else value
+        for key, value in described.items()
+    }
+    out = arguments.out / name
+    quadzoo.bench(backbones, ["ridge"], [0], freeze=True, precision="32", out=out, **given)
+    return {(one.backbone, one.weights): one.metrics.val_mse for one in read_records(out)}
+
+
+def _folders(full: Path) -> list[str]:
+    return sorted(path.name for path in full.iterdir() if (path / "runs").is_dir())
 
 
 def timed(backbones: Sequence[str]) -> dict[str, Any]:
@@ -132,7 +151,11 @@ def page(known: Mapping[str, Any]) -> str:
             f"`{' '.join(known['command'])}`: val MSE of ridge regression on frozen features, and of full "
             f"training, mean over seeds. {known['device']}, torch {known['versions']['torch']}.",
             "",
-            *(f"- {text}" for text in (sentence(rows, "all backbones"), sentence(pretrained, "pretrained"))),
+            *(
+                f"- {sentence(some, who)}"
+                for who, some in (("all", rows), ("pretrained", pretrained))
+                if some
+            ),
             "",
             f"| set | tau | {' | '.join(backbones)} |",
             "| --- | --- |" + " --- |" * len(backbones),
