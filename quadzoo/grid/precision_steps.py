@@ -46,13 +46,16 @@ class Steps:
 
 
 def first_images(file: Path, n: int) -> Tensor:
-    """Return the first images of a file, (n, C, H, W), 0 to 255; where there are fewer they come again."""
+    """Return the first images of a file, uint8 or float32 (n, C, H, W); where there are fewer they repeat."""
     images = ArrayFile(file)
     return images[torch.arange(n) % images.shape[0]].permute(0, 3, 1, 2)
 
 
 def errors_of(half: tuple[Tensor, Tensor], full: tuple[Tensor, Tensor]) -> dict[str, float]:
-    """Return how far features and gradient are off in bf16, as shares of the norms of float32's."""
+    """Return how far features and gradient are off in bf16, as shares of the norms of float32's.
+
+    Each pair holds features, float32 (B, F, h, w), and gradient, float32 (P,).
+    """
     return {
         what: float((one - other).norm() / other.norm())
         for what, one, other in zip(("features", "gradient"), half, full, strict=True)

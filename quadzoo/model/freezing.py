@@ -29,13 +29,9 @@ def frozen_modules(backbone: nn.Module, to: FreezeTo, name: str) -> list[nn.Modu
             "stages.0, layers.0, s1 or denseblock1); leave it out, or choose a backbone with stages"
         )
     stage = backbone.get_submodule(found)
-    inside = set(stage.modules())
-    stem: list[nn.Module] = []
-    for module in backbone.modules():
-        if module is stage:
-            break
-        if not any(module.children()) and module not in inside:
-            stem.append(module)
+    modules = list(backbone.modules())
+    before = modules[: modules.index(stage)]
+    stem = [module for module in before if stage not in set(module.modules())]
     return [*stem, stage] if to == "layer1" else stem
 
 
