@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from quadzoo.registry.catalogue import Catalogue
     from quadzoo.report.notebook import NotebookLeaderboard, NotebookSuite
 
-_RECIPE = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
+_RECIPE = ("epochs", "batch_size", "lr", "tune", "augment", "freeze", "freeze_to")
 _LISTS = ("backbones", "heads", "seeds", "targets", "train_share", "bands", "value_range", "plugin", "logger")
 _EXECUTOR = ("executor", "ray_address", "jobs", "retries")
 _SHOWN = 60  # characters of a value in an error
@@ -86,7 +86,7 @@ def plan(
         made = plan_bench(config, executor, observer, dry=True)
         for note in made.notes:
             observer.note(note)
-        return with_estimate(made, executor, observer)
+        return with_estimate(made, executor, observer, dry=True)
 
 
 def suite(

@@ -54,6 +54,7 @@ class RunParameters(TypedDict, total=False):
     tune: str | None
     augment: Literal["none", "shift", "photo"] | None
     freeze: bool | None
+    freeze_to: Literal["stem", "layer1"] | None
     weights: AnyPath
     init: AnyPath | None
     plugin: Sequence[AnyPath]

@@ -24,6 +24,9 @@ from quadzoo.report.text import duration, one_line, printable
 from quadzoo.training.task import Task
 
 _LINE = 300  # characters of a failure; the record has more
+_SPEED_OVER = (
+    300.0  # seconds: of the last few batches alone, the time left follows what else the machine does
+)
 _SECONDS_A_LINE = 60  # where no bar can move, in a log
 _STARTS = {"pretrained": "pretrained weights", "file": "weights of a file", "none": "random weights"}
 
@@ -66,6 +69,7 @@ class Display:
             TimeRemainingColumn(),
             TextColumn("{task.fields[score]}"),
             console=self._console,
+            speed_estimate_period=_SPEED_OVER,
         )
         self._notebook = NotebookBars(self._bars) if self._console.is_jupyter else None
         self._tasks: dict[str, TaskID] = {}

@@ -78,3 +78,9 @@ def unscale(values: np.ndarray, info: TargetInfo) -> np.ndarray:
     """Map ``values`` (N, T) from the scaled unit back to original units, float64 (N, T)."""
     low, high = np.array(info.low), np.array(info.high)
     return np.asarray(values * (high - low) + low)
+
+
+def factors_between(unit: TargetInfo, other: TargetInfo) -> list[float]:
+    """Return, for each target, what turns a difference in one scaled unit into one in another."""
+    ranges = [[high - low for low, high in zip(info.low, info.high, strict=True)] for info in (unit, other)]
+    return [own / its for own, its in zip(*ranges, strict=True)]

@@ -1,4 +1,4 @@
-"""How many threads a run computes with: decided here and nowhere else."""
+"""How many threads a run computes with, and how these wait: decided here and nowhere else."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
+_TASKS = Path("/proc/self/task")
+_SPINS = "1000"  # before a thread sleeps; libgomp's default is 300 times as much
+_NEIGHBOUR = 0.5  # of a CPU
 
 
 def threads_of_a_run(jobs: int, threads: int | None = None) -> int:
@@ -41,7 +44,7 @@ def _from_openmp() -> int | None:
 def _quotas(cgroups: Path, own: Path) -> Iterator[float]:
     """Yield the CPUs that this process's cgroups, and those above them, grant: versions 1 and 2."""
     for line in _text(own).splitlines():
-        _, controllers, path = line.split(":", 2)
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         root = cgroups / "cpu" if "cpu" in controllers.split(",") else cgroups
         if controllers and root == cgroups:
             continue  # a controller of version 1 that is not the CPU's
@@ -63,3 +66,45 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError:
         return ""
+
+
+def waiting() -> dict[str, str]:
+    """Return environment variables for how threads of new processes wait for each other.
+
+    OpenMP's threads wait by spinning, which is fastest where each has a CPU. Where other programs take CPUs a
+    thread that spins keeps one from the thread that it waits for, so there they spin for a shorter time:
+    `benchmarks/contention.py` measures both. No digit depends on it. Nothing is set that the user has set.
+    """
+    own = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    return {"GOMP_SPINCOUNT": _SPINS} if _is_busy() and not any(name in os.environ for name in own) else {}
+
+
+def _is_busy() -> bool:
+    """Return whether other programs ran in the last minute on the CPUs that this process may use."""
+    try:
+        load = os.getloadavg()[0]
+    except (AttributeError, OSError):  # not on Windows
+        return False
+    return load > (os.cpu_count() or 1) - available_cpus() + _NEIGHBOUR
+
+
+class CpuTime:
+    """How much of the CPU time that the threads of this process ask for they get."""
+
+    def __init__(self) -> None:
+        self._start = self._read()
+
+    @staticmethod
+    def _read() -> tuple[float, float]:
+        """Return seconds that the threads which exist now have run, and waited for a CPU."""
+        ran = waited = 0
+        for task in _TASKS.glob("*/schedstat"):
+            fields = _text(task).split()
+            if len(fields) > 1:
+                ran, waited = ran + int(fields[0]), waited + int(fields[1])
+        return ran / 1e9, waited / 1e9
+
+    def share(self) -> float | None:
+        """Return the share since the start, 0 to 1; None where the system does not say."""
+        ran, waited = (now - then for now, then in zip(self._read(), self._start, strict=True))
+        return ran / (ran + waited) if ran > 0 and waited >= 0 else None

@@ -121,7 +121,8 @@ def quadzoo_process() -> Callable[..., Result]:
     """Run the command line in a process of its own; ``path`` goes to its PYTHONPATH."""
 
     def call(*arguments: object, path: Path | None = None) -> Result:
-        environment = os.environ | ({"PYTHONPATH": str(path)} if path else {})
+        paths = [str(path), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = os.environ | ({"PYTHONPATH": os.pathsep.join(paths)} if path else {})
         done = subprocess.run(
             command(*arguments), capture_output=True, text=True, env=environment, check=False
         )

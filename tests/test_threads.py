@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from quadzoo import threads
 from quadzoo.threads import available_cpus, threads_of_a_run
 
 
@@ -36,7 +37,12 @@ CGROUPS = {
     "version 1, no quota": (
         {"own": "3:cpu:/\n", "sys/cpu/cpu.cfs_quota_us": "-1\n", "sys/cpu/cpu.cfs_period_us": "100000\n"}, 8),
     "no cgroups": ({}, 8),
-    "nonsense": ({"own": "0::/\n", "sys/cpu.max": "many\n"}, 8),
+    "nonsense": ({"own": "0::/\n\nnonsense\n", "sys/cpu.max": "many\n"}, 8),
+    "version 2, of a host that is not seen here": (
+        {"own": "0::/docker/4f1\n", "sys/cpu.max": "200000 100000\n"}, 2),
+    "both versions": (
+        {"own": "4:memory:/\n3:cpu,cpuacct:/\n0::/\n", "sys/cpu/cpu.cfs_quota_us": "150000\n",
+         "sys/cpu/cpu.cfs_period_us": "100000\n"}, 2),
 }  # fmt: skip
 
 
@@ -55,3 +61,26 @@ def test_what_is_asked_for_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "many")
     assert threads_of_a_run(jobs=4) <= 2
     assert threads_of_a_run(jobs=100) == 1
+
+
+@pytest.mark.parametrize(
+    ("load", "cpus", "given", "expected"),
+    [
+        (0.1, 8, {}, {}),
+        (1.2, 8, {}, {"GOMP_SPINCOUNT": "1000"}),
+        (30.0, 64, {}, {}),  # on the other 56
+        (57.0, 64, {}, {"GOMP_SPINCOUNT": "1000"}),
+        (9.0, 8, {"OMP_WAIT_POLICY": "ACTIVE"}, {}),  # as the user says
+    ],
+)
+def test_threads_spin_less_beside_a_neighbour(
+    load: float, cpus: int, given: dict[str, str], expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr(os, "cpu_count", lambda: cpus)
+    monkeypatch.setattr(threads, "available_cpus", lambda: 8)
+    assert threads.waiting() == expected

@@ -156,6 +156,12 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     help="Train only the heads, on features that each backbone computes once. Images are not augmented.",
 )
 @click.option(
+    "--freeze-to",
+    type=click.Choice(["stem", "layer1"]),
+    help="Leave the first layers of each backbone as they are, the stem or also the first stage, and train "
+    "the others.",
+)
+@click.option(
     "--weights",
     metavar="auto|pretrained|none|FILE",
     default="auto",
@@ -182,8 +188,8 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     type=click.Choice(["auto", "32", "bf16"]),
     default="auto",
     show_default=True,
-    help="`auto` tries both on the first batch, and takes bf16 if it is at least 25 % faster and its "
-    "results agree. The choice is kept in OUT/precision.json.",
+    help="`auto` takes bf16 where the device multiplies it natively, the backbone gains by it (on a CPU, if "
+    "it multiplies much for each number) and its results agree. The choice is kept in OUT/precision.json.",
 )
 @click.option(
     "--device",

@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import GroupKFold, GroupShuffleSplit, train_test_split
 
 from quadzoo.data.balance import TOLERANCE, balanced, deviation
 from quadzoo.data.sources import Source
@@ -208,7 +205,10 @@ def _grouped(
     )
 
 
+# scikit-learn takes a second to import; processes that train read this module and have no need of that.
 def _drawn(groups: np.ndarray, folds: int) -> list[Division]:
+    from sklearn.model_selection import GroupKFold, GroupShuffleSplit
+
     everyone = np.arange(len(groups))
     if folds == 1:
         outer = GroupShuffleSplit(n_splits=1, test_size=_TEST, random_state=_SEED)
@@ -246,6 +246,8 @@ def _halves(
 
 def _tested(groups: np.ndarray, tests: np.ndarray, targets: np.ndarray | None) -> tuple[list[Division], str]:
     """Return a division whose test side is given; the rest is drawn as for a holdout."""
+    from sklearn.model_selection import GroupShuffleSplit
+
     rest = np.flatnonzero(~tests)
     if len(np.unique(groups[rest])) < 2:
         raise SplitError("`test_data`: train and val need at least 2 different images or groups in `data`")
@@ -277,6 +279,8 @@ def _reached(divisions: Sequence[Division], shares: Sequence[float]) -> str:
 
 
 def _article(n: int) -> Division:
+    from sklearn.model_selection import train_test_split
+
     # The tutorial's two calls, in its order: the second divides the test set, not the training set.
     try:
         _, test = train_test_split(np.arange(n), test_size=0.2, random_state=_SEED)
@@ -301,6 +305,9 @@ def grouping(content_ids: np.ndarray, values: list[str] | None) -> np.ndarray:
     """
     if values is None:
         return content_ids
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     _, columns = np.unique(np.array(values), return_inverse=True)
     n_contents, n_columns = int(content_ids.max()) + 1, int(columns.max()) + 1
     edges = coo_array(

@@ -23,6 +23,7 @@ from quadzoo.executors.starting import is_over, pipe, preload, server_pid, start
 from quadzoo.registry import additions
 from quadzoo.registry.additions import Additions
 from quadzoo.system import ENDING_SIGNALS, end_group, end_own_group, lead_group
+from quadzoo.threads import waiting
 
 # glibc gives large blocks back to the kernel at once and then pays a page fault for each page of the next
 # one; keeping them makes a training step on the CPU up to 1.5 times faster.
@@ -97,7 +98,7 @@ class LocalExecutor:
     jobs: int | None = None
 
     def __init__(self) -> None:
-        for name, value in _ENVIRONMENT.items():
+        for name, value in {**_ENVIRONMENT, **waiting()}.items():
             os.environ.setdefault(name, value)  # read when the server starts
         preload("quadzoo.training.run")
         start_server()

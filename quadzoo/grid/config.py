@@ -29,7 +29,7 @@ LONGEST_TIMEOUT = 2_000_000
 _WEIGHTS = ("auto", "pretrained", "none")
 _WEIGHT_FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 _DIGITS = 4  # of a GPU's number
-_RECIPE_FLAGS = ("epochs", "batch_size", "lr", "tune", "augment", "freeze")
+_RECIPE_FLAGS = ("epochs", "batch_size", "lr", "tune", "augment", "freeze", "freeze_to")
 
 
 class BenchConfig(BaseModel):
@@ -188,8 +188,9 @@ class BenchConfig(BaseModel):
             raise ValueError("`epochs` 0 tests what `init` loads; say which model, or train for an epoch")
         if self.recipe.epochs == 0 and self.train_share != (1.0,):
             raise ValueError("`train_share`: `epochs` 0 trains on no image; leave one of the two out")
-        if self.recipe.epochs == 0 and self.recipe.freeze:
-            raise ValueError("`freeze`: `epochs` 0 trains nothing anyway; leave one of the two out")
+        frozen = [name for name in ("freeze", "freeze_to") if getattr(self.recipe, name)]
+        if self.recipe.epochs == 0 and frozen:
+            raise ValueError(f"`{frozen[0]}`: `epochs` 0 trains nothing anyway; leave one of the two out")
         if self.recipe.epochs == 0 and self.recipe.tune:
             raise ValueError(
                 "`tune`: `epochs` 0 trains nothing, at no learning rate; leave one of the two out"

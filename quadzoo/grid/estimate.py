@@ -1,5 +1,7 @@
 """How long a bench will take: from the times of finished runs, else from a few training steps.
 
+Where nothing is to be trained yet, some images are passed forward: a step takes about three times that.
+
 A time is never part of what identifies a run, and a measurement that fails stops no bench.
 """
 
@@ -40,6 +42,7 @@ _FORWARD = 1 / 3  # of the time of a training step: forward, and backward to wei
 _MEASURED_IMAGES = 150
 _CALIBRATED = 512  # images, at most, for batch norm before each validation
 _AROUND = 1.5  # seconds
+_FORWARDED = 8  # images, for a plan that trains nothing
 _FEW = 1000  # training images, all runs together: to time a step of them costs more than it tells
 
 
@@ -61,8 +64,11 @@ def is_worth_timing(plan: Plan) -> bool:
     return sum(task.epochs * task.split.n_train for task in plan.to_do) > _FEW
 
 
-def with_estimate(plan: Plan, executor: Executor, observer: Observer) -> Plan:
-    """Return the plan with an estimate of how long its runs will take; where none is to do, none is timed."""
+def with_estimate(plan: Plan, executor: Executor, observer: Observer, *, dry: bool = False) -> Plan:
+    """Return the plan with an estimate of how long its runs will take; where none is to do, none is timed.
+
+    For a ``dry`` one no training step is taken.
+    """
     if not plan.to_do:
         return replace(plan, estimate=Estimate(0.0, "nothing to do"))
     known, tried, halved = _known_runs(plan), trials(plan), outlook(plan)
@@ -70,11 +76,12 @@ def with_estimate(plan: Plan, executor: Executor, observer: Observer) -> Plan:
     first = sorted(reversed(plan.to_do), key=lambda task: not task.closed_form)
     unknown = {task.backbone: task for task in first if not known.get(_row(task))}
     timings: dict[str, Timing] = {}
-    advance = observer.counting("timing training steps", len(unknown))
+    what = "timing passes of a few images" if dry else "timing training steps"
+    advance = observer.counting(what, len(unknown))
     for backbone, task in unknown.items():
         advance(0)
         try:
-            timings[backbone] = _timed(plan, task, executor)
+            timings[backbone] = _timed(plan, task, executor, dry)
         except (NoAnswer, DataError, OSError) as error:
             advance(len(unknown))
             return replace(plan, estimate=Estimate(None, f"{backbone} could not be timed: {error}"))
@@ -196,21 +203,22 @@ def _features(plan: Plan, backbone: str, timing: Timing) -> float:
     return passes * tasks[0].data.n * timing.forward / timing.images
 
 
-def _timed(plan: Plan, task: Task, executor: Executor) -> Timing:
-    """Time a task's steps in a process of its own. Raises NoAnswer."""
+def _timed(plan: Plan, task: Task, executor: Executor, dry: bool) -> Timing:
+    """Time a task's steps, or with ``dry`` passes, in a process of its own. Raises NoAnswer."""
     clock, longest = time.perf_counter(), min(_LONG, plan.config.timeout or _LONG)
     placement = replace(plan.placement(task), compiled="no")
     work = f"{__name__}:time_steps"
-    told: dict[str, Any] = answer(executor, work, (task, placement), longest, placement.needs)
+    told: dict[str, Any] = answer(executor, work, (task, placement, dry), longest, placement.needs)
     start = time.perf_counter() - clock - told["measuring"]
     return Timing(told["step"], told["forward"], max(0.0, start), told["images"])
 
 
-def time_steps(work: tuple[Task, Placement], send: Send) -> None:
+def time_steps(work: tuple[Task, Placement, bool], send: Send) -> None:
     """Child's side: take the first training steps of a run, and send how long one takes.
 
-    They are those of the run itself: its Trainer, images, augmentation and optimizer. The parent ends this
-    process when it has the answer.
+    They are those of the run itself: its Trainer, images, augmentation and optimizer. With the third part of
+    ``work`` true nothing is trained: a step is taken to be three times as long as passing its inputs forward.
+    The parent ends this process when it has the answer.
     """
     import pytorch_lightning as pl
     import torch
@@ -221,7 +229,7 @@ def time_steps(work: tuple[Task, Placement], send: Send) -> None:
     from quadzoo.targets import scale
     from quadzoo.training.run import build_module, make_trainer
 
-    task, placement = work
+    task, placement, dry = work
     take(placement.device)
     recipe = task.recipe
     torch.set_num_threads(placement.threads)
@@ -267,21 +275,27 @@ def time_steps(work: tuple[Task, Placement], send: Send) -> None:
         watch.tell()  # of a training too short to be enough
 
     trains = task.epochs and any(parameter.requires_grad for parameter in module.parameters())
-    if trains and not recipe.freeze:
+    if trains and not recipe.freeze and not dry:
         fit(placement.images, fold.targets, fold.split, None)
         return
     trainer = make_trainer(task, placement, [])
     module.to(trainer.strategy.root_device).eval()
+    if dry:
+        batch = min(batch, _FORWARDED)
     rows = fold.split.train[:batch]
     images = ArrayFile(placement.images)[torch.from_numpy(rows)].permute(0, 3, 1, 2).to(module.device)
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
         forward = _repeated(lambda: module.features(images), clock)
-        features = module.features(images).float().permute(0, 2, 3, 1).cpu().numpy()
+        features = module.features(images).float()
+        if dry and trains:  # of a frozen backbone the head alone is trained
+            trained = _repeated(lambda: module.raw(features), clock) if recipe.freeze else forward
+            tell(trained / _FORWARD, forward)
+            return
     if not trains:
         tell(0.0, forward)
         return
     with TemporaryDirectory(prefix="quadzoo-") as folder:  # the head's steps, on the features of one batch
-        np.save(path := Path(folder) / "features.npy", features)
+        np.save(path := Path(folder) / "features.npy", features.permute(0, 2, 3, 1).cpu().numpy())
         everyone = np.arange(batch)
         alone = replace(fold.split, train=everyone, val=everyone[:1], test=everyone[:1])
         fit(path, fold.targets[rows], alone, forward)

@@ -124,6 +124,7 @@ def try_weights(question: tuple[str, int, tuple[int, int]], send: Send) -> None:
 
     build (backbone, in_channels, image_size) without weights, then with; send what was loaded.
     """
+    from quadzoo.model.operators import sketched_backbone
     from quadzoo.model.weights import watched_loading
     from quadzoo.registry import catalogue
 
@@ -131,7 +132,7 @@ def try_weights(question: tuple[str, int, tuple[int, int]], send: Send) -> None:
     spec = catalogue.load().backbones[name].spec
     try:
         # First without: imports and the image size are not the network's fault.
-        spec.build(pretrained=False, in_channels=in_channels, image_size=image_size)
+        sketched_backbone(spec, in_channels=in_channels, image_size=image_size)
         send(_ASKING)
         with watched_loading() as loading:
             backbone = spec.build(pretrained=True, in_channels=in_channels, image_size=image_size)

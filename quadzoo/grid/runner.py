@@ -23,6 +23,7 @@ from quadzoo.executors.base import Executor
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.devices import find_devices
 from quadzoo.grid.estimate import is_worth_timing, with_estimate
+from quadzoo.grid.freezing import check_freezing
 from quadzoo.grid.halving import check_halving, with_halving
 from quadzoo.grid.hints import shift_hint
 from quadzoo.grid.inputs import read_inputs, uneven_shares
@@ -124,6 +125,7 @@ def _planned(
         if model
         else (like.weights if like else _weights(config, executor, observer, images, names))
     )
+    check_freezing(executor, config, images.geometry)
     chooser = PrecisionChooser(
         executor, config, names, images, devices[0], model, keep=not dry, counting=observer.counting
     )
@@ -148,8 +150,9 @@ def _weights(
                 f"`backbones` {backbone}: it names weights, and these are not available ({start.note}); "
                 "`weights` none trains it from scratch"
             )
-        if config.recipe.freeze and start.kind == "none":
-            observer.note(f"warning: `freeze`: {backbone} is randomly initialised (weights: {start.note})")
+        if (config.recipe.freeze or config.recipe.freeze_to) and start.kind == "none":
+            flag = "freeze" if config.recipe.freeze else "freeze_to"
+            observer.note(f"warning: `{flag}`: {backbone} is randomly initialised (weights: {start.note})")
         if start.loaded and start.loaded.missing:
             observer.note(f"warning: pretrained weights of {backbone} are incomplete: {start.note}")
         elif start.loaded and start.loaded.unexpected:

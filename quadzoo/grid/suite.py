@@ -198,7 +198,7 @@ def plan_suite(request: SuiteRequest, executor: Executor, observer: Observer) ->
     Raises a QuadzooError, which names the set, for the first thing that does not fit.
     """
     plans = _planned(request, executor, observer, set())
-    return _estimated(plans, executor, observer)
+    return _estimated(plans, executor, observer, dry=True)
 
 
 def total_estimate(plans: Mapping[str, Plan]) -> Estimate:
@@ -211,9 +211,14 @@ def total_estimate(plans: Mapping[str, Plan]) -> Estimate:
     return Estimate(total, f"about {duration(total)} for all sets" if total else "nothing to do")
 
 
-def _estimated(plans: Mapping[str, Plan], executor: Executor, observer: Observer) -> dict[str, Plan]:
+def _estimated(
+    plans: Mapping[str, Plan], executor: Executor, observer: Observer, *, dry: bool = False
+) -> dict[str, Plan]:
     told: set[str] = set()
-    return {name: with_estimate(plan, executor, _Told(observer, told, name)) for name, plan in plans.items()}
+    return {
+        name: with_estimate(plan, executor, _Told(observer, told, name), dry=dry)
+        for name, plan in plans.items()
+    }
 
 
 def _planned(

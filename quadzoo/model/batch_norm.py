@@ -49,7 +49,9 @@ def reestimate(module: RegressionModule, batches: Iterable[Batch]) -> None:
 
 def _layers(module: RegressionModule) -> list[_BatchNorm]:
     parts = (module.head,) if module.recipe.freeze else (module.backbone, module.head)
-    return [layer for part in parts for layer in part.modules() if isinstance(layer, _BatchNorm)]
+    frozen = {one for part in module.frozen_layers for one in part.modules()}
+    layers = (layer for part in parts for layer in part.modules() if isinstance(layer, _BatchNorm))
+    return [layer for layer in layers if layer not in frozen]
 
 
 class ReestimatedBatchNorm(pl.Callback):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Augment = Literal["none", "shift", "photo"]
+FreezeTo = Literal["stem", "layer1"]
 
 # How the learning rate is tuned. The key of a run holds the request, such as lr:3, and so stands for these
 # figures, too: they never change.
@@ -48,7 +49,8 @@ class Recipe(BaseModel):
     kept where training gives nothing better; as ``start`` training also begins there (Kumar et al. 2022,
     Fine-Tuning can Distort Pretrained Features, section 3.4). ``freeze`` trains the head alone, on features
     that are computed once, so nothing can be augmented; ``frozen_features`` says whether it gets them raw or
-    standardised, by their means over the training images.
+    standardised, by their means over the training images. ``freeze_to`` freezes the first layers alone, the
+    ``stem`` or also the first stage, ``layer1``: they stay as they are, and in evaluation mode.
 
     ``tune``, as ``lr:N``, is a request: N learning rates are tried, and the best by val takes the place of
     ``lr``. The request is a bench's to meet; what came of it is in the run's record.
@@ -72,6 +74,7 @@ class Recipe(BaseModel):
     freeze: bool = False
     frozen_features: Literal["raw", "standardised"] = "standardised"
     tune: str | None = None
+    freeze_to: FreezeTo | None = None
 
     @property
     def learning_rates(self) -> tuple[float, ...]:
@@ -113,6 +116,14 @@ class Recipe(BaseModel):
                 "augmented; leave out one of the two"
             )
         return {**given, "augment": "none"}
+
+    @model_validator(mode="after")
+    def _freezes_once(self) -> Self:
+        if self.freeze and self.freeze_to:
+            raise ValueError(
+                f"`freeze_to` {self.freeze_to}: `freeze` freezes the whole backbone; leave out one of the two"
+            )
+        return self
 
     @model_validator(mode="after")
     def _tune_has_rates(self) -> Self:

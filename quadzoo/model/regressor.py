@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Self
 
 import pytorch_lightning as pl
 import torch
@@ -19,11 +19,12 @@ from quadzoo.model.augment import augment
 from quadzoo.model.batch_norm import ReestimatedBatchNorm
 from quadzoo.model.callbacks import AveragedWeights
 from quadzoo.model.contract import backbone_width, feature_map, loss_value, predictions
+from quadzoo.model.freezing import freeze_modules
 from quadzoo.model.masking import check_maskable, masked_loss
 from quadzoo.model.optimizer import optimizer_of, schedule_of
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.scores import KnownMSE, TargetScores
-from quadzoo.targets import TargetInfo
+from quadzoo.targets import TargetInfo, factors_between
 
 _STAGES = ("train", "val", "test")
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -79,10 +80,11 @@ class RegressionModule(pl.LightningModule):
         self.targets = _target_info(targets)
         self.scored = _target_info(scored)
         unit, of_scores = self.targets, self.scored
-        factor = [1.0] if unit is None or of_scores is None else _factors(unit, of_scores)
+        factor = [1.0] if unit is None or of_scores is None else factors_between(unit, of_scores)
         self.register_buffer("score_factor", torch.tensor(factor), persistent=False)
         if self.recipe.freeze:
             self.backbone.requires_grad_(False)
+        self.frozen_layers = freeze_modules(self.backbone, self.recipe.freeze_to)
         for name in ("feature_mean", "feature_std"):  # of a frozen backbone
             self.register_buffer(name, None)
         for name, values in (("mean", mean), ("std", std)):
@@ -106,6 +108,13 @@ class RegressionModule(pl.LightningModule):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the compiled backbone, which cannot be copied; a copy computes the same without it."""
         return {**super().__getstate__(), "_compiled_backbone": None}
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of training or evaluation; ``recipe.freeze_to``'s layers stay in evaluation mode."""
+        super().train(mode)
+        for module in self.frozen_layers:
+            module.eval()
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, C, H, W), 0 to 255, uint8 or float32, to the head's raw output."""
@@ -383,12 +392,6 @@ def _target_info(given: TargetInfo | Mapping[str, Any] | None) -> TargetInfo | N
     if given is None or isinstance(given, TargetInfo):
         return given
     return TargetInfo(**{field: tuple(values) for field, values in given.items()})
-
-
-def _factors(unit: TargetInfo, scored: TargetInfo) -> list[float]:
-    """Return, for each target, what turns a difference in one scaled unit into one in another."""
-    ranges = [[high - low for low, high in zip(info.low, info.high, strict=True)] for info in (unit, scored)]
-    return [own / other for own, other in zip(*ranges, strict=True)]
 
 
 def _plain(info: TargetInfo) -> dict[str, list[Any]]:

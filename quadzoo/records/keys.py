@@ -28,6 +28,7 @@ NEUTRAL_RECIPE: Mapping[str, Any] = {
     "ridge": "none",
     "frozen_features": "raw",
     "tune": None,
+    "freeze_to": None,
 }
 NEUTRAL_IMAGE: Mapping[str, Any] = {"dtype": "uint8", "value_range": None, "bands": None}
 

@@ -45,6 +45,7 @@ from quadzoo.targets import scale, unscale, unscale_spread
 from quadzoo.training.artifacts import save
 from quadzoo.training.backbone import started_backbone
 from quadzoo.training.checkpoint import Checkpoints, WholeCheckpoints
+from quadzoo.training.contention import Contention
 from quadzoo.training.cost import measure
 from quadzoo.training.device import take
 from quadzoo.training.energy import CostMeter
@@ -144,6 +145,7 @@ def trained(
     progress = Progress(lambda share, val_mse: send((share, val_mse)))
     averaging = [AveragedWeights(task.recipe.average)] if task.recipe.average else []
     others = [*([Curves()] if loggers else []), *([checkpoints] if checkpoints else [])]
+    others.append(Contention(placement, send))
     trainer = make_trainer(task, placement, [best, *averaging, speed, memory, progress, *others], loggers)
 
     fitted = Cost(fit_seconds=0.0)

@@ -65,7 +65,7 @@ def test_a_bench_says_it_before_it_trains(
 ) -> None:
     timed = []
     monkeypatch.setattr(
-        module, "_timed", lambda plan, task, _: timed.append(task.backbone) or module.Timing(1, 0.3, 2, 32)
+        module, "_timed", lambda plan, task, *_: timed.append(task.backbone) or module.Timing(1, 0.3, 2, 32)
     )
     command = bench(discs, tmp_path, "--backbones", "tiny_cnn", "--epochs", 1)
     monkeypatch.setattr(module, "_FEW", 0)

@@ -39,7 +39,7 @@ FIRST_IDENTITY = {
 # Nor do neutral values change.
 FROZEN_NEUTRAL = {
     "average": None, "unit": "range", "freeze": False, "batch_norm": "running",
-    "ridge": "none", "frozen_features": "raw", "tune": None,
+    "ridge": "none", "frozen_features": "raw", "tune": None, "freeze_to": None,
 }  # fmt: skip
 
 RECIPE = Recipe(
@@ -132,6 +132,7 @@ def test_a_field_counts_unless_it_is_neutral(name: str) -> None:
     others = {
         "average": 0.99, "unit": "standard", "freeze": True,
         "batch_norm": "reestimated", "ridge": "candidate", "frozen_features": "standardised", "tune": "lr:3",
+        "freeze_to": "stem",
     }  # fmt: skip
     neutral = RECIPE.model_copy(update={name: NEUTRAL_RECIPE[name]})
     other = RECIPE.model_copy(update={name: others[name]})
@@ -169,7 +170,7 @@ def changed() -> Iterator[tuple[str, Identity]]:
         "epochs": 21, "batch_size": 33, "optimizer": "adam", "lr": 1e-3, "weight_decay": 0.0,
         "schedule": "step", "augment": "none", "warmup": 0.1, "gradient_clip": None, "average": 0.99,
         "unit": "standard", "freeze": True, "batch_norm": "reestimated", "ridge": "candidate",
-        "frozen_features": "standardised", "tune": "lr:3",
+        "frozen_features": "standardised", "tune": "lr:3", "freeze_to": "stem",
     }.items():  # fmt: skip
         yield f"recipe {name}", replace(PLAIN, recipe=RECIPE.model_copy(update={name: value}))
 

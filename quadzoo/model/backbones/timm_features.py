@@ -130,7 +130,14 @@ class TimmFeatures(nn.Module):
         return patches.reshape(*patches.shape[:2], height, count // height)
 
     def _probe(self, in_channels: int, image_size: tuple[int, int]) -> tuple[int, bool]:
-        """Return the features' width F, and whether they depend on the image's last row and column."""
+        """Return the features' width F, and whether they depend on the image's last row and column.
+
+        On the meta device nothing is computed, and it is taken that they do.
+        """
+        if self.mean.is_meta:
+            width = int(self.eval()(self.mean.new_empty(1, in_channels, *image_size)).shape[1])
+            self.train()
+            return width, True
         generator = torch.Generator().manual_seed(0)
         image = torch.rand(1, in_channels, *image_size, generator=generator).requires_grad_()
         # Parameters that are initialised to zero, as in many residual blocks, would block the gradient.
