@@ -13,7 +13,7 @@ from ..runs import records
 from .cluster import Cluster, finished, started
 
 pytest.importorskip("ray", reason="the extra quadzoo[ray] is not installed")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 GRID = (
     "--backbones",

@@ -13,7 +13,7 @@ from ..runs import records
 from .cluster import Cluster, finished, identities, until
 
 pytest.importorskip("ray", reason="the extra quadzoo[ray] is not installed")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 LONG = ("--backbones", "tiny_cnn", "--heads", "linear", "--seeds", "0,1,2", "--epochs", "25")
 
