@@ -39,7 +39,12 @@ def planned(equations: Path, out: Path, **given: Any) -> Plan:
         **given,
     }
     config = api.config_of(
-        backbones=["tiny_cnn"], data=str(equations), weights="none", precision="32", out=out, **asked
+        backbones=["tiny_cnn"],
+        data=str(equations),
+        weights="none",
+        precision="32",
+        out=out,
+        **(asked | given),
     )
     return plan_bench(config, LocalExecutor(), Silent(), dry=True)
 
