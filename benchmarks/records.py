@@ -34,21 +34,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--records", default="2000,10000")
+    parser.add_argument("--records", default="2000,10000", help="what the file has of others stays there")
     parser.add_argument("--to", type=Path, default=HERE, help="folder of results/ and SCALING.md")
     arguments = parser.parse_args()
-    measured = {n: measure(int(n) // SEEDS) for n in arguments.records.split(",")}
+    file = arguments.to / "results" / "records.json"
+    before = json.loads(file.read_text())["records"] if file.exists() else {}
+    measured = before | {n: measure(int(n) // SEEDS) for n in arguments.records.split(",")}
     result = {
-        "command": ["python", "benchmarks/records.py", *sys.argv[1:]],
+        "command": ["python", "benchmarks/records.py"],
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": processor(),
         "cpus": os.cpu_count(),
         "python": sys.version.split()[0],
         "versions": {name: version(name) for name in ("quadzoo", "pandas", "numpy", "pydantic")},
-        "records": measured,
+        "records": dict(sorted(measured.items(), key=lambda one: int(one[0]))),
     }
-    (arguments.to / "results").mkdir(parents=True, exist_ok=True)
-    (arguments.to / "results" / "records.json").write_text(json.dumps(result, indent=1) + "\n")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(result, indent=1) + "\n")
     write_page(arguments.to)
 
 

@@ -184,7 +184,7 @@ def val_errors_of(tests: Sequence[Run]) -> Errors | None:
     if any(run.val.empty for run in tests) or not tests:
         return None
     several = len({run.record.split.fold for run in tests}) > 1
-    parts, groups = [], {}
+    parts, groups = [], dict[int, pd.Series]()
     for run in sorted(tests, key=lambda run: run.record.split.fold):
         fold, errors, of_fold = run.record.split.fold, _val_errors(run.val), run.val_groups
         if several:

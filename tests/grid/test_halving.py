@@ -7,12 +7,14 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from quadzoo import api
 from quadzoo.grid import halving
 from quadzoo.grid.halving import Rung, outlook, rungs
+from quadzoo.grid.plan import Plan
 from quadzoo.records.halving import HalvingTrial, halving_path, read_halving, write_halving
 from quadzoo.records.tuning import Trial
 
@@ -23,15 +25,26 @@ Call = Callable[..., Result]
 HEADS = "mlp,linear,skip,spatial"
 
 
-def planned(equations: Path, out: Path, **given: object) -> object:
+def planned(equations: Path, out: Path, **given: Any) -> Plan:
     """The plan of a bench of four heads, without an estimate."""
     from quadzoo.executors.local import LocalExecutor
     from quadzoo.grid.observer import Silent
     from quadzoo.grid.runner import plan_bench
 
-    asked = {"heads": HEADS.split(","), "seeds": [3, 1], "epochs": 16, "halving": True, **given}
+    asked: dict[str, Any] = {
+        "heads": HEADS.split(","),
+        "seeds": [3, 1],
+        "epochs": 16,
+        "halving": True,
+        **given,
+    }
     config = api.config_of(
-        backbones=["tiny_cnn"], data=str(equations), weights="none", precision="32", out=out, **asked
+        backbones=["tiny_cnn"],
+        data=str(equations),
+        weights="none",
+        precision="32",
+        out=out,
+        **(asked | given),
     )
     return plan_bench(config, LocalExecutor(), Silent(), dry=True)
 

@@ -16,7 +16,7 @@ from .test_halving import planned
 
 
 def test_the_longest_come_first_and_equal_ones_stay(equations: Path, tmp_path: Path) -> None:
-    plan: Any = planned(equations, tmp_path, halving=False)
+    plan = planned(equations, tmp_path, halving=False)
     keys = [task.key for task in plan.tasks]
     costs = dict(zip(keys, (1, 5, 2, 5, 9, 0, 3, 2), strict=True))
     order = [keys.index(task.key) for task in longest_first(plan.tasks, costs)]
@@ -62,7 +62,7 @@ class Idle:
 
 
 def test_the_loop_starts_the_longest_first(equations: Path, tmp_path: Path) -> None:
-    plan: Any = planned(equations, tmp_path, halving=False, jobs=4)
+    plan = planned(equations, tmp_path, halving=False, jobs=4)
     costs = {task.key: float(number) for number, task in enumerate(plan.tasks)}
     executor = Started()
     with pytest.raises(KeyboardInterrupt):

@@ -20,7 +20,8 @@ def holm(p_values: Sequence[float] | np.ndarray, tests: int) -> list[float]:
     corrected = np.empty(len(values))
     steps = np.minimum(1.0, (tests - np.arange(len(values))) * values[order])
     corrected[order] = np.maximum.accumulate(steps)
-    return corrected.tolist()
+    found: list[float] = corrected.tolist()
+    return found
 
 
 def critical_difference(rows: int, sets: int) -> float:
