@@ -59,7 +59,7 @@ class Names(Generic[Spec]):
     ) -> None:
         self.kind = kind
         self._find: Callable[[str, Network | None], Entry[Spec] | None] = find
-        self._all = list(entries)
+        self._all: list[Entry[Spec]] = list(entries)
         claims: dict[str, list[Entry[Spec]]] = {}
         for entry in self._all:
             claims.setdefault(entry.spec.name, []).append(entry)
@@ -69,7 +69,7 @@ class Names(Generic[Spec]):
             for name, several in claims.items()
             if len(several) > 1
         }
-        self._entries = {
+        self._entries: dict[str, Entry[Spec]] = {
             _qualified(entry) if entry.spec.name in self.claimed else entry.spec.name: entry
             for entry in self._all
         }

@@ -30,8 +30,8 @@ def contained() -> Iterator[list[int]]:
     try:
         yield arrived
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for changed, handler in previous.items():
+            signal.signal(changed, handler)
         with suppress(OSError):
             if folder is not None and os.getcwd() != folder:
                 os.chdir(folder)
