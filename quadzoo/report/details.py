@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -185,7 +186,7 @@ def _worst(runs: list[Run]) -> list[Worst]:
         for position, identity in enumerate(run.record.worst):
             if identity not in run.test.index:
                 continue
-            row = [run.test.index.get_loc(identity)]
+            row: list[Any] = [run.test.index.get_loc(identity)]
             worst.append(
                 Worst(
                     id=identity,
