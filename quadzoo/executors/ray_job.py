@@ -21,6 +21,7 @@ from quadzoo.storage import cache_folder
 
 SLICE = 1.0
 """Seconds between two looks at the cluster's head."""
+_ENDING = 3.0  # seconds
 _LOST = (
     exceptions.WorkerCrashedError,
     exceptions.NodeDiedError,
@@ -72,6 +73,7 @@ class RayJob:
         self._messages: deque[Any] = deque()
         self._reason: str | None = None
         self._attempts = 1
+        self._has_answered = False
         self._target: tuple[ExitStack, BinaryIO] | None = None
         self.reports = start()
 
@@ -105,7 +107,13 @@ class RayJob:
             self._read(min(left, SLICE))
 
     def cancel(self) -> None:
-        """End it now; its node ends all that it has started."""
+        """End it now; its node ends all that it has started.
+
+        What has answered a question gets a moment to end by itself: then its worker serves the next one, and
+        need not import everything again.
+        """
+        if self._has_answered and not self._cluster.lost:
+            self.wait(_ENDING)
         self._drop_target("it was ended")
         if not self.ended:
             self._reason = "it was ended by the bench"
@@ -159,6 +167,7 @@ class RayJob:
                 file.write(report.log)
         if report.piece:
             self._write(report.piece)
+        self._has_answered |= bool(report.messages) and self._needs.checkpoint is None
         for message in report.messages:
             is_file = isinstance(message, Returned)
             self._messages.append(place_in(cache_folder(), message.place) if is_file else message)
