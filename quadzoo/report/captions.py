@@ -76,6 +76,8 @@ def task(board: Leaderboard) -> str:
     sides = f"{split.n_train:,} train{share}, {split.n_val:,} val, {split.n_test:,} test"
     folds = f", {split.folds} folds, about {sides} each" if split.folds > 1 else f" ({sides})"
     images = f"{data.n:,} images, {data.duplicates:,} of them duplicates"
+    apart = [f"{name} {text}" for name, text in board.apart.items() if name != "targets"]
+    images += f" ({', '.join(apart)})" if apart else ""
     return f"{data.name}: {images}; {targets}split {split.name}{folds}{f'; {recipe}' if recipe else ''}."
 
 

@@ -25,9 +25,11 @@ from quadzoo.report.rows import INCOMPLETE, Evidence, FailedRun, Leaderboard, Ro
 from quadzoo.report.scores import mean_absolute, pooled
 from quadzoo.report.settings import origin_of, set_variants, settings_of
 from quadzoo.report.statistics import FEWEST_SEEDS
+from quadzoo.report.text import listed
 from quadzoo.report.verdicts import Judged, Simple, by_val, judge, set_intervals
 
 _PUBLISH = 6  # seeds
+_HASH = 8  # digits that are shown
 _ROUNDING = 1e-6
 _Costs = Callable[[Sequence[RunRecord]], list[RowCost]]
 
@@ -45,7 +47,28 @@ def leaderboards(
     for run in runs:
         by_task[run.record.data.hash, run.record.split.whole, *run.record.targets].append(run)
     ordered = sorted(by_task.items(), key=lambda item: (-len(item[1]), item[1][0].record.data.name, item[0]))
-    return [_leaderboard(members, unreadable, answers) for _, members in ordered]
+    boards = [_leaderboard(members, unreadable, answers) for _, members in ordered]
+    _tell_apart(boards)
+    return boards
+
+
+def _tell_apart(boards: Sequence[Leaderboard]) -> None:
+    """Set what tells a leaderboard from others of the same names: what differs of data, division, targets."""
+    same: dict[str, list[Leaderboard]] = defaultdict(list)
+    for board in boards:
+        same[board.title].append(board)
+    for members in same.values():
+        facts = [
+            {
+                "data": board.data.hash[:_HASH],
+                "division": board.split.whole[:_HASH],
+                "targets": listed(board.targets),
+            }
+            for board in members
+        ]
+        differ = [name for name in facts[0] if len({one[name] for one in facts}) > 1]
+        for board, one in zip(members, facts, strict=True):
+            board.apart = {name: one[name] for name in differ}
 
 
 @dataclass

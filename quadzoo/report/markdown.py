@@ -26,7 +26,7 @@ def to_markdown(boards: Sequence[Leaderboard], unreadable: Sequence[Unreadable] 
         lines += ["", f"**{escaped(told)}**" if told else "No run yet."]
     for board in boards:
         if len(boards) > 1:
-            lines += ["", f"## {escaped(board.data.name)}, split {escaped(board.split.name)}"]
+            lines += ["", f"## {escaped(board.title)}"]
         lines += _section(board)
     return "\n".join(lines) + "\n"
 

@@ -19,6 +19,7 @@ from quadzoo.records.baseline import BaselineRecord, baseline_folder, baseline_k
 from quadzoo.records.facts import Side
 from quadzoo.records.predictions import columns_of, of_targets, read_predictions, spread_of
 from quadzoo.records.record import PREDICTIONS, RECORD, RunRecord, keys_in, read_record, run_folder
+from quadzoo.report.copies import copies, told
 from quadzoo.report.rows import Conflict, Unreadable
 from quadzoo.report.text import one_line
 
@@ -79,7 +80,8 @@ def read_runs(folders: Iterable[Path]) -> Results:
 
     Of several records with one key the newest that is ok counts, or the newest where none is. Two that are
     ok and differ in a score are a conflict. A run is unreadable, and takes no part, where its record is
-    none, holds a number that is not finite, or says ok where its predictions cannot be scored.
+    none, holds a number that is not finite, or says ok where its predictions cannot be scored; so does the
+    copy of a run under another seed.
     """
     found: dict[str, list[Run]] = {}
     unreadable = []
@@ -113,6 +115,12 @@ def read_runs(folders: Iterable[Path]) -> Results:
             for other in others
             if other.record.status == "ok" and other.record.metrics != taken.record.metrics
         ]
+    copied = {copy.key: told(like) for copy, like in copies(run.record for run in runs)}
+    for run in runs:
+        if reason := copied.get(run.record.key):
+            where = run.folder.parents[1]
+            unreadable.append(_unreadable(where, run.folder, DataError(reason), run.record.combination))
+    runs = [run for run in runs if run.record.key not in copied]
     return Results(runs, conflicts, unreadable, _answers(folders, runs))
 
 

@@ -336,7 +336,8 @@ class Leaderboard(BaseModel):
     scaled unit, of the first fold. All rows were trained on the same images, the largest share of the
     training images that there are runs of. Where there are smaller ones, ``shares`` has each row on all of
     its shares. ``unreadable`` are the runs of the same results folders that could not be read, of whatever
-    data; ``partial`` the baselines that are not known for all folds, which have no row.
+    data; ``partial`` the baselines that are not known for all folds, which have no row. ``apart`` tells it
+    from another one of the same results whose data and split have the same names.
     """
 
     data: DataFacts
@@ -351,6 +352,13 @@ class Leaderboard(BaseModel):
     shares: list[ShareCurve] = []
     unreadable: list[Unreadable] = []
     partial: list[str] = []
+    apart: dict[str, str] = {}
+
+    @property
+    def title(self) -> str:
+        """The names of data and split, and what tells them from others of these names."""
+        apart = [f"{name} {text}" for name, text in self.apart.items()]
+        return ", ".join([self.data.name, f"split {self.split.name}", *apart])
 
     @property
     def failed(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from quadzoo.records.recipes import nearest
@@ -54,8 +54,7 @@ def set_variants(rows: Sequence[Row]) -> None:
         ]
         # That of a tuned row was found: it was not asked for.
         rates = {row.settings.get("lr") for row in members if not row.tuned}
-        differ = [name for name in _names(facts) if len(_values(facts, name)) > 1]
-        differ = [name for name in differ if name != "tune" and (name != "lr" or len(rates) > 1)]
+        differ = [name for name in differ_in(facts) if name != "tune" and (name != "lr" or len(rates) > 1)]
         for row, one in zip(members, facts, strict=True):
             told = ["tuned"] if row.tuned else []
             told += [
@@ -69,7 +68,13 @@ def set_variants(rows: Sequence[Row]) -> None:
 def differing(rows: Sequence[Row]) -> list[str]:
     """Return the names of the settings in which rows with a model differ, without those of other columns."""
     facts = [row.settings for row in rows if row.settings]
-    return [name for name in _names(facts) if name not in _SHOWN_ELSEWHERE and len(_values(facts, name)) > 1]
+    return [name for name in differ_in(facts) if name not in _SHOWN_ELSEWHERE]
+
+
+def differ_in(facts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names under which mappings hold different values, in the order in which they are met."""
+    names = dict.fromkeys(name for one in facts for name in one)
+    return [name for name in names if any(one.get(name) != facts[0].get(name) for one in facts)]
 
 
 def recipe_in_words(rows: Sequence[Row]) -> str:
@@ -82,14 +87,6 @@ def recipe_in_words(rows: Sequence[Row]) -> str:
     )
     told = ", ".join(f"{field} {_text(value)}" for field, value in differ.items())
     return f"recipe {name} with {told}" if told else f"recipe {name}"
-
-
-def _names(facts: Sequence[dict[str, str]]) -> list[str]:
-    return list(dict.fromkeys(name for one in facts for name in one))
-
-
-def _values(facts: Sequence[dict[str, str]], name: str) -> set[str | None]:
-    return {one.get(name) for one in facts}
 
 
 def _text(value: Any) -> str:

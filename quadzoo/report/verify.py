@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
 from quadzoo.errors import DataError
@@ -25,22 +22,13 @@ from quadzoo.records.record import (
 )
 from quadzoo.records.suite import is_suite
 from quadzoo.records.tuning import read_tuning, tuning_key
-from quadzoo.report.files import SHARES
-from quadzoo.report.leaderboard import leaderboards
-from quadzoo.report.results import read_runs, unreadable_records
-from quadzoo.report.rows import Leaderboard
+from quadzoo.report.copies import copies, told
+from quadzoo.report.results import unreadable_records
 from quadzoo.report.scores import differences, scores_as
-from quadzoo.report.tables import shares_to_csv, to_csv
-from quadzoo.report.text import listed
 from quadzoo.report.verify_folds import Folds, baseline_faults, fold_faults, known_faults
-from quadzoo.storage import read_regular
+from quadzoo.report.verify_tables import table_faults
 
-_MOST_BYTES = 64 << 20  # of a table
 _TOLERANCE = 1e-9  # relative: rounding in another order
-_TABLES: dict[str, Callable[[Sequence[Leaderboard]], str]] = {
-    "leaderboard.csv": to_csv,
-    SHARES: shares_to_csv,
-}
 
 
 class Fault(BaseModel):
@@ -53,7 +41,7 @@ class Fault(BaseModel):
 class Verdict(BaseModel):
     """What was checked, and what does not match.
 
-    ``not_checked`` names rows of leaderboard.csv that no record gives: those of outside predictors.
+    ``not_checked`` names rows of the leaderboard's files that no record gives: those of outside predictors.
     """
 
     runs: int
@@ -64,7 +52,7 @@ class Verdict(BaseModel):
 
 
 def verify(out: Path, *, weights: bool = True) -> Verdict:
-    """Check all runs and baselines of a results folder, and its leaderboard.csv and learning-curve.csv.
+    """Check all runs and baselines of a results folder, and the files of its leaderboard.
 
     Without ``weights`` a model.safetensors that is not there is no fault: a folder may be published so.
     Raises DataError where there is no record.
@@ -88,12 +76,11 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
         files += len(record.files)
         faults += [Fault(where=key, text=text) for text in _run(out, key, record, weights, folds)]
         records.append(record)
+    faults += [Fault(where=copy.key, text=told(like)) for copy, like in copies(records)]
     for where, text in (*fold_faults(records, folds), *baseline_faults(out, records, folds)):
         faults.append(Fault(where=where, text=text))
     outside: list[str] = []
-    for name, write in _TABLES.items():
-        if os.path.lexists(out / name):
-            faults += [Fault(where=name, text=text) for text in _table(out / name, write, outside)]
+    faults += [Fault(where=where, text=text) for where, text in table_faults(out, outside)]
     return Verdict(runs=len(keys), ok=ok, files=files, faults=faults, not_checked=outside)
 
 
@@ -164,48 +151,3 @@ def _scores(path: Path, record: RunRecord, folds: Folds) -> Iterator[str]:
         return
     for name, said, found in differences(record.metrics, expected_metrics, _TOLERANCE):
         yield f"{name} is {said} in the record, {found} by its predictions"
-
-
-def _table(path: Path, write: Callable[[Sequence[Leaderboard]], str], outside: list[str]) -> Iterator[str]:
-    """Compare a table with what the records give; rows of outside predictors are added to ``outside``."""
-    try:
-        text = read_regular(path, _MOST_BYTES).decode()
-        said = list(csv.DictReader(io.StringIO(text, newline="")))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        yield f"cannot be read ({reason}); `quadzoo report` writes it again"
-        return
-    results = read_runs([path.parent])
-    boards = leaderboards(results.runs, answers=results.answers)
-    given = list(csv.DictReader(io.StringIO(write(boards))))
-    if given and not said:
-        yield "has no rows; `quadzoo report` writes it again"
-        return
-    tasks = {(row.get("data_hash"), row.get("split_hash")) for row in said}
-    # A bench writes the table of its own data and split, whatever else lies in the folder.
-    given = [row for row in given if (row["data_hash"], row["split_hash"]) in tasks]
-    if missing := [name for name in (given or [{}])[0] if name not in (said or [{}])[0]]:
-        yield f"has no column {listed(missing)}; `quadzoo report` of this version writes it again"
-        return
-    numbered = []
-    for number, row in enumerate(said, 1):
-        if row.get("answered"):
-            outside.append(f"{path.name}: row {number} ({row.get('backbone')})")
-        else:
-            numbered.append((number, row))
-    if len(numbered) != len(given):
-        yield f"{len(numbered)} rows, the records give {len(given)}"
-        return
-    for (number, row), expected in zip(numbered, given, strict=True):
-        for name, value in expected.items():
-            if not _same_text(row.get(name), value):
-                yield f"row {number}: {name} is {row.get(name)!r}, the records give {value!r}"
-
-
-def _same_text(said: str | None, given: str) -> bool:
-    if said == given:
-        return True
-    try:
-        return said is not None and bool(np.isclose(float(said), float(given), rtol=1e-6, atol=0))
-    except ValueError:
-        return False

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from quadzoo.records.record import Cost, write_record
+from quadzoo.report.captions import task
 from quadzoo.report.leaderboard import leaderboards
+from quadzoo.report.markdown import to_markdown
+from quadzoo.report.page import to_html
 from quadzoo.report.results import read_runs
 from tests.report.records import board_of, predict, record
 
@@ -100,6 +104,34 @@ def test_other_data_or_split_has_its_own_table(tmp_path: Path) -> None:
     assert [board.data.hash for board in boards] == ["D", "X"]
     assert [row.backbone for row in boards[1].rows if row.head != "-"] == ["other"]
     assert boards[0].rows[-1].seeds == 2
+    assert [board.title for board in boards] == ["d, split grouped, data D", "d, split grouped, data X"]
+    assert [task(board).split(";")[0] for board in boards] == [
+        f"d: 10 images, 1 of them duplicates (data {name})" for name in "DX"
+    ]
+    for text in (to_markdown(boards), to_html(boards, [])):
+        assert text.count("split grouped, data X") >= 1
+    assert leaderboards(read_runs([tmp_path])[0][:1])[0].title == "d, split grouped"
+
+
+@pytest.mark.parametrize(
+    ("changes", "apart"),
+    [({"division": "X"}, ["division S", "division X"]), ({"targets": ["z"]}, ["targets y", "targets z"])],
+)
+def test_tables_of_one_name_are_told_apart(tmp_path: Path, changes: dict[str, Any], apart: list[str]) -> None:
+    other = record("2", 0.01)
+    other.split.hash = changes.get("division", "S")
+    if "targets" in changes:
+        other = other.model_copy(
+            update={
+                "targets": ["z"],
+                "metrics": other.metrics.model_copy(update={"test_rmse": {"z": 1.0}, "test_r2": {"z": 0.5}}),
+                "baselines": {},
+            }
+        )
+    for one in (record("1", 0.5), other):
+        write_record(tmp_path, one)
+    boards = leaderboards(read_runs([tmp_path])[0])
+    assert [board.title for board in boards] == [f"d, split grouped, {text}" for text in apart]
 
 
 def test_folds_are_put_together(tmp_path: Path) -> None:

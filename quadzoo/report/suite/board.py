@@ -20,6 +20,7 @@ from quadzoo.records.suite import SetRequest, is_set_name, read_suite
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import Leaderboard, Row, Unreadable
+from quadzoo.report.settings import differ_in
 from quadzoo.report.statistics import critical_difference
 from quadzoo.report.text import one_line
 
@@ -250,9 +251,7 @@ def _what_differs(boards: Iterable[Sequence[Row]]) -> dict[_Names, list[str]]:
         for row in rows:
             same[_plain(row)].append(_variant_facts(row))
         for names, facts in same.items():
-            fields = dict.fromkeys(field for one in facts for field in one)
-            several = [field for field in fields if len({repr(one.get(field)) for one in facts}) > 1]
-            differ[names] += [field for field in several if field not in differ[names]]
+            differ[names] += [field for field in differ_in(facts) if field not in differ[names]]
     return differ
 
 

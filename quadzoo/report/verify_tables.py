@@ -1,0 +1,270 @@
+"""Check the files of a leaderboard, csv, json, md and html, against what the records give."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from quadzoo.report.columns import shown_columns
+from quadzoo.report.files import SHARES
+from quadzoo.report.leaderboard import leaderboards
+from quadzoo.report.markdown import escaped
+from quadzoo.report.results import read_runs
+from quadzoo.report.rows import Leaderboard
+from quadzoo.report.tables import shares_to_csv, to_csv, to_json
+from quadzoo.report.text import listed, printable
+from quadzoo.storage import read_regular
+
+_TOLERANCE = 1e-6  # relative
+_BYTES = 256 << 20  # of a file
+_AGAIN = "`quadzoo report` of this version writes it again"
+_CSV: dict[str, Callable[[Sequence[Leaderboard]], str]] = {
+    "leaderboard.csv": to_csv,
+    SHARES: shares_to_csv,
+}
+
+Faults = Iterator[str]
+
+
+class _Found(NamedTuple):
+    """A row of a file: its number, what it is called, and its texts by the heading of their column."""
+
+    number: int
+    name: str
+    texts: Mapping[str, str]
+
+
+def table_faults(out: Path, outside: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield in which file of a leaderboard something does not match, and what.
+
+    Rows that no record can give, those of outside predictors, are added to ``outside``. A file may lack a
+    leaderboard: a bench writes that of its own data and split, whatever else lies in the folder.
+    """
+    files = [*_CSV, "leaderboard.json", "leaderboard.md", "leaderboard.html"]
+    there = [name for name in files if os.path.lexists(out / name)]
+    if not there:
+        return
+    results = read_runs([out])
+    boards = leaderboards(results.runs, results.unreadable, results.answers)
+    for name in there:
+        try:
+            text = read_regular(out / name, _BYTES).decode()
+            if name in _CSV:
+                found = _csv(name, text, _CSV[name](boards), outside)
+            elif name.endswith(".json"):
+                found = _json(name, text, boards, outside)
+            elif name.endswith(".md"):
+                found = _rows(name, _markdown_rows(text), boards, _markdown_texts, outside)
+            else:
+                found = _rows(name, _page_rows(text), boards, _page_texts, outside)
+            for fault in found:
+                yield name, fault
+        except (OSError, ValueError, csv.Error) as error:
+            yield name, f"cannot be read ({getattr(error, 'strerror', None) or error}); {_AGAIN}"
+
+
+def _csv(name: str, text: str, expected: str, outside: list[str]) -> Faults:
+    """Compare rows in the order in which they stand."""
+    said, given = (list(csv.DictReader(io.StringIO(one, newline=""))) for one in (text, expected))
+    if given and not said:
+        yield f"has no rows; {_AGAIN}"
+        return
+    tasks = {(row.get("data_hash"), row.get("split_hash")) for row in said}
+    given = [row for row in given if (row["data_hash"], row["split_hash"]) in tasks]
+    if missing := [column for column in (given or [{}])[0] if column not in (said or [{}])[0]]:
+        yield f"has no column {listed(missing)}; {_AGAIN}"
+        return
+    numbered = []
+    for number, row in enumerate(said, 1):
+        if row.get("answered"):
+            outside.append(f"{name}: row {number} ({row.get('backbone')})")
+        else:
+            numbered.append((number, row))
+    if len(numbered) != len(given):
+        yield f"{len(numbered)} rows, the records give {len(given)}"
+        return
+    for (number, row), expected_row in zip(numbered, given, strict=True):
+        for column, value in expected_row.items():
+            if not _same_text(row.get(column), value):
+                yield f"row {number}: {column} is {row.get(column)!r}, the records give {value!r}"
+
+
+def _json(name: str, text: str, boards: Sequence[Leaderboard], outside: list[str]) -> Faults:
+    """Compare leaderboards field by field; the first difference of each is told."""
+    said = json.loads(text)
+    given = json.loads(to_json(boards))
+    expected = {_task(board): board for board in (given, *given["more"])}
+    if not isinstance(said, dict) or not isinstance(said.get("more"), list):
+        raise ValueError("it holds no leaderboard")
+    for number, board in enumerate((said, *said["more"])):
+        like = expected.get(_task(board))
+        if like is None:
+            yield f"leaderboard {number + 1}: no record has its data, split and targets"
+            continue
+        rows = []
+        for row in board.get("rows", []):
+            if row.get("answered") is not None:
+                outside.append(f"{name}: row {row.get('backbone')}")
+            else:
+                rows.append(row)
+        # What tells it from others, and which runs could not be read, depends on what else was read.
+        skipped = {"more", "conflicts", "apart", "unreadable"}
+        for field in like.keys() - skipped:
+            if fault := _difference(field, rows if field == "rows" else board.get(field), like[field]):
+                yield f"{fault}; {_AGAIN}"
+                break
+
+
+def _task(board: Any) -> tuple[str, ...]:
+    """Return what a leaderboard of the json file is identified by. Raises ValueError where it is none."""
+    try:
+        return board["data"]["hash"], board["split"]["hash"], *board["targets"]
+    except (KeyError, TypeError) as error:
+        raise ValueError("it holds no leaderboard") from error
+
+
+def _difference(where: str, said: Any, given: Any) -> str:
+    """Return the first difference between two values of json, nothing where there is none."""
+    if isinstance(given, dict) and isinstance(said, dict):
+        pairs = [(f"{where}.{name}", said.get(name), value) for name, value in given.items()]
+    elif isinstance(given, list) and isinstance(said, list) and len(given) == len(said):
+        pairs = [(f"{where}.{i}", one, two) for i, (one, two) in enumerate(zip(said, given, strict=True))]
+    elif isinstance(given, list) and isinstance(said, list):
+        return f"{where} has {len(said)} entries, the records give {len(given)}"
+    elif said == given or (_number(said) and _number(given) and np.isclose(said, given, rtol=_TOLERANCE)):
+        return ""
+    else:
+        return f"{where} is {printable(repr(said))[:60]}, the records give {printable(repr(given))[:60]}"
+    return next((told for pair in pairs if (told := _difference(*pair))), "")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _rows(
+    name: str,
+    found: Iterable[_Found],
+    boards: Sequence[Leaderboard],
+    texts: Callable[[Leaderboard], list[dict[str, str]]],
+    outside: list[str],
+) -> Faults:
+    """Compare the rows that people read; their figures are rounded, so their texts are the same."""
+    expected = [row for board in boards for row in texts(board)]
+    names = {row["backbone"] for row in expected}
+    known = {frozenset(row.items()) for row in expected}
+    for row in found:
+        if row.name not in names:
+            outside.append(f"{name}: row {row.number} ({printable(row.name)})")
+        elif frozenset(row.texts.items()) not in known:
+            same = [one for one in expected if one["backbone"] == row.name]
+            nearest = min(same, key=lambda one: len(_unlike(row.texts, one)))
+            heading = next(iter(_unlike(row.texts, nearest)))
+            said, given = (one.get(heading) for one in (row.texts, nearest))
+            yield (
+                f"row {row.number} ({printable(row.name)}): {heading} is {said!r}, "
+                f"the records give {given!r}; {_AGAIN}"
+            )
+
+
+def _unlike(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    return [name for name in {**one, **other} if one.get(name) != other.get(name)]
+
+
+def _markdown_texts(board: Leaderboard) -> list[dict[str, str]]:
+    columns = shown_columns(board)
+    return [{column.heading: escaped(column.text(row)).strip() for column in columns} for row in board.rows]
+
+
+def _markdown_rows(text: str) -> Iterator[_Found]:
+    """Yield the rows of the leaderboards, not those of the tables of shares."""
+    headings: list[str] = []
+    number = 0
+    for one in text.splitlines():
+        cells = _cells(one)
+        if "verdict" in cells and "backbone" in cells:
+            headings = cells
+        elif not one.startswith("|"):
+            headings = []
+        elif headings and set(cells) != {"---"} and len(cells) == len(headings):
+            number += 1
+            texts = dict(zip(headings, cells, strict=True))
+            yield _Found(number, texts["backbone"], texts)
+
+
+def _cells(text: str) -> list[str]:
+    return [cell.strip() for cell in text.strip().removeprefix("| ").removesuffix(" |").split(" | ")]
+
+
+def _page_texts(board: Leaderboard) -> list[dict[str, str]]:
+    columns = [column for column in shown_columns(board, page=True) if column.name != "backbone"]
+    return [
+        {column.heading: _plain(column.text(row)) for column in columns} | {"backbone": row.backbone}
+        for row in board.rows
+    ]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _page_rows(text: str) -> list[_Found]:
+    page = _Page()
+    page.feed(text)
+    page.close()
+    return [
+        _Found(number, row["backbone"], {name: _plain(one) for name, one in row.items()})
+        for number, row in enumerate(page.rows, 1)
+    ]
+
+
+class _Page(HTMLParser):
+    """The rows of the leaderboards of a page: the texts of cells with a label, and the row's heading."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[dict[str, str]] = []
+        self._row: dict[str, str] = {}
+        self._label: str | None = None
+        self._skipped = 0  # flags beside a name, and the drawing of an interval
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "tr":
+            self._row = {}
+        elif tag == "th" and given.get("scope") == "row" and "data-value" in given:
+            self.rows.append(self._row)
+            self._label = "backbone"
+        elif tag == "td" and "data-label" in given:
+            self._label = given["data-label"] or ""
+        elif self._label is not None and (self._skipped or tag == "svg" or given.get("class") == "flag"):
+            self._skipped += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._skipped:
+            self._skipped -= 1
+        elif tag in ("th", "td"):
+            if self._label is not None:
+                self._row.setdefault(self._label, "")
+            self._label = None
+
+    def handle_data(self, data: str) -> None:
+        if self._label is not None and not self._skipped:
+            self._row[self._label] = self._row.get(self._label, "") + data
+
+
+def _same_text(said: str | None, given: str) -> bool:
+    if said == given:
+        return True
+    try:
+        return said is not None and bool(np.isclose(float(said), float(given), rtol=_TOLERANCE, atol=0))
+    except ValueError:
+        return False

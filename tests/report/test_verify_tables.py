@@ -1,0 +1,112 @@
+"""The files of a leaderboard that somebody has edited."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from quadzoo.records.record import write_record
+from quadzoo.report.verify import verify
+from tests.report.records import predict, record
+from tests.report.tampering import finished, report
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Rows of three seeds, whose names Markdown and HTML would act upon."""
+    for backbone, error in (("a_*net*", 1.0), ("<b>net|x", 2.0)):
+        for seed in range(3):
+            key = f"{len(backbone)}{seed}"
+            write_record(tmp_path, record(key, error**2 / 100, backbone=backbone, seed=seed))
+            predict(tmp_path, key, [error, error - 0.1 * seed, error, error + 0.1])
+    report(tmp_path)
+    return tmp_path
+
+
+def of_files(out: Path) -> list[str]:
+    return [f"{one.where}: {one.text}" for one in verify(out).faults if one.where.startswith("leaderboard")]
+
+
+def test_what_was_written_matches(results: Path) -> None:
+    assert of_files(results) == []
+    assert verify(results).not_checked == []
+
+
+def swap(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def tamper(out: Path) -> None:
+        path = out / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    return tamper
+
+
+def json_row(**changes: object) -> Callable[[Path], None]:
+    def tamper(out: Path) -> None:
+        path = out / "leaderboard.json"
+        board = json.loads(path.read_text())
+        board["rows"][0] |= changes
+        path.write_text(json.dumps(board))
+
+    return tamper
+
+
+def json_row_gone(out: Path) -> None:
+    path = out / "leaderboard.json"
+    board = json.loads(path.read_text())
+    path.write_text(json.dumps({**board, "rows": board["rows"][1:]}))
+
+
+@pytest.mark.parametrize(
+    ("tamper", "told"),
+    [
+        (swap("leaderboard.md", "| best |", "| worse |"), "leaderboard.md: row 1 (a"),
+        (swap("leaderboard.md", "| 0.01 ", "| 0.001 "), "is '0.001', the records give '0.01'"),
+        (swap("leaderboard.html", ">0.01<", ">0.001<"), "leaderboard.html: row 1 (a_*net*): val MSE is"),
+        (swap("leaderboard.html", ">best<", ">worse<"), "leaderboard.html: row 1 (a_*net*): verdict is"),
+        (json_row(val_mse=0.001), "leaderboard.json: rows.0.val_mse is 0.001, the records give 0.01"),
+        (json_row(verdict="worse"), "leaderboard.json: rows.0.verdict is 'worse', the records give"),
+        (json_row_gone, "leaderboard.json: rows has "),
+        (swap("leaderboard.json", '"hash": "D"', '"hash": "X"'), "no record has its data, split and targets"),
+        (lambda out: (out / "leaderboard.json").write_text("[]"), "leaderboard.json: cannot be read"),
+        (lambda out: (out / "leaderboard.json").write_text("{"), "leaderboard.json: cannot be read"),
+        (lambda out: (out / "leaderboard.html").write_bytes(b"\xff"), "leaderboard.html: cannot be read"),
+    ],
+)  # fmt: skip
+def test_an_edited_file_is_named(results: Path, tamper: Callable[[Path], None], told: str) -> None:
+    tamper(results)
+    faults = of_files(results)
+    assert len(faults) == 1
+    assert told in faults[0]
+
+
+def test_rows_of_others_are_named_as_not_checked(results: Path) -> None:
+    path = results / "leaderboard.md"
+    lines = path.read_text().splitlines()
+    row = next(line for line in lines if "best" in line and line.startswith("|"))
+    path.write_text("\n".join([*lines[: lines.index(row) + 1], row.replace("a\\_", "ocr_"), ""]))
+    verdict = verify(results)
+    assert of_files(results) == []
+    assert len(verdict.not_checked) == 1
+    assert "leaderboard.md: row 2 (ocr_" in verdict.not_checked[0]
+
+
+def test_a_table_of_one_of_two_data_sets_matches(results: Path) -> None:
+    """A bench writes the leaderboard of its own data, whatever else lies in the folder."""
+    before = {path.name: path.read_bytes() for path in results.glob("leaderboard.*")}
+    other = record("9", 0.01, seed=7)
+    other.data.hash = "other"
+    write_record(results, other)
+    report(results)
+    assert of_files(results) == []
+    for name, content in before.items():
+        (results / name).write_bytes(content)
+    assert of_files(results) == []
+
+
+def test_a_whole_folder_matches(tmp_path: Path) -> None:
+    assert verify(finished(tmp_path)).faults == []
