@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -12,6 +13,7 @@ from quadzoo.errors import ConfigError
 from quadzoo.records.record import RECORD, WEIGHTS, RunRecord, read_record_file, sha256_of
 from quadzoo.targets import TargetInfo
 
+_OPEN: Any = safe_open  # which has no types
 _ELSEWHERE = ("hf-hub:", "local-dir:")  # what a record must not have anybody fetch or read
 _SHOWN = 60  # characters of a name
 CONFIG = "config.json"  # what an exported folder calls its record
@@ -76,7 +78,7 @@ def read_trained(folder: Path, who: str) -> Trained:
             "the file was changed or cut off"
         )
     try:
-        with safe_open(folder / WEIGHTS, "numpy") as file:
+        with _OPEN(folder / WEIGHTS, "numpy") as file:
             holds = len(file.keys())
     except (OSError, SafetensorError) as error:
         raise ConfigError(f"{who}: {WEIGHTS} is no safetensors file, or cut off ({error})") from error

@@ -68,8 +68,7 @@ def table_faults(out: Path, outside: list[str]) -> Iterator[tuple[str, str]]:
             for fault in found:
                 yield name, fault
         except (OSError, ValueError, csv.Error) as error:
-            reason = getattr(error, "strerror", None) or error
-            yield name, f"cannot be read ({reason}); {_AGAIN}"
+            yield name, f"cannot be read ({getattr(error, 'strerror', None) or error}); {_AGAIN}"
 
 
 def _csv(name: str, text: str, expected: str, outside: list[str]) -> Faults:
