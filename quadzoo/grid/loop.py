@@ -121,7 +121,6 @@ class Loop:
             storage.shorten(one.log, _LOG_BYTES)
             if one.job.ended:
                 _receive(one, self._observer)  # what it sent at its end
-                one.job.cancel()  # what a plugin has left behind, and a run whose end nobody could see
                 record = _finish(one, self._plan.config.timeout, self._interrupts)
                 self._running.remove(one)
                 self._slots.give_back(one.placement.device)
@@ -189,7 +188,7 @@ def _start(plan: Plan, task: Task, placement: Placement, lock: FileLock, executo
 
 def _finish(one: _Running, timeout: float | None, interrupts: Interrupts) -> RunRecord:
     """Return the record of a run whose process has ended; write one where the process did not."""
-    record = _written_by(one)
+    record, error = _written_by(one), None
     if record is None:
         interrupts.check_after_death()
         if one.overdue:
@@ -197,6 +196,9 @@ def _finish(one: _Running, timeout: float | None, interrupts: Interrupts) -> Run
         else:
             why = "ProcessDied", why_it_ended(one.job)
         error = failure(*why, one.job.log_tail())
+    one.job.cancel()  # what a plugin has left behind, and a run whose end nobody could see
+    record = record or _written_by(one)
+    if record is None:
         record = record_of(one.task, one.placement, one.started, error=error)
         write_record(one.placement.out, record)
     one.lock.release()
