@@ -15,7 +15,10 @@ from quadzoo.records.keys import NEUTRAL_RECIPE
 from quadzoo.registry import catalogue
 from tests.model.nets import module, trainer
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
+    pytest.mark.filterwarnings("ignore:Found .* in eval mode"),  # as frozen ones are to be
+]
 
 
 class Staged(nn.Module):
