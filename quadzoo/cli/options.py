@@ -62,7 +62,7 @@ def names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str
     except csv.Error as error:
         raise click.BadParameter(f"{value[:_SHOWN]!r}: not names between commas ({error})") from error
     if not parts or not all(parts):
-        raise click.BadParameter(f"{value!r} has an empty name between its commas")
+        raise click.BadParameter(f"{value!r} has an empty name between its commas; write a,b without spaces")
     return parts
 
 

@@ -253,9 +253,7 @@ def resolve(
         if not path.exists():
             _draw(path, advance)
     elif not os.path.exists(path):
-        raise DataError(
-            f"`data` {where(path)}: no such folder or file (and not {QUADRATIC!r}, which is drawn)"
-        )
+        raise DataError(f"`data` {where(path)}: no such file or folder; name your table, such as my.csv")
     if request.test_data and not os.path.isfile(request.test_data):
         raise DataError(
             f"`test_data` {where(request.test_data)}: no such file; name the table of test images"
@@ -273,8 +271,8 @@ def resolve(
     table = path / equations.DETAILS_CSV
     if not os.path.isfile(table):
         raise DataError(
-            f"`data` {where(path)}: a folder must hold {equations.DETAILS_CSV!r}; "
-            "for any other data name the CSV itself, with `images` and `targets`"
+            f"`data` {where(path)}: name the table (CSV), not the folder of its images; a folder is for data "
+            f"with a {equations.DETAILS_CSV!r}"
         )
     images = request.images or path / equations.IMAGES
     return table, replace(

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from quadzoo.data.cache import ImageSet, prepare
 from quadzoo.data.checks import MISSING, UNUSED, check_duplicates, check_files, check_split, check_target
 from quadzoo.data.findings import Finding, Findings
 from quadzoo.data.remarks import GROUP_COLUMN
 from quadzoo.data.sources import N_DRAWN, Source, open_source
-from quadzoo.data.splits import Split, check_parameters, splits_of
+from quadzoo.data.splits import Split, check_parameters, grouping, splits_of
 from quadzoo.data.texts import printable
 from quadzoo.errors import SplitError
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import BenchData
+from quadzoo.report.statistics.images import FEWEST_GROUPS
 from quadzoo.report.text import one_line
 
 _UNEVEN = 0.05  # of the training images, by which a share may be off without a warning
@@ -67,7 +70,7 @@ def read_inputs(config: BenchConfig, observer: Observer, channels: int | None) -
         or one.code in (UNUSED, MISSING)
         or (one.code == GROUP_COLUMN and config.split == "grouped")
     ]
-    return Inputs(source, images, splits, [*notes, _shares(splits)])
+    return Inputs(source, images, splits, [*notes, _shares(splits), *few_groups(source, images, splits)])
 
 
 def _findings(source: Source, images: ImageSet, splits: Sequence[Split]) -> list[Finding]:
@@ -86,6 +89,22 @@ def _in_words(finding: Finding) -> str:
     word = "note" if finding.severity == "note" else "warning"
     count, more = (f"{finding.count:,} × ", ", …") if finding.count > 1 else ("", "")
     return one_line(f"{word}: {count}{finding.text}: {finding.examples[0]}{more}", _LONGEST)
+
+
+def few_groups(source: Source, images: ImageSet, splits: Sequence[Split]) -> list[str]:
+    """Return the warning that the test images are of too few groups to say how sure a score is."""
+    if source.group_values is None:
+        return []
+    groups = grouping(images.content_ids, source.group_values)
+    tested = len(np.unique(np.concatenate([groups[split.test] for split in splits])))
+    if tested >= FEWEST_GROUPS:
+        return []
+    folds = "" if len(splits) > 1 else "; with `folds`, all groups are tested"
+    of = f"{tested} group{'s' * (tested > 1)}"
+    return [
+        f"warning: the test images are of {of} (`group_column`): with fewer than {FEWEST_GROUPS} no score "
+        f"has an interval{folds}"
+    ]
 
 
 def _shares(splits: Sequence[Split]) -> str:

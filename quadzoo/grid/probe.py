@@ -138,7 +138,9 @@ def try_weights(question: tuple[str, int, tuple[int, int]], send: Send) -> None:
             backbone = spec.build(pretrained=True, in_channels=in_channels, image_size=image_size)
         loaded = loading.of(backbone)
     except Exception as error:
-        lines = f"{type(error).__name__}: {error}".splitlines()
+        # A plugin that says so has none; anything else is named.
+        kind = "" if isinstance(error, ValueError | LookupError) else f"{type(error).__name__}: "
+        lines = f"{kind}{error}".splitlines() or [type(error).__name__]
         send(Weights("none", lines[0][:200]))
     else:
         send(Weights("pretrained", str(loaded), loaded))

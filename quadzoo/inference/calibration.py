@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,19 @@ class Calibration:
         members = [_of_table(folder, *one) for folder, one in zip(folders, read, strict=True)]
         return mean_of(members, weights)
 
+    def doubts(self, level: float) -> list[str]:
+        """Return the warning that intervals of a level rest on few groups of images.
+
+        Images of one group are alike, so that so many groups are needed as images without groups would be.
+        """
+        n, groups = len(self.truth), len({*self.labels.get("image_group", range(len(self.truth)))})
+        if groups >= fewest(level):
+            return []
+        return [
+            f"intervals rest on {n} val images of {groups} group{'s' * (groups > 1)}: for images of other "
+            f"groups they may contain the target less often than {level:g}; it takes {fewest(level)} groups"
+        ]
+
     def grouped_by(self, by: str | Mapping[str, str]) -> list[str]:
         """Return the group of each image: by a label, or by image id.
 
@@ -74,6 +89,18 @@ class Calibration:
         if missing or len(self.ids) != len(self.truth):
             raise ConfigError(f"no group for {len(missing)} val images, such as {missing[:1]}; give them one")
         return [by[one] for one in self.ids]
+
+
+def fewest(level: float) -> int:
+    """Return the number of val images from which on intervals of a level can be had: 9 for 0.9."""
+    exact = exact_level(level)
+    return math.ceil(exact / (1 - exact))
+
+
+def exact_level(level: float) -> Fraction:
+    """Return a level as it is written."""
+    # As it is written: in binary 0.55 × 100 is more than 55, and the next larger residual would be taken.
+    return Fraction(str(float(level)))
 
 
 def mean_of(members: Sequence[Calibration], weights: Sequence[float] | None = None) -> Calibration:

@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from quadzoo.errors import ConfigError, DataError
-from quadzoo.inference.calibration import Calibration
+from quadzoo.inference.calibration import Calibration, exact_level, fewest
 
 _ALL = ""  # the group of every image where there are no groups
 
@@ -154,17 +153,6 @@ class Intervals:
         return np.stack([widths[name] for name in groups])
 
 
-def fewest(level: float) -> int:
-    """Return the number of val images from which on intervals of a level can be had: 9 for 0.9."""
-    exact = _exact(level)
-    return math.ceil(exact / (1 - exact))
-
-
-def _exact(level: float) -> Fraction:
-    # As it is written: in binary 0.55 × 100 is more than 55, and the next larger residual would be taken.
-    return Fraction(str(float(level)))
-
-
 def _single(residuals: np.ndarray, level: float, targets: Sequence[str], group: str) -> np.ndarray:
     """Return the half-width for each target (T,) from absolute residuals (n, T); NaN is not known.
 
@@ -214,7 +202,7 @@ def _quantile(scores: np.ndarray, level: float) -> float:
     It is the ⌈(n + 1) level⌉-th smallest (Lei et al. 2018, section 2.2).
     """
     n = len(scores)
-    rank = math.ceil(_exact(level) * (n + 1))
+    rank = math.ceil(exact_level(level) * (n + 1))
     # crepes rounds (1 - confidence) (n + 1) down. This is halfway between two ranks, so that it does not
     # matter that there is no 0.9 in binary: with n = 9 and 0.9 itself the interval would be infinite.
     confidence = 1 - (n + 1.5 - rank) / (n + 1)

@@ -93,7 +93,7 @@ def predict(
     ``advance`` is given the number of images as they are predicted. Raises ConfigError or DataError for
     intervals that cannot be had.
     """
-    intervals = None if interval is None else _calibrated(members, interval)
+    intervals, doubts = (None, []) if interval is None else _calibrated(members, interval)
     oddities = Oddities()
     blocks = []
     for block in _blocks(members, images, oddities):
@@ -101,15 +101,19 @@ def predict(
         advance(len(block.images))
     columns = list(columns_of(members[0].network.trained.record.targets, (ID, ERROR)).values())
     frame = _frame(blocks, columns, intervals)
-    return Predicted(frame, columns, oddities.warnings(len(frame)))
+    return Predicted(frame, columns, [*doubts, *oddities.warnings(len(frame))])
 
 
-def _calibrated(members: Sequence[Member], level: float) -> Intervals:
-    """Return intervals around the mean prediction of the members. Raises ConfigError and DataError."""
+def _calibrated(members: Sequence[Member], level: float) -> tuple[Intervals, list[str]]:
+    """Return intervals around the mean prediction of the members, and warnings of them.
+
+    Raises ConfigError and DataError.
+    """
     if not 0 < level < 1:
         raise ConfigError(f"`interval` {level:g}: say a share above 0 and below 1, such as 0.9")
     folders = [member.network.trained.folder for member in members]
-    return Intervals.of(Calibration.of_runs(folders, [member.weight for member in members]), level)
+    source = Calibration.of_runs(folders, [member.weight for member in members])
+    return Intervals.of(source, level), source.doubts(level)
 
 
 def _blocks(members: Sequence[Member], images: Iterable[Image], oddities: Oddities) -> Iterator[_Block]:

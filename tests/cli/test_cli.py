@@ -89,7 +89,7 @@ def test_bad_data(spoilt: Path, quadzoo: Call, tmp_path: Path) -> None:
     image.unlink()
     refused(f"{table}: row 9: no image for id 'eqn_0007'")
     table.unlink()
-    refused(f"a folder must hold '{DETAILS_CSV}'")
+    refused(f"a folder is for data with a '{DETAILS_CSV}'")
 
 
 def test_out_is_a_file(equations: Path, quadzoo: Call, tmp_path: Path) -> None:

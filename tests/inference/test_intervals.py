@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from quadzoo.errors import ConfigError, DataError
-from quadzoo.inference.calibration import Calibration
-from quadzoo.inference.intervals import Intervals, fewest
+from quadzoo.inference.calibration import Calibration, fewest
+from quadzoo.inference.intervals import Intervals
 
 Rng = np.random.Generator
 
@@ -234,3 +234,18 @@ assert "crepes" in sys.modules and "torch" not in sys.modules
 assert warnings.filters == before, (before, warnings.filters)
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_few_groups_are_warned_of() -> None:
+    zeros = np.zeros((30, 1))
+    source = Calibration(
+        targets=("y",),
+        ranges=np.ones(1),
+        truth=zeros,
+        prediction=zeros,
+        labels={"image_group": ["a", "b"] * 15},
+    )
+    (told,) = source.doubts(0.9)
+    assert told.startswith("intervals rest on 30 val images of 2 groups")
+    assert told.endswith("it takes 9 groups")
+    assert source.doubts(0.5) == []
