@@ -16,6 +16,7 @@ from quadzoo.data.datamodule import ArrayFile, DataModule
 from quadzoo.data.readahead import ReadAhead
 from quadzoo.data.splits import Split
 from quadzoo.errors import DataError
+from tests.model import nets
 
 CPU = torch.device("cpu")
 
@@ -98,6 +99,25 @@ def test_a_datamodule_gives_the_same_batches_from_wherever(tmp_path: Path, resid
         assert torch.equal(one[0], other[0])
         assert torch.equal(one[1], other[1])
         assert other[0].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
+def test_what_is_read_ahead_trains_to_the_same_digits(tmp_path: Path) -> None:
+    histories = []
+    for ahead in (False, True):
+        levels = np.random.default_rng(0).integers(0, 256, 40, dtype=np.uint8)
+        np.save(tmp_path / "grey.npy", np.repeat(levels, 64).reshape(40, 8, 8, 1))
+        rows = np.arange(40)
+        split = Split("x", 0, 1, rows[:24], rows[24:32], rows[32:], 0, "")
+        data = DataModule(tmp_path / "grey.npy", levels[:, None] / 255, split, 8, seed=0)
+        if ahead:
+            data.place(CPU, resident=False)
+        net = nets.module(lr=0.1, epochs=3)
+        nets.trainer(epochs=3).fit(net, datamodule=data)
+        histories.append(net.history)
+    assert histories[0] == histories[1]
+    assert len(histories[0]) == 3
+    assert not reading()
 
 
 @pytest.mark.parametrize(("free", "resident"), [(1442, True), (1440, False)])  # the set takes 720 bytes
