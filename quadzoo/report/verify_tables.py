@@ -111,7 +111,7 @@ def _json(name: str, text: str, boards: Sequence[Leaderboard], outside: list[str
             continue
         rows = []
         for row in board.get("rows", []):
-            if row.get("answered") is not None:
+            if row.get("outside") is not None:
                 outside.append(f"{name}: row {row.get('backbone')}")
             else:
                 rows.append(row)
@@ -158,17 +158,18 @@ def _rows(
     outside: list[str],
 ) -> Faults:
     """Compare the rows that people read; their figures are rounded, so their texts are the same."""
-    expected = [row for board in boards for row in texts(board)]
+    # A column that a row has no text in is there where another row has one.
+    expected = [_filled(row) for board in boards for row in texts(board)]
     names = {row["backbone"] for row in expected}
     known = {frozenset(row.items()) for row in expected}
     for row in found:
         if row.name not in names:
             outside.append(f"{name}: row {row.number} ({printable(row.name)})")
-        elif frozenset(row.texts.items()) not in known:
+        elif frozenset(_filled(row.texts).items()) not in known:
             same = [one for one in expected if one["backbone"] == row.name]
             nearest = min(same, key=lambda one: len(_unlike(row.texts, one)))
             heading = next(iter(_unlike(row.texts, nearest)))
-            said, given = (one.get(heading) for one in (row.texts, nearest))
+            said, given = (one.get(heading, "") for one in (row.texts, nearest))
             yield (
                 f"row {row.number} ({printable(row.name)}): {heading} is {said!r}, "
                 f"the records give {given!r}; {_AGAIN}"
@@ -176,7 +177,11 @@ def _rows(
 
 
 def _unlike(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
-    return [name for name in {**one, **other} if one.get(name) != other.get(name)]
+    return [name for name in {**one, **other} if one.get(name, "") != other.get(name, "")]
+
+
+def _filled(texts: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in texts.items() if text}
 
 
 def _markdown_texts(board: Leaderboard) -> list[dict[str, str]]:

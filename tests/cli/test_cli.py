@@ -125,12 +125,12 @@ def test_cache_folder_that_cannot_be(
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     from quadzoo.cli import main
-    from quadzoo.registry import plugins
+    from quadzoo.registry import catalogue
 
     def bug() -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(plugins, "discover", bug)
+    monkeypatch.setattr(catalogue, "load", bug)
     with pytest.raises(ZeroDivisionError):
         main(["list"])
 

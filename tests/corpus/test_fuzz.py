@@ -120,7 +120,7 @@ def _flags(text: str, _: Path) -> None:
         with suppress(click.BadParameter):
             parse(context, bench_command.params[0], text)
     with suppress(click.BadParameter):
-        options.Epochs().convert(text, None, None)
+        options.NumberOrAuto("epochs", 0).convert(text, None, None)
     options.with_flags(text)
 
 

@@ -142,7 +142,7 @@ def test_each_costs_its_own_run(ended: Ended) -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "told"),
     [
-        ("gpu_memory", "OutOfMemoryError", "CUDA out of memory"),
+        ("gpu_memory", "OutOfMemory", "CUDA out of memory"),
         ("memory", "MemoryError", "cannot allocate"),
         ("killed", "ProcessDied", "its process was ended by SIGKILL (out of memory?)"),
         ("nan", "NonFiniteLoss", "epoch 1"),

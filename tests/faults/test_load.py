@@ -33,6 +33,7 @@ class Done:
     """A job that was over when it was submitted."""
 
     ended = True
+    begun = 0.0
 
     def messages(self, timeout: float | None = None) -> Iterator[Any]:
         yield 1.0, 0.5

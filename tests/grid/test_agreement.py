@@ -114,7 +114,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """Answers trials with ``answer``, and collects the ``work`` that was asked for."""
     told: dict[str, Any] = {"answer": RIGHT, "work": []}
 
-    def answer(executor: object, work: str, trial: object, timeout: float) -> Any:
+    def answer(executor: object, work: str, trial: object, timeout: float, needs: object) -> Any:
         told["work"].append(work)
         if isinstance(told["answer"], Exception):
             raise told["answer"]

@@ -55,7 +55,10 @@ class Probe:
     bf16: dict[str, bool] = field(default_factory=dict)
     tried: list[str] = field(default_factory=list)
 
-    def submit(self, work: str, argument: Any, log: Path) -> Answered:
+    def machines(self) -> tuple[str, ...]:
+        return ()
+
+    def submit(self, work: str, argument: Any, log: Path, *_: Any) -> Answered:
         if work.endswith(":tell_machine"):
             return Answered([Machine(CPU, self.gpus, "torch finds no usable GPU", self.mps)])
         assert work.endswith(":try_device")

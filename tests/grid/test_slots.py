@@ -104,7 +104,10 @@ class Pretended:
     started: list[Job] = field(default_factory=list)
     together: list[list[Device]] = field(default_factory=list)
 
-    def submit(self, work: str, argument: tuple[Task, Placement], log: Path) -> Job:
+    def at_once(self, jobs: int) -> int:
+        return jobs
+
+    def submit(self, work: str, argument: tuple[Task, Placement], log: Path, *_: Any) -> Job:
         self.started.append(Job(*argument))
         return self.started[-1]
 

@@ -230,7 +230,7 @@ def test_a_long_path_leaves_room_for_the_fix(tmp_path: Path, quadzoo: Call) -> N
 
 def test_no_such_file(quadzoo: Call, tmp_path: Path) -> None:
     assert "No such file or directory; name a TOML file" in quadzoo("bench", "--suite", tmp_path / "no").error
-    assert "Is a directory; name a TOML file" in quadzoo("bench", "--suite", tmp_path).error
+    assert "not a regular file; name a TOML file" in quadzoo("bench", "--suite", tmp_path).error
 
 
 def test_flags_replace_what_the_file_says(file: Path, tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def failed(folder: Path) -> None:
     [
         (cut, "39 val images, the record says 40"),
         (twice, "39 val images, the record says 40"),
-        (not_a_number, "a prediction for a val image is not a finite number"),
+        (not_a_number, "a target or prediction is not a finite number"),
         (no_predictions, "intervals are calibrated on the val predictions in it"),
         (no_record, "cannot be read (No such file or directory)"),
         (failed, "the run failed, so it has no val predictions"),

@@ -111,7 +111,7 @@ def test_what_is_wrong_is_one_line_and_no_warning(case: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("mine.txt", "a Python file is needed"), ("none.py", "No such file"), ("d.py", "directory")],
+    [("mine.txt", "a Python file is needed"), ("none.py", "No such file"), ("d.py", "not a regular file")],
 )
 def test_what_is_no_file(name: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "d.py").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,7 +137,7 @@ def write_shares(
     difficulty = rng.normal(0, 1, 60)
     for share in shares:
         for seed in range(seeds):
-            key = f"{backbone}-{share}-{seed}"
+            key = f"{re.sub(r'[^A-Za-z0-9]', '', backbone)[:40]}-{share}-{seed}"
             factor = (SIZES[share] / 400) ** (-exponent / 2) * np.exp(rng.normal(0, spread / 2))
             errors = difficulty * factor
             mse = float((errors**2).mean()) / 100
