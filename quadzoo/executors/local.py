@@ -95,7 +95,7 @@ class LocalExecutor:
     process. Neither the server nor its children import anything from the current folder.
     """
 
-    cpus = None
+    cpus: int | None = None
 
     def __init__(self) -> None:
         for name, value in _ALLOCATOR.items():
