@@ -60,7 +60,11 @@ def connect(address: str | None) -> None:
     with _same_handlers(), mock.patch.dict(os.environ, {"PYTHONSAFEPATH": "1"}):
         try:
             ray.init(
-                **given, job_config=job, log_to_driver=False, configure_logging=False, logging_level="error"
+                **given,
+                job_config=job,
+                log_to_driver=False,
+                configure_logging=False,
+                logging_level=logging.ERROR,
             )
         except Exception as error:  # ConnectionError, RuntimeError, ValueError and others of Ray's
             shown = f"`ray_address` {address[:_SHOWN]}" if address else "`executor` ray"
@@ -94,7 +98,8 @@ def connection_error(text: str) -> str:
 
 def machines() -> list[Machine]:
     """Return the nodes that are alive and can run jobs."""
-    nodes = [one for one in ray.nodes() if one["Alive"] and one["Resources"].get("CPU", 0) >= 1]
+    known: Any = ray.nodes  # it has no types
+    nodes = [one for one in known() if one["Alive"] and one["Resources"].get("CPU", 0) >= 1]
     addresses = [one["NodeManagerAddress"] for one in nodes]
     return [
         Machine(
