@@ -185,7 +185,7 @@ def _worst(runs: list[Run]) -> list[Worst]:
         for position, identity in enumerate(run.record.worst):
             if identity not in run.test.index:
                 continue
-            row = run.test.index.get_indexer([identity])
+            row = np.flatnonzero(run.test.index == identity)
             worst.append(
                 Worst(
                     id=identity,
