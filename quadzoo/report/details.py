@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -186,7 +185,7 @@ def _worst(runs: list[Run]) -> list[Worst]:
         for position, identity in enumerate(run.record.worst):
             if identity not in run.test.index:
                 continue
-            row: list[Any] = [run.test.index.get_loc(identity)]
+            row = np.flatnonzero(run.test.index == identity)
             worst.append(
                 Worst(
                     id=identity,
