@@ -136,7 +136,7 @@ def write_shares(
     difficulty = rng.normal(0, 1, 60)
     for share in shares:
         for seed in range(seeds):
-            key = f"{backbone}-{share}-{seed}"
+            key = f"{''.join(filter(str.isalnum, backbone))}-{share}-{seed}"
             factor = (SIZES[share] / 400) ** (-exponent / 2) * np.exp(rng.normal(0, spread / 2))
             errors = difficulty * factor
             mse = float((errors**2).mean()) / 100
