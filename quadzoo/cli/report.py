@@ -27,14 +27,10 @@ def _predictors(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
 
 
 def _check_folders(folders: Sequence[Path]) -> None:
-    """Raise DataError for what is no results folder, and where there is no record in any of them."""
-    from quadzoo.records.record import keys_in
-
+    """Raise DataError for what is no results folder."""
     for folder in folders:
         if not os.path.isdir(folder / "runs"):
             raise DataError(f"{folder}: no results folder (it has no runs/); give what --out named")
-    if not any(map(keys_in, folders)):
-        raise DataError(f"{folders[0]}: no records under {folders[0] / 'runs'}; give what --out named")
 
 
 @click.command(short_help="Make a leaderboard from results folders.")

@@ -69,7 +69,8 @@ class Fold:
     def load(cls, path: Path) -> Fold:
         """Read what `save` wrote. Raises DataError for a file that is not there or no such file."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            # Opened here: numpy leaves a file that it cannot read open.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 texts = json.loads(arrays["texts"].tobytes())
                 name, fold, folds, leaked, digest = texts["split"]
                 sides = arrays["train"], arrays["val"], arrays["test"]

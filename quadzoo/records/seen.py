@@ -64,7 +64,9 @@ def read(folder: Path) -> np.ndarray | None:
             raise DataError(f"{folder / SEEN}: not the file that the record names; it was changed or cut off")
         # Mapped, not read: the file may say that it holds more than there is memory.
         table = npy.open_memmap(folder / SEEN, mode="r")
-    except (OSError, ValueError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # of a broken header numpy raises what Python's parser does
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{folder / SEEN}: cannot be read ({reason})") from error
     if table.dtype != np.uint8 or table.ndim != 2 or table.shape[1] != 1 + _DIGEST:

@@ -110,7 +110,7 @@ def test_an_image_counts_for_the_targets_that_it_has(tmp_path: Path) -> None:
     one = read_record(tmp_path, "a")
     assert one is not None
     one.split.known = Known(
-        train={"y": 9, "z": 9}, val={"y": 40, "z": 60}, test={"y": 60, "z": 90}, complete=60
+        train={"y": 4, "z": 4}, val={"y": 40, "z": 60}, test={"y": 60, "z": 90}, complete=60
     )
     (row,) = (row for row in board_of(tmp_path, one).rows if row.head != "-")
     found = known(row)
