@@ -51,8 +51,8 @@ def answer(out: Path, name: str, errors: np.ndarray, val: float) -> None:
     table = pd.DataFrame({"id": [f"p{i}" for i in range(len(errors))], "split": "test", "y": 5.0})
     table["y_pred"] = 5.0 + errors
     baseline = BaselineRecord(
-        key=name.replace(":", "-"), name=name, data=one.data, split=one.split, targets=["y"], metrics=metrics, alphas={},
-        n_fitted=4, seconds=0.1, files={},
+        key=name.replace(":", "-"), name=name, data=one.data, split=one.split, targets=["y"], metrics=metrics,
+        alphas={}, n_fitted=4, seconds=0.1, files={},
     )  # fmt: skip
     write_baseline(out, baseline, table.to_csv(index=False).encode())
 
