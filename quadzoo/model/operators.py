@@ -71,11 +71,11 @@ def _counted(backbone: nn.Module, in_channels: int, image_size: tuple[int, int])
     return Operators(counter.multiply_adds, counter.outputs, packages <= _KNOWN)
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts with torch's own formulas."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.multiply_adds = 0.0
         self.outputs = 0
 
