@@ -36,15 +36,15 @@ def frozen_modules(backbone: nn.Module, to: FreezeTo, name: str) -> list[nn.Modu
 
 
 def freeze_modules(backbone: nn.Module, to: FreezeTo | None) -> list[nn.Module]:
-    """Freeze the first layers of a backbone, none for None, and return them.
+    """Freeze the first layers of a backbone, none for None, put them into evaluation mode, and return them.
 
-    Keeping them in evaluation mode is the caller's. Raises ConfigError where the backbone has no stages.
+    Keeping them there is the caller's. Raises ConfigError where the backbone has no stages.
     """
     if to is None:
         return []
     modules = frozen_modules(backbone, to, type(backbone).__name__)
     for module in modules:
-        module.requires_grad_(False)
+        module.requires_grad_(False).eval()  # Lightning's fit leaves the mode as it finds it
     return modules
 
 
