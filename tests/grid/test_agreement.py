@@ -16,6 +16,7 @@ from quadzoo import BackboneSpec
 from quadzoo.executors.base import NoAnswer
 from quadzoo.grid import precision
 from quadzoo.grid.agreement import MEMORY, ON_GPU, judge_on_gpu
+from quadzoo.grid.intensity import ON_CPU
 from quadzoo.grid.precision import PrecisionChooser, Trial
 from quadzoo.grid.precision_steps import try_on_gpu
 from quadzoo.registry import catalogue
@@ -126,9 +127,11 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
 
 
 def chooser(out: Path, device: Device) -> PrecisionChooser:
-    recipe = SimpleNamespace(epochs=1, batch_size=8)
+    recipe = SimpleNamespace(epochs=1, batch_size=8, epochs_for=lambda n: 1)
     config = SimpleNamespace(precision="auto", recipe=recipe, out=out, timeout=None)
-    images = SimpleNamespace(file=out / "p.npy", geometry=SimpleNamespace(channels=3, size=(8, 8)))
+    images = SimpleNamespace(
+        file=out / "p.npy", geometry=SimpleNamespace(channels=3, size=(8, 8)), content_ids=np.arange(100)
+    )
     return PrecisionChooser(
         None, config, catalogue.load(), images, device, None, True, lambda *_: lambda _: None  # type: ignore[arg-type]
     )  # fmt: skip
@@ -149,11 +152,12 @@ def test_on_a_gpu_nothing_is_timed_and_want_of_memory_is_not_kept(
     assert asked["work"] == [ON_GPU] * 3  # the last answer was kept
 
 
-def test_on_a_cpu_time_decides(asked: dict[str, Any], tmp_path: Path) -> None:
-    asked["answer"] = {"gain": 1.1, "features": 0.01, "gradient": 0.01}
+def test_on_a_cpu_what_is_computed_decides(asked: dict[str, Any], tmp_path: Path) -> None:
+    asked["answer"] = {"intensity": 58.0, "well_known": True}
     choice = chooser(tmp_path, Device("cpu", "a CPU", bf16=True)).choose(["tiny_cnn"])["tiny_cnn"]
-    assert (choice.kind, choice.note) == ("32", "bf16 is 1.10 times as fast")
-    assert asked["work"] == ["quadzoo.grid.precision:try_precisions"]
+    assert choice.kind == "32"
+    assert choice.note.startswith("58 multiply-adds an output")
+    assert asked["work"] == [ON_CPU]
 
 
 def test_an_old_gpu_is_not_asked(asked: dict[str, Any], tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from quadzoo.executors.local import LocalExecutor
+from quadzoo.grid.devices import find_device
 from quadzoo.grid.intensity import TRIED, judge_on_cpu
-from quadzoo.grid.probe import find_device
 
 from ..conftest import Result
 

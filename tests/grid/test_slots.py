@@ -75,6 +75,7 @@ class Job:
     task: Task
     placement: Placement
     ended: bool = False
+    begun: float = 0.0
 
     def messages(self, timeout: float | None = None) -> Iterator[Any]:
         return iter(())

@@ -61,7 +61,7 @@ def test_a_tuned_bench(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
     assert (record["recipe"]["tune"], record["recipe"]["lr"], record["found"]) == (
         "lr:2",
         0.002,
-        {"epochs": None, "lr": best},
+        {"epochs": None, "lr": best, "halved": None},
     )
     assert record["flags"]["--tune"] == "lr:2"
     assert quadzoo("verify", tmp_path).status == 0
@@ -92,7 +92,7 @@ def test_a_tuned_bench(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
     assert path.stat().st_mtime_ns == before
     again = [one for one in records(tmp_path) if one["recipe"]["tune"]]
     assert [(one["found"], one["seed"]) for one in sorted(again, key=lambda one: one["seed"])] == [
-        ({"epochs": None, "lr": best}, 0), ({"epochs": None, "lr": best}, 1),
+        ({"epochs": None, "lr": best, "halved": None}, 0), ({"epochs": None, "lr": best, "halved": None}, 1),
     ]  # fmt: skip
     assert next(one["metrics"] for one in again if one["seed"] == 0) == record["metrics"]
 

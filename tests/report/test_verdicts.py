@@ -256,7 +256,7 @@ def test_targets_may_be_called_what_our_own_columns_are(tmp_path: Path) -> None:
             f"s{seed}", 0.01, seed=seed, targets=targets, target_low=[0] * 3, target_high=[10] * 3,
             target_integer=[False] * 3, metrics=metrics, worst=["p3"], baselines={},
         )  # fmt: skip
-        one.split.n_test = len(truth)
+        one.split.n_test, one.data.n = len(truth), 100
         write_record(tmp_path, one)
         ids = [f"p{i}" for i in range(len(truth))]
         content = to_csv(
