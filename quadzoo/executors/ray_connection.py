@@ -87,10 +87,11 @@ def connection_error(text: str) -> str:
         return (
             f"Ray and Python must be the same on all machines, to the last digit of their versions{pythons}"
         )
-    if "uthenti" in text:  # AuthenticationError, Unauthenticated
+    # Of a missing token Ray's own message says nothing; that something answers has been seen before.
+    if "uthenti" in text or "Failed to connect to Ray cluster" in text:
         return (
-            "it asks for a token; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the token that it was "
-            "started with"
+            "it does not accept this process; where it asks for a token, set RAY_AUTH_MODE=token, and "
+            "RAY_AUTH_TOKEN to the one that it was started with"
         )
     line = " ".join(text.split())
     return f"no connection: {line[:_LONGEST]}"
