@@ -86,7 +86,13 @@ def test_the_current_folder_is_not_code(discs: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment["QUADZOO_CACHE_DIR"] = str(tmp_path / "cache")
-    others = ("list heads", "report out", "verify out", "predict best photos", "plugin check tiny_cnn")
+    others = (
+        "list heads",
+        "report out",
+        "verify out",
+        "predict best photos --out out",
+        "plugin check tiny_cnn",
+    )
     for one in (command, *([command[0], *line.split()] for line in others)):
         done = subprocess.run(one, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert not (tmp_path / "run").exists(), (tmp_path / "run").read_text()
