@@ -75,7 +75,7 @@ class BenchConfig(BaseModel):
     threads: int | None = Field(default=None, ge=1)
     compile: bool = False
     deterministic: bool = False
-    timeout: float | None = Field(default=None, gt=0, le=LONGEST_TIMEOUT)
+    timeout: float | None = Field(default=None, gt=0, le=LONGEST_TIMEOUT, allow_inf_nan=False)
     checkpoint_minutes: float = Field(default=10, ge=0, allow_inf_nan=False)
     halving: bool = False
     force: bool = False

@@ -27,6 +27,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # Names end up in paths, tables and comma-separated flags.
 _NAME = re.compile(r"(?=.{1,120}$)[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)?")
+_SHOWN = 40  # characters of a name
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
 
 
@@ -155,7 +156,7 @@ class ModelSpec:
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
-            f"`name` {name!r} must be letters, digits and . _ + -, with at most one / after a namespace"
+            f"`name` {str(name)[:_SHOWN]!r} must be letters, digits and . _ + -, with at most one / after a namespace"
         )
 
 
