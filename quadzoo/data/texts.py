@@ -87,7 +87,13 @@ def where(path: Path) -> str:
 
 def printable(text: str) -> str:
     """Return a text that can be printed: the bytes of a file's name that are no UTF-8 become U+FFFD."""
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if text.isascii():
+        return text
+    try:
+        content = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a letter of UTF-16, from a program
+        content = text.encode("utf-8", "replace")
+    return content.decode("utf-8", "replace")
 
 
 def plural(n: int, what: str) -> str:

@@ -99,11 +99,10 @@ def few_groups(source: Source, images: ImageSet, splits: Sequence[Split]) -> lis
     tested = len(np.unique(np.concatenate([groups[split.test] for split in splits])))
     if tested >= FEWEST_GROUPS:
         return []
-    folds = "" if len(splits) > 1 else "; with `folds`, all groups are tested"
-    of = f"{tested} group{'s' * (tested > 1)}"
+    once = splits[0].name == "grouped" and len(splits) == 1
     return [
-        f"warning: the test images are of {of} (`group_column`): with fewer than {FEWEST_GROUPS} no score "
-        f"has an interval{folds}"
+        f"warning: the test images are of {tested} group{'s' * (tested > 1)}: with fewer than "
+        f"{FEWEST_GROUPS} no score has an interval{'; with `folds`, all groups are tested' * once}"
     ]
 
 

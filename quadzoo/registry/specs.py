@@ -156,7 +156,8 @@ class ModelSpec:
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
-            f"`name` {str(name)[:_SHOWN]!r} must be letters, digits and . _ + -, with at most one / after a namespace"
+            f"`name` {str(name)[:_SHOWN]!r} must be letters, digits and . _ + -, with at most one / after a "
+            "namespace"
         )
 
 

@@ -45,6 +45,8 @@ def write_project(name: str, where: Path) -> Path:
                     target.write_text(_renamed(source.read_text(encoding="utf-8"), new), encoding="utf-8")
             shutil.move(Path(partial) / project.name, project)
     except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise  # the current folder itself is gone
         raise ConfigError(
             f"{project}: cannot be written here ({error.strerror or error}); go to another folder"
         ) from error

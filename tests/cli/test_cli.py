@@ -29,7 +29,7 @@ Call = Callable[..., Any]
         ("--backbones tiny_cnn,tiny_cnn", "--backbones names tiny_cnn twice"),
         ("--seeds 0,x", "'0,x' is not a list of whole numbers"),
         ("--seeds -1", "--seeds are 0 to"),
-        ("--data nowhere", "--data nowhere: no such folder or file"),
+        ("--data nowhere", "--data nowhere: no such file or folder"),
         ("--lr 0", "--lr 0.0: Input should be greater than 0"),
         ("--lr nan", "--lr nan: Input should be a finite number"),
         ("--epochs 1.5", "say auto, or a number of epochs, 0 or more"),

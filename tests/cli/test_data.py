@@ -136,8 +136,8 @@ def test_check_guesses_the_columns_of_a_table(quadzoo: Call, discs: Path) -> Non
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["nowhere"], "--data nowhere: no such folder or file"),
-        (["{discs}"], "a folder must hold 'Quadratic Equation Full Details.csv'"),
+        (["nowhere"], "--data nowhere: no such file or folder"),
+        (["{discs}"], "a folder is for data with a 'Quadratic Equation Full Details.csv'"),
         (["{discs}/discs.csv", "--images", "nowhere"], "--images nowhere: no such folder"),
         (["{discs}/discs.csv", "--images", "{discs}/photos", "--targets", "y"], "no column 'y'"),
         (["{equations}", "--split", "nowhere"], "neither grouped nor article nor a file"),

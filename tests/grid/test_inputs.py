@@ -39,7 +39,8 @@ def test_a_table_of_test_images(folder: Path) -> None:
     assert not {groups[i] for i in split.train} & {groups[i] for i in split.val}
     assert [line for line in bench.told if line.startswith("warning")] == [
         "warning: split test-data: val is 14% of the images that are not tested, wanted 20%, since groups "
-        "stay together"
+        "stay together",
+        "warning: the test images are of 3 groups: with fewer than 10 no score has an interval",
     ]
     assert benched(folder / "train.csv", test_data=folder / "test.csv").sizes == (16, 5, 9)
     found = checked(folder / "train.csv", test_data=folder / "test.csv", group_column="who")
@@ -101,7 +102,7 @@ def test_names_of_targets(folder: Path) -> None:
 def test_test_images_of_few_groups_are_warned_of(groups: int, told: str) -> None:
     source = SimpleNamespace(group_values=[str(row % groups) for row in range(120)])
     images = SimpleNamespace(content_ids=np.arange(120))
-    split = SimpleNamespace(test=np.flatnonzero(np.arange(120) % groups < groups // 6))
+    split = SimpleNamespace(name="file", test=np.flatnonzero(np.arange(120) % groups < groups // 6))
     notes = few_groups(source, images, [split])  # type: ignore[arg-type]
     assert [note.startswith(told) for note in notes] == [True] * bool(told)
     assert few_groups(SimpleNamespace(group_values=None), images, [split]) == []  # type: ignore[arg-type]

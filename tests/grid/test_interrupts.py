@@ -63,8 +63,11 @@ def until(there: Callable[[], object], process: subprocess.Popen[str]) -> None:
 def test_signals_keep_what_is_finished(equations: Path, tmp_path: Path, name: str, whom: str) -> None:
     """Whether a terminal or service manager sends it to all processes, or somebody to the command alone."""
     process = started(equations, tmp_path, "--seeds", "0,1,2,3")
-    until(lambda: [*tmp_path.glob("runs/*/record.json")], process)
-    time.sleep(0.2)
+
+    def of(file: str) -> int:
+        return len([*tmp_path.glob(f"runs/*/{file}")])
+
+    until(lambda: 1 <= of("record.json") < of("run.log"), process)
     (os.killpg if whom == "all" else os.kill)(process.pid, signal.Signals[name])
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -58,7 +58,7 @@ def test_weights_are_asked_for_before_anything_trains(
     assert result.status == 0, result.err
     assert time.monotonic() - clock < 60
     assert "weights of good: pretrained" in result.out
-    assert "weights of tiny_cnn: none (ValueError: tiny_cnn has no pretrained weights)" in result.out
+    assert "weights of tiny_cnn: none (tiny_cnn has no pretrained weights)" in result.out
     assert "weights of waits: none (download timed out (10 s)" in result.out
     assert not (tmp_path / "x").exists()
 

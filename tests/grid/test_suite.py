@@ -195,7 +195,7 @@ FAULTS = {
     "a name that is taken": ("[sets.runs]\n", "set 'runs': its results get a folder of that name"),
     "twice by name": (A + THIRD.format("a", "y"), "set c: the same data, images and targets as set a"),
     "twice by content": (TWO + THIRD.format("a/../a", "y"), "set c: it has the same images and targets"),
-    "the third set": (AUTO + THIRD.format("nowhere", "y"), "nowhere/table.csv: no such folder or file"),
+    "the third set": (AUTO + THIRD.format("nowhere", "y"), "nowhere/table.csv: no such file or folder"),
     "its target": (TWO + THIRD.format("a", "z"), "no column 'z' (targets); it has id, y"),
     "an unknown backbone": ('backbones = ["tiny_cmm"]\n' + A, "set a: unknown backbone 'tiny_cmm'"),
 }
