@@ -183,7 +183,8 @@ def _start(plan: Plan, task: Task, lock: FileLock, executor: Executor) -> _Runni
 
 def _finish(one: _Running, timeout: float | None, interrupts: Interrupts) -> RunRecord:
     """Return the record of a run whose process has ended; write one where the process did not."""
-    record, error = _written_by(one), None
+    record = _written_by(one)
+    error: Failure | None = None
     if record is None:
         interrupts.check_after_death()
         if one.overdue:
