@@ -58,7 +58,7 @@ cli.add_command(verify)
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 all done, 1 a run failed, 2 bad input, 130 interrupted."""
     write_any_text()
-    with Interrupts():
+    with Interrupts(to_the_end=True):
         status = _status(arguments)
     sys.exit(status)
 

@@ -19,10 +19,13 @@ class Interrupts:
 
     Python drops the exception where it falls into a destructor. A second signal does nothing more: what is
     kept is being written. A third ends the process. A signal that was ignored stays so: nohup asks for that.
-    In a thread nothing is changed, since only the main thread may set handlers.
+    In a thread nothing is changed, since only the main thread may set handlers. ``to_the_end``: after a
+    signal the process is about to end, and further ones are ignored; Python would else die of them, and lose
+    the exit status.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, to_the_end: bool = False) -> None:
+        self._to_the_end = to_the_end
         self._arrived: list[int] = []  # of an outer one, too
         self._previous: dict[int, Any] = {}
 
@@ -38,8 +41,9 @@ class Interrupts:
         return self
 
     def __exit__(self, *_: object) -> None:
+        ending = self._to_the_end and self._arrived
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if ending else handler)
 
     def _interrupt(self, number: int, _: object) -> None:
         self._arrived.append(number)

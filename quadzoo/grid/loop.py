@@ -188,7 +188,8 @@ def _start(plan: Plan, task: Task, placement: Placement, lock: FileLock, executo
 
 def _finish(one: _Running, timeout: float | None, interrupts: Interrupts) -> RunRecord:
     """Return the record of a run whose process has ended; write one where the process did not."""
-    record, error = _written_by(one), None
+    record = _written_by(one)
+    error: Failure | None = None
     if record is None:
         interrupts.check_after_death()
         if one.overdue:
