@@ -28,7 +28,9 @@ def on_machines(config: BenchConfig, executor: Executor) -> BenchConfig:
     """
     if executor.cpus is None:
         return config
-    return config.model_copy(update={"threads": config.threads or executor.cpus, "jobs": executor.jobs or config.jobs})
+    return config.model_copy(
+        update={"threads": config.threads or executor.cpus, "jobs": executor.jobs or config.jobs}
+    )
 
 
 def check_machines(executor: Executor, config: BenchConfig, names: Catalogue) -> None:

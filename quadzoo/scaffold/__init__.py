@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -45,12 +46,20 @@ def write_project(name: str, where: Path) -> Path:
                     target.write_text(_renamed(source.read_text(encoding="utf-8"), new), encoding="utf-8")
             shutil.move(Path(partial) / project.name, project)
     except OSError as error:
-        if isinstance(error, FileNotFoundError):
+        if not _has_folder():
             raise  # the current folder itself is gone
         raise ConfigError(
             f"{project}: cannot be written here ({error.strerror or error}); go to another folder"
         ) from error
     return project
+
+
+def _has_folder() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
 
 
 def _renamed(text: str, new: dict[str, str]) -> str:
