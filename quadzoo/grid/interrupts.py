@@ -11,14 +11,16 @@ from typing import Any, Self
 from quadzoo.system import ENDING_SIGNALS
 
 _ARRIVAL = 0.5  # seconds
-_PATIENCE = 3  # the signal that ends a command at once
+_ONE_EVENT = 1.0  # seconds in which a terminal or a service manager may send several signals
+_PATIENCE = 3  # signals in that time end a command, too
 
 
 class Interrupts:
     """Turns the first SIGINT, SIGTERM or SIGHUP into KeyboardInterrupt, and remembers it.
 
-    Python drops the exception where it falls into a destructor. A second signal does nothing more: what is
-    kept is being written. A third ends the process. A signal that was ignored stays so: nohup asks for that.
+    Python drops the exception where it falls into a destructor. A second signal ends the process at once,
+    but for one in the same second: a terminal that is closed may send two. A third always does. A signal that
+    was ignored stays so: nohup asks for that.
     In a thread nothing is changed, since only the main thread may set handlers. ``to_the_end``: after a
     signal the process is about to end, and further ones are ignored; Python would else die of them, and lose
     the exit status.
@@ -26,7 +28,7 @@ class Interrupts:
 
     def __init__(self, *, to_the_end: bool = False) -> None:
         self._to_the_end = to_the_end
-        self._arrived: list[int] = []  # of an outer one, too
+        self._arrived: list[float] = []  # when; of an outer one, too
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -45,11 +47,12 @@ class Interrupts:
         for number, handler in self._previous.items():
             signal.signal(number, signal.SIG_IGN if ending else handler)
 
-    def _interrupt(self, number: int, _: object) -> None:
-        self._arrived.append(number)
-        if len(self._arrived) == 1:
+    def _interrupt(self, _: int, __: object) -> None:
+        self._arrived.append(time.monotonic())
+        first, *others = self._arrived
+        if not others:
             raise KeyboardInterrupt
-        if len(self._arrived) >= _PATIENCE:
+        if others[-1] > first + _ONE_EVENT or len(self._arrived) >= _PATIENCE:
             os._exit(130)
 
     def check(self) -> None:

@@ -29,7 +29,8 @@ def test_a_signal_twice(equations: Path, tmp_path: Path, name: str) -> None:
     assert [*tmp_path.glob("runs/*/checkpoint.ckpt")]
 
 
-def test_the_second_does_nothing_and_the_third_ends_the_process() -> None:
+@pytest.mark.parametrize(("pause", "more"), [(0.0, 2), (1.1, 1)])
+def test_a_second_one_ends_the_process_but_for_one_at_the_same_time(pause: float, more: int) -> None:
     """Also where the first came while an inner block was at work."""
 
     def interrupted() -> None:
@@ -38,9 +39,9 @@ def test_the_second_does_nothing_and_the_third_ends_the_process() -> None:
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(1)
                 return
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.1)
-            os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(more):
+                time.sleep(pause)
+                os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(1)
 
     child = os.fork()
