@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import platformdirs
-from filelock import FileLock
+from filelock import FileLock, SoftFileLock
 
 from quadzoo.errors import DataError
 
@@ -77,7 +77,9 @@ def lock(path: Path, *, blocking: bool = True) -> FileLock:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # filelock tries for ever where a file cannot be made, as in a folder that was deleted.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644))
+    # Where a system has no locks, the file itself is the lock: there it must not be made before.
+    if not issubclass(FileLock, SoftFileLock):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644))
     return FileLock(path, blocking=blocking, thread_local=False)
 
 

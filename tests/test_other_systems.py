@@ -65,7 +65,6 @@ def test_what_is_taken_away_is_gone() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(run=False, reason="it waits for ever since locks were made strict: to be mended")
 def test_a_bench_needs_nothing_of_linux(discs: Path, tmp_path: Path) -> None:
     """Its record and its digits are those of a bench that has everything."""
     (tmp_path / "small.py").write_text(PLUGIN)
