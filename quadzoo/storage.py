@@ -22,6 +22,15 @@ _PARTIAL = ".partial"
 _OWN = 0o700  # the permissions of a folder that is nobody else's
 
 
+def has_current_folder() -> bool:
+    """Say whether the current folder still exists."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
+
+
 def cache_folder() -> Path:
     """Return the folder for what can be made again; the variable QUADZOO_CACHE_DIR moves it.
 

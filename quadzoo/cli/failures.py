@@ -12,12 +12,10 @@ from typing import TextIO
 
 import click
 
-from quadzoo.cli.options import with_flags
-from quadzoo.cli.output import say
+from quadzoo.cli.output import tell
 from quadzoo.errors import NO_SPACE, ClusterLost, StorageError, reason_of
-from quadzoo.report.text import one_line
+from quadzoo.storage import has_current_folder
 
-_LONGEST = 300  # characters of an error
 _ESCAPES = "quadzoo-escapes"
 
 
@@ -41,7 +39,7 @@ def write_any_text() -> None:
 def _of_the_system(error: OSError) -> int:
     if isinstance(error.__context__, KeyboardInterrupt):  # click tells of it; the terminal may be closed
         return 130
-    if isinstance(error, FileNotFoundError) and not _has_folder():
+    if isinstance(error, FileNotFoundError) and not has_current_folder():
         return _print("the current folder does not exist any more; change to another", 2)
     status = 1 if error.errno in NO_SPACE else 2
     if error.filename is not None:
@@ -52,17 +50,9 @@ def _of_the_system(error: OSError) -> int:
     return _print(f"output cannot be written: {reason_of(error)}", status)
 
 
-def _has_folder() -> bool:
-    try:
-        os.getcwd()
-    except OSError:
-        return False
-    return True
-
-
 def _print(text: str, status: int) -> int:
     try:
-        say(one_line(f"quadzoo: error: {with_flags(text)}", _LONGEST), err=True)
+        tell(f"error: {text}")
     except OSError:  # stderr may be closed, or on a full disk
         _drop(sys.stderr)
     return status

@@ -15,6 +15,7 @@ _LONGEST_PATH = 110
 _MOST = 8  # names in a message
 _MOST_CHARACTERS = 90  # of names in a message
 _LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
+_SURROGATES = re.compile("[\ud800-\udfff]")  # bytes that are no UTF-8, and halves of letters of UTF-16
 _NO_DECIMALS = re.compile(r"(?<=\d)\.0+$")
 
 
@@ -86,14 +87,8 @@ def where(path: Path) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text that can be printed: the bytes of a file's name that are no UTF-8 become U+FFFD."""
-    if text.isascii():
-        return text
-    try:
-        content = text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half of a letter of UTF-16, from a program
-        content = text.encode("utf-8", "replace")
-    return content.decode("utf-8", "replace")
+    """Return a text that can be printed: what is no UTF-8 becomes U+FFFD."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def plural(n: int, what: str) -> str:

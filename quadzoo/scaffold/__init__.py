@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
 from pathlib import Path
 
 from quadzoo.errors import ConfigError
+from quadzoo.storage import has_current_folder
 
 _TEMPLATE = Path(__file__).parent / "quadzoo-mynet"
 _LONGEST = 60  # characters of a name
@@ -46,20 +46,12 @@ def write_project(name: str, where: Path) -> Path:
                     target.write_text(_renamed(source.read_text(encoding="utf-8"), new), encoding="utf-8")
             shutil.move(Path(partial) / project.name, project)
     except OSError as error:
-        if not _has_folder():
+        if not has_current_folder():
             raise  # the current folder itself is gone
         raise ConfigError(
             f"{project}: cannot be written here ({error.strerror or error}); go to another folder"
         ) from error
     return project
-
-
-def _has_folder() -> bool:
-    try:
-        os.getcwd()
-    except OSError:
-        return False
-    return True
 
 
 def _renamed(text: str, new: dict[str, str]) -> str:
