@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 _TASKS = Path("/proc/self/task")
 _SPINS = "1000"  # before a thread sleeps; libgomp's default is 300 times as much
-_NEIGHBOUR = 0.5  # of a CPU
+_STAT = Path("/proc/stat")
+_LOOKS, _MOMENT = 5, 0.002  # and seconds before each: what computes all the time is there each time
 
 
 def threads_of_a_run(jobs: int, threads: int | None = None) -> int:
@@ -80,12 +82,19 @@ def waiting() -> dict[str, str]:
 
 
 def _is_busy() -> bool:
-    """Return whether other programs ran in the last minute on the CPUs that this process may use."""
-    try:
-        load = os.getloadavg()[0]
-    except (AttributeError, OSError):  # not on Windows
-        return False
-    return load > (os.cpu_count() or 1) - available_cpus() + _NEIGHBOUR
+    """Return whether other programs now compute on the CPUs that this process may use.
+
+    The load of the last minute would not say: it is also that of a bench which has just ended.
+    """
+    others = min(_running() for _ in range(_LOOKS)) - 1  # one is this process
+    return others > (os.cpu_count() or 1) - available_cpus()
+
+
+def _running() -> int:
+    """Return how many threads of the machine have a CPU, or wait for one, after a moment; 0 if unknown."""
+    time.sleep(_MOMENT)
+    lines = _text(_STAT).splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("procs_running ")), 0)
 
 
 class CpuTime:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -64,23 +65,37 @@ def test_what_is_asked_for_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("load", "cpus", "given", "expected"),
+    ("running", "cpus", "given", "expected"),
     [
-        (0.1, 8, {}, {}),
-        (1.2, 8, {}, {"GOMP_SPINCOUNT": "1000"}),
-        (30.0, 64, {}, {}),  # on the other 56
-        (57.0, 64, {}, {"GOMP_SPINCOUNT": "1000"}),
-        (9.0, 8, {"OMP_WAIT_POLICY": "ACTIVE"}, {}),  # as the user says
+        ([1], 8, {}, {}),  # this process
+        ([3, 2], 8, {}, {"GOMP_SPINCOUNT": "1000"}),
+        ([9, 1, 4], 8, {}, {}),  # for a moment only
+        ([31], 64, {}, {}),  # on the other 56
+        ([58], 64, {}, {"GOMP_SPINCOUNT": "1000"}),
+        ([10], 8, {"OMP_WAIT_POLICY": "ACTIVE"}, {}),  # as the user says
+        ([0], 8, {}, {}),  # not known
     ],
 )
 def test_threads_spin_less_beside_a_neighbour(
-    load: float, cpus: int, given: dict[str, str], expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    running: list[int],
+    cpus: int,
+    given: dict[str, str],
+    expected: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
         monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    looks = itertools.cycle(running)
+    monkeypatch.setattr(threads, "_running", lambda: next(looks))
     monkeypatch.setattr(os, "cpu_count", lambda: cpus)
     monkeypatch.setattr(threads, "available_cpus", lambda: 8)
     assert threads.waiting() == expected
+
+
+def test_what_runs_is_read_from_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_STAT", tmp_path / "stat")
+    assert threads._running() == 0
+    (tmp_path / "stat").write_text("cpu  1 2 3\nprocs_running 7\nprocs_blocked 0\n")
+    assert threads._running() == 7
