@@ -57,6 +57,10 @@ def test_the_extra_is_named(
             "--logger mlflow: its files name folders of the machine",
         ),
         (
+            ["--executor", "ray", "--device", "cuda:0"],
+            "--device cuda:0: Ray gives out the GPUs; with --executor",
+        ),
+        (
             ["--executor", "ray", "--ray-address", "127.0.0.1:1"],
             "127.0.0.1:1: nothing answers there; give HOST",
         ),

@@ -15,7 +15,15 @@ import torch
 from quadzoo import api
 from quadzoo.errors import ConfigError
 from quadzoo.executors.local import LocalExecutor
-from quadzoo.grid.devices import Machine, Tried, device_here, find_devices, tell_machine, try_device
+from quadzoo.grid.devices import (
+    Machine,
+    Tried,
+    device_here,
+    find_devices,
+    tell_machine,
+    try_device,
+    try_node,
+)
 from quadzoo.training.device import take
 from quadzoo.training.task import Device
 
@@ -55,10 +63,18 @@ class Probe:
     bf16: dict[str, bool] = field(default_factory=dict)
     tried: list[str] = field(default_factory=list)
 
+    nodes: tuple[str, ...] = ()
+
     def machines(self) -> tuple[str, ...]:
-        return ()
+        return self.nodes
 
     def submit(self, work: str, argument: Any, log: Path, *_: Any) -> Answered:
+        if self.nodes:  # a node has one GPU for a run, which Ray names
+            assert work.endswith(":try_node")
+            reason = self.broken.get("0")
+            good = bool(self.gpus) and not reason and argument != "cpu"
+            why = reason or (None if self.gpus or argument != "cuda" else "torch finds no usable GPU")
+            return Answered([Tried(Device("cuda", "H100", True) if good else CPU, why)])
         if work.endswith(":tell_machine"):
             return Answered([Machine(CPU, self.gpus, "torch finds no usable GPU", self.mps)])
         assert work.endswith(":try_device")
@@ -282,3 +298,29 @@ def test_two_runs_share_a_real_gpu(equations: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     (row,) = [row for row in board.rows if row.head != "-"]
     assert (row.seeds, row.failed) == (2, 0)
+
+
+def test_runs_on_nodes_get_their_gpu_from_the_cluster() -> None:
+    """Without a name or a share of memory here, since each node has its own."""
+    probe = Probe(gpus=("0",), nodes=("one", "two"))
+    assert find_devices(probe, "auto") == (Device("cuda", "H100", True),)  # type: ignore[arg-type]
+    assert found(probe, "cpu") == (["cpu"], [])
+    assert found(Probe(nodes=("one",)), "auto") == (["cpu"], [])
+    old = Probe(gpus=("0",), nodes=("one",), broken={"0": "no kernel image"})
+    devices, told = found(old, "auto")
+    assert (devices, told) == (["cpu"], ["warning: on the nodes no kernel image; runs use the CPU"])
+    with pytest.raises(ConfigError, match="`device` cuda: on the nodes no kernel image; `device` cpu works"):
+        found(old, "cuda")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize(
+    ("wanted", "why"), [("auto", None), ("cpu", None), ("cuda", "torch finds no usable GPU")]
+)
+def test_a_node_without_a_gpu_says_so(wanted: str, why: str | None) -> None:
+    told: list[Tried] = []
+    try_node(wanted, told.append)
+    (tried,) = told
+    assert (tried.device.kind, tried.device.gpu) == ("cpu", None)
+    assert (tried.unusable or "").startswith(why or "")
+    assert bool(tried.unusable) == bool(why)

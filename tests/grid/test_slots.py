@@ -62,6 +62,22 @@ def test_a_run_gets_the_gpu_with_the_fewest() -> None:
     assert slots.take().gpu == "GPU-b"
 
 
+def test_machines_multiply_slots_and_may_leave() -> None:
+    machines = [3]
+    slots = Slots(slots_of(GPUS[:1], 2), lambda jobs: jobs * machines[0])
+    taken = []
+    while slots:
+        taken.append(slots.take())
+    assert len(taken) == slots.total == 6
+    machines[0] = 1
+    for _ in range(4):
+        assert not slots  # there are as many runs under way as there may be, or more
+        slots.give_back(taken.pop())
+    assert not slots
+    slots.give_back(taken.pop())
+    assert slots.take() == taken[0]
+
+
 def test_slots_in_words() -> None:
     assert in_words(slots_of(GPUS, "auto")) == "2 × H100 (cuda), 2 runs at a time"
     assert in_words(slots_of(GPUS, 1)) == "H100 (cuda)"
