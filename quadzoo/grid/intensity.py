@@ -17,10 +17,11 @@ ON_CPU = f"{__name__}:try_on_cpu"
 TRIED = 8
 """Images that both precisions are tried on."""
 
-# Multiply-adds for each number that they give. bf16 makes multiplying faster, and moving numbers hardly:
-# measured by turns on a CPU with AMX, convnext_tiny (329) was 2.1 times as fast in bf16, resnet18 (740) 1.6,
-# regnetx_032 (280) 1.4, densenet121 (410) 1.4, swin_tiny (240) 1.5; convnext_atto (142) 1.1, efficientnet_b0
-# (58) 0.9 to 1.1, vit_tiny (230) 0.8.
+# Multiply-adds for each number that they give. bf16 makes multiplying faster, and moving numbers hardly.
+# Times as fast in bf16, by benchmarks/intensity.py on a CPU with AMX: resnet18 (730) 1.6, densenet121 (411)
+# 1.5, resnet50 (368) 1.5, convnext_tiny (332) 1.5, regnetx_032 (279) 1.4; vit_tiny (232) 0.9, convnext_atto
+# (144) 1.1, tiny_cnn (130) 1.3, mobilenetv4_conv_small (120) 1.1, efficientnet_b0 (57) 1.0. swin_tiny (222)
+# gained 1.9 times and stays in float32: no limit is right for all.
 _DENSE = 250
 # A trial computes each of its images twice, and may cost a tenth of the training that it decides about.
 _LEAST_TRAINED = 10 * 2 * TRIED
