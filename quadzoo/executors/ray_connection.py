@@ -50,6 +50,7 @@ def connect(address: str | None) -> None:
     """
     logging.getLogger("ray").addHandler(logging.NullHandler())  # else Ray prints to stderr
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # those of jobs that have told all there is
     job = JobConfig()
     job._py_driver_sys_path = _NoPaths()
     given: dict[str, Any] = {"address": address or "local"}

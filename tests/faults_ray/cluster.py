@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -34,9 +36,15 @@ class Node:
             return [mine, *mine.children(recursive=True)]
         return []
 
-    def workers(self) -> list[psutil.Process]:
-        """Those that watch a job now."""
-        return [one for one in self.processes() if title_of(one).startswith("ray::watch")]
+    def at_work(self) -> list[psutil.Process]:
+        """Those that watch a job whose process is there: before that it begins, after that it ends."""
+        found = []
+        for one in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                # The server of processes is a child, and the job's process a child of that.
+                if title_of(one).startswith("ray::watch") and any(c.children() for c in one.children()):
+                    found.append(one)
+        return found
 
     def kill(self) -> None:
         """End all of them at once, as a power cut does."""
@@ -57,11 +65,12 @@ def title_of(process: psutil.Process) -> str:
 class Cluster:
     """Nodes, the first of which is the head; ``environment`` is that of a driver."""
 
-    folder: Path
     nodes: list[Node] = field(default_factory=list)
     port: int = 0
 
     def __post_init__(self) -> None:
+        # A path of its sockets has at most 107 bytes, of which Ray takes 62.
+        self.folder = Path(tempfile.mkdtemp(prefix="ray-"))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -115,6 +124,7 @@ class Cluster:
         """End all nodes."""
         for node in reversed(self.nodes):
             node.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def bench(self, out: Path, *arguments: object, **environment: str) -> subprocess.Popen[str]:
         """Start a bench of tiny networks on it."""

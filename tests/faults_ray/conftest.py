@@ -10,9 +10,9 @@ from .cluster import Cluster
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     """Two nodes; a module may end them."""
-    cluster = Cluster(tmp_path_factory.mktemp("r"))
+    cluster = Cluster()
     try:
         cluster.add()
         cluster.add()

@@ -30,12 +30,19 @@ def check_all(out: Path, before: dict[str, tuple[int, int]]) -> None:
     assert row["failed"] == "0"
 
 
+def killed(cluster: Cluster) -> bool:
+    """Kill a worker at its work; return whether there was one."""
+    for worker in [one for node in cluster.nodes for one in node.at_work()][:1]:
+        worker.kill()
+        return True
+    return False
+
+
 def test_a_worker_is_killed(cluster: Cluster, equations: Path, tmp_path: Path) -> None:
     process = cluster.bench(tmp_path, "--data", equations, *LONG)
     until(lambda: identities(tmp_path), process)
     before = identities(tmp_path)
-    until(lambda: [one for node in cluster.nodes for one in node.workers()], process)
-    next(one for node in cluster.nodes for one in node.workers()).kill()
+    until(lambda: killed(cluster), process)
     err = finished(process)
     assert err.count("was lost: its run starts again") == 1, err
     check_all(tmp_path, before)
@@ -56,7 +63,7 @@ def test_the_driver_is_killed(cluster: Cluster, equations: Path, tmp_path: Path)
 def test_a_node_is_lost(cluster: Cluster, equations: Path, tmp_path: Path) -> None:
     process = cluster.bench(tmp_path, "--data", equations, *LONG)
     until(lambda: identities(tmp_path), process)
-    until(cluster.nodes[1].workers, process)
+    until(cluster.nodes[1].at_work, process)
     cluster.nodes[1].kill()
     before = identities(tmp_path)
     err = finished(process)
@@ -75,8 +82,7 @@ def test_the_head_is_gone(cluster: Cluster, equations: Path, tmp_path: Path) -> 
     assert "the same command with a new cluster continues from here" in line
     assert "Traceback" not in err
     assert (tmp_path / "leaderboard.csv").exists()
-    again = Cluster(cluster.folder / "again")
-    again.folder.mkdir()
+    again = Cluster()
     try:
         again.add()
         finished(again.bench(tmp_path, "--data", equations, *LONG))
