@@ -223,7 +223,7 @@ class SimulatedExecutor:
         """Return how many jobs to run at the same time."""
         return jobs
 
-    def wait_for_any(self, jobs: Sequence[Any], timeout: float) -> None:
+    def wait_for_any(self, jobs: Sequence[Any], timeout: float) -> Sequence[Any]:
         """Let time pass until a run sends something or ends."""
         begun = time.process_time()
         self.now, _, job, share = heapq.heappop(self._events)
@@ -231,6 +231,7 @@ class SimulatedExecutor:
         if share == 1:
             self._end(job)
         self.made_up += time.process_time() - begun
+        return (job,)
 
     def _end(self, job: SimulatedJob) -> None:
         """Write the record that the run's own process would write."""

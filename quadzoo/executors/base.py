@@ -90,8 +90,8 @@ class Executor(Protocol):
     def at_once(self, jobs: int) -> int:
         """Return how many jobs to run at the same time, at ``jobs`` a machine."""
 
-    def wait_for_any(self, jobs: Sequence[Any], timeout: float) -> None:
-        """Return when a job has sent a message or has ended, or after ``timeout`` seconds."""
+    def wait_for_any(self, jobs: Sequence[Any], timeout: float) -> Sequence[Any]:
+        """Return the jobs that have sent a message or have ended; none after ``timeout`` seconds."""
 
 
 @contextmanager

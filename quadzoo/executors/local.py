@@ -120,9 +120,10 @@ class LocalExecutor:
         """Return ``jobs``."""
         return jobs
 
-    def wait_for_any(self, jobs: Sequence[LocalJob], timeout: float) -> None:
-        """Return when a job has sent a message or has ended, or after ``timeout`` seconds."""
-        wait([item for job in jobs for item in (job.connection, job.process.sentinel)], timeout)
+    def wait_for_any(self, jobs: Sequence[LocalJob], timeout: float) -> Sequence[LocalJob]:
+        """Return the jobs that have sent a message or have ended; none after ``timeout`` seconds."""
+        ready = wait([item for job in jobs for item in (job.connection, job.process.sentinel)], timeout)
+        return [job for job in jobs if job.connection in ready or job.process.sentinel in ready]
 
 
 def _own_paths() -> list[str]:

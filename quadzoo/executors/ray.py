@@ -133,15 +133,19 @@ class RayExecutor:
 
         return RayJob(self, start, needs, log, retries=self._retries, note=self._note)
 
-    def wait_for_any(self, jobs: Sequence[RayJob], timeout: float) -> None:
-        """Return when a job has sent a message or has ended, or after ``timeout`` seconds."""
-        if any(job.has_news for job in jobs):
-            return
+    def wait_for_any(self, jobs: Sequence[RayJob], timeout: float) -> Sequence[RayJob]:
+        """Return the jobs that have sent a message or have ended; none after ``timeout`` seconds."""
+        if news := [job for job in jobs if job.has_news]:
+            return news
         self.check_head()
-        if jobs:
-            ray.wait([job.reports for job in jobs], timeout=min(timeout, SLICE))
-        else:
+        if not jobs:
             time.sleep(timeout)
+            return ()
+        reports = [job.reports for job in jobs]
+        if ray.wait(reports, timeout=min(timeout, SLICE))[0]:
+            ready = set(map(id, ray.wait(reports, num_returns=len(jobs), timeout=0)[0]))
+            return [job for job in jobs if id(job.reports) in ready]
+        return ()
 
     def check_head(self) -> None:
         """See, every second, whether the head is there. Raises ClusterLost where it is not, for a while.

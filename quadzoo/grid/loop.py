@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from quadzoo import storage
-from quadzoo.errors import NO_SPACE, DataError
+from quadzoo.errors import FAILING_DISK, DataError
 from quadzoo.executors.base import Executor, Job, is_overdue, why_it_ended
 from quadzoo.grid.interrupts import Interrupts
 from quadzoo.grid.observer import Observer
@@ -27,9 +27,10 @@ from quadzoo.training.task import CHECKPOINT, Placement, Task
 
 _LOG = "run.log"
 _LOG_BYTES = 16 << 20
+_LOOK = 1.0  # seconds between two looks at all runs
 
 
-@dataclass
+@dataclass(eq=False)
 class _Running:
     """A task under way.
 
@@ -68,15 +69,16 @@ class Loop:
         self._running: list[_Running] = []
         self._elsewhere: set[str] = set()
         self._finished = len(plan.done)
+        self._looked = -math.inf
 
     def run(self) -> None:
         """Return when all runs have a record."""
         try:
             while self._waiting or self._running:
                 self._start_some()
-                self._executor.wait_for_any([one.job for one in self._running], timeout=1.0)
+                news = self._executor.wait_for_any([one.job for one in self._running], timeout=_LOOK)
                 self._interrupts.check()
-                self._end_some()
+                self._end_some(self._to_look_at(news))
         except KeyboardInterrupt:
             self._observer.note(_what_is_kept(self._finished, len(self._plan.tasks), self._running))
             raise
@@ -115,8 +117,16 @@ class Loop:
             placement = plan.placement(task, self._slots.take())
             self._running.append(_start(plan, task, placement, lock, self._executor))
 
-    def _end_some(self) -> None:
-        for one in list(self._running):
+    def _to_look_at(self, news: Sequence[Job]) -> list[_Running]:
+        """Return the runs that have news; from time to time all: their logs grow, and their time runs out."""
+        if time.monotonic() - self._looked > _LOOK:
+            self._looked = time.monotonic()
+            return list(self._running)
+        known = set(map(id, news))
+        return [one for one in self._running if id(one.job) in known]
+
+    def _end_some(self, some: Sequence[_Running]) -> None:
+        for one in some:
             _receive(one, self._observer)
             storage.shorten(one.log, _LOG_BYTES)
             if one.job.ended:
@@ -126,13 +136,13 @@ class Loop:
                 self._slots.give_back(one.placement.device)
                 self._finished += record.status == "ok"
                 self._observer.ended(one.task, record)
-                if record.error and (number := _no_space(record.error)):
+                if record.error and (number := _failing_disk(record.error)):
                     raise OSError(number, os.strerror(number), str(self._plan.config.out))
 
 
-def _no_space(error: Failure) -> int | None:
+def _failing_disk(error: Failure) -> int | None:
     """Return the number of the OSError that a run failed with where any other run would, too."""
-    return next((n for n in NO_SPACE if error.message.startswith(f"[Errno {n}]")), None)
+    return next((n for n in FAILING_DISK if error.message.startswith(f"[Errno {n}]")), None)
 
 
 def _what_is_kept(finished: int, tasks: int, running: Sequence[_Running]) -> str:
@@ -144,7 +154,7 @@ def _what_is_kept(finished: int, tasks: int, running: Sequence[_Running]) -> str
         for one in running
         if (path := run_folder(one.placement.out, one.task.key) / CHECKPOINT).is_file()
     ]
-    text = f"interrupted: {finished} of {tasks} runs are finished and kept"
+    text = f"{finished} of {tasks} runs are finished and kept"
     if ages:
         text += (
             f"; of {len(running)} under way {len(ages)} can go on from a checkpoint, "

@@ -7,6 +7,7 @@ import math
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -150,7 +151,7 @@ class Plan:
             for task in self.tasks
         }
 
-    @property
+    @cached_property
     def slots(self) -> tuple[Device, ...]:
         """The device of each run that may be under way at once."""
         return slots_of(self.devices, self.config.jobs)

@@ -60,7 +60,8 @@ class AtOnce:
         write_record(placement.out, record_of(task, placement, datetime.now(UTC), error=error))
         return Done()
 
-    def wait_for_any(self, jobs: Sequence[Any], timeout: float) -> None: ...
+    def wait_for_any(self, jobs: Sequence[Any], timeout: float) -> Sequence[Any]:
+        return jobs
 
     def at_once(self, jobs: int) -> int:
         return jobs

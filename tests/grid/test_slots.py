@@ -128,9 +128,11 @@ class Pretended:
         self.started.append(Job(*argument))
         return self.started[-1]
 
-    def wait_for_any(self, jobs: Sequence[Any], timeout: float) -> None:
+    def wait_for_any(self, jobs: Sequence[Any], timeout: float) -> Sequence[Any]:
         self.together.append([job.placement.device for job in jobs])
-        self.which(list(jobs)).end()
+        one = self.which(list(jobs))
+        one.end()
+        return [one]
 
 
 @pytest.fixture

@@ -98,7 +98,8 @@ class Fake:
     def ended(self) -> None:
         self.under_way -= 1
 
-    def wait_for_any(self, jobs: Sequence[Any], timeout: float) -> None: ...
+    def wait_for_any(self, jobs: Sequence[Any], timeout: float) -> Sequence[Any]:
+        return jobs
 
 
 def scores(*of_rates: float | str | None) -> Callable[[Task], list[Any]]:
