@@ -81,7 +81,11 @@ def _files(path: Path) -> Iterator[Path]:
     elif os.path.lexists(path):
         yield path
     elif glob.has_magic(str(path)):
-        for found in sorted(glob.glob(str(path), recursive=True)):
+        try:
+            matches = sorted(glob.glob(str(path), recursive=True))
+        except ValueError:  # characters that no file name can have
+            return
+        for found in matches:
             folder, name = os.path.split(found)
             if os.path.isfile(found) and is_image(name):
                 yield Path(folder) / name

@@ -18,6 +18,7 @@ from quadzoo.records.record import RunRecord
 
 _LONGEST_SIDE = 4096  # of the canvas, as a bench allows
 _CLIPPED = 0.01  # of an image's values: fewer beyond the range are not worth a word
+_LARGEST = float(np.finfo(np.float32).max)
 _OTHER_SIZE = 1.25  # times the largest side, or the smallest one, of the data set's images
 
 
@@ -49,7 +50,8 @@ class View:
             reading_of(image.bands, image.value_range)
             sides = all(1 <= side <= _LONGEST_SIDE for side in (height, width))
             box = crop is None or (0 <= crop[0] < crop[2] and 0 <= crop[1] < crop[3])
-            fill = 1 <= image.channels <= min(MOST_BANDS, len(image.fill)) and all(np.isfinite(image.fill))
+            values = all(-_LARGEST <= one <= _LARGEST for one in image.fill)  # a whole number may be any
+            fill = 1 <= image.channels <= min(MOST_BANDS, len(image.fill)) and values
             scale = image.max_scale is None or 0 < image.max_scale < np.inf
             deep = (image.dtype == "uint8") <= (image.value_range is None)
             if not (sides and box and fill and scale and deep and image.resize in get_args(Resize)):

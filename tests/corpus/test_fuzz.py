@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -370,5 +371,6 @@ def test_only_our_errors_come_out(name: str, folder: Path) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", NAMES)
 def test_only_our_errors_come_out_of_20_000_examples(name: str, folder: Path) -> None:
+    """The same ones each time, or with QUADZOO_FUZZ=1 others each time: what these find is no regression."""
     share = _WEIGHT.get(name, 1) / sum(_WEIGHT.get(one, 1) for one in NAMES)
-    fuzz(name, folder, round(EXAMPLES * share))
+    fuzz(name, folder, round(EXAMPLES * share), derandomize=not os.environ.get("QUADZOO_FUZZ"))
