@@ -48,6 +48,20 @@ def fill(path: Path) -> None:
             file.write(bytes(4096))
 
 
+READ_ONLY_AFTER_A_RECORD = """
+import errno, glob, os
+replace = os.replace
+
+def refusing(source, target, **options):
+    out = os.environ["QUADZOO_TEST_OUT"]
+    if os.fspath(target).startswith(out) and glob.glob(f"{out}/runs/*/record.json"):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), os.fspath(target))
+    return replace(source, target, **options)
+
+os.replace = refusing
+"""
+
+
 def errors_in(said: str) -> list[str]:
     return [line for line in said.splitlines() if line.startswith("quadzoo: error: ")]
 
@@ -93,6 +107,30 @@ def test_a_read_only_disk_is_refused_before_anything_trains(equations: Path, mou
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
     assert "is not writable; choose another folder" in line
+
+
+def test_a_disk_that_turns_read_only(equations: Path, tmp_path: Path) -> None:
+    """As some do when they fail. A disk of this kind cannot while a file on it is open: its files do that."""
+    site, out = tmp_path / "site", tmp_path / "out"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(READ_ONLY_AFTER_A_RECORD)
+    path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH", ""))))
+    process = started(
+        equations,
+        out,
+        "--seeds",
+        "0,1,2",
+        env=os.environ | {"PYTHONPATH": path, "QUADZOO_TEST_OUT": str(out)},
+    )
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1, said
+    (line,) = errors_in(said)
+    assert "Read-only file system; 1 of 3 runs are finished and kept; mend that, and the same command" in line
+    assert "Traceback" not in said
+    assert "1 done already" in finished(equations, out, "--seeds", "0,1,2")
+    finished(equations, tmp_path / "elsewhere", "--seeds", "0,1,2")
+    assert scores(out) == scores(tmp_path / "elsewhere")
+    assert leftovers(out) == []
 
 
 def test_a_limit_to_the_size_of_files(equations: Path, tmp_path: Path) -> None:

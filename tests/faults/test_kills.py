@@ -70,9 +70,9 @@ def test_kills_lose_nothing(equations: Path, whole: Path, whom: str, tmp_path: P
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("number", range(6))
 def test_ten_kills_in_a_row(equations: Path, whole_of_six: Path, number: int, tmp_path: Path) -> None:
-    """Twenty moments in all, at start and while at work; each time the command goes on from what is there."""
+    """Sixty moments in all, at start and while at work; each time the command goes on from what is there."""
     six = ("--seeds", "0,1,2,3,4,5")
     moments, good = random.Random(number), 0
     for _ in range(10):
