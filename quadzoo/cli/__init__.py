@@ -74,7 +74,7 @@ def _status(arguments: list[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         with suppress(OSError):  # the terminal may be closed
             say(
-                "quadzoo: interrupted; finished runs are kept, and the same command continues from here",
+                "quadzoo: interrupted; what is finished is kept, and the same command continues from here",
                 err=True,
             )
         return 130

@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from quadzoo.cli.options import with_flags
-from quadzoo.cli.output import say, say_json
+from quadzoo.cli.output import say, say_json, say_wrapped
 from quadzoo.cli.tables import print_table, text_table, width_of
 from quadzoo.grid.halving import in_words as halving_in_words
 from quadzoo.grid.halving import rungs as halving_rungs
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.tuning import in_words, trials_to_do
+from quadzoo.report.answer import errors_in_words
 from quadzoo.report.board_columns import Metric
 from quadzoo.report.captions import captions, units
 from quadzoo.report.column import Column, RowT
@@ -83,32 +84,36 @@ def print_leaderboards(boards: Sequence[Leaderboard], metric: Metric = "rmse") -
     """Print leaderboards on stdout, as wide as the terminal allows; ``metric`` is shown of each target."""
     for board in boards:
         for caption in captions(board):
-            say(caption.text)
+            say_wrapped(caption.text)
         columns = shown_columns(board, metric)
         kept = _fitting(columns, board.rows)
-        if _too_wide(_table(kept, board.rows), wrapped=True):
+        if _too_wide(_table(kept, board.rows, narrow=True), wrapped=True):
             columns = [NAME, *(column for column in columns if column.name not in ("backbone", "head"))]
             columns.sort(key=lambda column: column.name != "rank")
             kept = _fitting(columns, board.rows)
-        print_table(_table(kept, board.rows))
-        say(units(board))
-        if hidden := [column.heading for column in columns if column not in kept]:
-            say(f"No room here for: {', '.join(hidden)}. leaderboard.md has them.")
+        _print(kept, board.rows)
+        say_wrapped(units(board))
+        hidden = [column.heading for column in columns if column not in kept]
+        if board.best and any(one.startswith(f"{name}: ") for name in board.targets for one in hidden):
+            say_wrapped(f"{board.best.name}: {errors_in_words(board.best)}.")
+        if hidden:
+            say_wrapped(f"No room here for: {', '.join(hidden)}. leaderboard.md has them.")
         if board.shares:
-            say(f"\nError against number of training images. {explained(board)}")
+            say()
+            say_wrapped(f"Error against number of training images. {explained(board)}")
             for text in sentences(board):
-                say(text)
+                say_wrapped(text)
             rows = share_rows(board)
-            print_table(_table(_fitting(share_columns(board), rows), rows))
+            _print(_fitting(share_columns(board), rows), rows)
 
 
 def print_suite(board: SuiteBoard) -> None:
     """Print the leaderboard of a suite on stdout: what it says, its rows, and its sets."""
     for text in [*answers(board).values(), *(caption.text for caption in suite_captions(board))]:
-        say(text)
+        say_wrapped(text)
     if not board.rows:
         return
-    print_table(_table(_fitting(row_columns(board), board.rows), board.rows))
+    _print(_fitting(row_columns(board), board.rows), board.rows)
     say()
     places = place_columns(board)
     columns = _fitting([*set_columns(board), *places], board.sets)
@@ -120,17 +125,17 @@ def print_suite(board: SuiteBoard) -> None:
     if places:
         told = f"#1{f' to #{len(places)}' * (len(places) > 1)}: the rows above, from top to bottom."
         told += f" The last {hidden} have no room here; leaderboard-suite.md has them." * (hidden > 0)
-        say(told)
+        say_wrapped(told)
 
 
 def _fitting(columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> list[Column[RowT]]:
     """Return the columns for which the terminal is wide enough; those without a priority stay.
 
-    For those with the priority 1 cells are wrapped, at spaces, before one of them goes.
+    Before one with the priority 1 or 2 goes, cells are wrapped, at spaces and within long names.
     """
     kept = list(columns)
-    for lowest, wrapped in ((2, False), (1, True)):
-        while _too_wide(_table(kept, rows), wrapped):
+    for lowest, narrow in ((3, False), (1, True)):
+        while _too_wide(_table(kept, rows, narrow=narrow), wrapped=narrow):
             last = max(reversed(kept), key=lambda column: column.priority)
             if last.priority < lowest:
                 break
@@ -143,9 +148,16 @@ def _too_wide(table: Table, wrapped: bool = False) -> bool:
     return console.is_terminal and width_of(table, wrapped) > console.width
 
 
-def _table(columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> Table:
+def _print(columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> None:
+    """Print a table; names are divided only where it has no room otherwise."""
+    table = _table(columns, rows)
+    print_table(_table(columns, rows, narrow=True) if _too_wide(table, wrapped=True) else table)
+
+
+def _table(columns: Sequence[Column[RowT]], rows: Sequence[RowT], *, narrow: bool = False) -> Table:
     return text_table(
         [column.heading for column in columns],
         [[column.text(row) for column in columns] for row in rows],
         right=[column.heading for column in columns if column.number],
+        narrow=narrow,
     )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
+
 import click
 
 from quadzoo.cli.options import with_flags
@@ -13,6 +17,14 @@ _LONGEST = 300  # characters of a line
 def say(text: str = "", *, err: bool = False) -> None:
     """Print a text, whoever it is from; on a terminal it does nothing but be read."""
     click.echo(printable(text), err=err)
+
+
+def say_wrapped(text: str) -> None:
+    """Print a text on stdout, in lines as long as the terminal has columns; elsewhere it is one line."""
+    if sys.stdout.isatty():
+        columns = shutil.get_terminal_size().columns
+        text = textwrap.fill(text, columns, break_long_words=False, break_on_hyphens=False)
+    say(text)
 
 
 def tell(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from rich.cells import cell_len
@@ -12,13 +13,25 @@ from rich.text import Text
 from quadzoo.report.text import printable
 
 _LONGEST_WORD = 40  # characters
+_NARROW = 13  # characters, of which few words have more
 
 
-def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> Table:
-    """Return a table of literal texts; the headings in ``right`` are aligned to the right."""
+def text_table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Collection[str] = (),
+    *,
+    narrow: bool = False,
+) -> Table:
+    """Return a table of literal texts; the headings in ``right`` are aligned to the right.
+
+    With ``narrow``, long names are divided after ``_`` and ``-``, too.
+    """
+    if narrow:
+        rows = [[" ".join(map(_divided, cell.split(" "))) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, heading in enumerate(headings):
-        words = [word for cell in (heading, *(row[place] for row in rows)) for word in cell.split(" ")]
+        words = [word for cell in (heading, *(row[place] for row in rows)) for word in cell.split()]
         table.add_column(
             Text(printable(heading)),
             justify="right" if heading in right else "left",
@@ -29,6 +42,16 @@ def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Co
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table
+
+
+def _divided(word: str) -> str:
+    """Return a word in lines; each is as long as a narrow column allows."""
+    lines = [""]
+    for part in re.findall(r"[^_-]*[_-]|[^_-]+", word):
+        if lines[-1] and cell_len(lines[-1] + part) > _NARROW:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def width_of(table: Table, wrapped: bool = False) -> int:

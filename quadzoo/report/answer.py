@@ -32,6 +32,17 @@ def answers(board: Leaderboard) -> dict[str, str]:
     }
 
 
+def errors_in_words(row: Row) -> str:
+    """Return RMSE and R² of each target on the test images."""
+    r2 = row.test_r2 or {}
+    errors = [
+        f"{name}: RMSE {short(value)}"
+        + ("" if (share := r2.get(name)) is None else f", R² {share_text(share)}")
+        for name, value in (row.test_rmse or {}).items()
+    ]
+    return listed(errors, "; ")
+
+
 def _which(board: Leaderboard, best: Row) -> str:
     mean = next((row for row in board.rows if row.backbone == MEAN), None)
     text = f"{best.name} has the lowest val MSE. Its test MSE is {short(best.test_mse)}"
@@ -95,13 +106,7 @@ def _price(row: Row) -> str:
 def _wrong(board: Leaderboard, best: Row) -> str:
     if best.test_exact == 1:
         return "Nothing: every target is exactly right, after rounding, in every test image."
-    r2 = best.test_r2 or {}
-    errors = [
-        f"{name}: RMSE {short(value)}"
-        + ("" if (share := r2.get(name)) is None else f", R² {share_text(share)}")
-        for name, value in (best.test_rmse or {}).items()
-    ]
-    text = f"{listed(errors, '; ')}."
+    text = f"{errors_in_words(best)}."
     if told := unread(board):
         text += f" {told}"
     if best.test_exact is not None:

@@ -162,7 +162,7 @@ COLUMNS: tuple[Column[Row], ...] = (
         text=lambda row: row.start,
         number=False,
         shown="differs",
-        priority=1,
+        priority=3,
     ),
     Column(
         name="tuned",
@@ -272,7 +272,7 @@ COLUMNS: tuple[Column[Row], ...] = (
         "mixed",
         "what differs between the runs of the row and can change a score",
         lambda row: row.mixed,
-        priority=2,
+        priority=3,
     ),
     figure("params", "params", "parameters", lambda row: row.cost.params, millions, priority=3),
     figure("gmacs", "GMACs", "multiply-adds for one image, in 10⁹", lambda row: row.cost.gmacs, priority=4),

@@ -71,7 +71,7 @@ def test_signals_keep_what_is_finished(equations: Path, tmp_path: Path, name: st
     (os.killpg if whom == "all" else os.kill)(process.pid, signal.Signals[name])
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    told = re.search(r"interrupted: ([1-3]) of 4 runs are finished and kept", err)
+    told = re.search(r"quadzoo: ([1-3]) of 4 runs are finished and kept", err)
     assert told, err
     assert "1 under way had no checkpoint yet and will start anew" in err
     assert "Traceback" not in err

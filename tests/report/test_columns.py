@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,22 @@ def test_a_narrow_terminal_drops_what_matters_least(
     assert counts[0] == len(columns)
     assert counts == sorted(counts, reverse=True)
     assert len(set(counts)) > 3
+
+
+def test_in_a_narrow_terminal_nobody_misses_the_errors_of_the_targets(
+    board: Leaderboard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the table or below it; no line is longer than the terminal, and words are divided only in names."""
+    for name, value in {"FORCE_COLOR": "1", "NO_COLOR": "1", "COLUMNS": "64"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    best = board.rows[0].model_copy(update={"backbone": "efficientnet_lite2_of_others"})
+    print_leaderboards([board.model_copy(update={"rows": [best, *board.rows[1:]]})])
+    out = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert max(map(len, out.splitlines())) <= 64
+    for target in board.targets:
+        assert f"{target}: RMSE" in " ".join(out.split("No room here")[0].split())
+    assert re.search(r" efficientnet_ .*\n +lite2_of_", out)
 
 
 def test_names_are_unique_and_those_of_the_contract_are_there() -> None:
