@@ -9,7 +9,6 @@ import re
 import tomllib
 from pathlib import Path
 
-
 USED = ("tables", "tensorboard", "onnx", "ray")  # extras that tests use
 
 

@@ -36,7 +36,8 @@ ARRIVE = "quadzoo.grid.arrival:settled"
 """What is given each job's argument on its node, and returns the one to work with."""
 
 _AHEAD = 4  # reports that a job may be ahead of the driver
-_LOOKS = 3  # at the head that fail, one after the other, until it is lost
+_LOOKS = 4  # at the head that fail, one after the other, until it is lost
+_FRESH = 0.1  # seconds
 _KNOWN_FOR = 5.0  # seconds
 
 
@@ -80,7 +81,6 @@ class RayExecutor:
         self.jobs = jobs or max(1, int(self._gpus))
         self._head = ray.get_runtime_context().gcs_address
         self._looked = self._counted = time.monotonic()
-        self._silent = 0
         # Nodes that find it in their cache folder share the folder with this machine.
         self._mark = cache_folder() / f".ray-{secrets.token_hex(8)}"
         self._mark.touch()
@@ -147,20 +147,25 @@ class RayExecutor:
             return [job for job in jobs if id(job.reports) in ready]
         return ()
 
-    def check_head(self) -> None:
-        """See, every second, whether the head is there. Raises ClusterLost where it is not, for a while.
+    def check_head(self, *, afresh: bool = False) -> None:
+        """See whether the head is there. Raises ClusterLost where it is not, for a while.
 
-        Ray itself would end this process a minute after that.
+        Called before anything is asked of Ray: it ends this process at once, without a word, where Ray's own
+        process on this machine is gone, and a minute after the head is. What was seen a moment ago counts,
+        but for ``afresh``.
         """
         if self.lost:
             raise ClusterLost(self._farewell())
-        if time.monotonic() - self._looked < SLICE:
+        if not afresh and time.monotonic() - self._looked < _FRESH:
             return
-        self._silent = 0 if answers(self._head) else self._silent + 1
-        self._looked = time.monotonic()
-        if self._silent >= _LOOKS:
-            self.lost = True
-            raise ClusterLost(self._farewell())
+        for look in range(_LOOKS):
+            if answers(self._head):
+                self._looked = time.monotonic()
+                return
+            if look < _LOOKS - 1:
+                time.sleep(SLICE)
+        self.lost = True
+        raise ClusterLost(self._farewell())
 
     def _farewell(self) -> str:
         return (
@@ -170,7 +175,7 @@ class RayExecutor:
 
     def _nodes(self) -> list[Machine]:
         self.check_head()
-        if not self._silent and time.monotonic() - self._counted > _KNOWN_FOR:
+        if time.monotonic() - self._counted > _KNOWN_FOR:
             self._machines, self._counted = machines(), time.monotonic()
         return self._machines
 

@@ -20,7 +20,7 @@ from quadzoo.executors.ray_node import Piece, Report, Returned
 from quadzoo.storage import cache_folder
 
 SLICE = 1.0
-"""Seconds between two looks at the cluster's head."""
+"""Seconds that something of Ray is waited for before the cluster's head is looked at again."""
 _ENDING = 3.0  # seconds
 _LOST = (
     exceptions.WorkerCrashedError,
@@ -35,7 +35,7 @@ _LOST = (
 class Cluster(Protocol):
     """What a job asks of the executor that has submitted it."""
 
-    def check_head(self) -> None:
+    def check_head(self, *, afresh: bool = False) -> None:
         """Raise ClusterLost where the cluster does not answer."""
 
     @property
@@ -146,7 +146,7 @@ class RayJob:
 
     def _fail(self, error: exceptions.RayError) -> None:
         self._drop_target(str(error))
-        self._cluster.check_head()
+        self._cluster.check_head(afresh=True)
         if not isinstance(error, _LOST):
             self._reason = in_words(error)
         elif self._attempts > self._retries:
