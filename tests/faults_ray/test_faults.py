@@ -61,8 +61,9 @@ def test_the_driver_is_killed(cluster: Cluster, equations: Path, tmp_path: Path)
 
 
 def test_a_node_is_lost(cluster: Cluster, equations: Path, tmp_path: Path) -> None:
-    process = cluster.bench(tmp_path, "--data", equations, *LONG)
-    until(lambda: identities(tmp_path), process)
+    # So long that the other node gets one, however late its first worker is.
+    longer = ("--data", equations, *LONG, "--epochs", "80")
+    process = cluster.bench(tmp_path, *longer)
     until(cluster.nodes[1].at_work, process)
     cluster.nodes[1].kill()
     before = identities(tmp_path)
