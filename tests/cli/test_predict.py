@@ -38,7 +38,7 @@ def test_table_csv_and_json_say_the_same(run: Path, discs: Path, quadzoo: Call, 
     csv = tmp_path / "new" / "answers.csv"
     done = quadzoo("predict", run, photos, "--csv", csv)
     assert (done.status, done.out, done.err) == (0, "", f"quadzoo: 60 images: {csv}\n")
-    table = pd.read_csv(csv)
+    table = pd.read_csv(csv, float_precision="round_trip")
     document = json.loads(quadzoo("predict", run, photos, "--json").out)
     assert document["targets"] == ["radius", "x"]
     assert pd.DataFrame(document["predictions"]).equals(table)
