@@ -27,7 +27,7 @@ from quadzoo.grid.plan import Estimate, Plan
 from quadzoo.grid.tuning import trials
 from quadzoo.model.recipe import Recipe
 from quadzoo.records.facts import SplitFacts
-from quadzoo.records.record import RunRecord, keys_in, read_record
+from quadzoo.records.record import Found, RunRecord, keys_in, read_record
 from quadzoo.report.text import duration, listed
 from quadzoo.threads import threads_of_a_run
 from quadzoo.training.device import take
@@ -207,6 +207,8 @@ def _timed(plan: Plan, task: Task, executor: Executor, dry: bool) -> Timing:
     """Time a task's steps, or with ``dry`` passes, in a process of its own. Raises NoAnswer."""
     clock, longest = time.perf_counter(), min(_LONG, plan.config.timeout or _LONG)
     placement = replace(plan.placement(task), compiled="no")
+    if task.found.lr is None:  # of a rate that is still to be chosen, any takes as long
+        task = replace(task, found=Found(lr=task.recipe.lr))
     work = f"{__name__}:time_steps"
     told: dict[str, Any] = answer(executor, work, (task, placement, dry), longest, placement.needs)
     start = time.perf_counter() - clock - told["measuring"]

@@ -65,7 +65,9 @@ class Loop:
         self._plan, self._executor = plan, executor
         self._observer, self._interrupts = observer, interrupts
         self._slots = Slots(plan.slots, executor.at_once)
-        self._waiting = deque(longest_first(plan.to_do, plan.costs))
+        # One after the other takes as long in any order: then that of the plan.
+        at_once = self._slots.total > 1
+        self._waiting = deque(longest_first(plan.to_do, plan.costs) if at_once else plan.to_do)
         self._running: list[_Running] = []
         self._elsewhere: set[str] = set()
         self._finished = len(plan.done)

@@ -25,11 +25,12 @@ from quadzoo.records.baseline import (
     RIDGE_FEATURES,
     RIDGE_PIXELS,
     BaselineRecord,
+    baseline_key,
     read_baseline,
     write_baseline,
 )
 from quadzoo.records.facts import SplitFacts
-from quadzoo.records.keys import ImageFacts, hash_of
+from quadzoo.records.keys import ImageFacts
 from quadzoo.records.record import Metrics
 from quadzoo.training.task import Task
 
@@ -120,16 +121,8 @@ def _kept(plan: Plan, of_fold: FoldPlan, name: str, task: Task | None, made: Cal
     """Return the scores of a baseline, from the results folder where they are."""
     fold, data = of_fold.fold, plan.data
     loaded = task.identity.loaded if task else None
-    key = hash_of(
-        {
-            "baseline": name,
-            "data": data.images.hash,
-            "image": ImageFacts(**asdict(data.images.geometry)).ingredients,
-            "split": fold.split.hash,
-            "fold": fold.split.fold,
-            "weights": {"tag": loaded.tag, "sha256": loaded.sha256} if loaded else None,
-        }
-    )
+    image = ImageFacts(**asdict(data.images.geometry))
+    key = baseline_key(name, data.images.hash, image, _place(fold.split), loaded)
     record = read_baseline(plan.config.out, key)
     if record is None:
         clock = time.perf_counter()

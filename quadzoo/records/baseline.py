@@ -7,7 +7,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from quadzoo.model.weights import LoadedWeights
 from quadzoo.records.facts import DataFacts, FileName, Key, Name, Sha256, SplitFacts
+from quadzoo.records.keys import ImageFacts, hash_of
 from quadzoo.records.record import PREDICTIONS, Metrics, NotNegative, sha256_of
 from quadzoo.storage import read_regular, write_atomically
 
@@ -36,6 +38,23 @@ class BaselineRecord(BaseModel):
     n_fitted: int = Field(ge=1)
     seconds: NotNegative
     files: dict[FileName, Sha256]
+
+
+def baseline_key(
+    name: str, data: str, image: ImageFacts, split: tuple[str, int], loaded: LoadedWeights | None = None
+) -> str:
+    """Return what identifies a baseline: a hash of the data, that of a split and a fold, weights if any."""
+    weights = {"tag": loaded.tag, "sha256": loaded.sha256} if loaded else None
+    return hash_of(
+        {
+            "baseline": name,
+            "data": data,
+            "image": image.ingredients,
+            "split": split[0],
+            "fold": split[1],
+            "weights": weights,
+        }
+    )
 
 
 def baseline_folder(out: Path, key: str) -> Path:

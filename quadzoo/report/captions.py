@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import median
@@ -20,6 +21,7 @@ from quadzoo.report.text import listed, readable, share_text, short
 from quadzoo.report.verdicts import ALPHA
 
 _MEMORISED = 5  # times the training error
+_FEW_VAL = 30  # val images
 _TARGETS = 6  # that are named
 
 
@@ -48,6 +50,7 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(untrained(board), warning=True),
         *(Caption(text, warning=True) for text in edges(board)),
         Caption(trust(board)),
+        Caption(alike(board)),
         Caption(tuned(board)),
         Caption(halved(board)),
         Caption(unknown(board)),
@@ -162,6 +165,9 @@ def beaten(board: Leaderboard) -> str:
     others = [row.name for row in board.rows if row.complete and row.beats_baselines]
     if (best.val_mse or 0.0) >= (baseline.val_mse or 0.0):
         text = f"No network beats {name} on the validation images (MSE {val[0]} against {val[1]})"
+        if board.split.folds == 1 and board.split.n_val < _FEW_VAL:
+            n = board.split.n_val
+            return f"{text}. Of so few, {n}, much is luck: --folds 5 tests networks on all images."
         return f"{text}: none of them is worth using."
     text = (
         f"{best.name} does not beat {name}: on the test images its MSE, {short(best.test_mse)}, is not "
@@ -299,6 +305,10 @@ def evidence(board: Leaderboard) -> str:
     fewest = min(seeds)
     count = "one seed" if fewest == 1 else f"{fewest} seeds"
     count = f"{count[0].upper()}{count[1:]}" if fewest == max(seeds) else f"At least {count}"
+    ranked = [row for row in board.rows if row.rank is not None]
+    if board.evidence != "smoke" and ranked and all(row.test_mse_low is None for row in ranked):
+        why = f": {ranked[0].covers}" if ranked[0].covers else ""
+        return f"{count} per row, but no difference between rows can be tested{why}."
     return {
         "smoke": f"{count} per row: differences between rows may be chance, three seeds are needed to tell.",
         "screen": f"{count} per row: enough to drop the worst rows, too few to order rows that are close.",
@@ -334,6 +344,18 @@ def units(board: Leaderboard) -> str:
     return (
         f"MSE: squared errors, with the range of each target{of} as 0 to 1. RMSE: in the target's own unit."
     )
+
+
+def alike(board: Leaderboard) -> str:
+    """Return which rows do not depend on the seed: a closed form on frozen features does not."""
+    rows = [
+        row.name
+        for row in board.rows
+        if row.seeds > 1 and row.val_mse is not None and row.ensemble_val_mse is not None
+        if math.isclose(row.val_mse, row.ensemble_val_mse, rel_tol=1e-9)
+    ]
+    same = f"All seeds of {listed(rows)} give the same predictions"
+    return f"{same}: their number is no evidence of how sure the row is." if rows else ""
 
 
 def smaller(board: Leaderboard) -> str:

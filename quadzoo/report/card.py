@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quadzoo.errors import DataError
+from quadzoo.inference.calibration import Calibration
 from quadzoo.inference.exported import ONNX, Checked, License
 from quadzoo.records.record import PREDICTIONS, SEEN, WEIGHTS, RunRecord
 from quadzoo.report.baselines import in_words
@@ -74,7 +76,7 @@ def card_of(run: Path, record: RunRecord, *, name: str, license: License, checke
         "## How well it reads",
         *_scores(record, standing),
         "## How sure a prediction is",
-        *_intervals(record, standing),
+        *_intervals(run, record, standing),
         "## What it was trained on",
         *_data(record),
         "## Limits",
@@ -236,7 +238,7 @@ def _best_baseline(record: RunRecord) -> tuple[str, float] | None:
     return min(known, key=lambda item: item[1], default=None)
 
 
-def _intervals(record: RunRecord, standing: Standing | None) -> Iterator[str]:
+def _intervals(run: Path, record: RunRecord, standing: Standing | None) -> Iterator[str]:
     if PREDICTIONS not in record.files:
         yield "There are no intervals: the predictions for val, which they are calibrated on, are missing."
         return
@@ -245,6 +247,9 @@ def _intervals(record: RunRecord, standing: Standing | None) -> Iterator[str]:
         f"{record.split.n_val:,} val images by split conformal prediction. This holds for images like those "
         "of the data set, taken together: nothing is promised for other images, nor for each kind by itself."
     )
+    with suppress(DataError):
+        for doubt in Calibration.of_run(run).doubts(LEVEL):
+            yield f"{doubt[0].upper()}{doubt[1:]}."
     did = standing.intervals if standing else None
     if did is None:
         return

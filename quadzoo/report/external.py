@@ -45,18 +45,19 @@ def with_external(
 ) -> Extended:
     """Return the leaderboards of ``runs`` with a last row for each outside predictor, a name and a CSV.
 
-    The CSV has a column ``id`` and one for each target, TARGET or TARGET_pred, in the target's own unit.
-    Where it has both, TARGET_pred counts, since TARGET is the truth in a predictions.csv. A predictor is in
-    each table of which it answers at least half of the test images; where there is none, in that of which it
-    answers most. A test image that is not in the CSV counts with the mean error of ``mean-of-train``, and its
-    targets as not exactly right. Raises ConfigError for a name that a row has already, and DataError for a
-    CSV that cannot be used.
+    The CSV has a column ``id``, or one whose cells are ids of test images, and one for each target, TARGET or
+    TARGET_pred, in the target's own unit. Where it has both, TARGET_pred counts, since TARGET is the truth in
+    a predictions.csv. A predictor is in each table of which it answers at least half of the test images;
+    where there is none, in that of which it answers most. A test image that is not in the CSV counts with the
+    mean error of ``mean-of-train``, and its targets as not exactly right. Raises ConfigError for a name that
+    a row has already, and DataError for a CSV that cannot be used.
     """
     found = [board.model_copy(update={"rows": list(board.rows)}) for board in boards]
     sides = [_test_side(board, runs) for board in boards]
+    known = frozenset(one for side in sides for one in side.ids)
     warnings = []
     for name, path in external.items():
-        answers = _read(name, path)
+        answers = _read(name, path, known)
         shares = [answers.share_of(side) for side in sides]
         if not any(shares):
             there = [one for side in sides for run in side.folds for one in run.test.index]
@@ -140,27 +141,41 @@ def _test_side(board: Leaderboard, runs: Sequence[Run]) -> _Side:
     return _Side(members, frozenset(one for run in members for one in run.test.index))
 
 
-def _read(name: str, path: Path) -> _Answers:
+def _read(name: str, path: Path, known: frozenset[str]) -> _Answers:
+    """Read a CSV; ``known`` are the ids of test images, which it may write with their suffix."""
     if not os.path.isfile(path):  # a pipe could not be read twice, and a device never ends
         raise DataError(f"`external` {name}: {path}: there is no such file")
+
+    def identity_of(cell: str) -> str:
+        whole = key(cell)
+        stem = whole.removesuffix(Path(whole).suffix)
+        return stem if whole not in known and stem in known else whole
+
     rows: dict[str, tuple[int, list[str]]] = {}
     with open_table(path) as (header, lines):
-        if header.count("id") != 1:
-            raise DataError(f"{path}: needs one column id, has {columns_listed(header)}")
-        place = header.index("id")
-        for line, cells in lines:
-            if len(cells) != len(header):
-                raise DataError(
-                    f"{path}: row {line}: {plural(len(cells), 'cell')} where the header has {len(header)}"
-                )
-            identity = key(cells[place])
-            if identity in rows:
-                raise DataError(
-                    f"{path}: row {line}: id {quoted(identity)} is also in row {rows[identity][0]}; keep one"
-                )
-            rows[identity] = line, cells
-    if not rows:
+        read = list(lines)
+    for line, cells in read:
+        if len(cells) != len(header):
+            raise DataError(
+                f"{path}: row {line}: {plural(len(cells), 'cell')} where the header has {len(header)}"
+            )
+    if not read:
         raise DataError(f"{path}: no rows under the header")
+    hits = [sum(identity_of(cells[at]) in known for _, cells in read) for at in range(len(header))]
+    places = [at for at, one in enumerate(header) if one == "id"]
+    places = places or [at for at, n in enumerate(hits) if n and n == max(hits)]
+    if len(places) != 1:
+        raise DataError(
+            f"{path}: needs one column id, or one whose cells are ids of test images; it has "
+            f"{columns_listed(header)}"
+        )
+    for line, cells in read:
+        identity = identity_of(cells[places[0]])
+        if identity in rows:
+            raise DataError(
+                f"{path}: row {line}: id {quoted(identity)} is also in row {rows[identity][0]}; keep one"
+            )
+        rows[identity] = line, cells
     return _Answers(name, path, header, rows)
 
 

@@ -11,7 +11,14 @@ from functools import partial
 from itertools import chain
 from statistics import fmean
 
-from quadzoo.records.baseline import BaselineRecord
+from quadzoo.records.baseline import (
+    LOOKUP,
+    MEAN,
+    RIDGE_FEATURES,
+    RIDGE_PIXELS,
+    BaselineRecord,
+    baseline_key,
+)
 from quadzoo.records.facts import SplitFacts
 from quadzoo.records.record import Metrics, RunRecord
 from quadzoo.report.caveats import mixed_of, needs_row_per_precision, overlap_of
@@ -238,12 +245,13 @@ def _baseline_rows(records: list[RunRecord], answers: Sequence[Answer] = ()) -> 
     """Return the rows without a model; records hold their scores on the records' folds.
 
     A later bench may know baselines that an earlier one did not; what is kept in the results folder counts,
-    too. Of several of one name, such as those on images of two sizes, the best by val does. The ``answers``
-    of a row are those with its scores.
+    too, if it is of images and weights that a record has. Of several of one name, such as those on images of
+    two sizes, the best by val does. The ``answers`` of a row are those with its scores.
     """
     found: dict[str, dict[int, tuple[Metrics, SplitFacts]]] = defaultdict(dict)
     splits = {record.split.fold: record.split for record in records}
-    kept = [one for one in answers if _is_of(one.record, records[0], splits)]
+    keys = {key for record in records for key in _baseline_keys(record)}
+    kept = [one for one in answers if one.record.key in keys and _is_of(one.record, records[0], splits)]
     told = [(name, metrics, record.split) for record in records for name, metrics in record.baselines.items()]
     told += [(one.record.name, one.record.metrics, splits[one.record.split.fold]) for one in kept]
     for name, metrics, split in told:
@@ -271,6 +279,13 @@ def _baseline_rows(records: list[RunRecord], answers: Sequence[Answer] = ()) -> 
         )
         rows.append(Simple(row, own))
     return rows
+
+
+def _baseline_keys(record: RunRecord) -> list[str]:
+    """Return the keys of the baselines of a run's images, and of the weights that it started from."""
+    facts = record.data.hash, record.image, (record.split.hash, record.split.fold)
+    of_features = baseline_key(f"{RIDGE_FEATURES}{record.backbone}", *facts, record.loaded)
+    return [*(baseline_key(name, *facts) for name in (MEAN, LOOKUP, RIDGE_PIXELS)), of_features]
 
 
 def _is_of(answer: BaselineRecord, record: RunRecord, splits: Mapping[int, SplitFacts]) -> bool:

@@ -134,7 +134,10 @@ def more_images(board: Leaderboard) -> str:
     best = board.best
     if not board.shares or best is None:
         return ""
-    return next(sentence(one) for one in board.shares if is_of(best, one))
+    # A row that was trained on one share alone tells nothing; another may.
+    own = [one for one in board.shares if is_of(best, one)]
+    others = [one for one in board.shares if one.rows[0].head != "-"]
+    return sentence(next((one for one in (*own, *others) if len(one.rows) > 1), own[0]))
 
 
 def is_of(row: Row, curve: ShareCurve) -> bool:

@@ -18,11 +18,11 @@ from markupsafe import Markup
 from PIL import Image
 
 from quadzoo import __version__
-from quadzoo.records.baseline import MEAN
 from quadzoo.records.predictions import of_targets
 from quadzoo.records.record import N_WORST, WORST
 from quadzoo.report import plots
 from quadzoo.report.answer import answers
+from quadzoo.report.baselines import in_words
 from quadzoo.report.captions import captions, leak, left_out, seen, units
 from quadzoo.report.column import Value
 from quadzoo.report.columns import shown_columns
@@ -125,7 +125,7 @@ class _Page:
             "columns": shown_columns(board, page=True),
             "units": units(board),
             "plots": _plots(part),
-            "mean": _mean(board),
+            "to_beat": to_beat[1] if (to_beat := _to_beat(board)) else "",
             "comparison": self.comparison(part),
             "shares": _shares(board),
             "whisker": _whiskers(part),
@@ -253,9 +253,10 @@ def _error_bars(row: Row) -> list[tuple[str, Markup]]:
     return figures
 
 
-def _mean(board: Leaderboard) -> float | None:
-    """Return the test MSE of always predicting the training mean."""
-    return next((row.test_mse for row in board.rows if row.backbone == MEAN), None)
+def _to_beat(board: Leaderboard) -> tuple[float, str] | None:
+    """Return the test MSE of the best baseline by val, and what it is; None without one."""
+    row = board.best_baseline
+    return (row.test_mse, in_words(row.backbone)) if row and row.test_mse else None
 
 
 def _plots(board: Leaderboard) -> list[tuple[str, Markup, Markup]]:
@@ -264,8 +265,7 @@ def _plots(board: Leaderboard) -> list[tuple[str, Markup, Markup]]:
     They show the rows measured on the board's device.
     """
     device = board.devices[0] if board.devices else ""
-    mean = _mean(board)
-    line = (mean, "always predicting the mean") if mean else None
+    line = _to_beat(board)
     drawn = []
     for name, cost in _COSTS.items():
         points = [

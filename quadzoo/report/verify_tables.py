@@ -186,7 +186,10 @@ def _filled(texts: Mapping[str, str]) -> dict[str, str]:
 
 def _markdown_texts(board: Leaderboard) -> list[dict[str, str]]:
     columns = shown_columns(board)
-    return [{column.heading: escaped(column.text(row)).strip() for column in columns} for row in board.rows]
+    return [
+        {escaped(column.heading): escaped(column.text(row)).strip() for column in columns}
+        for row in board.rows
+    ]
 
 
 def _markdown_rows(text: str) -> Iterator[_Found]:

@@ -178,3 +178,13 @@ def test_a_head_in_closed_form_takes_no_steps(discs: Path, quadzoo: Call, tmp_pa
 )  # fmt: skip
 def test_durations_are_rounded(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_bench_that_tries_learning_rates_is_timed(
+    discs: Path, quadzoo: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FEW", 0)
+    done = quadzoo(*bench(discs, tmp_path, "--backbones", "tiny_cnn", "--epochs", 2, "--tune", "lr:2"))
+    assert done.status == 0
+    assert "no estimate" not in done.err
+    assert "quadzoo: about " in done.err

@@ -188,13 +188,17 @@ def cases() -> dict[str, tuple[str, str]]:
         "twice": ("id,y\np0,1\np1,2\np0,3\n", "row 4: id 'p0' is also in row 2; keep one"),
         "no column": ("id,z\np0,1\n", "no column 'y' or 'y_pred'; it has id, z"),
         "two columns": ("id,y,y\np0,1,2\n", "more than one column 'y' or 'y_pred'"),
-        "no id": ("name,y\np0,1\n", "needs one column id, has name, y"),
+        "no id": (
+            "name,y\nq0,1\n",
+            "needs one column id, or one whose cells are ids of test images; it has",
+        ),
+        "two ids": ("name,file,y\np0,p0.png,1\n", "needs one column id, or one whose cells are ids of test"),
         "cells": ("id,y\np0,1,2\n", "row 2: 3 cells where the header has 2"),
         "nothing": ("", "the file is empty"),
         "no rows": ("id,y\n", "no rows under the header"),
         "strangers": (
-            "id,y\np0.png,1\np1.png,2\n" + "x" * 500 + ",3\nz,4\n",
-            "none of its ids ('p0.png', 'p1.png', 'xxxxxxxxxxxxxxxx…', …) is a test image with predictions "
+            "id,y\nq0.png,1\nq1.png,2\n" + "x" * 500 + ",3\nz,4\n",
+            "none of its ids ('q0.png', 'q1.png', 'xxxxxxxxxxxxxxxx…', …) is a test image with predictions "
             "here ('p",
         ),
     }

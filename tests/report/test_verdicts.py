@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quadzoo.records.baseline import BaselineRecord, write_baseline
+from quadzoo.records.baseline import BaselineRecord, baseline_key, read_baseline, write_baseline
 from quadzoo.records.predictions import to_csv
 from quadzoo.records.record import Metrics, read_record, write_record
 from quadzoo.report.answer import answers
@@ -50,8 +50,9 @@ def answer(out: Path, name: str, errors: np.ndarray, val: float) -> None:
         write_record(out, one)
     table = pd.DataFrame({"id": [f"p{i}" for i in range(len(errors))], "split": "test", "y": 5.0})
     table["y_pred"] = 5.0 + errors
+    key = baseline_key(name, one.data.hash, one.image, (one.split.hash, one.split.fold), one.loaded)
     baseline = BaselineRecord(
-        key=name.replace(":", "-"), name=name, data=one.data, split=one.split, targets=["y"], metrics=metrics,
+        key=key, name=name, data=one.data, split=one.split, targets=["y"], metrics=metrics,
         alphas={}, n_fitted=4, seconds=0.1, files={},
     )  # fmt: skip
     write_baseline(out, baseline, table.to_csv(index=False).encode())
@@ -129,7 +130,10 @@ def test_a_row_that_lacks_a_fold_is_incomplete(tmp_path: Path) -> None:
 def test_by_val_nothing_that_loses_to_a_baseline_is_recommended(tmp_path: Path) -> None:
     board = board_of(tmp_path, record("1", 0.095, backbone="untrained"))
     assert by_name(board)["untrained"].verdict == "does not beat always predicting the mean"
-    assert "none of them is worth using" in texts(board)
+    assert "(MSE 0.095 against 0.09). Of so few, 2, much is luck: --folds 5 tests" in texts(board)
+    many = record("1", 0.095, backbone="untrained")
+    many.split.n_val, many.data.n = 30, 38
+    assert "none of them is worth using" in texts(board_of(tmp_path / "many", many))
     assert "has the lowest val MSE" not in texts(board)
 
 
@@ -301,7 +305,8 @@ def test_a_baseline_counts_wherever_it_is_kept(tmp_path: Path) -> None:
     """Under two keys, as after two image sizes; and where the records of runs do not name it."""
     row_of(tmp_path, "net", 1.0)
     answer(tmp_path, "ridge-pixels", np.random.default_rng(5).normal(0, 0.5, N), val=0.004)
-    shutil.copytree(tmp_path / "baselines" / "ridge-pixels", tmp_path / "baselines" / "again")
+    (kept,) = (tmp_path / "baselines").iterdir()
+    shutil.copytree(kept, kept.with_name("again"))
     assert by_name(board_of(tmp_path))["net"].verdict == "does not beat ridge regression on pixels"
     for seed in range(3):
         one = read_record(tmp_path, f"net{seed}")
@@ -373,7 +378,7 @@ def test_what_cannot_be_tested_against_is_named(tmp_path: Path) -> None:
     row_of(tmp_path, "net", 1.0)
     answer(tmp_path, "ridge-pixels", np.random.default_rng(5).normal(0, 3, N), val=0.05)
     assert "Predictions of mean-of-train and pixel-lookup are not kept" in texts(board_of(tmp_path))
-    path = tmp_path / "baselines" / "ridge-pixels" / "predictions.csv"
+    (path,) = tmp_path.glob("baselines/*/predictions.csv")
     path.write_text(path.read_text() + " ")
     assert "ridge-pixels" in texts(board_of(tmp_path)).split("Predictions of ")[1].split(" are not kept")[0]
     folds = [record(f"f{fold}", 0.01) for fold in range(2)]
@@ -391,3 +396,32 @@ def test_a_lookup_that_beats_the_mean_is_said(tmp_path: Path) -> None:
     assert "pixel-lookup has a lower test MSE (0.02) than mean-of-train (0.08)" in texts(
         board_of(tmp_path, one)
     )
+
+
+def test_a_baseline_of_other_images_is_not_counted(tmp_path: Path) -> None:
+    """One that an interrupted bench at another image size has left behind belongs to no row."""
+    row_of(tmp_path, "good", 1.0, seeds=[0, 1, 2])
+    answer(tmp_path, "ridge-pixels", np.ones(N), val=0.02)
+    before = by_name(board_of(tmp_path))["ridge-pixels"]
+    (own,) = [path for path in (tmp_path / "baselines").iterdir()]
+    kept = read_baseline(tmp_path, own.name)
+    assert kept
+    kept.key, kept.metrics.val_mse = "0" * 16, 1e-9
+    write_baseline(tmp_path, kept, (own / "predictions.csv").read_bytes())
+    assert by_name(board_of(tmp_path))["ridge-pixels"] == before
+
+
+def test_seeds_that_are_all_the_same_are_told(tmp_path: Path) -> None:
+    row_of(tmp_path, "net", 1.0, seeds=[0, 1, 2])
+    assert "give the same predictions" not in texts(board_of(tmp_path))
+    board = board_of(tmp_path)
+    (row,) = [one for one in board.rows if one.backbone == "net"]
+    row.ensemble_val_mse = row.val_mse
+    assert "All seeds of net + mlp give the same predictions" in texts(board)
+
+
+def test_three_seeds_without_a_test_tell_nothing(tmp_path: Path) -> None:
+    board = board_of(tmp_path, *(record(f"{n}", 0.01 + n / 1000, seed=n) for n in range(3)))
+    told = texts(board)
+    assert "3 seeds per row, but no difference between rows can be tested" in told
+    assert "enough to drop" not in told

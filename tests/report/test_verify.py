@@ -13,6 +13,7 @@ from quadzoo.report.verify import verify
 from tests.report.records import record
 from tests.report.tampering import (
     BASELINES,
+    RIDGE_KEY,
     SCORES,
     TEXT,
     change,
@@ -52,30 +53,30 @@ def other_r2(out: Path) -> None:
 
 
 def weaker_ridge(out: Path) -> None:
-    path = out / "baselines" / "ridge" / "baseline.json"
+    path = out / "baselines" / RIDGE_KEY / "baseline.json"
     path.write_text(path.read_text().replace('"val_mse": 0.02', '"val_mse": 0.2'))
 
 
 def ridge_prediction(out: Path) -> None:
-    path = out / "baselines" / "ridge" / "predictions.csv"
+    path = out / "baselines" / RIDGE_KEY / "predictions.csv"
     path.write_text(path.read_text().replace("t4,test,7,7", "t4,test,7,9"))
 
 
 def ridge_truth(out: Path) -> None:
-    path = out / "baselines" / "ridge" / "predictions.csv"
+    path = out / "baselines" / RIDGE_KEY / "predictions.csv"
     path.write_text(path.read_text().replace("t4,test,7,7", "t4,test,9,9"))
 
 
 def ridge_gone(out: Path) -> None:
-    (out / "baselines" / "ridge" / "predictions.csv").unlink()
+    (out / "baselines" / RIDGE_KEY / "predictions.csv").unlink()
 
 
 def no_ridge(out: Path) -> None:
-    (out / "baselines" / "ridge" / "baseline.json").write_text("{}")
+    (out / "baselines" / RIDGE_KEY / "baseline.json").write_text("{}")
 
 
 def ridge_moved(out: Path) -> None:
-    (out / "baselines" / "ridge").rename(out / "baselines" / "other")
+    (out / "baselines" / RIDGE_KEY).rename(out / "baselines" / "other")
 
 
 def leaks_denied(out: Path) -> None:
@@ -224,17 +225,23 @@ def row_gone(out: Path) -> None:
         (no_text, "leaderboard.csv: cannot be read"),
         (row_gone, "3 rows, the records give 4"),
         (column_gone, "leaderboard.csv: has no column ensemble_test_mse; `quadzoo report`"),
-        (weaker_baseline, "test_mse of ridge-pixels is 0.5 in the record, 0.005 by baselines/ridge"),
-        (weaker_val, "val_mse of ridge-pixels is 0.5 in the record, 0.02 by baselines/ridge"),
+        (
+            weaker_baseline,
+            "test_mse of ridge-pixels is 0.5 in the record, 0.005 by baselines/6da6",
+        ),
+        (weaker_val, "val_mse of ridge-pixels is 0.5 in the record, 0.02 by baselines/6da69d916c03bdb6"),
         (other_error_than_rmse, "test_mse of mean-of-train is 0.5 in the record, 0.01"),
         (other_r2, "test_r2 of y of mean-of-train is 0.1 in the record, -0."),
-        (weaker_ridge, "baselines/ridge: val_mse is 0.2 in the record, 0.02 by its predictions"),
-        (ridge_prediction, "baselines/ridge: test_mse is 0.005 in the record, 0.015 by its predictions"),
-        (ridge_prediction, "baselines/ridge: predictions.csv has SHA-256"),
-        (ridge_truth, "baselines/ridge: predictions.csv has other true values of image t4 than"),
-        (ridge_gone, "baselines/ridge: predictions.csv cannot be read"),
-        (no_ridge, "baselines/ridge: baseline.json is no record of a baseline"),
-        (ridge_moved, "baselines/other: it is the record of ridge"),
+        (weaker_ridge, "baselines/6da69d916c03bdb6: val_mse is 0.2 in the record, 0.02 by its predictions"),
+        (
+            ridge_prediction,
+            "baselines/6da69d916c03bdb6: test_mse is 0.005 in the record, 0.015 by its",
+        ),
+        (ridge_prediction, "baselines/6da69d916c03bdb6: predictions.csv has SHA-256"),
+        (ridge_truth, "baselines/6da69d916c03bdb6: predictions.csv has other true values of image t4 than"),
+        (ridge_gone, "baselines/6da69d916c03bdb6: predictions.csv cannot be read"),
+        (no_ridge, "baselines/6da69d916c03bdb6: baseline.json is no record of a baseline"),
+        (ridge_moved, "baselines/other: it is the record of 6da69d916c03bdb6"),
         (leaks_denied, "split.leaked is 1, but at least 2 test images share a group with images outside of"),
         (not_called_leaky, "split.leaky is false, but split.leaked is 1"),
         (found_by_lookup, "split.leaked is 0, but pixel-lookup has another test MSE than mean-of-train"),

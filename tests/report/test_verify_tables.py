@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from quadzoo.records.record import write_record
+from quadzoo.records.record import Metrics, write_record
 from quadzoo.report.verify import verify
 from tests.report.records import predict, record
 from tests.report.tampering import finished, report
@@ -110,3 +110,12 @@ def test_a_table_of_one_of_two_data_sets_matches(results: Path) -> None:
 
 def test_a_whole_folder_matches(tmp_path: Path) -> None:
     assert verify(finished(tmp_path)).faults == []
+
+
+def test_names_that_markdown_would_act_on_are_read_back(tmp_path: Path) -> None:
+    name = "tilt [rad] a|b_c*"
+    scores = Metrics(val_mse=0.01, test_mse=0.01, test_rmse={name: 0.5}, test_r2={name: 0.25})
+    write_record(tmp_path, record("0", 0.01, targets=[name], metrics=scores, baselines={}))
+    report(tmp_path)
+    assert r"tilt \[rad\]" in (tmp_path / "leaderboard.md").read_text()
+    assert of_files(tmp_path) == []

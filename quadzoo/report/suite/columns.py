@@ -76,7 +76,7 @@ ROW_COLUMNS: tuple[Column[SuiteRow], ...] = (
         "best, not significantly worse, worse, or incomplete",
         lambda row: row.verdict,
         shown="always",
-        priority=2,
+        priority=3,
     ),
 )
 
@@ -88,7 +88,7 @@ SET_COLUMNS: tuple[Column[SetFacts], ...] = (
         "images of the set: train, val and test",
         lambda one: one.data.n if one.data else None,
         whole,
-        priority=2,
+        priority=3,
     ),
     Column(
         name="baseline",
