@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from quadzoo.grid.loop import Loop
 from quadzoo.grid.observer import Silent
 from quadzoo.grid.plan import longest_first
+from quadzoo.records.record import write_record
+from quadzoo.training.outcome import failure, record_of
 
 from .test_halving import planned
 
@@ -72,3 +75,28 @@ def test_the_loop_starts_the_longest_first(equations: Path, tmp_path: Path) -> N
     with pytest.raises(KeyboardInterrupt):
         Loop(replace(plan, costs=costs), executor, Silent(), Patient()).run()  # type: ignore[arg-type]
     assert executor.keys == [task.key for task in reversed(plan.tasks)][:3]
+
+
+class Full(Started):
+    """Each run fails, since the disk is full for what is large; its record fits."""
+
+    def submit(self, work: str, argument: Any, log: Path, *others: Any) -> Any:
+        task, placement = argument
+        self.keys.append(task.key)
+        error = failure("OSError", "[Errno 28] No space left on device", "")
+        write_record(placement.out, record_of(task, placement, datetime.now(UTC), error=error))
+        return Over()
+
+
+class Over(Idle):
+    """A job that has ended."""
+
+    ended = True
+
+
+def test_a_full_disk_ends_the_loop(equations: Path, tmp_path: Path) -> None:
+    """Any other run would fail in the same way."""
+    executor = Full()
+    with pytest.raises(OSError, match="No space left on device"):
+        Loop(planned(equations, tmp_path, halving=False), executor, Silent(), Patient()).run()  # type: ignore[arg-type]
+    assert len(executor.keys) == 1
