@@ -91,7 +91,7 @@ class Full(Started):
 class Over(Idle):
     """A job that has ended."""
 
-    ended = True
+    ended, begun = True, None
 
 
 def test_a_full_disk_ends_the_loop(equations: Path, tmp_path: Path) -> None:
