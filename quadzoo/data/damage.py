@@ -15,10 +15,12 @@ from collections.abc import Iterator
 import simplejpeg
 from PIL.WebPImagePlugin import WebPImageFile
 
-# What libjpeg says of pixels that it had to make up (jerror.h); its other warnings are about metadata.
-_MADE_UP = re.compile(r"Premature end|Corrupt JPEG data: (?!bad ICC)|Inconsistent progression")
-_EXTRANEOUS = re.compile(r"extraneous bytes before marker 0x(\w\w)")
-_ENTROPY_CODED = frozenset({"c4", "da", *(f"d{n:x}" for n in range(10))})  # markers that come after pixels
+# What libjpeg says of pixels that it had to make up (jerror.h).
+_MADE_UP = re.compile(r"Premature end|Corrupt JPEG data|Inconsistent progression")
+_SOF0, _SOF1, _SOF2, _SOI, _EOI, _SOS, _COM = 0xC0, 0xC1, 0xC2, 0xD8, 0xD9, 0xDA, 0xFE
+_ALONE = frozenset({0x01, *range(0xD0, 0xD8), _SOI})  # markers without a length
+_DROPPED = frozenset({*range(0xE0, 0xF0), _COM})  # APPn and comments
+_COEFFICIENTS = 64  # of a block
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"IEND")
 _WEBP_TAIL = 32  # bytes
@@ -31,17 +33,60 @@ class Damaged(Exception):
 def check_jpeg(content: bytes) -> None:
     """Decode a JPEG as libjpeg-turbo does, small and grey, which is enough to read all of its bits.
 
-    Raises Damaged for what the decoder warns of.
+    Raises Damaged for what the decoder warns of. It stops at the first warning, so that it is given nothing
+    but pixels: no warning about metadata can hide one about them.
     """
+    content, progressive = _jpeg_pixels(content)
     try:
-        space = simplejpeg.decode_jpeg_header(content)[2]
-        space = "CMYK" if space in ("CMYK", "YCCK") else "GRAY"
+        space = "CMYK" if simplejpeg.decode_jpeg_header(content)[2] in ("CMYK", "YCCK") else "GRAY"
         simplejpeg.decode_jpeg(content, space, fastdct=True, fastupsample=True, min_factor=8, strict=True)
     except ValueError as error:
-        message = str(error)
-        before = _EXTRANEOUS.search(message)
-        if _MADE_UP.match(message) and (before is None or before[1] in _ENTROPY_CODED):
-            raise Damaged(message) from error
+        if _MADE_UP.match(str(error)):
+            raise Damaged(str(error)) from error
+    if progressive:
+        _check_scans(content, progressive)
+
+
+def _jpeg_pixels(content: bytes) -> tuple[bytes, int]:
+    """Return a JPEG without metadata and junk before its pixels, and where the first of several scans begins.
+
+    That is 0 where the JPEG is not progressive.
+    """
+    kept, at, frame = [content[:2]], 2, 0
+    while 0 <= (at := content.find(b"\xff", at)) < len(content) - 3:
+        marker, size = content[at + 1], int.from_bytes(content[at + 2 : at + 4])
+        if marker in (0x00, 0xFF):  # no marker, or one that is filled up
+            at += 1
+        elif marker in _ALONE:
+            at += 2
+        elif marker == _SOS:
+            head = bytearray(content[at : at + 2 + size])
+            if frame in (_SOF0, _SOF1):  # these numbers mean nothing here, and are wrong in some sound files
+                head[-3:] = 0, _COEFFICIENTS - 1, 0
+            start = sum(map(len, kept)) if frame == _SOF2 else 0
+            return b"".join((*kept, head, memoryview(content)[at + 2 + size :])), start
+        elif marker == _EOI or size < 2:
+            break
+        else:
+            if marker not in _DROPPED:
+                kept.append(content[at : at + 2 + size])
+            frame = marker if marker in (_SOF0, _SOF1, _SOF2) else frame
+            at += 2 + size
+    return content, 0
+
+
+def _check_scans(content: bytes, at: int) -> None:
+    """Raise Damaged where bits that a progressive JPEG has announced do not come before its end."""
+    end = content.find(b"\xff\xd9", at)
+    missing: dict[tuple[int, int], int] = {}  # bits, by component and coefficient
+    while 0 <= at < (len(content) if end < 0 else end):
+        n = content[at + 4]
+        ids = content[at + 5 : at + 5 + 2 * n : 2]
+        first, last, bits = content[at + 5 + 2 * n : at + 8 + 2 * n]
+        missing |= {(one, k): bits & 15 for one in ids for k in range(first, min(last, 63) + 1)}
+        at = content.find(b"\xff\xda", at + 8 + 2 * n)
+    if any(missing.values()):
+        raise Damaged("its last scans are missing")
 
 
 def png_pixels(content: bytes) -> tuple[bytes, int]:

@@ -84,6 +84,40 @@ def test_a_jpeg_cut_off_and_closed(kind: str, share: float) -> None:
         decode(content[: int(len(content) * share)] + b"\xff\xd9")
 
 
+def with_metadata(content: bytes, name: str) -> bytes:
+    """Return a JPEG that is as sound as it was, of which libjpeg has something to say."""
+    app = b"\xff\xe1\0\x0c" + b"x" * 10
+    profile = b"\xff\xe2\0\x24ICC_PROFILE\0\x02\x03" + b"y" * 20
+    scan = content.index(b"\xff\xda")
+    last = scan + 2 + int.from_bytes(content[scan + 2 : scan + 4]) - 3
+    return {
+        "JFIF 9": content[:11] + b"\x09" + content[12:],
+        "junk": content[:20] + b"JUNK" + app + content[20:],
+        "half a profile": content[:20] + profile + content[20:],
+        "odd scan": content[:last] + b"\x07" + content[last + 1 :],
+        "Adobe 7": content[:2] + b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x07" + content[20:],
+        "filled up": content[:20] + b"\xff\xff\xff" + content[20:],
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["JFIF 9", "junk", "half a profile", "odd scan", "Adobe 7", "filled up"])
+@pytest.mark.parametrize("damage", ["zero tail with an end", "a hole", "sent as text"])
+def test_metadata_hide_no_damage(name: str, damage: str) -> None:
+    sound = with_metadata(SOUND["jpeg"], name)
+    assert decode(sound).pixels.shape == (128, 192, 3)
+    with pytest.raises(Undecodable, match="JPEG|extraneous|marker"):
+        decode(DAMAGE[damage](sound))
+
+
+def test_a_progressive_jpeg_cut_off_between_its_scans() -> None:
+    content, scans = SOUND["progressive jpeg"], []
+    while (found := content.find(b"\xff\xda", scans[-1] + 1 if scans else 0)) >= 0:
+        scans.append(found)
+    for at in scans[1:]:
+        with pytest.raises(Undecodable, match="its last scans are missing"):
+            decode(content[: content.rindex(b"\xff\xc4", 0, at)] + b"\xff\xd9")
+
+
 def test_flipped_bits_that_libjpeg_warns_of() -> None:
     content, told = SOUND["jpeg"], []
     for at in range(1000, len(content) - 100, 400):
