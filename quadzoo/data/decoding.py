@@ -265,7 +265,7 @@ def _on_white(samples: Samples) -> Samples:
 
 
 def _white(pixels: np.ndarray) -> float:
-    """Return the value of the last band, opacity, where pixels (H, W, C) are opaque; it is that of white, too.
+    """Return the value of the last band, opacity, where pixels (H, W, C) are opaque, which is that of white.
 
     That is the largest of the dtype, of floating point 1. Where no opacity comes near it, or one is beyond,
     it is a usual largest value that is reached. Raises Undecodable where it is not clear.

@@ -89,12 +89,14 @@ def check_tiff(content: bytes) -> None:
     """
     with _tiff(content) as tif:
         page = _first(tif)
+        if page.compression == COMPRESSION.WEBP:  # of which few builds of libtiff know
+            raise Unreadable("a TIFF of compression WEBP; save it as plain TIFF")
         check_strips(page, content)
         unpack(page)
 
 
 def read_tiff(content: bytes) -> Samples:
-    """Read the first page of a TIFF. Raises Unreadable or Damaged where it is of an unusual kind or not whole."""
+    """Read the first page of a TIFF. Raises Unreadable for unusual kinds, Damaged where it is not whole."""
     with _tiff(content) as tif:
         page = _first(tif)
         if page.dtype is None or page.compression not in _READ or page.imagedepth != 1:
@@ -206,7 +208,7 @@ def _bands_first(first: int, second: int, third: int) -> bool:
     Of (8, 8, 12) and (9, 40, 12) this cannot be said; of (8, 12, 12) it can.
     """
     few = first <= _FEW or (first <= _MANY and second == third)
-    return few and first < second and first < third and _FEW < min(second, third)
+    return few and first < second and first < third and min(second, third) > _FEW
 
 
 def _npy_header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:

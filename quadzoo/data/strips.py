@@ -20,6 +20,7 @@ PACKED = (
 """Lossless: a strip that is not whole cannot be unpacked."""
 _JUNK = (b"\x5a\xa5\x35\xca", b"\x37\x91\xd2\x6b", b"\xb6\x6d\xdb\x22")
 _HALF_ZERO = b"\x01\x03\x05\x08\x0c\x0f"  # no code of a fax ends in more than 4 bits that are zero
+_SOS = b"\xff\xda"  # of a JPEG: its pixels follow
 _EOFB = 0x001001  # 24 bits (ITU-T T.6, 2.4.1.1), which some writers leave out
 _PADDING = 16  # bytes
 _END = 12  # bytes: the mark of the end, and a few more
@@ -64,19 +65,19 @@ def _check_jpegs(page: tifffile.TiffPage, content: bytes) -> None:
     tables = (page.jpegtables or b"").removesuffix(b"\xff\xd9")
     down = page.chunked[1 if page.planarconfig == 2 else 0]
     for index, strip in enumerate(_strips(page, content)):
-        strip = tables + strip[2:] if tables else strip
+        jpeg = tables + strip[2:] if tables else strip
         rows = page.tilelength if page.is_tiled else page.rowsperstrip
         if not page.is_tiled:
             rows = min(rows, page.imagelength - index % down * rows)
         try:
-            found = simplejpeg.decode_jpeg_header(strip)[0]
+            found = simplejpeg.decode_jpeg_header(jpeg)[0]
         except ValueError as error:
-            if page.bitspersample != 8 or "subsampling" in str(error):  # of a kind that others read
+            if page.bitspersample != 8 or _SOS in jpeg:  # of a kind that only others read
                 continue
             raise Damaged(str(error)) from error
         if found < rows:
             raise Damaged(f"strip {index + 1:,} has {found:,} of {rows:,} rows")
-        check_jpeg(strip)
+        check_jpeg(jpeg)
 
 
 def _check_fax(page: tifffile.TiffPage, index: int, strip: bytes) -> None:

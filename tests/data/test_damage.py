@@ -105,7 +105,7 @@ def with_metadata(content: bytes, name: str) -> bytes:
 def test_metadata_hide_no_damage(name: str, damage: str) -> None:
     sound = with_metadata(SOUND["jpeg"], name)
     assert decode(sound).pixels.shape == (128, 192, 3)
-    with pytest.raises(Undecodable, match="JPEG|extraneous|marker"):
+    with pytest.raises(Undecodable, match=r"JPEG|extraneous|marker"):
         decode(DAMAGE[damage](sound))
 
 

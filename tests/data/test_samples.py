@@ -112,6 +112,12 @@ def test_a_jpeg_within_a_tiff(options: dict[str, Any], capfd: pytest.CaptureFixt
     assert capfd.readouterr().err == ""
 
 
+def test_a_webp_within_a_tiff_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Undecodable, match="compression WEBP; save it as plain TIFF"):
+        decode(tiff(PHOTO, photometric="rgb", compression="webp"))
+    assert capfd.readouterr().err == ""
+
+
 def test_a_jpeg_with_tables_of_its_own() -> None:
     content = pillow(PHOTO, "TIFF", compression="jpeg", quality=90)
     assert np.abs(decode(content).pixels.astype(int) - PHOTO).mean() < 9
@@ -186,7 +192,7 @@ def test_opaque_stays_opaque(dtype: str, opaque: int) -> None:
 
 def test_opacity_of_which_it_is_not_clear_what_is_opaque() -> None:
     odd = np.dstack([DEEP, np.full((120, 96), 3000, np.uint16)])
-    with pytest.raises(Undecodable, match="its opacity reaches 3000.*`bands` 1,2,3 leaves opacity out"):
+    with pytest.raises(Undecodable, match=r"its opacity reaches 3000.*`bands` 1,2,3 leaves opacity out"):
         decode(tiff(odd, **DECLARED))
     assert np.array_equal(decode(tiff(odd, **DECLARED), (1, 2, 3)).pixels, DEEP)
     holes = np.dstack([DEEP, np.where(ROWS > 50, 255, 0)]).astype(np.uint16)
