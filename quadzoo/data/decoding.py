@@ -76,7 +76,8 @@ class Decoded:
     """An image, grey (H, W) or with bands (H, W, C), uint8 or of the deeper type that its file has.
 
     ``format`` and ``mode`` say what the file is, by Pillow's names where Pillow knows it; ``frames`` counts
-    its pages or frames, of which the first is here. ``transparent`` says that it was laid on white.
+    its pages or frames, of which the first is here. ``transparent`` says that it was laid on white;
+    ``nodata`` is a value that the file declares to stand for none.
     """
 
     pixels: np.ndarray
@@ -84,6 +85,7 @@ class Decoded:
     mode: str
     frames: int = 1
     transparent: bool = False
+    nodata: float | None = None
 
 
 def decode(content: bytes, bands: tuple[int, ...] | None = None) -> Decoded:
@@ -116,7 +118,14 @@ def _decoded(read: Callable[[], tuple[str, Samples]], bands: tuple[int, ...] | N
     except Exception as error:  # of broken bytes: OSError, SyntaxError, struct.error and others
         text = " ".join(str(error).split())[:_LONGEST]
         raise Undecodable(text or type(error).__name__) from error
-    return Decoded(np.ascontiguousarray(pixels), format_, samples.kind, samples.frames, samples.on_white)
+    return Decoded(
+        np.ascontiguousarray(pixels),
+        format_,
+        samples.kind,
+        samples.frames,
+        samples.on_white,
+        samples.nodata,
+    )
 
 
 def _read(content: bytes, bands: tuple[int, ...] | None) -> tuple[str, Samples]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
 import imagecodecs
@@ -21,6 +22,7 @@ _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 _READ = (COMPRESSION.NONE, COMPRESSION.JPEG, *PACKED, *FAX)
 _PILLOW_NAMES = {"bool": "1", "uint8": "L", "uint16": "I;16", "int32": "I", "float32": "F"}  # of one band
 _FEW, _MANY = 4, 16  # bands of a usual image, and of any
+_GDAL_NODATA = 42113
 _KINDS = "buif"  # of dtypes: bool, unsigned, signed, floating point
 
 
@@ -34,7 +36,7 @@ class Samples:
 
     ``alpha`` says that the last band is declared to be opacity, ``premultiplied`` that the others are
     multiplied by it; ``on_white`` that the image has been laid on white already. ``frames`` counts pages,
-    ``orientation`` is that of EXIF.
+    ``orientation`` is that of EXIF, ``nodata`` a value that a GeoTIFF declares to be none.
     """
 
     pixels: np.ndarray
@@ -44,6 +46,7 @@ class Samples:
     alpha: bool = False
     premultiplied: bool = False
     on_white: bool = False
+    nodata: float | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,15 @@ def read_tiff(content: bytes) -> Samples:
             orientation=orientation if isinstance(orientation, int) else 1,
             alpha=alpha,
             premultiplied=extra == (EXTRASAMPLE.ASSOCALPHA,),
+            nodata=_nodata(page),
         )
+
+
+def _nodata(page: tifffile.TiffPage) -> float | None:
+    with suppress(TypeError, ValueError):  # no number
+        value = float(page.tags.valueof(_GDAL_NODATA))
+        return value if math.isfinite(value) else None
+    return None
 
 
 def _mode(pixels: np.ndarray, alpha: bool = False) -> str:
