@@ -23,6 +23,7 @@ _DROPPED = frozenset({*range(0xE0, 0xF0), _COM})  # APPn and comments
 _COEFFICIENTS = 64  # of a block
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"IEND")
+_EXIF_TEXT, _MOST_TEXT = b"Raw profile type exif\0", 1 << 19  # bytes
 _WEBP_TAIL = 32  # bytes
 
 
@@ -96,18 +97,35 @@ def png_pixels(content: bytes) -> tuple[bytes, int]:
     """
     kept, frames, dropped = [_PNG], 1, False
     for kind, start, size in _png_chunks(content):
-        if kind in _PNG_PIXELS or kind == b"eXIf":
+        if kind in _PNG_PIXELS or kind == b"eXIf" or _may_turn(kind, content, start, size):
             body = memoryview(content)[start : start + 8 + size]
             (checksum,) = struct.unpack(">I", content[start + 8 + size : start + 12 + size])
             if zlib.crc32(body[4:]) == checksum:
                 kept.append(content[start : start + 12 + size])
                 continue
-            if kind != b"eXIf":
+            if kind in _PNG_PIXELS:
                 raise Damaged(f"wrong checksum of its {kind.decode()} chunk")
         elif kind == b"acTL" and size >= 4:
             (frames,) = struct.unpack(">I", content[start + 8 : start + 12])
         dropped = True
     return b"".join(kept) if dropped else content, frames
+
+
+def _may_turn(kind: bytes, content: bytes, start: int, size: int) -> bool:
+    """Whether a text holds EXIF, as ImageMagick writes it: it may say how the image is turned."""
+    if kind not in (b"tEXt", b"zTXt") or size > _MOST_TEXT:
+        return False
+    text = content[start + 8 : start + 8 + size]
+    if not text.startswith(_EXIF_TEXT):
+        return False
+    if kind == b"tEXt":
+        return True
+    unpack = zlib.decompressobj()
+    try:
+        unpack.decompress(text[len(_EXIF_TEXT) + 1 :], _MOST_TEXT)
+    except zlib.error:
+        return False
+    return unpack.eof
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -158,6 +176,20 @@ def check_webp(content: bytes) -> None:
         data = chunks.get(kind, b"")
         if len(data) > 2 * _WEBP_TAIL and _decodes(_webp(kind, data[:-_WEBP_TAIL])):
             raise Damaged("its pixels end before its data do")
+    if (alpha := chunks.get(b"ALPH")) and b"VP8 " in chunks:
+        _check_opacity(alpha, chunks[b"VP8 "])
+
+
+def _check_opacity(alpha: bytes, lossy: bytes) -> None:
+    """Do the same for the opacity of a lossy image: a lossless one without its first five bytes."""
+    width, height = (int.from_bytes(lossy[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+    packed = alpha[0] & 3
+    if packed == 0 and len(alpha) <= width * height:
+        raise Damaged(f"it has {len(alpha) - 1:,} of {width * height:,} bytes of opacity")
+    head = b"\x2f" + struct.pack("<I", width - 1 | height - 1 << 14)
+    long = packed == 1 and len(alpha) > 2 * _WEBP_TAIL
+    if long and _decodes(_webp(b"VP8L", head + alpha[1:-_WEBP_TAIL])):
+        raise Damaged("its opacity ends before its data do")
 
 
 def _webp_chunks(content: bytes, start: int) -> Iterator[tuple[bytes, bytes]]:

@@ -142,6 +142,22 @@ def test_small_flat_webps_are_sound() -> None:
                     decode(pillow(image, "WEBP", **options))
 
 
+def test_damaged_opacity_of_a_webp() -> None:
+    rows, columns = np.mgrid[:128, :192]
+    for opacity in (rows + columns // 3, (rows - 60) ** 2 + (columns - 80) ** 2 > 2000, NOISE[:, :, 1]):
+        for options in ({}, {"method": 0}, {"alpha_quality": 40}, {"method": 6}):
+            clear = np.dstack([NOISE, (opacity * (255 if opacity.dtype == bool else 1)).astype(np.uint8)])
+            content = pillow(clear, "WEBP", quality=70, **options)
+            assert decode(content).transparent
+            at = content.index(b"ALPH")
+            size = int.from_bytes(content[at + 4 : at + 8], "little")
+            if content[at + 8] & 3 == 1 and size > 200:
+                zeros = bytes(size - size // 2)
+                broken = content[: at + 8 + size // 2] + zeros + content[at + 8 + size :]
+                with pytest.raises(Undecodable, match=r"opacity ends|next frame"):
+                    decode(broken)
+
+
 def chunk(kind: bytes, data: bytes, checksum: int | None = None) -> bytes:
     checksum = zlib.crc32(kind + data) if checksum is None else checksum
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
@@ -257,6 +273,21 @@ def test_long_and_broken_texts_in_a_png() -> None:
     bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(8 << 20)))
     profile = chunk(b"iCCP", b"name\0\0not zlib")
     assert decode(png(rows, bomb, profile, chunk(b"tEXt", b"x" * 100_000))).pixels.shape == (8, 8)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_orientation_that_imagemagick_writes_into_a_png(packed: bool) -> None:
+    rows = (b"\0" + bytes(range(1, 9))) * 4
+    raw = exif(SIX)
+    text = f"\nexif\n{len(raw):8}\n".encode() + raw.hex().encode() + b"\n"
+    keyword = b"Raw profile type exif\0"
+    if packed:
+        told = chunk(b"zTXt", keyword + b"\0" + zlib.compress(text))
+        bomb = chunk(b"zTXt", keyword + b"\0" + zlib.compress(bytes(8 << 20)))
+    else:
+        told, bomb = chunk(b"tEXt", keyword + text), chunk(b"tEXt", keyword + b"x" * 1_000_000)
+    assert decode(png(rows, told, size=(4, 8))).pixels.shape == (8, 4)
+    assert decode(png(rows, bomb, size=(4, 8))).pixels.shape == (4, 8)
 
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"
