@@ -262,8 +262,8 @@ def _on_white(samples: Samples) -> Samples:
     """Return pixels (H, W, C - 1), of the dtype that they had, laid on white by their last band."""
     dtype, opacity = samples.pixels.dtype, samples.pixels[:, :, -1:]
     if dtype == np.uint8 and samples.pixels.shape[2] in (2, 4) and not samples.premultiplied:
-        pixels, laid = _seen(Image.fromarray(samples.pixels))
-        return replace(samples, pixels=pixels, on_white=laid)
+        pixels, see_through = _seen(Image.fromarray(samples.pixels))
+        return replace(samples, pixels=pixels, on_white=see_through)
     white = _white(samples.pixels)
     if (opacity == white).all():
         return replace(samples, pixels=samples.pixels[:, :, :-1])

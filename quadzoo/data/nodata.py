@@ -45,7 +45,10 @@ class StandIn:
 
 
 def ends_of(pixels: np.ndarray, low: float, high: float, middle: tuple[float, float]) -> tuple[End, End]:
-    """Return both ends of the values of pixels (H, W) or (H, W, C), nearly all of which lie in ``middle``."""
+    """Return both ends of the values of pixels, (H, W) or (H, W, C), uint16, float32 or of another dtype.
+
+    Nearly all of them lie in ``middle``.
+    """
     span = middle[1] - middle[0]
     ends = []
     for value, near, sign in ((low, middle[0], 1), (high, middle[1], -1)):
@@ -133,7 +136,10 @@ def _alone(value: float, near: float, far: float, end: _Lowest) -> bool:
 
 
 def declared_end(pixels: np.ndarray, declared: float | None) -> End | None:
-    """Return a value that a file declares to be no data, where pixels have it."""
+    """Return a value that a file declares to be no data, where pixels have it.
+
+    They are (H, W) or (H, W, C), uint16, float32 or of another dtype.
+    """
     if declared is None:
         return None
     with np.errstate(over="ignore"):

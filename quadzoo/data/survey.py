@@ -88,9 +88,7 @@ def describe(
         frames=decoded.frames,
         transparent=decoded.transparent,
         levels=_levels(pixels) if closely else None,
-        bright=pixels.dtype == np.uint16
-        and high > _HALF
-        and np.count_nonzero(pixels > _HALF) >= _BRIGHT * pixels.size,
+        bright=pixels.dtype == np.uint16 and high > _HALF and _is_bright(pixels),
         ends=ends_of(pixels, low, high, middle) if middle else None,
         declared=declared_end(pixels, decoded.nodata) if deep else None,
     )
@@ -100,6 +98,10 @@ def _middle(pixels: np.ndarray) -> tuple[float, float]:
     flat = pixels.reshape(-1)
     low, high = np.quantile(flat[:: len(flat) // _SAMPLE + 1].astype(np.float64), _MIDDLE)
     return float(low), float(high)
+
+
+def _is_bright(pixels: np.ndarray) -> bool:
+    return bool(np.count_nonzero(pixels > _HALF) >= _BRIGHT * pixels.size)
 
 
 def _levels(pixels: np.ndarray) -> np.ndarray | int:
