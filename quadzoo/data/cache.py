@@ -42,7 +42,7 @@ from quadzoo.storage import (
 
 _DIGITS = 64  # hexadecimal, of a SHA-256
 _MOST_BYTES = 2 << 30  # of what is known of a cached file
-_VERSION = 3  # of what is made of an image: where it changes, every cached file is made anew
+_VERSION = 4  # of what is made of an image: where it changes, every cached file is made anew
 
 
 @dataclass(frozen=True)

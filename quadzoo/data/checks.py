@@ -8,6 +8,7 @@ import numpy as np
 
 from quadzoo.data.finder import images_under
 from quadzoo.data.findings import DuplicateFacts, Findings, TargetFacts
+from quadzoo.data.nodata import SENTINELS
 from quadzoo.data.numbers import EXACT
 from quadzoo.data.sources import Source
 from quadzoo.data.splits import TEST_DATA, Split, grouping, repeated
@@ -15,9 +16,6 @@ from quadzoo.data.splits import TEST_DATA, Split, grouping, repeated
 # Times the interquartile range beyond the quartiles: Tukey 1977, Exploratory Data Analysis, p. 44.
 _FENCE = 3.0
 _TAIL = 0.01  # where more than this share lies beyond the fences, it is a long tail
-_SENTINELS = frozenset(
-    float(sign * value) for value in (9, 99, 999, 9999, 99999, 888, 8888, 777, 7777) for sign in (-1, 1)
-) | {-1.0, -32768.0, 32767.0, 65535.0}
 UNUSED = "unused-images"
 MISSING = "masked-target"
 _MOST_SENTINELS = 4  # values of one target
@@ -99,7 +97,7 @@ def _stand_ins(values: np.ndarray) -> list[tuple[float, int]]:
         for end, others in ((0, distinct[1:]), (-1, distinct[:-1])):
             value, count = float(distinct[end]), int(counts[end])
             gap = float(np.abs(others - value).min())
-            usual, span = value in _SENTINELS, float(others[-1] - others[0])
+            usual, span = value in SENTINELS, float(others[-1] - others[0])
             far = gap > span and (usual or count >= 3)
             signed = value < 0 <= others[0] or value in (999, 9999, 99999)
             repeats = usual and signed and count > 1 and gap > 2 * float(np.diff(others).max())

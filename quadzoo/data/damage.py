@@ -15,12 +15,15 @@ from collections.abc import Iterator
 import simplejpeg
 from PIL.WebPImagePlugin import WebPImageFile
 
-# What libjpeg says of pixels that it had to make up (jerror.h); its other warnings are about metadata.
-_MADE_UP = re.compile(r"Premature end|Corrupt JPEG data: (?!bad ICC)|Inconsistent progression")
-_EXTRANEOUS = re.compile(r"extraneous bytes before marker 0x(\w\w)")
-_ENTROPY_CODED = frozenset({"c4", "da", *(f"d{n:x}" for n in range(10))})  # markers that come after pixels
+# What libjpeg says of pixels that it had to make up (jerror.h).
+_MADE_UP = re.compile(r"Premature end|Corrupt JPEG data|Inconsistent progression")
+_SOF0, _SOF1, _SOF2, _SOI, _EOI, _SOS, _COM = 0xC0, 0xC1, 0xC2, 0xD8, 0xD9, 0xDA, 0xFE
+_ALONE = frozenset({0x01, *range(0xD0, 0xD8), _SOI})  # markers without a length
+_DROPPED = frozenset({*range(0xE0, 0xF0), _COM})  # APPn and comments
+_COEFFICIENTS = 64  # of a block
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"IEND")
+_EXIF_TEXT, _MOST_TEXT = b"Raw profile type exif\0", 1 << 19  # bytes
 _WEBP_TAIL = 32  # bytes
 
 
@@ -31,17 +34,60 @@ class Damaged(Exception):
 def check_jpeg(content: bytes) -> None:
     """Decode a JPEG as libjpeg-turbo does, small and grey, which is enough to read all of its bits.
 
-    Raises Damaged for what the decoder warns of.
+    Raises Damaged for what the decoder warns of. It stops at the first warning, so that it is given nothing
+    but pixels: no warning about metadata can hide one about them.
     """
+    content, progressive = _jpeg_pixels(content)
     try:
-        space = simplejpeg.decode_jpeg_header(content)[2]
-        space = "CMYK" if space in ("CMYK", "YCCK") else "GRAY"
+        space = "CMYK" if simplejpeg.decode_jpeg_header(content)[2] in ("CMYK", "YCCK") else "GRAY"
         simplejpeg.decode_jpeg(content, space, fastdct=True, fastupsample=True, min_factor=8, strict=True)
     except ValueError as error:
-        message = str(error)
-        before = _EXTRANEOUS.search(message)
-        if _MADE_UP.match(message) and (before is None or before[1] in _ENTROPY_CODED):
-            raise Damaged(message) from error
+        if _MADE_UP.match(str(error)):
+            raise Damaged(str(error)) from error
+    if progressive:
+        _check_scans(content, progressive)
+
+
+def _jpeg_pixels(content: bytes) -> tuple[bytes, int]:
+    """Return a JPEG without metadata and junk before its pixels, and where the first of several scans begins.
+
+    That is 0 where the JPEG is not progressive.
+    """
+    kept, at, frame = [content[:2]], 2, 0
+    while 0 <= (at := content.find(b"\xff", at)) < len(content) - 3:
+        marker, size = content[at + 1], int.from_bytes(content[at + 2 : at + 4])
+        if marker in (0x00, 0xFF):  # no marker, or one that is filled up
+            at += 1
+        elif marker in _ALONE:
+            at += 2
+        elif marker == _SOS:
+            head = bytearray(content[at : at + 2 + size])
+            if frame in (_SOF0, _SOF1):  # these numbers mean nothing here, and are wrong in some sound files
+                head[-3:] = 0, _COEFFICIENTS - 1, 0
+            start = sum(map(len, kept)) if frame == _SOF2 else 0
+            return b"".join((*kept, head, memoryview(content)[at + 2 + size :])), start
+        elif marker == _EOI or size < 2:
+            break
+        else:
+            if marker not in _DROPPED:
+                kept.append(content[at : at + 2 + size])
+            frame = marker if marker in (_SOF0, _SOF1, _SOF2) else frame
+            at += 2 + size
+    return content, 0
+
+
+def _check_scans(content: bytes, at: int) -> None:
+    """Raise Damaged where bits that a progressive JPEG has announced do not come before its end."""
+    end = content.find(b"\xff\xd9", at)
+    missing: dict[tuple[int, int], int] = {}  # bits, by component and coefficient
+    while 0 <= at < (len(content) if end < 0 else end):
+        n = content[at + 4]
+        ids = content[at + 5 : at + 5 + 2 * n : 2]
+        first, last, bits = content[at + 5 + 2 * n : at + 8 + 2 * n]
+        missing |= {(one, k): bits & 15 for one in ids for k in range(first, min(last, 63) + 1)}
+        at = content.find(b"\xff\xda", at + 8 + 2 * n)
+    if any(missing.values()):
+        raise Damaged("its last scans are missing")
 
 
 def png_pixels(content: bytes) -> tuple[bytes, int]:
@@ -51,18 +97,35 @@ def png_pixels(content: bytes) -> tuple[bytes, int]:
     """
     kept, frames, dropped = [_PNG], 1, False
     for kind, start, size in _png_chunks(content):
-        if kind in _PNG_PIXELS or kind == b"eXIf":
+        if kind in _PNG_PIXELS or kind == b"eXIf" or _may_turn(kind, content, start, size):
             body = memoryview(content)[start : start + 8 + size]
             (checksum,) = struct.unpack(">I", content[start + 8 + size : start + 12 + size])
             if zlib.crc32(body[4:]) == checksum:
                 kept.append(content[start : start + 12 + size])
                 continue
-            if kind != b"eXIf":
+            if kind in _PNG_PIXELS:
                 raise Damaged(f"wrong checksum of its {kind.decode()} chunk")
         elif kind == b"acTL" and size >= 4:
             (frames,) = struct.unpack(">I", content[start + 8 : start + 12])
         dropped = True
     return b"".join(kept) if dropped else content, frames
+
+
+def _may_turn(kind: bytes, content: bytes, start: int, size: int) -> bool:
+    """Whether a text holds EXIF, as ImageMagick writes it: it may say how the image is turned."""
+    if kind not in (b"tEXt", b"zTXt") or size > _MOST_TEXT:
+        return False
+    text = content[start + 8 : start + 8 + size]
+    if not text.startswith(_EXIF_TEXT):
+        return False
+    if kind == b"tEXt":
+        return True
+    unpack = zlib.decompressobj()
+    try:
+        unpack.decompress(text[len(_EXIF_TEXT) + 1 :], _MOST_TEXT)
+    except zlib.error:
+        return False
+    return unpack.eof
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -113,6 +176,20 @@ def check_webp(content: bytes) -> None:
         data = chunks.get(kind, b"")
         if len(data) > 2 * _WEBP_TAIL and _decodes(_webp(kind, data[:-_WEBP_TAIL])):
             raise Damaged("its pixels end before its data do")
+    if (alpha := chunks.get(b"ALPH")) and b"VP8 " in chunks:
+        _check_opacity(alpha, chunks[b"VP8 "])
+
+
+def _check_opacity(alpha: bytes, lossy: bytes) -> None:
+    """Do the same for the opacity of a lossy image: a lossless one without its first five bytes."""
+    width, height = (int.from_bytes(lossy[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+    packed = alpha[0] & 3
+    if packed == 0 and len(alpha) <= width * height:
+        raise Damaged(f"it has {len(alpha) - 1:,} of {width * height:,} bytes of opacity")
+    head = b"\x2f" + struct.pack("<I", width - 1 | height - 1 << 14)
+    long = packed == 1 and len(alpha) > 2 * _WEBP_TAIL
+    if long and _decodes(_webp(b"VP8L", head + alpha[1:-_WEBP_TAIL])):
+        raise Damaged("its opacity ends before its data do")
 
 
 def _webp_chunks(content: bytes, start: int) -> Iterator[tuple[bytes, bytes]]:

@@ -24,6 +24,7 @@ from quadzoo.data.damage import Damaged, check_jpeg, check_png_rows, check_webp,
 from quadzoo.data.samples import (
     Samples,
     Unreadable,
+    check_tiff,
     npy_size,
     read_deep_png,
     read_npy,
@@ -51,6 +52,7 @@ _OPENERS: dict[str, Callable[[io.BytesIO, str], ImageFile.ImageFile]] = {
     "PNG": PngImageFile, "JPEG": jpeg_factory, "GIF": GifImageFile, "BMP": BmpImageFile,
     "TIFF": TiffImageFile, "WEBP": WebPImageFile,
 }  # fmt: skip
+_OPAQUE = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 32767.0, 65535.0)  # usual values
 _ORIENTATION = 0x0112
 _IHDR = struct.Struct(">IIBBBBB")  # width, height, bits, kind of colour, compression, filter, interlacing
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the kind of colour
@@ -74,7 +76,8 @@ class Decoded:
     """An image, grey (H, W) or with bands (H, W, C), uint8 or of the deeper type that its file has.
 
     ``format`` and ``mode`` say what the file is, by Pillow's names where Pillow knows it; ``frames`` counts
-    its pages or frames, of which the first is here. ``transparent`` says that it was laid on white.
+    its pages or frames, of which the first is here. ``transparent`` says that it was laid on white;
+    ``nodata`` is a value that the file declares to stand for none.
     """
 
     pixels: np.ndarray
@@ -82,6 +85,7 @@ class Decoded:
     mode: str
     frames: int = 1
     transparent: bool = False
+    nodata: float | None = None
 
 
 def decode(content: bytes, bands: tuple[int, ...] | None = None) -> Decoded:
@@ -114,7 +118,14 @@ def _decoded(read: Callable[[], tuple[str, Samples]], bands: tuple[int, ...] | N
     except Exception as error:  # of broken bytes: OSError, SyntaxError, struct.error and others
         text = " ".join(str(error).split())[:_LONGEST]
         raise Undecodable(text or type(error).__name__) from error
-    return Decoded(np.ascontiguousarray(pixels), format_, samples.kind, samples.frames, samples.on_white)
+    return Decoded(
+        np.ascontiguousarray(pixels),
+        format_,
+        samples.kind,
+        samples.frames,
+        samples.on_white,
+        samples.nodata,
+    )
 
 
 def _read(content: bytes, bands: tuple[int, ...] | None) -> tuple[str, Samples]:
@@ -134,11 +145,12 @@ def _read(content: bytes, bands: tuple[int, ...] | None) -> tuple[str, Samples]:
         frames = facts.frames
         if not facts.photo:
             return kind, replace(read_tiff(content), frames=frames)
+        check_tiff(content)
     if kind == "PNG":
         content, frames = png_pixels(content)
         width, height, bits, colours, *_ = _IHDR.unpack_from(content, 16)
         _check_size(height, width)
-        if bits == 16 and colours:
+        if bits == 16 and (colours or b"tRNS" in content[: content.find(b"IDAT")]):
             upright = _exif(PngImageFile(io.BytesIO(content), ""))
             return kind, replace(read_deep_png(content), frames=frames, orientation=upright)
     if kind == "WEBP":
@@ -249,13 +261,36 @@ def _exif(image: Image.Image) -> int:
 def _on_white(samples: Samples) -> Samples:
     """Return pixels (H, W, C - 1), of the dtype that they had, laid on white by their last band."""
     dtype, opacity = samples.pixels.dtype, samples.pixels[:, :, -1:]
-    white = 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+    if dtype == np.uint8 and samples.pixels.shape[2] in (2, 4) and not samples.premultiplied:
+        pixels, see_through = _seen(Image.fromarray(samples.pixels))
+        return replace(samples, pixels=pixels, on_white=see_through)
+    white = _white(samples.pixels)
     if (opacity == white).all():
         return replace(samples, pixels=samples.pixels[:, :, :-1])
     colours, share = samples.pixels[:, :, :-1].astype(np.float64), opacity / white
     laid = (colours if samples.premultiplied else colours * share) + (1 - share) * white
     laid = laid if dtype.kind == "f" else np.rint(np.clip(laid, np.iinfo(dtype).min, white))
     return replace(samples, pixels=laid.astype(dtype), on_white=True)
+
+
+def _white(pixels: np.ndarray) -> float:
+    """Return the value of the last band, opacity, where pixels (H, W, C) are opaque, which is that of white.
+
+    That is the largest of the dtype, of floating point 1. Where no opacity comes near it, or one is beyond,
+    it is a usual largest value that is reached. Raises Undecodable where it is not clear.
+    """
+    floating, opacity = pixels.dtype.kind == "f", pixels[:, :, -1]
+    full, top = 1.0 if floating else float(np.iinfo(pixels.dtype).max), float(opacity.max())
+    if top <= 0 or pixels.dtype == np.uint8 or (top <= full if floating else top > full / 2):
+        return full
+    most = float(pixels[:, :, :-1].max())
+    if top in _OPAQUE and (most <= top or opacity.min() == top):
+        return top
+    others = ",".join(map(str, range(1, pixels.shape[2])))
+    raise Undecodable(
+        f"its opacity reaches {top:g}, its colours {most:g}: what is opaque is not clear; `bands` {others} "
+        "leaves opacity out"
+    )
 
 
 def _chosen(pixels: np.ndarray, bands: tuple[int, ...] | None) -> np.ndarray:

@@ -65,6 +65,8 @@ def oddities(survey: Survey, geometry: Geometry) -> Iterator[ImageRemark]:
     if geometry.value_range is None:
         return
     low, high = geometry.value_range
+    if (low, high) == (survey.low, survey.high):  # nobody has said another one
+        yield from _stand_ins(survey)
     if survey.clipped > _CLIPPED:
         text = f"`value_range` {low:g},{high:g} cuts off {survey.clipped:.1%} of all values"
         yield ImageRemark(
@@ -72,11 +74,31 @@ def oddities(survey: Survey, geometry: Geometry) -> Iterator[ImageRemark]:
         )
     middle = survey.middle
     if middle and middle[1] - middle[0] < _NARROW * (high - low):
-        text = (
-            f"few values use most of the range: {low:g} to {high:g} become 0 to 1, nearly all lie in "
-            f"{middle[0]:g} to {middle[1]:g}; `value_range` {middle[0]:g},{middle[1]:g} shows these alone"
-        )
+        text = f"few values use most of the range: {low:g} to {high:g} become 0 to 1, nearly all "
+        text += f"lie in {between(*middle, ' to ')}; `value_range` {between(*middle)} shows these alone"
+        if middle[0] == middle[1]:  # no range
+            text = f"nearly all values are {middle[0]:.9g}, and {low:g} to {high:g} become 0 to 1"
         yield ImageRemark("warning", "narrow-values", text, {0: "for example"})
+
+
+def _stand_ins(survey: Survey) -> Iterator[ImageRemark]:
+    for one in survey.ends.stand_ins:
+        what = "is declared as no data" if one.declared else "may stand for missing pixels"
+        n, images, (low, high) = len(survey), one.images, one.others
+        text = f"value {one.value:.9g} {what}, and is read as a value: {one.share / n:.2%} of all, in "
+        text += f"{images:,} of {n:,} images; the others lie in {between(low, high, ' to ')}"
+        if low < high and not low <= one.value <= high:
+            text += f"; `value_range` {between(low, high)} shows these alone; or give it another number"
+        yield ImageRemark("warning", "no-data", text, {one.first: "the first"})
+
+
+def between(low: float, high: float, to: str = ",") -> str:
+    """Write two numbers, with as many digits as tell them apart."""
+    for digits in (6, 9, 17):
+        texts = f"{low:.{digits}g}", f"{high:.{digits}g}"
+        if low == high or float(texts[0]) < float(texts[1]):
+            break
+    return to.join(texts)
 
 
 def remarks(survey: Survey, geometry: Geometry, *, ranged: bool) -> Iterator[ImageRemark]:

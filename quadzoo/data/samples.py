@@ -5,22 +5,24 @@ from __future__ import annotations
 import io
 import logging
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
-import cv2
+import imagecodecs
 import numpy as np
 import tifffile
 from numpy.lib import format as npy
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, SAMPLEFORMAT
 
+from quadzoo.data.strips import FAX, PACKED, check_strips, unpack
+
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it finds odd is not for users
 
 _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
-_PACKED = (
-    COMPRESSION.NONE, COMPRESSION.LZW, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE, COMPRESSION.PACKBITS,
-    COMPRESSION.ZSTD, COMPRESSION.LZMA, COMPRESSION.JPEG,
-)  # fmt: skip
-_PILLOW_NAMES = {"uint8": "L", "uint16": "I;16", "int32": "I", "float32": "F"}  # of one band
+_READ = (COMPRESSION.NONE, COMPRESSION.JPEG, *PACKED, *FAX)
+_PILLOW_NAMES = {"bool": "1", "uint8": "L", "uint16": "I;16", "int32": "I", "float32": "F"}  # of one band
+_FEW, _MANY = 4, 16  # bands of a usual image, and of any
+_GDAL_NODATA = 42113
 _KINDS = "buif"  # of dtypes: bool, unsigned, signed, floating point
 
 
@@ -34,7 +36,7 @@ class Samples:
 
     ``alpha`` says that the last band is declared to be opacity, ``premultiplied`` that the others are
     multiplied by it; ``on_white`` that the image has been laid on white already. ``frames`` counts pages,
-    ``orientation`` is that of EXIF.
+    ``orientation`` is that of EXIF, ``nodata`` a value that a GeoTIFF declares to be none.
     """
 
     pixels: np.ndarray
@@ -44,6 +46,7 @@ class Samples:
     alpha: bool = False
     premultiplied: bool = False
     on_white: bool = False
+    nodata: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ def tiff_facts(content: bytes) -> TiffFacts:
     """Read the tags of a TIFF's first page. Raises Unreadable where they make no sense."""
     with _tiff(content) as tif:
         page = _first(tif)
+        _check_first(tif, page)
         grey, extra = page.photometric in _GREY, page.extrasamples
         inks = page.photometric == PHOTOMETRIC.SEPARATED
         colours = 4 if inks else 1 if grey or _has_palette(page) else 3
@@ -74,46 +78,71 @@ def tiff_facts(content: bytes) -> TiffFacts:
         size = page.imagelength, page.imagewidth
         n_bytes = math.prod(size) * page.samplesperpixel * page.bitspersample // 8
         # libtiff, which Pillow calls, writes to stderr what is wrong with a file: it reads the rest alone.
-        simple = page.photometric in (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB) and page.bitspersample == 8
-        simple &= not extra and page.compression in _PACKED and page.compression != COMPRESSION.JPEG
+        simple = page.compression in _READ and page.compression != COMPRESSION.JPEG
+        simple &= extra in ((), (EXTRASAMPLE.UNASSALPHA,)) and page.sampleformat == SAMPLEFORMAT.UINT
+        simple &= page.bitspersample == 8 or (page.bitspersample == 1 and page.samplesperpixel == 1)
+        simple &= grey or page.photometric == PHOTOMETRIC.RGB
         return TiffFacts(size, n_bytes, max(frames, int(stack)), photo and not simple)
 
 
-def read_tiff(content: bytes) -> Samples:
-    """Read the first page of a TIFF. Raises Unreadable where it is not whole, or of an unusual kind."""
+def check_tiff(content: bytes) -> None:
+    """Check that the pixels of a TIFF that Pillow reads are whole: it fills up what is missing.
+
+    Raises Damaged, Unreadable or what tifffile does where they are not.
+    """
     with _tiff(content) as tif:
         page = _first(tif)
-        if page.dtype is None or page.compression not in _PACKED or page.imagedepth != 1:
+        if page.compression == COMPRESSION.WEBP:  # of which few builds of libtiff know
+            raise Unreadable("a TIFF of compression WEBP; save it as plain TIFF")
+        check_strips(page, content)
+        unpack(page)
+
+
+def read_tiff(content: bytes) -> Samples:
+    """Read the first page of a TIFF. Raises Unreadable for unusual kinds, Damaged where it is not whole."""
+    with _tiff(content) as tif:
+        page = _first(tif)
+        if page.dtype is None or page.compression not in _READ or page.imagedepth != 1:
             what = getattr(page.compression, "name", page.compression)
             raise Unreadable(
                 f"a TIFF of {page.bitspersample} bits, compression {what}; save it as plain TIFF"
             )
         if _has_palette(page):
             raise Unreadable("a palette of more than 8 bits; save its colours")
-        _check_whole(page, len(content))
+        check_strips(page, content)
         pixels = page.asarray()
         pixels = np.moveaxis(pixels, 0, 2) if page.axes == "SYX" else pixels
         pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
-        if page.photometric == PHOTOMETRIC.MINISWHITE and pixels.dtype.kind == "u":
-            pixels = (1 << page.bitspersample) - 1 - pixels
+        if page.photometric == PHOTOMETRIC.MINISWHITE and pixels.dtype.kind in "bu":
+            white = (1 << page.bitspersample) - 1
+            first = (white - pixels[:, :, :1]).astype(pixels.dtype)  # opacity and further bands mean the same
+            pixels = np.concatenate((first, pixels[:, :, 1:]), axis=2)
         extra, orientation = page.extrasamples, page.tags.valueof(274, 1)
         alpha = extra in ((EXTRASAMPLE.ASSOCALPHA,), (EXTRASAMPLE.UNASSALPHA,))
         return Samples(
             _usual(pixels),
-            _mode(pixels),
+            _mode(pixels, alpha),
             orientation=orientation if isinstance(orientation, int) else 1,
             alpha=alpha,
             premultiplied=extra == (EXTRASAMPLE.ASSOCALPHA,),
+            nodata=_nodata(page),
         )
 
 
-def _mode(pixels: np.ndarray) -> str:
+def _nodata(page: tifffile.TiffPage) -> float | None:
+    with suppress(TypeError, ValueError):  # no number
+        value = float(page.tags.valueof(_GDAL_NODATA))
+        return value if math.isfinite(value) else None
+    return None
+
+
+def _mode(pixels: np.ndarray, alpha: bool = False) -> str:
     """Return Pillow's name for a kind of pixel, or one that says more where Pillow has none."""
     bands, dtype = pixels.shape[2], pixels.dtype.name
     if bands == 1 and dtype in _PILLOW_NAMES:
         return _PILLOW_NAMES[dtype]
-    if bands == 3 and dtype == "uint8":
-        return "RGB"
+    if dtype == "uint8" and (bands == 3 or alpha):
+        return {2: "LA", 3: "RGB", 4: "RGBA"}.get(bands, f"{bands} × {dtype}")
     return f"{bands} × {dtype}" if bands > 1 else dtype
 
 
@@ -131,18 +160,24 @@ def _first(tif: tifffile.TiffFile) -> tifffile.TiffPage:
     return page
 
 
+def _check_first(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
+    """Raise Unreadable where the first page is said to be a small copy of another one, as in raw photos."""
+    if not page.is_reduced:
+        return
+    size = page.imagelength, page.imagewidth
+    try:
+        others = [*tif.pages[1:], *(page.pages or ())]
+        larger = any(math.prod(getattr(one, "shape", ())[:2]) > math.prod(size) for one in others)
+    except Exception:  # pages that cannot be found
+        larger = True
+    if larger:
+        raise Unreadable(
+            f"its first page is a thumbnail of {size[0]:,} x {size[1]:,}; save the full image as a TIFF"
+        )
+
+
 def _has_palette(page: tifffile.TiffPage) -> bool:
     return bool(page.photometric == PHOTOMETRIC.PALETTE)
-
-
-def _check_whole(page: tifffile.TiffPage, length: int) -> None:
-    """Raise Unreadable for strips or tiles that are missing, or not as long as they must be."""
-    places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-    if not places or any(count <= 0 or offset + count > length for offset, count in places):
-        raise Unreadable("strips are missing: the file is cut off")
-    needed = page.imagelength * page.imagewidth * page.samplesperpixel * page.bitspersample // 8
-    if page.compression == COMPRESSION.NONE and sum(count for _, count in places) < needed:
-        raise Unreadable(f"it has {sum(count for _, count in places):,} of {needed:,} bytes of pixels")
 
 
 def npy_size(content: bytes) -> tuple[int, int, int]:
@@ -174,6 +209,17 @@ def of_array(pixels: np.ndarray) -> Samples:
 def _check_array(shape: tuple[int, ...], dtype: np.dtype) -> None:
     if dtype.kind not in _KINDS or len(shape) not in (2, 3) or min(shape) < 1:
         raise Unreadable(f"an array {shape} of {dtype}; needed is (H, W) or (H, W, C) of numbers")
+    if len(shape) == 3 and _bands_first(*shape):
+        raise Unreadable(f"an array {shape}: (C, H, W)? save np.moveaxis(a, 0, 2)")
+
+
+def _bands_first(first: int, second: int, third: int) -> bool:
+    """Whether a shape is (C, H, W): no image of 5 pixels or more has so few rows.
+
+    Of (8, 8, 12) and (9, 40, 12) this cannot be said; of (8, 12, 12) it can.
+    """
+    few = first <= _FEW or (first <= _MANY and second == third)
+    return few and first < second and first < third and min(second, third) > _FEW
 
 
 def _npy_header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
@@ -189,14 +235,15 @@ def _npy_header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
 
 
 def read_deep_png(content: bytes) -> Samples:
-    """Read a PNG of 16 bits with colours or opacity, as uint16. Raises Unreadable where it is broken."""
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint16:
+    """Read a PNG of 16 bits as uint16. Raises what imagecodecs does where it is broken."""
+    pixels = imagecodecs.png_decode(content)  # what OpenCV finds wrong, it writes to stderr
+    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    if pixels.dtype != np.uint16:
         raise Unreadable("a PNG of 16 bits that cannot be decoded")
-    alpha = pixels.shape[2] == 4
-    return Samples(
-        pixels[:, :, [2, 1, 0, 3] if alpha else [2, 1, 0]], "RGBA;16" if alpha else "RGB;16", alpha=alpha
-    )
+    bands = pixels.shape[2]
+    if bands == 2:  # grey with opacity, which has always been read as red, green and blue with opacity
+        pixels = pixels[:, :, [0, 0, 0, 1]]
+    return Samples(pixels, {1: "I;16", 3: "RGB;16"}.get(bands, "RGBA;16"), alpha=bands in (2, 4))
 
 
 def _usual(pixels: np.ndarray) -> np.ndarray:

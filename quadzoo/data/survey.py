@@ -11,12 +11,14 @@ from typing import Literal
 import numpy as np
 
 from quadzoo.data.decoding import Decoded
+from quadzoo.data.nodata import End, Ends, declared_end, ends_of
 
 Box = tuple[int, int, int, int]
 """Top, left, bottom, right; the last two are exclusive."""
 Depth = Literal["8-bit", "integer", "floating-point"]
 
 _HALF = 32767  # of 16 bits
+_BRIGHT, _SEVERAL = 0.001, 0.1  # of the values of an image, and of the images of 16 bits
 _SAMPLE = 4096  # values of an image
 _MIDDLE = (0.01, 0.99)  # quantiles of an image's values, and of those over all images
 
@@ -30,7 +32,8 @@ class ImageFacts:
     ``kind`` the file's format and mode; ``low`` and ``high`` the smallest and the largest value. ``middle``
     is where 98 % of the values of a deep image lie, ``clipped`` the share of values beyond the range that was
     asked for. ``levels`` says which values there are, bool (256,) or (65536,), or how many; None where that
-    was not asked for.
+    was not asked for. ``bright`` says that an image of 16 bits uses the upper half of its range, ``ends``
+    what the lowest and the highest value of a deep image are, ``declared`` what its file calls no data.
     """
 
     shape: tuple[int, int]
@@ -47,6 +50,9 @@ class ImageFacts:
     frames: int
     transparent: bool
     levels: np.ndarray | int | None = None
+    bright: bool = False
+    ends: tuple[End, End] | None = None
+    declared: End | None = None
 
     @property
     def depth(self) -> Depth:
@@ -63,6 +69,7 @@ def describe(
     differs = pixels != first if grey else (pixels != first).any(axis=2)
     rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
     corner = (first.item(),) * 3 if grey else tuple(first.tolist())
+    low, high, middle = float(pixels.min()), float(pixels.max()), _middle(pixels) if deep else None
     head = repr(pixels.shape) + (str(pixels.dtype) if deep else "")
     return ImageFacts(
         shape=(pixels.shape[0], pixels.shape[1]),
@@ -74,13 +81,16 @@ def describe(
             (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1) if len(rows) else None
         ),
         kind=f"{decoded.format} {decoded.mode}",
-        low=float(pixels.min()),
-        high=float(pixels.max()),
-        middle=_middle(pixels) if deep else None,
+        low=low,
+        high=high,
+        middle=middle,
         clipped=float(((pixels < value_range[0]) | (pixels > value_range[1])).mean()) if value_range else 0.0,
         frames=decoded.frames,
         transparent=decoded.transparent,
         levels=_levels(pixels) if closely else None,
+        bright=pixels.dtype == np.uint16 and high > _HALF and _is_bright(pixels),
+        ends=ends_of(pixels, low, high, middle) if middle else None,
+        declared=declared_end(pixels, decoded.nodata) if deep else None,
     )
 
 
@@ -88,6 +98,10 @@ def _middle(pixels: np.ndarray) -> tuple[float, float]:
     flat = pixels.reshape(-1)
     low, high = np.quantile(flat[:: len(flat) // _SAMPLE + 1].astype(np.float64), _MIDDLE)
     return float(low), float(high)
+
+
+def _is_bright(pixels: np.ndarray) -> bool:
+    return bool(np.count_nonzero(pixels > _HALF) >= _BRIGHT * pixels.size)
 
 
 def _levels(pixels: np.ndarray) -> np.ndarray | int:
@@ -133,6 +147,8 @@ class Survey:
     low: float = np.inf
     high: float = -np.inf
     clipped: float = 0.0
+    bright: int = 0
+    ends: Ends = field(default_factory=Ends)
     _middles: array[float] = field(default_factory=lambda: array("d"))
     _levels: dict[str, np.ndarray] = field(default_factory=dict)
     _most_levels: int = 0
@@ -165,6 +181,9 @@ class Survey:
         self.transparent += image.transparent
         self.low, self.high = min(self.low, image.low), max(self.high, image.high)
         self.clipped += (image.clipped - self.clipped) / (position + 1)
+        self.bright += image.bright
+        if image.ends:
+            self.ends.add(image.ends, image.declared, position)
         if image.middle:
             self._middles.extend(image.middle)
         if isinstance(image.levels, np.ndarray):
@@ -201,11 +220,12 @@ class Survey:
 
     @property
     def full_scale(self) -> bool:
-        """Whether images of 8 and of 16 bits are mixed, and those of 16 use more than half of their range.
+        """Whether images of 8 and of 16 bits are mixed, and of those of 16 a tenth use their upper half.
 
-        Then white is 255 in some and 65535 in others.
+        Then white is 255 in some and 65535 in others. A few hot pixels do not make it so.
         """
-        return set(self.dtypes) == {"uint8", "uint16"} and self.high > _HALF
+        mixed = set(self.dtypes) == {"uint8", "uint16"}
+        return mixed and self.bright >= max(1, _SEVERAL * self.dtypes["uint16"])
 
     @property
     def plain(self) -> bool:

@@ -286,6 +286,7 @@ def images() -> dict[str, bytes]:
         "line.npy": _array(np.zeros(8, np.uint8)),
         "four.npy": _array(np.zeros((2, 2, 2, 2), np.uint8)),
         "none.npy": _array(np.zeros((0, 8), np.uint8)),
+        "chw.npy": _array(np.zeros((3, 8, 8), np.uint8)),
         "bands.npy": _array(np.zeros((8, 8, 40), np.uint8)),
         "complex.npy": _array(np.zeros((8, 8), np.complex64)),
         "loop.tif": b"II*\0\x08\0\0\0\0\0\x08\0\0\0",

@@ -84,6 +84,40 @@ def test_a_jpeg_cut_off_and_closed(kind: str, share: float) -> None:
         decode(content[: int(len(content) * share)] + b"\xff\xd9")
 
 
+def with_metadata(content: bytes, name: str) -> bytes:
+    """Return a JPEG that is as sound as it was, of which libjpeg has something to say."""
+    app = b"\xff\xe1\0\x0c" + b"x" * 10
+    profile = b"\xff\xe2\0\x24ICC_PROFILE\0\x02\x03" + b"y" * 20
+    scan = content.index(b"\xff\xda")
+    last = scan + 2 + int.from_bytes(content[scan + 2 : scan + 4]) - 3
+    return {
+        "JFIF 9": content[:11] + b"\x09" + content[12:],
+        "junk": content[:20] + b"JUNK" + app + content[20:],
+        "half a profile": content[:20] + profile + content[20:],
+        "odd scan": content[:last] + b"\x07" + content[last + 1 :],
+        "Adobe 7": content[:2] + b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x07" + content[20:],
+        "filled up": content[:20] + b"\xff\xff\xff" + content[20:],
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["JFIF 9", "junk", "half a profile", "odd scan", "Adobe 7", "filled up"])
+@pytest.mark.parametrize("damage", ["zero tail with an end", "a hole", "sent as text"])
+def test_metadata_hide_no_damage(name: str, damage: str) -> None:
+    sound = with_metadata(SOUND["jpeg"], name)
+    assert decode(sound).pixels.shape == (128, 192, 3)
+    with pytest.raises(Undecodable, match=r"JPEG|extraneous|marker"):
+        decode(DAMAGE[damage](sound))
+
+
+def test_a_progressive_jpeg_cut_off_between_its_scans() -> None:
+    content, scans = SOUND["progressive jpeg"], []
+    while (found := content.find(b"\xff\xda", scans[-1] + 1 if scans else 0)) >= 0:
+        scans.append(found)
+    for at in scans[1:]:
+        with pytest.raises(Undecodable, match="its last scans are missing"):
+            decode(content[: content.rindex(b"\xff\xc4", 0, at)] + b"\xff\xd9")
+
+
 def test_flipped_bits_that_libjpeg_warns_of() -> None:
     content, told = SOUND["jpeg"], []
     for at in range(1000, len(content) - 100, 400):
@@ -106,6 +140,22 @@ def test_small_flat_webps_are_sound() -> None:
                 image = Image.fromarray(one.astype(np.uint8))
                 for options in ({"quality": 5}, {"quality": 95}, {"lossless": True}):
                     decode(pillow(image, "WEBP", **options))
+
+
+def test_damaged_opacity_of_a_webp() -> None:
+    rows, columns = np.mgrid[:128, :192]
+    for opacity in (rows + columns // 3, (rows - 60) ** 2 + (columns - 80) ** 2 > 2000, NOISE[:, :, 1]):
+        for options in ({}, {"method": 0}, {"alpha_quality": 40}, {"method": 6}):
+            clear = np.dstack([NOISE, (opacity * (255 if opacity.dtype == bool else 1)).astype(np.uint8)])
+            content = pillow(clear, "WEBP", quality=70, **options)
+            assert decode(content).transparent
+            at = content.index(b"ALPH")
+            size = int.from_bytes(content[at + 4 : at + 8], "little")
+            if content[at + 8] & 3 == 1 and size > 200:
+                zeros = bytes(size - size // 2)
+                broken = content[: at + 8 + size // 2] + zeros + content[at + 8 + size :]
+                with pytest.raises(Undecodable, match=r"opacity ends|next frame"):
+                    decode(broken)
 
 
 def chunk(kind: bytes, data: bytes, checksum: int | None = None) -> bytes:
@@ -223,6 +273,21 @@ def test_long_and_broken_texts_in_a_png() -> None:
     bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(8 << 20)))
     profile = chunk(b"iCCP", b"name\0\0not zlib")
     assert decode(png(rows, bomb, profile, chunk(b"tEXt", b"x" * 100_000))).pixels.shape == (8, 8)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_orientation_that_imagemagick_writes_into_a_png(packed: bool) -> None:
+    rows = (b"\0" + bytes(range(1, 9))) * 4
+    raw = exif(SIX)
+    text = f"\nexif\n{len(raw):8}\n".encode() + raw.hex().encode() + b"\n"
+    keyword = b"Raw profile type exif\0"
+    if packed:
+        told = chunk(b"zTXt", keyword + b"\0" + zlib.compress(text))
+        bomb = chunk(b"zTXt", keyword + b"\0" + zlib.compress(bytes(8 << 20)))
+    else:
+        told, bomb = chunk(b"tEXt", keyword + text), chunk(b"tEXt", keyword + b"x" * 1_000_000)
+    assert decode(png(rows, told, size=(4, 8))).pixels.shape == (8, 4)
+    assert decode(png(rows, bomb, size=(4, 8))).pixels.shape == (4, 8)
 
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"
