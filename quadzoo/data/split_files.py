@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from quadzoo.data.finder import without_suffix
 from quadzoo.data.tables import no_header, open_table
 from quadzoo.data.texts import folded, key, listed, plural, quoted, where, without_zeros
 from quadzoo.errors import SplitError
@@ -30,22 +31,29 @@ def read_division(
     names: Sequence[str],
     files: Sequence[str],
     left_out: Iterable[str] = (),
+    *,
+    id_column: str | None = None,
+    folder: Path | None = None,
 ) -> tuple[list[np.ndarray], int]:
     """Return the positions of train, val and test, int64 (n,) each, and how many images are left out.
 
-    An image is named as its row in the table names it, or by its path, with or without suffix. ``ids``,
-    ``names`` and ``files`` are N texts. Rows that name one of the ``left_out`` images say nothing. Raises
-    SplitError, naming file and row, for a row that cannot be used, and for images that no row names.
+    An image is named as its row in the table names it, or by its path, with or without suffix; the path may
+    be absolute and lead into ``folder``. ``ids``, ``names`` and ``files`` are N texts. ``id_column`` is where
+    the table of the data names the images; a split file that has it names them there too. Rows that name one
+    of the ``left_out`` images say nothing. Raises SplitError, naming file and row, for a row that cannot be
+    used, and for images that no row names.
     """
     position = _positions(ids, names, files)
+    if folder is not None:
+        absolute = [[_plain(str(folder.absolute() / one)) for one in some] for some in (files, names)]
+        position |= {text: at for some in absolute for at, text in enumerate(some)}
     side_of: dict[int, tuple[str, int]] = {}
-    known = {_plain(key(text)) for text in left_out}
+    known = {_plain(key(one)) for text in left_out for one in (text, without_suffix(text))}
     with open_table(path) as (header, lines):
         side_at = _side_column(path, header)
         rows = list(lines)
-    id_at = _id_column(
-        path, header, [cells for _, cells in rows if len(cells) == len(header)], side_at, position
-    )
+    whole = [(line, cells) for line, cells in rows if len(cells) == len(header)]
+    id_at = _id_column(path, header, whole, position, side_at=side_at, named=id_column)
     for line, cells in rows:
         if len(cells) != len(header):
             raise SplitError(
@@ -101,22 +109,40 @@ def _side_column(path: Path, header: list[str]) -> int:
 
 
 def _id_column(
-    path: Path, header: list[str], rows: Sequence[list[str]], side_at: int, position: dict[str, int]
+    path: Path,
+    header: list[str],
+    rows: Sequence[tuple[int, list[str]]],
+    position: dict[str, int],
+    *,
+    side_at: int,
+    named: str | None,
 ) -> int:
-    """Return the position of the column ``id``, else of that whose cells name images. Raises SplitError."""
-    if header.count("id") == 1:
-        return header.index("id")
+    """Return the position of the column that names images.
+
+    That is the column ``named``, where it names any, else the one whose cells name most images; ``id`` before
+    others. Raises SplitError where there is none, or where two name different images.
+    """
     others = [at for at in range(len(header)) if at != side_at]
-    hits = {at: sum(_plain(key(cells[at])) in position for cells in rows) for at in others}
-    best = [at for at in others if hits[at] == max(hits.values())]
-    if len(best) == 1:
-        return best[0]
-    names = (
-        listed([header[at] for at in best]) if best and hits[best[0]] else "none of its columns names images"
-    )
-    raise SplitError(
-        f"{where(path)}: needs one column id and one column split; it has {listed(header)} ({names})"
-    )
+    images = {at: [position.get(_plain(key(cells[at]))) for _, cells in rows] for at in others}
+    often = {at: len({*images[at]} - {None}) for at in others}
+    usual = [at for name in (named, "id") for at in others if header[at] == name and header.count(name) == 1]
+    if usual and header[usual[0]] == named and often[usual[0]]:
+        return usual[0]
+    best = [at for at in (*usual, *others) if often[at] == max(often.values())]
+    if not best or not (often[best[0]] or usual or len(others) == 1):
+        raise SplitError(
+            f"{where(path)}: needs one column id and one column split; it has {listed(header)} (none of its "
+            "columns names images)"
+        )
+    for at in best[1:]:
+        for (line, cells), one, other in zip(rows, images[best[0]], images[at], strict=True):
+            if one != other:
+                names = f"columns {quoted(header[best[0]])} and {quoted(header[at])} name different images"
+                raise SplitError(
+                    f"{where(path)}: row {line}: {names} ({quoted(cells[best[0]])} and {quoted(cells[at])}); "
+                    "leave one of them out"
+                )
+    return best[0]
 
 
 def _side(path: Path, line: int, name: str, cell: str) -> str:
