@@ -58,7 +58,7 @@ class ImageFinder:
         place, found = self._look(identity)
         if not found:
             raise NotFound(
-                f"no image for id {quoted(identity)} in {where(self.folder)}{self._meant(identity)}"
+                f"no image for id {quoted(identity)} in {where(self.folder)}{self._hint(identity)}"
             )
         if len(found) > 1:
             raise NotFound(f"id {quoted(identity)} could be {listed(sorted(found))}; add the suffix")
@@ -83,7 +83,7 @@ class ImageFinder:
         inside = os.path.relpath(identity, self._absolute) if os.path.isabs(identity) else identity
         place, name = os.path.split(os.path.normpath(inside))
         if place.split(os.sep)[0] == ".." or name == "..":
-            meant = self._meant(identity) if os.path.isabs(identity) else ""
+            meant = self._hint(identity) if os.path.isabs(identity) else ""
             raise NotFound(f"id {quoted(identity)} leads out of {where(self.folder)}{meant}", is_id=True)
         place = self._real(place)
         names, stems, _ = self._listed(place)
@@ -123,16 +123,23 @@ class ImageFinder:
                     stems[stem].append(entry.name)
         return names, stems, folders
 
-    def _meant(self, identity: str) -> str:
-        """Return a hint: the image that was probably meant, whose name differs in a way that tools cause."""
+    def meant(self, identity: str) -> str | None:
+        """Return the one image whose name differs from an id in a way that tools cause, or None."""
         name = key(identity.replace("\\", "/").rsplit("/", 1)[-1])
         stem = without_suffix(name)
         for wanted in (key(identity.replace("\\", "/")), name, stem, folded(stem), without_zeros(stem)):
             found = self._by_spelling.get(wanted, [])
             if len(found) == 1:
-                file, name = self.folder / found[0], quoted(printable(found[0]))
-                return f"; did you mean {name}?" if os.path.isfile(file) else f"; {name} is {_no_file(file)}"
-        return ""
+                return found[0]
+        return None
+
+    def _hint(self, identity: str) -> str:
+        """Say which image was probably meant, or what is in its place."""
+        meant = self.meant(identity)
+        if meant is None:
+            return ""
+        path, name = self.folder / meant, quoted(printable(meant))
+        return f"; did you mean {name}?" if os.path.isfile(path) else f"; {name} is {_no_file(path)}"
 
     @cached_property
     def _by_spelling(self) -> dict[str, list[str]]:

@@ -88,12 +88,12 @@ def _find_images(table: Path, known: Guesses, header: list[str], rows: list[list
     Any column may name them, even where there is one ``id``: that may number the rows.
     """
     whole = [cells for cells in rows if len(cells) == len(header)]
-    columns = [known.id_column] if known.id_column else _may_name(known, header, whole)
+    names = [known.id_column] if known.id_column else _may_name(known, header, whole)
+    columns = {name: [key(row[header.index(name)]) for row in whole] for name in names}
     found: list[_Found] = []
     for rank, folder in enumerate([known.images] if known.images else _folders(table.parent)):
         finder = ImageFinder(folder)
-        for name in columns:
-            cells = [key(row[header.index(name)]) for row in whole]
+        for name, cells in columns.items():
             files = list(map(finder.file_of, cells))
             if any(files):  # the table's own folder goes before those in it
                 found.append(_Found(finder, name, files, min(rank, 1), sum(map(is_image, cells))))
@@ -101,6 +101,8 @@ def _find_images(table: Path, known: Guesses, header: list[str], rows: list[list
         _without_images(table, known, header, known.id_column or ("id" if header.count("id") == 1 else None))
         return
     best = max(found, key=lambda one: (one.often, one.column == "id", -one.rank, one.suffixes))
+    clear = {one.column for one in found if one.folder == best.folder and one.often > _MOSTLY * best.often}
+    found += [_loosely(best.finder, name, cells) for name, cells in columns.items() if name not in clear]
     if doubt := next((text for one in found if (text := _doubt(table, header, best, one))), None):
         known.doubts.append(doubt)
     if not known.images:
@@ -123,8 +125,8 @@ def _may_name(known: Guesses, header: list[str], rows: list[list[str]]) -> list[
 class _Found:
     """The images that the first rows find in a folder by a column, None where one finds none.
 
-    ``rank`` is 0 for the table's own folder and for one that was asked for; ``suffixes`` counts cells that
-    end as the names of images do.
+    ``rank`` is 0 for the table's own folder and for one that was asked for, 2 for what is found loosely;
+    ``suffixes`` counts cells that end as the names of images do.
     """
 
     finder: ImageFinder
@@ -148,6 +150,12 @@ class _Found:
     def differs(self) -> bool:
         """Say whether the images of the rows are nearly all different, or the cells names of files."""
         return self.suffixes > 0 or len({*self.files} - {None}) >= _DIFFERENT * self.often
+
+
+def _loosely(finder: ImageFinder, column: str, cells: list[str]) -> _Found:
+    """Return the images that names of image files mean, such as paths of another machine."""
+    files = [finder.meant(cell) if is_image(cell) else None for cell in cells]
+    return _Found(finder, column, files, 2, sum(map(is_image, cells)))
 
 
 def _doubt(table: Path, header: list[str], best: _Found, other: _Found) -> str:

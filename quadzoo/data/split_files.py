@@ -5,11 +5,12 @@ from __future__ import annotations
 import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from quadzoo.data.finder import without_suffix
+from quadzoo.data.finder import is_image, without_suffix
 from quadzoo.data.tables import no_header, open_table
 from quadzoo.data.texts import folded, key, listed, plural, quoted, where, without_zeros
 from quadzoo.errors import SplitError
@@ -22,6 +23,7 @@ _SIDES = {
 }
 _SIDE_OF = {word: side for side, words in _SIDES.items() for word in words}
 _NAMES = ("split", "subset", "set", "partition", "side", "phase", "usage", "fold")
+_NEARLY = 0.9  # as many images as the column of most
 _MOST_ROWS = 5  # in a message
 
 
@@ -43,17 +45,14 @@ def read_division(
     of the ``left_out`` images say nothing. Raises SplitError, naming file and row, for a row that cannot be
     used, and for images that no row names.
     """
-    position = _positions(ids, names, files)
-    if folder is not None:
-        absolute = [[_plain(str(folder.absolute() / one)) for one in some] for some in (files, names)]
-        position |= {text: at for some in absolute for at, text in enumerate(some)}
+    images = _Images(ids, names, files, folder)
     side_of: dict[int, tuple[str, int]] = {}
-    known = {_plain(key(one)) for text in left_out for one in (text, without_suffix(text))}
+    known = {images.plain(one) for text in left_out for one in (text, without_suffix(text))}
     with open_table(path) as (header, lines):
         side_at = _side_column(path, header)
         rows = list(lines)
     whole = [(line, cells) for line, cells in rows if len(cells) == len(header)]
-    id_at = _id_column(path, header, whole, position, side_at=side_at, named=id_column)
+    id_at = _id_column(path, header, whole, images, side_at=side_at, named=id_column)
     for line, cells in rows:
         if len(cells) != len(header):
             raise SplitError(
@@ -62,8 +61,8 @@ def read_division(
         if cells == header:
             raise SplitError(f"{where(path)}: row {line}: the header again; delete this row")
         identity = key(cells[id_at])
-        index = position.get(_plain(identity))
-        if index is None and _plain(identity) in known:
+        index = images.find(identity)
+        if index is None and images.plain(identity) in known:
             continue
         if index is None:
             raise SplitError(
@@ -84,17 +83,38 @@ def read_division(
     return sides, counts["unused"]
 
 
-def _positions(ids: Sequence[str], names: Sequence[str], files: Sequence[str]) -> dict[str, int]:
-    """Return the position of an image by each text that names it and no other."""
-    found: dict[str, set[int]] = defaultdict(set)
-    for index, texts in enumerate(zip(ids, names, files, strict=True)):
-        for text in texts:
-            found[_plain(key(text))].add(index)
-    return {text: indices.pop() for text, indices in found.items() if len(indices) == 1}
+class _Images:
+    """The positions of images by each text that names one of them and no other."""
 
+    def __init__(
+        self, ids: Sequence[str], names: Sequence[str], files: Sequence[str], folder: Path | None
+    ) -> None:
+        self._folder = f"{posixpath.normpath(folder.absolute().as_posix())}/" if folder else ""
+        found: dict[str, set[int]] = defaultdict(set)
+        for index, texts in enumerate(zip(ids, names, files, strict=True)):
+            for text in texts:
+                found[self.plain(text)].add(index)
+        self._positions = {text: indices.pop() for text, indices in found.items() if len(indices) == 1}
 
-def _plain(identity: str) -> str:
-    return posixpath.normpath(identity) if identity else identity
+    def plain(self, cell: str) -> str:
+        """Return the text that a cell names an image by: of an absolute path what is under the folder."""
+        identity = key(cell)
+        return posixpath.normpath(identity).removeprefix(self._folder) if identity else identity
+
+    def find(self, cell: str) -> int | None:
+        """Return the position of the image that a cell names; None where it names none."""
+        return self._positions.get(self.plain(cell))
+
+    def meant(self, cell: str) -> int | None:
+        """Return the position of an image that a cell may mean, whatever the folder and the suffix."""
+        return self._loose.get(_loose(key(cell)))
+
+    @cached_property
+    def _loose(self) -> dict[str, int]:
+        found: dict[str, set[int]] = defaultdict(set)
+        for text, at in self._positions.items():
+            found[_loose(text)].add(at)
+        return {text: indices.pop() for text, indices in found.items() if len(indices) == 1}
 
 
 def _side_column(path: Path, header: list[str]) -> int:
@@ -112,31 +132,35 @@ def _id_column(
     path: Path,
     header: list[str],
     rows: Sequence[tuple[int, list[str]]],
-    position: dict[str, int],
+    images: _Images,
     *,
     side_at: int,
     named: str | None,
 ) -> int:
     """Return the position of the column that names images.
 
-    That is the column ``named``, where it names any, else the one whose cells name most images; ``id`` before
-    others. Raises SplitError where there is none, or where two name different images.
+    That is the column ``named``, else the one whose cells name most images; ``id`` before others. Raises
+    SplitError where there is none, or where two name different images.
     """
     others = [at for at in range(len(header)) if at != side_at]
-    images = {at: [position.get(_plain(key(cells[at]))) for _, cells in rows] for at in others}
-    often = {at: len({*images[at]} - {None}) for at in others}
     usual = [at for name in (named, "id") for at in others if header[at] == name and header.count(name) == 1]
-    if usual and header[usual[0]] == named and often[usual[0]]:
+    if usual and header[usual[0]] == named:
         return usual[0]
+    found = {at: [images.find(cells[at]) for _, cells in rows] for at in others}
+    often = {at: len({*found[at]} - {None}) for at in others}
     best = [at for at in (*usual, *others) if often[at] == max(often.values())]
     if not best or not (often[best[0]] or usual or len(others) == 1):
         raise SplitError(
             f"{where(path)}: needs one column id and one column split; it has {listed(header)} (none of its "
             "columns names images)"
         )
-    for at in best[1:]:
-        for (line, cells), one, other in zip(rows, images[best[0]], images[at], strict=True):
-            if one != other:
+    for at in others:
+        if often[at] < _NEARLY * often[best[0]]:  # ages, say: few different ones
+            if not all(is_image(cells[at].strip()) for _, cells in rows):
+                continue
+            found[at] = [images.meant(cells[at]) for _, cells in rows]  # paths of another machine, say
+        for (line, cells), one, other in zip(rows, found[best[0]], found[at], strict=True):
+            if one != other and None not in (one, other):
                 names = f"columns {quoted(header[best[0]])} and {quoted(header[at])} name different images"
                 raise SplitError(
                     f"{where(path)}: row {line}: {names} ({quoted(cells[best[0]])} and {quoted(cells[at])}); "
@@ -155,14 +179,15 @@ def _side(path: Path, line: int, name: str, cell: str) -> str:
 
 def _meant(identity: str, ids: Sequence[str]) -> str:
     """Return a hint: the one id that differs from this in case, suffix, folder, blanks or zeros alone."""
-
-    def loose(text: str) -> str:
-        name = text.replace("\\", "/").rsplit("/", 1)[-1]
-        stem, _, suffix = name.rpartition(".")
-        return without_zeros(stem if stem and len(suffix) <= 4 else name)
-
-    found = [one for one in ids if loose(one) == loose(identity)]
+    found = [one for one in ids if _loose(one) == _loose(identity)]
     return f"; did you mean {quoted(found[0])}?" if len(found) == 1 else ""
+
+
+def _loose(identity: str) -> str:
+    """Return an id without folders, suffix, zeros and case."""
+    name = identity.replace("\\", "/").rsplit("/", 1)[-1]
+    stem, _, suffix = name.rpartition(".")
+    return without_zeros(stem if stem and len(suffix) <= 4 else name)
 
 
 def _check_complete(path: Path, ids: Sequence[str], side_of: dict[int, tuple[str, int]]) -> None:

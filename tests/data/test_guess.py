@@ -155,6 +155,16 @@ def test_an_id_that_names_no_image_leaves_it_to_the_column_that_does(tmp_path: P
     assert bench.source.targets[0, 0] == 45
 
 
+@pytest.mark.parametrize("spelling", ["C:\\data\\{}.png", "{}.jpg", "/home/me/{}.png", "raw/{:03d}.tif"])
+def test_names_of_files_that_are_only_nearly_right_leave_the_doubt(tmp_path: Path, spelling: str) -> None:
+    others = [(spelling.format(31 - i), i * 1.5) for i in range(1, 31)]
+    told = "columns 'id' and 'file' name different images ('1.png' and '30.png' in one row)"
+    assert told in refused(numbered(tmp_path, ("id", "file", "age"), others))
+    same = [(spelling.format(i), i * 1.5) for i in range(1, 31)]
+    for name in ("id", "name"):
+        assert guessed(numbered(tmp_path, (name, "file", "age"), same)).doubts == []
+
+
 @pytest.mark.parametrize("path_of", ["{}.png", "photos/{}.png", "./{}"])
 def test_an_id_and_a_path_of_the_same_images_are_no_doubt(tmp_path: Path, path_of: str) -> None:
     rows = [(path_of.format(i), i * 1.5) for i in range(1, 31)]

@@ -144,14 +144,40 @@ def test_the_column_that_names_images_in_the_table_names_them_in_the_split(
     assert sorted(bench.source.targets[split.test, 0]) == [i * 1.5 for i in range(25, 31)]
 
 
-def test_a_column_with_most_images_is_taken_where_the_table_has_another_name(tmp_path: Path) -> None:
-    rows = [
-        (file, "one site", index, side) for index, (file, side) in enumerate(zip(FILES, SIDES, strict=True))
-    ]
-    path = table(tmp_path / "s.csv", rows, ("picture", "id", "file", "split"))
+def test_the_column_with_most_images_is_taken_where_the_table_has_another_name(tmp_path: Path) -> None:
+    rows = [(file, "one site", side) for file, side in zip(FILES, SIDES, strict=True)]
+    path = table(tmp_path / "s.csv", rows, ("picture", "id", "split"))
     names = [file.removesuffix(".png") for file in FILES]
     sides, _ = read_division(path, FILES, names, FILES, id_column="file")
     assert [side.tolist() for side in sides] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize("spelling", ["C:\\data\\{}.png", "photos/{}.png", "{:03d}.jpg"])
+@pytest.mark.parametrize("name", ["file", "path"])
+def test_row_numbers_do_not_win_over_names_that_are_nearly_right(
+    tmp_path: Path, spelling: str, name: str
+) -> None:
+    names = [str(i) for i in range(1, 11)]
+    rows = [(i, spelling.format(11 - i), side) for i, side in enumerate(SIDES, 1)]
+    path = table(tmp_path / "s.csv", rows, ("id", name, "split"))
+    told = "did you mean '10'" if name == "file" else "columns 'id' and 'path' name different images"
+    with pytest.raises(SplitError, match=told):
+        read_division(path, names, names, [f"{one}.png" for one in names], id_column="file")
+    same = [(i, spelling.format(i), side) for i, side in enumerate(SIDES, 1)]
+    path = table(tmp_path / "s.csv", same, ("id", "path", "split"))
+    sides, _ = read_division(path, names, names, [f"{one}.png" for one in names], id_column="file")
+    assert [side.tolist() for side in sides] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
+
+
+def test_a_column_of_nearly_as_many_other_images_leaves_a_doubt(tmp_path: Path) -> None:
+    names = [str(i) for i in range(1, 31)]
+    sides = ["train"] * 20 + ["val"] * 5 + ["test"] * 5
+    rows = [(i, 31 - i if i > 1 else "gone", i % 11, side) for i, side in enumerate(sides, 1)]
+    path = table(tmp_path / "s.csv", rows, ("nr", "image", "age", "split"))
+    with pytest.raises(SplitError, match="columns 'nr' and 'image' name different images"):
+        read_division(path, names, names, names)
+    alone = table(tmp_path / "s.csv", [(nr, age, side) for nr, _, age, side in rows], ("nr", "age", "split"))
+    assert [len(side) for side in read_division(alone, names, names, names)[0]] == [20, 5, 5]
 
 
 @pytest.mark.parametrize("suffix", [True, False])
