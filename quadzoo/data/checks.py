@@ -29,7 +29,9 @@ _FEWEST_CODES, _MOST_AGES = 66, 900
 UNUSED = "unused-images"
 MISSING = "masked-target"
 _MOST_SENTINELS = 4  # values of one target
+_LONGEST_RUN = 8  # neighbours among them
 _MOST_TARGETS = 4  # that are shown of a row
+_MOST_TWINS = 3  # rows that are all shown
 
 
 def check_files(findings: Findings, source: Source, named: Iterable[str]) -> int:
@@ -105,7 +107,7 @@ def _stand_ins(values: np.ndarray) -> list[tuple[float, int]]:
     distinct, counts = np.unique(values, return_counts=True)
     found: list[tuple[float, int]] = []
     while len(distinct) > 3 and len(found) < _MOST_SENTINELS:
-        for size in range(1, min(_MOST_SENTINELS, len(distinct) - 3) + 1):
+        for size in range(1, min(_LONGEST_RUN, len(distinct) - 3) + 1):
             gaps = {step: _gap(distinct[::step], counts[::step], size, len(values)) for step in (1, -1)}
             if max(gaps.values()):
                 break
@@ -175,7 +177,9 @@ def _differ(targets: np.ndarray) -> bool:
 
 
 def _unlike(source: Source, group: np.ndarray) -> str:
-    """Name two of some rows, int64 (n,), whose targets differ, and how many others there are."""
+    """Name some rows, int64 (n,); of many two whose targets differ, and how many others there are."""
+    if len(group) <= _MOST_TWINS:
+        return together(source, map(int, group))
     column = next(at for at in range(source.targets.shape[1]) if _differ(source.targets[group][:, [at]]))
     known = [int(row) for row in group if not np.isnan(source.targets[row, column])]
     first = known[0]
