@@ -147,9 +147,16 @@ class _Found:
             None,
         )
 
-    def differs(self) -> bool:
-        """Say whether the images of the rows are nearly all different, or the cells names of files."""
-        return self.suffixes > 0 or len({*self.files} - {None}) >= _DIFFERENT * self.often
+    def may_be_meant(self, best: _Found) -> bool:
+        """Say whether this may name the images, and not the best: names of files, or as many different ones.
+
+        Numbers that happen to be names of images, in fewer rows than names of files, are not meant.
+        """
+        if self.suffixes > _MOSTLY * len(self.files):
+            return self.often >= _MOSTLY * best.often
+        if best.suffixes > _MOSTLY * len(best.files) and self.often < best.often and self.column != "id":
+            return False
+        return min(self.often, len({*self.files} - {None}) / _DIFFERENT) >= _DIFFERENT * best.often
 
 
 def _loosely(finder: ImageFinder, column: str, cells: list[str]) -> _Found:
@@ -168,8 +175,7 @@ def _doubt(table: Path, header: list[str], best: _Found, other: _Found) -> str:
     row = best.unlike(other)
     if row is None and (other.folder == best.folder or any(map(_both, best.files, other.files))):
         return f"{both} name images; say which with `id_column`" if level and best.column != "id" else ""
-    few = other.often < _MOSTLY * best.often or not other.differs()
-    if few or not _names_images(table, header, other):
+    if not (other.may_be_meant(best) and _names_images(table, header, other)):
         return ""
     if other.folder != best.folder:
         places = f"{where(best.folder)} and {where(other.folder)}"

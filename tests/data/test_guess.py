@@ -182,6 +182,17 @@ def test_targets_that_happen_to_be_names_of_images_are_no_doubt(tmp_path: Path, 
     assert benched(backwards, targets=(name,)).source.targets[0, 0] == 30
 
 
+@pytest.mark.parametrize("names", ["{}.png", "{}"])
+@pytest.mark.parametrize("first", ["id", "file"])
+def test_different_numbers_that_name_fewer_images_are_no_doubt(
+    tmp_path: Path, names: str, first: str
+) -> None:
+    photos(tmp_path, 40, "{}.png")
+    path = table(tmp_path / "t.csv", [(names.format(i), i + 7) for i in range(40)], (first, "y"))
+    found = guessed(path)
+    assert (found.id_column, found.targets, found.doubts) == (first, ("y",), [])
+
+
 def test_targets_that_name_images_in_the_first_rows_are_looked_at_in_all(tmp_path: Path) -> None:
     photos(tmp_path, 300, "{}.png")
     path = table(tmp_path / "t.csv", [(i, (i * 7) % 60) for i in range(300)], ("id", "y"))

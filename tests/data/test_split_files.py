@@ -189,14 +189,18 @@ def test_absolute_paths_into_the_folder(tmp_path: Path, suffix: bool) -> None:
     assert [side.tolist() for side in sides] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
 
 
-@pytest.mark.parametrize("suffix", ["", ".png"])
-def test_images_that_are_left_out_may_be_named_without_suffix(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize("spelling", ["{}", "{}.png", "{folder}/{}", "{folder}/{}.png"])
+def test_images_that_are_left_out_may_be_named_in_any_spelling(tmp_path: Path, spelling: str) -> None:
     names = photos(tmp_path, 20, "{}.png")
     rows = [(one, "" if i == 4 else i * 1.5) for i, one in enumerate(names)]
     path = table(tmp_path / "t.csv", rows, ("file", "y"))
     (tmp_path / "3.png").write_bytes((tmp_path / "3.png").read_bytes()[:200])
     sides = ("train", "train", "train", "val", "test")
-    split = table(tmp_path / "s.csv", [(f"{i}{suffix}", sides[i % 5]) for i in range(20)], ("id", "split"))
+    split = table(
+        tmp_path / "s.csv",
+        [(spelling.format(i, folder=tmp_path), sides[i % 5]) for i in range(20)],
+        ("id", "split"),
+    )
     bench = benched(
         path, id_column="file", targets=("y",), split=str(split), damaged="skip", missing_targets="mask"
     )
