@@ -61,12 +61,12 @@ def spreadsheet(table: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
 
 def sheets(table: Path) -> str:
     """Say which sheet of several is read; empty for what is no xlsx file with several."""
-    import pandas as pd
-
     try:
         with open_regular(table, follow=True) as file:
             if file.read(4) != b"PK\x03\x04":
                 return ""
+        import pandas as pd
+
         with pd.ExcelFile(table, engine="openpyxl") as book:
             first, *others = map(str, book.sheet_names)
     except Exception:  # these readers raise anything; it is only a hint
