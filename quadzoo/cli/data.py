@@ -190,7 +190,7 @@ def _print_targets(found: Audit) -> None:
 def _print_finding(finding: Finding) -> None:
     say(with_flags(f"{finding.severity:7}  {finding.count:,} × {finding.text}"))
     for example in finding.examples[:_SHOWN]:
-        say(f"{'':11}{one_line(with_flags(example), _LONGEST)}")
+        say(f"{'':11}{one_line(with_flags(example), _LONGEST - 11)}")
     if finding.count > _SHOWN:
         say(f"{'':11}and {finding.count - _SHOWN:,} more")
 

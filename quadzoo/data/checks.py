@@ -16,9 +16,20 @@ from quadzoo.data.splits import TEST_DATA, Split, grouping, repeated
 # Times the interquartile range beyond the quartiles: Tukey 1977, Exploratory Data Analysis, p. 44.
 _FENCE = 3.0
 _TAIL = 0.01  # where more than this share lies beyond the fences, it is a long tail
+# Codes of surveys that stand beside those above: -998 for another reason why a value is missing.
+_BESIDE = SENTINELS | {
+    float(sign * value)
+    for value in (7, 8, 66, 77, 88, 96, 97, 98, 666, 996, 997, 998, 9996, 9997, 9998, 99998)
+    for sign in (-1, 1)
+}
+_NINES = frozenset({999.0, 9999.0, 99999.0})
+_FEWEST_CODES, _MOST_AGES = 66, 900
 UNUSED = "unused-images"
 MISSING = "masked-target"
 _MOST_SENTINELS = 4  # values of one target
+_LONGEST_RUN = 8  # neighbours among them
+_MOST_TARGETS = 4  # that are shown of a row
+_MOST_TWINS = 3  # rows that are all shown
 
 
 def check_files(findings: Findings, source: Source, named: Iterable[str]) -> int:
@@ -88,30 +99,41 @@ def _stand_ins(values: np.ndarray) -> list[tuple[float, int]]:
 
     Such a value is the lowest or the highest. It is a usual one, or occurs three times or more, and lies
     further from the others than these from each other; a usual one that repeats, further than twice their
-    largest gap.
+    largest gap. Neighbours that are usual together, such as -999 and -998, are taken together. What is in
+    more than half of the rows is told if it is a usual one.
     """
     distinct, counts = np.unique(values, return_counts=True)
     found: list[tuple[float, int]] = []
     while len(distinct) > 3 and len(found) < _MOST_SENTINELS:
-        candidates = []
-        for end, others in ((0, distinct[1:]), (-1, distinct[:-1])):
-            value, count = float(distinct[end]), int(counts[end])
-            gap = float(np.abs(others - value).min())
-            usual, span = value in SENTINELS, float(others[-1] - others[0])
-            far = gap > span and (usual or count >= 3)
-            signed = value < 0 <= others[0] or value in (999, 9999, 99999)
-            repeats = usual and signed and count > 1 and gap > 2 * float(np.diff(others).max())
-            if far or repeats:
-                candidates.append((gap, end, value, count))
-        if not candidates:
+        for size in range(1, min(_LONGEST_RUN, len(distinct) - 3) + 1):
+            gaps = {step: _gap(distinct[::step], counts[::step], size, len(values)) for step in (1, -1)}
+            if max(gaps.values()):
+                break
+        else:
             break
-        _, end, value, count = max(candidates)
-        if count > len(values) / 2:
-            break
-        found.append((value, count))
-        kept = slice(1, None) if end == 0 else slice(None, -1)
-        distinct, counts = distinct[kept], counts[kept]
+        step = max(gaps, key=lambda one: gaps[one])
+        ordered, often = distinct[::step], counts[::step]
+        found += zip(ordered[:size].tolist(), often[:size].tolist(), strict=True)
+        distinct, counts = ordered[size:][::step], often[size:][::step]
     return found
+
+
+def _gap(ordered: np.ndarray, counts: np.ndarray, size: int, n: int) -> float:
+    """Return how far the first values of all are from the others; 0 where they stand for themselves.
+
+    ``ordered`` and ``counts`` are (V,), from one end to the other; ``n`` is the number of rows.
+    """
+    some, others = ordered[:size].tolist(), ordered[size:]
+    gap, span = float(abs(others[0] - some[-1])), float(abs(others[-1] - others[0]))
+    usual = not SENTINELS.isdisjoint(some) and _BESIDE.issuperset(some)
+    if size > 1 and max(some) >= 0 and min(some) < _FEWEST_CODES:  # 7, 8 and 9 are numbers like others
+        return 0
+    if not usual and (size > 1 or counts[0] < 3 or counts[0] > n / 2):
+        return 0
+    negative = max(some) < 0 <= others.min()
+    signed = negative or (min(some) > _MOST_AGES and not _NINES.isdisjoint(some))
+    repeats = usual and signed and counts[:size].min() > 1 and gap > 2 * float(np.abs(np.diff(others)).max())
+    return gap if gap > span or repeats else 0
 
 
 def check_duplicates(findings: Findings, source: Source, content_ids: np.ndarray) -> DuplicateFacts:
@@ -125,7 +147,7 @@ def check_duplicates(findings: Findings, source: Source, content_ids: np.ndarray
     findings.add(
         "error",
         "disagreeing-duplicates",
-        [together(source, group) for group in disagreeing],
+        [_unlike(source, group) for group in disagreeing],
         "group of identical images with different targets",
     )
     repeats = [
@@ -152,12 +174,29 @@ def _differ(targets: np.ndarray) -> bool:
     return any(len(np.unique(column[~np.isnan(column)])) > 1 for column in targets.T)
 
 
-def together(source: Source, indices: Iterable[int]) -> str:
-    """Name rows with their targets."""
-    return ", ".join(
-        f"{source.where(i)} with {','.join('' if np.isnan(y) else f'{y:g}' for y in source.targets[i])}"
-        for i in indices
-    )
+def _unlike(source: Source, group: np.ndarray) -> str:
+    """Name some rows, int64 (n,); of many two whose targets differ, and how many others there are."""
+    if len(group) <= _MOST_TWINS:
+        return together(source, map(int, group))
+    column = next(at for at in range(source.targets.shape[1]) if _differ(source.targets[group][:, [at]]))
+    known = [int(row) for row in group if not np.isnan(source.targets[row, column])]
+    first = known[0]
+    other = next(row for row in known if source.targets[row, column] != source.targets[first, column])
+    rest = len(group) - 2
+    more = f" and {rest:,} other row{'s' * (rest > 1)}" if rest else ""
+    return together(source, (first, other), column) + more
+
+
+def together(source: Source, indices: Iterable[int], first: int = 0) -> str:
+    """Name rows with their targets, of which at most four are shown: those from the ``first`` on."""
+    shown = slice(max(0, min(first, source.targets.shape[1] - _MOST_TARGETS)), None)
+    return ", ".join(f"{source.where(i)} with {_values(source.targets[i][shown])}" for i in indices)
+
+
+def _values(targets: np.ndarray) -> str:
+    """Write targets, float64 (T,), at most four."""
+    written = ["" if np.isnan(y) else f"{y:g}" for y in targets[:_MOST_TARGETS]]
+    return ",".join([*written, *["…"] * (len(targets) > _MOST_TARGETS)])
 
 
 def check_split(findings: Findings, source: Source, content_ids: np.ndarray, splits: Sequence[Split]) -> None:

@@ -55,31 +55,41 @@ class ImageFinder:
 
     def find(self, identity: str) -> str:
         """Return the image's path under the folder. Raises NotFound."""
-        if not identity:
-            raise NotFound("the id is empty", is_id=True)
-        inside = os.path.relpath(identity, self._absolute) if os.path.isabs(identity) else identity
-        place, name = os.path.split(os.path.normpath(inside))
-        if place.split(os.sep)[0] == ".." or name == "..":
-            meant = self._meant(identity) if os.path.isabs(identity) else ""
-            raise NotFound(f"id {quoted(identity)} leads out of {where(self.folder)}{meant}", is_id=True)
-        place = self._real(place)
-        names, stems, _ = self._listed(place)
-        wanted = unicodedata.normalize("NFC", name)
-        found = [names[wanted]] if wanted in names else stems.get(wanted, [])
+        place, found = self._look(identity)
         if not found:
             raise NotFound(
-                f"no image for id {quoted(identity)} in {where(self.folder)}{self._meant(identity)}"
+                f"no image for id {quoted(identity)} in {where(self.folder)}{self._hint(identity)}"
             )
         if len(found) > 1:
             raise NotFound(f"id {quoted(identity)} could be {listed(sorted(found))}; add the suffix")
         return os.path.join(place, found[0])
 
+    def file_of(self, identity: str) -> str | None:
+        """Return the image's path under the folder; None unless there is exactly one."""
+        try:
+            place, found = self._look(identity)
+        except NotFound:
+            return None
+        return os.path.join(place, found[0]) if len(found) == 1 else None
+
     def finds(self, identity: str) -> bool:
         """Say whether there is exactly one image for an id."""
-        try:
-            return bool(self.find(identity))
-        except NotFound:
-            return False
+        return self.file_of(identity) is not None
+
+    def _look(self, identity: str) -> tuple[str, list[str]]:
+        """Return a sub-folder and the images in it that an id may mean. Raises NotFound for one outside."""
+        if not identity:
+            raise NotFound("the id is empty", is_id=True)
+        inside = os.path.relpath(identity, self._absolute) if os.path.isabs(identity) else identity
+        place, name = os.path.split(os.path.normpath(inside))
+        if place.split(os.sep)[0] == ".." or name == "..":
+            meant = self._hint(identity) if os.path.isabs(identity) else ""
+            raise NotFound(f"id {quoted(identity)} leads out of {where(self.folder)}{meant}", is_id=True)
+        place = self._real(place)
+        names, stems, _ = self._listed(place)
+        wanted = unicodedata.normalize("NFC", name)
+        found = [names[wanted]] if wanted in names else stems.get(wanted, [])
+        return place, found
 
     def _real(self, place: str) -> str:
         """Return a sub-folder as the disk writes it."""
@@ -113,15 +123,23 @@ class ImageFinder:
                     stems[stem].append(entry.name)
         return names, stems, folders
 
-    def _meant(self, identity: str) -> str:
-        """Return a hint: the image that was probably meant, whose name differs in a way that tools cause."""
+    def meant(self, identity: str) -> str | None:
+        """Return the one image whose name differs from an id in a way that tools cause, or None."""
         name = key(identity.replace("\\", "/").rsplit("/", 1)[-1])
-        stem = _stem(name)
+        stem = without_suffix(name)
         for wanted in (key(identity.replace("\\", "/")), name, stem, folded(stem), without_zeros(stem)):
             found = self._by_spelling.get(wanted, [])
             if len(found) == 1:
-                return f"; did you mean {quoted(printable(found[0]))}?"
-        return ""
+                return found[0]
+        return None
+
+    def _hint(self, identity: str) -> str:
+        """Say which image was probably meant, or what is in its place."""
+        meant = self.meant(identity)
+        if meant is None:
+            return ""
+        path, name = self.folder / meant, quoted(printable(meant))
+        return f"; did you mean {name}?" if os.path.isfile(path) else f"; {name} is {_no_file(path)}"
 
     @cached_property
     def _by_spelling(self) -> dict[str, list[str]]:
@@ -131,13 +149,20 @@ class ImageFinder:
             if count == _MOST_HINTS:
                 break
             name = key(Path(file).name)
-            stem = _stem(name)
+            stem = without_suffix(name)
             for spelling in {key(file), name, stem, folded(stem), without_zeros(stem)}:
                 found[spelling].append(file)
         return found
 
 
-def _stem(name: str) -> str:
+def _no_file(path: Path) -> str:
+    """Say what is in the place of an image that is no file."""
+    if os.path.islink(path) and not os.path.exists(path):
+        return "a link that leads nowhere; fetch what it stands for (git annex get)"
+    return "no regular file, but a pipe or a device"
+
+
+def without_suffix(name: str) -> str:
     """Return a file's name without the suffix of an image."""
     stem, suffix = os.path.splitext(name)
     return stem if suffix.lower() in _SUFFIXES else name

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from quadzoo.data.finder import ImageFinder
+from quadzoo.data.finder import ImageFinder, is_image
 from quadzoo.data.findings import Finding, Severity
 from quadzoo.data.numbers import Column, is_missing, number
+from quadzoo.data.spreadsheets import sheets
 from quadzoo.data.tables import column, open_table
 from quadzoo.data.texts import folded, key, listed, quoted, where
 
@@ -21,11 +23,13 @@ _MOSTLY = 0.5  # of the cells that are not empty
 _WHOLE = 0.8  # of all cells: a column with fewer numbers would cost too many rows
 _NO_NUMBERS = ("dates", "times", "true or false")  # which most tables do not mean as targets
 _FEW = 0.05  # of the cells: so few that are written in another way are faults of their rows
+_DIFFERENT = 0.9  # of the images that a column of plain names finds
+_MOST_COLUMNS = 64  # all of which are looked at for names of images
 _SAMPLE = 50  # ids that are looked for in each folder
 _MOST_FOLDERS = 100  # beside a table
 _MOST_TARGETS = 16  # more columns of numbers are features, or need a word
 ROLES = frozenset({"split", "subset", "partition", "fold"})  # columns that say what a row is for
-_ROW_NUMBERS = re.compile(r"|#|nr\.?|no\.?|row|index|idx|unnamed: ?\d+|level_0")
+_ROW_NUMBERS = re.compile(r"|id|#|nr\.?|no\.?|row|index|idx|unnamed: ?\d+|level_0")
 _ONE_OF_MANY = re.compile(
     r"(patient|subject|person|participant|proband|animal|case|site|hospital|clinic|center|centre|group|family"
     r"|session|series|scan|study|batch|plate|well|camera|device|plot|tree|plant|field|farm|location|user)"
@@ -70,7 +74,7 @@ def complete(
         if id_column:
             column(table, header, id_column, "id_column")
         first = [cells for _, cells in islice(rows, _SAMPLE)]
-    if not (images and (id_column or header.count("id") == 1)):
+    if not (images and id_column):
         _find_images(table, known, header, first)
     known.id_column = known.id_column or "id"
     if targets is None:
@@ -79,49 +83,138 @@ def complete(
 
 
 def _find_images(table: Path, known: Guesses, header: list[str], rows: list[list[str]]) -> None:
-    """Choose the folder and the column by which most of the first rows find their images."""
-    named = known.id_column or ("id" if header.count("id") == 1 else None)
-    columns = [named] if named else [name for name in header if name and header.count(name) == 1]
-    hits: dict[tuple[int, Path, str], int] = {}
+    """Choose the folder and the column by which most of the first rows find their images.
+
+    Any column may name them, even where there is one ``id``: that may number the rows.
+    """
+    whole = [cells for cells in rows if len(cells) == len(header)]
+    names = [known.id_column] if known.id_column else _may_name(known, header, whole)
+    columns = {name: [key(row[header.index(name)]) for row in whole] for name in names}
+    found: list[_Found] = []
     for rank, folder in enumerate([known.images] if known.images else _folders(table.parent)):
         finder = ImageFinder(folder)
-        for name in columns:
-            at = header.index(name)
-            found = sum(finder.finds(key(cells[at])) for cells in rows if len(cells) == len(header))
-            if found:  # the table's own folder goes before those in it
-                hits[min(rank, 1), folder, name] = found
-    if not hits:
-        _without_images(table, known, header, named)
+        for name, cells in columns.items():
+            files = list(map(finder.file_of, cells))
+            if any(files):  # the table's own folder goes before those in it
+                found.append(_Found(finder, name, files, min(rank, 1), sum(map(is_image, cells))))
+    if not found:
+        _without_images(table, known, header, known.id_column or ("id" if header.count("id") == 1 else None))
         return
-    best = max(hits, key=lambda one: (hits[one], -one[0]))
-    rank, folder, name = best
-    for _, other, another in (
-        one for one in hits if (hits[one], one[0]) == (hits[best], rank) and one != best
-    ):
-        if other != folder:
-            known.doubts.append(
-                f"images may be in {where(folder)} or {where(other)}; say which with `images`"
-            )
-        else:
-            columns = [quoted(name), quoted(another)]
-            known.doubts.append(f"columns {' and '.join(columns)} name images; say which with `id_column`")
-        break
+    best = max(found, key=lambda one: (one.often, one.column == "id", -one.rank, one.suffixes))
+    clear = {one.column for one in found if one.folder == best.folder and one.often > _MOSTLY * best.often}
+    found += [_loosely(best.finder, name, cells) for name, cells in columns.items() if name not in clear]
+    if doubt := next((text for one in found if (text := _doubt(table, header, best, one))), None):
+        known.doubts.append(doubt)
     if not known.images:
-        known.told.append(f"the images are in {where(folder)}")
-    if not named:
-        known.told.append(f"column {quoted(name)} names the images")
-    known.images, known.id_column = folder, name
+        known.told.append(f"the images are in {where(best.folder)}")
+    if known.id_column is None and best.column != "id":
+        known.told.append(f"column {quoted(best.column)} names the images")
+    known.images, known.id_column = best.folder, best.column
+
+
+def _may_name(known: Guesses, header: list[str], rows: list[list[str]]) -> list[str]:
+    """Return the columns that may name images; of a wide table not those of decimals, to look at less."""
+    asked = (known.group_column, *(known.targets or ()))
+    free = [one for one in header if one and header.count(one) == 1 and (one == "id" or one not in asked)]
+    if len(free) <= _MOST_COLUMNS:
+        return free
+    return [one for one in free if not all(number(row[header.index(one)]) % 1 > 0 for row in rows)]
+
+
+@dataclass
+class _Found:
+    """The images that the first rows find in a folder by a column, None where one finds none.
+
+    ``rank`` is 0 for the table's own folder and for one that was asked for, 2 for what is found loosely;
+    ``suffixes`` counts cells that end as the names of images do.
+    """
+
+    finder: ImageFinder
+    column: str
+    files: list[str | None]
+    rank: int
+    suffixes: int
+
+    def __post_init__(self) -> None:
+        self.often = len(self.files) - self.files.count(None)
+        self.folder = self.finder.folder
+
+    def unlike(self, other: _Found) -> int | None:
+        """Return the first row whose two images are different ones."""
+        pairs = enumerate(zip(self.files, other.files, strict=True))
+        return next(
+            (row for row, (one, two) in pairs if one and two and self.folder / one != other.folder / two),
+            None,
+        )
+
+    def may_be_meant(self, best: _Found) -> bool:
+        """Say whether this may name the images, and not the best: names of files, or as many different ones.
+
+        Numbers that happen to be names of images, in fewer rows than names of files, are not meant.
+        """
+        if self.suffixes > _MOSTLY * len(self.files):
+            return self.often >= _MOSTLY * best.often
+        if best.suffixes > _MOSTLY * len(best.files) and self.often < best.often and self.column != "id":
+            return False
+        return min(self.often, len({*self.files} - {None}) / _DIFFERENT) >= _DIFFERENT * best.often
+
+
+def _loosely(finder: ImageFinder, column: str, cells: list[str]) -> _Found:
+    """Return the images that names of image files mean, such as paths of another machine."""
+    files = [finder.meant(cell) if is_image(cell) else None for cell in cells]
+    return _Found(finder, column, files, 2, sum(map(is_image, cells)))
+
+
+def _doubt(table: Path, header: list[str], best: _Found, other: _Found) -> str:
+    """Say why another folder or column than the best may be meant; empty where there is no doubt."""
+    level = (other.often, other.rank) == (best.often, best.rank)
+    if other.column == best.column:
+        places = f"{where(best.folder)} or {where(other.folder)}"
+        return f"images may be in {places}; say which with `images`" if level and other is not best else ""
+    both = f"columns {quoted(best.column)} and {quoted(other.column)}"
+    row = best.unlike(other)
+    if row is None and (other.folder == best.folder or any(map(_both, best.files, other.files))):
+        return f"{both} name images; say which with `id_column`" if level and best.column != "id" else ""
+    if not (other.may_be_meant(best) and _names_images(table, header, other)):
+        return ""
+    if other.folder != best.folder:
+        places = f"{where(best.folder)} and {where(other.folder)}"
+        return f"{both} name images, in {places}; say which with `id_column` and `images`"
+    files = f"{quoted(str(best.files[row or 0]))} and {quoted(str(other.files[row or 0]))}"
+    return f"{both} name different images ({files} in one row); say which with `id_column`"
+
+
+def _both(one: str | None, other: str | None) -> bool:
+    return bool(one and other)
+
+
+def _names_images(table: Path, header: list[str], found: _Found) -> bool:
+    """Say whether a column that finds images means them, and does not count or measure.
+
+    It does where its cells have the suffixes of images, or are in nearly all rows the name of another one:
+    ages, too, name images where these are numbered, but the same ones again and again.
+    """
+    at, files, suffixes = header.index(found.column), Counter[str](), 0
+    with open_table(table) as (_, rows):
+        for _, cells in rows:
+            if len(cells) == len(header) and (file := found.finder.file_of(key(cells[at]))):
+                files[file] += 1
+                suffixes += is_image(cells[at].strip())
+    if suffixes > _MOSTLY * files.total():
+        return len(files) > 1
+    return len(files) >= _DIFFERENT * files.total()
 
 
 def _without_images(table: Path, known: Guesses, header: list[str], named: str | None) -> None:
+    sheet = sheets(table)
     if not known.images:
         known.doubts.append(
             f"`images`: no image of the first rows is in {where(table.parent)} or a folder in it; name theirs"
+            + f" ({sheet})" * bool(sheet)
         )
     if not named:
-        known.doubts.append(
-            f"no column 'id' (`id_column`), and none whose cells name images; it has {listed(header)}"
-        )
+        has = sheet or f"it has {listed(header)}"
+        known.doubts.append(f"no column 'id' (`id_column`), and none whose cells name images; {has}")
     known.images, known.id_column = known.images or table.parent, named or header[0]
 
 

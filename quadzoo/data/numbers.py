@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
+from quadzoo.data.finder import is_image
 from quadzoo.data.texts import quoted
 
 LARGEST = 1e25  # of a target: squares and sums of larger ones are no scores
@@ -37,9 +38,17 @@ _NUMBER = r"[+-]?(?:\d[\d.,]*|[.,]\d+)(?:[eE][+-]?\d+)?"
 _WITH_UNIT = re.compile(
     rf"(?P<before>([^\w.,+-]{{0,3}}|[A-Za-z]{{2,4}}\s+))(?P<number>{_NUMBER})(?P<after>[^\d]*)"
 )
+_IN_BRACKETS = re.compile(rf"[^\w.,+-]{{0,2}}\(\s*({_NUMBER})\s*\)")
+_MINUS_BEHIND = re.compile(r"(\d[\d.,]*)\s*-")
+_MULTIPLE = re.compile(  # what multiplies the number before it, or is a unit of that name
+    r"([kKMGTB]|(?i:bn|mn|mio|mrd|tsd|mill|(m|b|tr)illion(en|s)?|thousand|lakh|crore))\.?\s*[€$£¥]?"
+)
 _COMMA_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 _POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
+
+_MOST_UNITS = 8  # of a column
+_APART = 3.0  # times: whole numbers of hundreds beside decimals
 
 Kind = str
 """What a cell is, in the words of messages: ``number``, ``empty cells``, ``decimal commas``, ``text`` ..."""
@@ -70,10 +79,11 @@ def is_missing(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Spelling:
-    """How a cell is written: its ``kind``, and what to write instead, in words."""
+    """How a cell is written: its ``kind``, what to write instead, in words, and the unit that it has."""
 
     kind: Kind
     mend: str = ""
+    unit: str = ""
 
 
 def spelling(text: str) -> Spelling:
@@ -84,18 +94,36 @@ def spelling(text: str) -> Spelling:
     for kind, pattern, mend in _KINDS:
         if pattern.fullmatch(cell.lower()):
             return Spelling(kind, mend)
-    found = _WITH_UNIT.fullmatch(_BLANKS.sub("", cell))
+    plain = _BLANKS.sub("", cell)
+    found = None if is_image(cell) else _WITH_UNIT.fullmatch(plain)
     if not found:
         return Spelling("text")
     before, bare, after = (found[name].strip() for name in ("before", "number", "after"))
-    separated = _separated(bare, grouped=_BLANKS.search(cell) is not None)
     if not before and not after:
-        return separated
+        return _separated(bare, grouped=_BLANKS.search(cell) is not None)
+    return _negative(plain) or _with_unit(before, bare, after)
+
+
+def _negative(text: str) -> Spelling | None:
+    """Say how a negative number is written whose minus is not before it; None for any other text."""
+    for kind, pattern in (("numbers in brackets", _IN_BRACKETS), ("a minus behind", _MINUS_BEHIND)):
+        if found := pattern.fullmatch(text):
+            bare = f"-{found[1].lstrip('+-')}"
+            bare = "a minus before it" if math.isnan(number(bare)) else bare
+            return Spelling(kind, f"if it is negative, write {bare}")
+    return None
+
+
+def _with_unit(before: str, bare: str, after: str) -> Spelling:
+    """Say how a number is written that has something before or after it."""
     if len(after) > 12:  # words after a number
         return Spelling("text")
-    kind = "percent signs" if after == "%" else "units"
+    unit = after or before
+    if _MULTIPLE.fullmatch(after):
+        return Spelling("units", f"write the number in full, without {quoted(after)}", unit)
     plain = bare if not math.isnan(number(bare)) else ""
-    return Spelling(kind, f"write the number alone{f': {plain}' if plain else ''}")
+    mend = f"write the number alone{f': {plain}' if plain else ''}"
+    return Spelling("percent signs" if after == "%" else "units", mend, unit)
 
 
 def _separated(bare: str, *, grouped: bool) -> Spelling:
@@ -123,14 +151,18 @@ def _separated(bare: str, *, grouped: bool) -> Spelling:
 class Column:
     """What the cells of a column of numbers are, as far as they have been read: counts by kind.
 
-    ``first`` has the row and the text of the first cell of each kind. Numbers with three decimals may be
-    thousands: ``dotted`` counts those such as 1.234, ``pointed`` all others with a point, ``hundreds`` and
-    ``large`` the whole numbers from 100 to 999 and from 1000.
+    ``first`` has the row and the text of the first cell of each kind, ``units`` some of the units of cells.
+    Numbers with three decimals may be thousands: ``dotted`` counts those such as 1.234, of which
+    ``largest_dotted`` is the largest, ``pointed`` all others with a point, ``hundreds`` and ``large`` the
+    whole numbers from 100 to 999, of which ``different`` are the values, and from 1000.
     """
 
     name: str
     kinds: Counter[Kind] = field(default_factory=Counter)
     first: dict[Kind, tuple[int, str]] = field(default_factory=dict)
+    units: set[str] = field(default_factory=set)
+    different: set[float] = field(default_factory=set)
+    largest_dotted: float = 0
     hundreds: int = 0
     large: int = 0
     pointed: int = 0
@@ -139,14 +171,20 @@ class Column:
     def see(self, row: int, text: str, value: float) -> None:
         """Count a cell, whose number is ``value``, NaN for none."""
         if math.isnan(value):
-            self._count(spelling(text).kind, row, text)
+            found = spelling(text)
+            self._count(found.kind, row, text)
+            if found.unit and len(self.units) < _MOST_UNITS:
+                self.units.add(found.unit)
             return
         self.kinds["number"] += 1
         if "." not in text:
-            self.hundreds += 100 <= abs(value) < 1000
+            if 100 <= abs(value) < 1000:
+                self.hundreds += 1
+                self.different.add(abs(value))
             self.large += abs(value) >= 1000
         elif text.strip()[-4:-3] == "." and _POINT_GROUPS.fullmatch(text.strip()):
             self.dotted += 1
+            self.largest_dotted = max(self.largest_dotted, abs(value))
             self.first.setdefault("points", (row, text.strip()))
         else:
             self.pointed += 1
@@ -167,6 +205,11 @@ class Column:
     def mend(self, text: str) -> str:
         """Say how to mend a cell of this column that is no number; empty where nobody can say."""
         found = spelling(text)
+        if found.unit and len(self.units) > 1:
+            shown = " and ".join(quoted(unit) for unit in sorted(self.units)[:2])
+            return f"the column has several units, such as {shown}: write the numbers alone, all in one unit"
+        if found.kind == "percent signs" and self.kinds["number"]:
+            return "cells without % are beside it: write the numbers alone, all as percent or all as shares"
         if found.kind != "commas":
             return found.mend
         plain = text.strip().replace(",", "")
@@ -182,7 +225,11 @@ class Column:
 
         A column that goes 545, 691, 836, 982, 1.127, 1.273 means 1127 by its last two.
         """
-        if not self.dotted or self.pointed or self.large or self.hundreds < self.dotted / 4:
+        if not self.dotted or self.pointed or self.large:
+            return ""
+        # As decimals, the whole numbers would be of another size than all others.
+        apart = len(self.different) > 1 and min(self.different) > _APART * self.largest_dotted
+        if self.hundreds < self.dotted / 4 and not apart:
             return ""
         row, text = self.first["points"]
         return (

@@ -9,7 +9,7 @@ from quadzoo.data.findings import Finding, Findings
 from quadzoo.data.guess import ROLES, belongs_together
 from quadzoo.data.numbers import number
 from quadzoo.data.rows import TableRows, is_vague
-from quadzoo.data.texts import alike, folded, plural, quoted
+from quadzoo.data.texts import alike, folded, plural, quoted, told_apart
 
 GROUP_COLUMN = "group-column"
 _REPEATED = 0.9  # of the rows have a value that others have, too
@@ -27,16 +27,16 @@ def remarks(tables: Sequence[TableRows], group_column: str | None) -> list[Findi
     found.add(
         "warning",
         "alike-ids",
-        [" and ".join(map(quoted, some)) for some in alike(ids, zeros=False)],
-        "group of ids that differ in case or blanks alone",
+        [told_apart(some) for some in alike(ids, zeros=False)],
+        "group of ids that differ in case, blanks or dashes alone",
     )
     groups = [group for table in tables for group in table.groups]
     found.add(
         "warning",
         "alike-groups",
-        [" and ".join(map(quoted, some)) for some in alike(groups, zeros=True)],
-        f"group of values of {quoted(group_column or '')} that differ in case, blanks or leading zeros "
-        "alone: they count as different",
+        [told_apart(some) for some in alike(groups, zeros=True)],
+        f"group of values of {quoted(group_column or '')} that differ in case, blanks, dashes or leading "
+        "zeros alone: they count as different",
     )
     vague = Counter(group for group in groups if is_vague(group))
     found.add(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from quadzoo.data.finder import is_image, without_suffix
 from quadzoo.data.tables import no_header, open_table
 from quadzoo.data.texts import folded, key, listed, plural, quoted, where, without_zeros
 from quadzoo.errors import SplitError
@@ -21,6 +23,7 @@ _SIDES = {
 }
 _SIDE_OF = {word: side for side, words in _SIDES.items() for word in words}
 _NAMES = ("split", "subset", "set", "partition", "side", "phase", "usage", "fold")
+_NEARLY = 0.9  # as many images as the column of most
 _MOST_ROWS = 5  # in a message
 
 
@@ -30,22 +33,26 @@ def read_division(
     names: Sequence[str],
     files: Sequence[str],
     left_out: Iterable[str] = (),
+    *,
+    id_column: str | None = None,
+    folder: Path | None = None,
 ) -> tuple[list[np.ndarray], int]:
     """Return the positions of train, val and test, int64 (n,) each, and how many images are left out.
 
-    An image is named as its row in the table names it, or by its path, with or without suffix. ``ids``,
-    ``names`` and ``files`` are N texts. Rows that name one of the ``left_out`` images say nothing. Raises
-    SplitError, naming file and row, for a row that cannot be used, and for images that no row names.
+    An image is named as its row in the table names it, or by its path, with or without suffix; the path may
+    be absolute and lead into ``folder``. ``ids``, ``names`` and ``files`` are N texts. ``id_column`` is where
+    the table of the data names the images; a split file that has it names them there too. Rows that name one
+    of the ``left_out`` images say nothing. Raises SplitError, naming file and row, for a row that cannot be
+    used, and for images that no row names.
     """
-    position = _positions(ids, names, files)
+    images = _Images(ids, names, files, folder)
     side_of: dict[int, tuple[str, int]] = {}
-    known = {_plain(key(text)) for text in left_out}
+    known = {images.plain(one) for text in left_out for one in (text, without_suffix(text))}
     with open_table(path) as (header, lines):
         side_at = _side_column(path, header)
         rows = list(lines)
-    id_at = _id_column(
-        path, header, [cells for _, cells in rows if len(cells) == len(header)], side_at, position
-    )
+    whole = [(line, cells) for line, cells in rows if len(cells) == len(header)]
+    id_at = _id_column(path, header, whole, images, side_at=side_at, named=id_column)
     for line, cells in rows:
         if len(cells) != len(header):
             raise SplitError(
@@ -54,8 +61,8 @@ def read_division(
         if cells == header:
             raise SplitError(f"{where(path)}: row {line}: the header again; delete this row")
         identity = key(cells[id_at])
-        index = position.get(_plain(identity))
-        if index is None and _plain(identity) in known:
+        index = images.find(identity)
+        if index is None and images.plain(identity) in known:
             continue
         if index is None:
             raise SplitError(
@@ -76,17 +83,38 @@ def read_division(
     return sides, counts["unused"]
 
 
-def _positions(ids: Sequence[str], names: Sequence[str], files: Sequence[str]) -> dict[str, int]:
-    """Return the position of an image by each text that names it and no other."""
-    found: dict[str, set[int]] = defaultdict(set)
-    for index, texts in enumerate(zip(ids, names, files, strict=True)):
-        for text in texts:
-            found[_plain(key(text))].add(index)
-    return {text: indices.pop() for text, indices in found.items() if len(indices) == 1}
+class _Images:
+    """The positions of images by each text that names one of them and no other."""
 
+    def __init__(
+        self, ids: Sequence[str], names: Sequence[str], files: Sequence[str], folder: Path | None
+    ) -> None:
+        self._folder = f"{posixpath.normpath(folder.absolute().as_posix())}/" if folder else ""
+        found: dict[str, set[int]] = defaultdict(set)
+        for index, texts in enumerate(zip(ids, names, files, strict=True)):
+            for text in texts:
+                found[self.plain(text)].add(index)
+        self._positions = {text: indices.pop() for text, indices in found.items() if len(indices) == 1}
 
-def _plain(identity: str) -> str:
-    return posixpath.normpath(identity) if identity else identity
+    def plain(self, cell: str) -> str:
+        """Return the text that a cell names an image by: of an absolute path what is under the folder."""
+        identity = key(cell)
+        return posixpath.normpath(identity).removeprefix(self._folder) if identity else identity
+
+    def find(self, cell: str) -> int | None:
+        """Return the position of the image that a cell names; None where it names none."""
+        return self._positions.get(self.plain(cell))
+
+    def meant(self, cell: str) -> int | None:
+        """Return the position of an image that a cell may mean, whatever the folder and the suffix."""
+        return self._loose.get(_loose(key(cell)))
+
+    @cached_property
+    def _loose(self) -> dict[str, int]:
+        found: dict[str, set[int]] = defaultdict(set)
+        for text, at in self._positions.items():
+            found[_loose(text)].add(at)
+        return {text: indices.pop() for text, indices in found.items() if len(indices) == 1}
 
 
 def _side_column(path: Path, header: list[str]) -> int:
@@ -101,22 +129,44 @@ def _side_column(path: Path, header: list[str]) -> int:
 
 
 def _id_column(
-    path: Path, header: list[str], rows: Sequence[list[str]], side_at: int, position: dict[str, int]
+    path: Path,
+    header: list[str],
+    rows: Sequence[tuple[int, list[str]]],
+    images: _Images,
+    *,
+    side_at: int,
+    named: str | None,
 ) -> int:
-    """Return the position of the column ``id``, else of that whose cells name images. Raises SplitError."""
-    if header.count("id") == 1:
-        return header.index("id")
+    """Return the position of the column that names images.
+
+    That is the column ``named``, else the one whose cells name most images; ``id`` before others. Raises
+    SplitError where there is none, or where two name different images.
+    """
     others = [at for at in range(len(header)) if at != side_at]
-    hits = {at: sum(_plain(key(cells[at])) in position for cells in rows) for at in others}
-    best = [at for at in others if hits[at] == max(hits.values())]
-    if len(best) == 1:
-        return best[0]
-    names = (
-        listed([header[at] for at in best]) if best and hits[best[0]] else "none of its columns names images"
-    )
-    raise SplitError(
-        f"{where(path)}: needs one column id and one column split; it has {listed(header)} ({names})"
-    )
+    usual = [at for name in (named, "id") for at in others if header[at] == name and header.count(name) == 1]
+    if usual and header[usual[0]] == named:
+        return usual[0]
+    found = {at: [images.find(cells[at]) for _, cells in rows] for at in others}
+    often = {at: len({*found[at]} - {None}) for at in others}
+    best = [at for at in (*usual, *others) if often[at] == max(often.values())]
+    if not best or not (often[best[0]] or usual or len(others) == 1):
+        raise SplitError(
+            f"{where(path)}: needs one column id and one column split; it has {listed(header)} (none of its "
+            "columns names images)"
+        )
+    for at in others:
+        if often[at] < _NEARLY * often[best[0]]:  # ages, say: few different ones
+            if not all(is_image(cells[at].strip()) for _, cells in rows):
+                continue
+            found[at] = [images.meant(cells[at]) for _, cells in rows]  # paths of another machine, say
+        for (line, cells), one, other in zip(rows, found[best[0]], found[at], strict=True):
+            if one != other and None not in (one, other):
+                names = f"columns {quoted(header[best[0]])} and {quoted(header[at])} name different images"
+                raise SplitError(
+                    f"{where(path)}: row {line}: {names} ({quoted(cells[best[0]])} and {quoted(cells[at])}); "
+                    "leave one of them out"
+                )
+    return best[0]
 
 
 def _side(path: Path, line: int, name: str, cell: str) -> str:
@@ -129,14 +179,15 @@ def _side(path: Path, line: int, name: str, cell: str) -> str:
 
 def _meant(identity: str, ids: Sequence[str]) -> str:
     """Return a hint: the one id that differs from this in case, suffix, folder, blanks or zeros alone."""
-
-    def loose(text: str) -> str:
-        name = text.replace("\\", "/").rsplit("/", 1)[-1]
-        stem, _, suffix = name.rpartition(".")
-        return without_zeros(stem if stem and len(suffix) <= 4 else name)
-
-    found = [one for one in ids if loose(one) == loose(identity)]
+    found = [one for one in ids if _loose(one) == _loose(identity)]
     return f"; did you mean {quoted(found[0])}?" if len(found) == 1 else ""
+
+
+def _loose(identity: str) -> str:
+    """Return an id without folders, suffix, zeros and case."""
+    name = identity.replace("\\", "/").rsplit("/", 1)[-1]
+    stem, _, suffix = name.rpartition(".")
+    return without_zeros(stem if stem and len(suffix) <= 4 else name)
 
 
 def _check_complete(path: Path, ids: Sequence[str], side_of: dict[int, tuple[str, int]]) -> None:

@@ -84,11 +84,14 @@ def make_splits(
     targets: np.ndarray | None = None,
     tests: np.ndarray | None = None,
     left_out: Iterable[str] = (),
+    id_column: str | None = None,
+    folder: Path | None = None,
 ) -> list[Split]:
     """Divide N images, given in the order of a ``Source``; one Split a fold.
 
     ``ids``, ``names`` and ``files`` are what a split file names images by; ``names``, by default the ids, are
-    what the hash names them by; it may also name ``left_out`` ones. ``content_ids`` is int64 (N,), one number
+    what the hash names them by; it may also name ``left_out`` ones, has them in ``id_column`` where it has
+    that, and may name them by absolute paths into ``folder``. ``content_ids`` is int64 (N,), one number
     for pixel-identical images. ``grouped`` keeps these, and rows that share a value of ``group_values``, on
     one side; ``targets``, float64 (N, T) with NaN where one is missing, are spread over the sides where a
     division at random is too uneven. ``article`` is the tutorial's own division, whose train and val are
@@ -106,7 +109,9 @@ def make_splits(
     elif split == "article":
         divisions = [_article(len(ids))]
     else:
-        sides, unused = read_division(Path(split), ids, names, files or names, left_out)
+        sides, unused = read_division(
+            Path(split), ids, names, files or names, left_out, id_column=id_column, folder=folder
+        )
         divisions = [(sides[0], sides[1], sides[2])]
     name = TEST_DATA if tests is not None else split if split in _WORDS else Path(split).stem
     for sides_of in divisions:
@@ -147,6 +152,8 @@ def splits_of(source: Source, split: str, content_ids: np.ndarray, folds: int = 
         targets=source.targets,
         tests=source.tests,
         left_out=source.left_out,
+        id_column=source.id_column,
+        folder=source.folder,
     )
 
 

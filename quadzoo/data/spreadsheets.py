@@ -5,10 +5,14 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from quadzoo.data.texts import where
+from quadzoo.data.texts import listed, quoted, where
 from quadzoo.errors import DataError
+from quadzoo.storage import open_regular
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # How a file of each kind begins, and the package that pandas reads it with.
 SPREADSHEETS = {b"PK\x03\x04": "xlsx", b"PAR1": "parquet"}
@@ -33,9 +37,11 @@ def spreadsheet(table: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
                 if sum(part.file_size for part in content.infolist()) > _MOST_BYTES:
                     raise DataError(f"{where(table)}: unpacks to more than 1 GiB; save it as CSV")
             frame = pd.read_excel(table, header=None, dtype=object, na_filter=False, engine="openpyxl")
+            if frame.empty and (others := sheets(table)):
+                raise DataError(f"{where(table)}: its first sheet is empty; {others}")
             rows: list[Any] = list(frame.to_numpy(dtype=object))
         else:
-            frame = pd.read_parquet(table, engine="pyarrow")
+            frame = _with_index(pd.read_parquet(table, engine="pyarrow"))
             rows = [[*map(str, frame.columns)], *frame.to_numpy(dtype=object)]
     except ImportError as error:
         package = _PACKAGES[kind]
@@ -51,6 +57,35 @@ def spreadsheet(table: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
         texts = [_text(cell) for cell in cells]
         if any(texts):
             yield row, texts
+
+
+def sheets(table: Path) -> str:
+    """Say which sheet of several is read; empty for what is no xlsx file with several."""
+    try:
+        with open_regular(table, follow=True) as file:
+            if file.read(4) != b"PK\x03\x04":
+                return ""
+        import pandas as pd
+
+        with pd.ExcelFile(table, engine="openpyxl") as book:
+            first, *others = map(str, book.sheet_names)
+    except Exception:  # these readers raise anything; it is only a hint
+        return ""
+    read = (
+        f"only the first sheet, {quoted(first)}, is read, not {listed(others)}; move the table's to the front"
+    )
+    return read if others else ""
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a DataFrame whose index is columns, where it says anything: where it has a name, or is text."""
+    levels = [
+        at
+        for at, name in enumerate(frame.index.names)
+        if name not in frame.columns
+        and (name is not None or frame.index.get_level_values(at).inferred_type == "string")
+    ]
+    return frame.reset_index(level=levels) if levels else frame
 
 
 def _text(cell: Any) -> str:

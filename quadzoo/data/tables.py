@@ -12,15 +12,18 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from quadzoo.data.spreadsheets import SPREADSHEETS, spreadsheet
+from quadzoo.data.spreadsheets import SPREADSHEETS, sheets, spreadsheet
 from quadzoo.data.texts import key, listed, nearest, quoted, where
 from quadzoo.errors import DataError
 from quadzoo.storage import open_regular
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # how spreadsheets note the delimiter
+_SAMPLE, _LONGEST_SAMPLE = 50, 1 << 20  # lines that are looked at for what separates cells; characters
 _LONGEST_CELL = 64 << 20  # characters
 _NO_TABLES = {
+    codecs.BOM_UTF32_LE: "text in UTF-32; save it as CSV, encoded as UTF-8",  # begins like UTF-16
+    codecs.BOM_UTF32_BE: "text in UTF-32; save it as CSV, encoded as UTF-8",
     b"\x1f\x8b": "a gzip file; unpack it first (gunzip)",
     b"BZh": "a bzip2 file; unpack it first",
     b"\xfd7zXZ": "an xz file; unpack it first",
@@ -46,10 +49,10 @@ def open_table(table: Path) -> Iterator[tuple[list[str], Rows]]:
 
     Cells stay text: pandas would read the id 001 as 1, 1e5 as 100000.0 and NA as missing, and would shift
     the columns of a row that has a cell too many. Cells are separated by what a first line ``sep=;`` says,
-    else by commas, semicolons, tabs or |, whichever splits the header into most cells; empty lines are
-    skipped. The text is UTF-8, or UTF-16 with a byte-order mark. An xlsx or parquet file is read by what it
-    shows. Raises DataError for a file that cannot be read in these ways or has no header, and for a pipe or a
-    device, whose reading might never end.
+    else by commas, semicolons, tabs or |, whichever splits most of the first rows into as many cells as the
+    header, then the header into most; empty lines are skipped. The text is UTF-8, or UTF-16 with a byte-order
+    mark. An xlsx or parquet file is read by what it shows. Raises DataError for a file that cannot be read in
+    these ways or has no header, and for a pipe or a device, whose reading might never end.
     """
     try:
         with open_regular(table, follow=True) as binary:
@@ -62,7 +65,7 @@ def open_table(table: Path) -> Iterator[tuple[list[str], Rows]]:
             _refuse(table, beginning, utf16)
             binary.seek(0)
             file = io.TextIOWrapper(binary, encoding="utf-16" if utf16 else "utf-8-sig", newline="")
-            lines = list(islice((line for line in _lines(table, file) if line.strip()), 2))
+            lines = _first(line for line in _lines(table, file) if line.strip())
             said = _SEP.fullmatch(lines[0]) if lines else None
             file.seek(0)
             delimiter = said[1] if said else _delimiter(lines)
@@ -145,14 +148,26 @@ def _not_text(table: Path, error: UnicodeError) -> str:
     return f"cannot be read as UTF-8 text ({error}); {said}"
 
 
+def _first(lines: Iterator[str]) -> list[str]:
+    """Return the first lines: enough to see how cells are separated, and no more than memory bears."""
+    first: list[str] = []
+    for line in islice(lines, _SAMPLE):
+        first.append(line)
+        if sum(map(len, first)) > _LONGEST_SAMPLE:
+            break
+    return first
+
+
 def _delimiter(lines: list[str]) -> str:
-    """Return what splits the header into most cells; of equals, what splits the next line into as many."""
+    """Return what splits most of the rows into as many cells as the header, then the header into most."""
 
-    def cells(delimiter: str) -> tuple[int, bool]:
+    def fit(delimiter: str) -> tuple[bool, float, int]:
         header, *others = (len(row) for row in csv.reader(lines, delimiter=delimiter))
-        return header, others[:1] == [header]
+        others = others[: _SAMPLE // 2] if len(lines) == _SAMPLE else others  # a quote may be open at the end
+        alike = sum(cells == header for cells in others) / max(1, len(others))
+        return header > 1, alike, header
 
-    return max(_DELIMITERS, key=cells) if lines else ","
+    return max(_DELIMITERS, key=fit) if lines else ","
 
 
 def column(table: Path, header: list[str], name: str, parameter: str) -> int:
@@ -169,6 +184,8 @@ def column(table: Path, header: list[str], name: str, parameter: str) -> int:
     if name not in header:
         near = [quoted(one) for one in nearest(name, header)]
         meant = f"did you mean {' or '.join(near)}? " if near else ""
+        if not near and (said := sheets(table)):
+            meant = f"{said}; "
         raise DataError(
             f"{where(table)}: no column {quoted(name)} (`{parameter}`); {meant}{no_header(header)}it has "
             f"{listed(header)}"

@@ -13,10 +13,12 @@ from pathlib import Path
 _LONGEST_QUOTE = 40  # characters of a cell in a message
 _LONGEST_PATH = 110
 _MOST = 8  # names in a message
+_MOST_ALIKE = 4  # texts that look alike in a message
 _MOST_CHARACTERS = 90  # of names in a message
 _LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
 _SURROGATES = re.compile("[\ud800-\udfff]")  # bytes that are no UTF-8, and halves of letters of UTF-16
 _NO_DECIMALS = re.compile(r"(?<=\d)\.0+$")
+_UNSEEN = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f]")  # joiners and selectors, besides category Cf
 
 
 def key(text: str) -> str:
@@ -40,8 +42,21 @@ def _is_blank(letter: str) -> bool:
 
 
 def folded(text: str) -> str:
-    """Return a key without the differences that a typist does not see: case, blanks, width."""
-    return "".join(unicodedata.normalize("NFKC", key(text)).casefold().split())
+    """Return a key without the differences that a typist does not see.
+
+    These are case, blanks, width, invisible characters, and which of Unicode's dashes it is.
+    """
+    if text.isascii() and text.isprintable():
+        return "".join(text.casefold().split())
+    return "".join(map(_seen, unicodedata.normalize("NFKC", key(text)).casefold()))
+
+
+def _seen(letter: str) -> str:
+    """Return a letter as it is seen: nothing for what is invisible, one dash for all."""
+    category = unicodedata.category(letter)
+    if category in ("Cf", "Cc") or letter.isspace() or _UNSEEN.match(letter):
+        return ""
+    return "-" if category == "Pd" or letter == "\u2212" else letter
 
 
 def without_zeros(text: str) -> str:
@@ -66,6 +81,17 @@ def nearest(name: str, names: Sequence[str]) -> list[str]:
 def quoted(text: str) -> str:
     """Return a text in quotes, on one line, cut off where it would make a message too long."""
     return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…")
+
+
+def told_apart(texts: Sequence[str]) -> str:
+    """Return texts that look alike in quotes; of those that look the same, which characters they have."""
+    seen = ["".join(map(_seen, text)) for text in texts]
+    shown = [
+        ascii(text[:_LONGEST_QUOTE]) if seen.count(looks) > 1 and not text.isascii() else quoted(text)
+        for text, looks in zip(texts[:_MOST_ALIKE], seen, strict=False)
+    ]
+    others = len(texts) - len(shown)
+    return " and ".join([*shown, *[f"{others:,} other{'s' * (others > 1)}"] * (others > 0)])
 
 
 def listed(names: Sequence[str]) -> str:

@@ -33,6 +33,9 @@ def _but(row: int, text: str, header: str = "id,y") -> bytes:
     return _table(*rows, header=header)
 
 
+# Row numbers, as it were, that are names of images, too, and the names that are meant.
+_CROSSED = [f"p{i:02d},p{i * 7 % N:02d}.png,{i}" for i in range(N)]
+
 TABLES: dict[str, bytes] = {
     "good": _table(*_GOOD),
     "empty": b"",
@@ -45,6 +48,7 @@ TABLES: dict[str, bytes] = {
     "padded": _table(*_GOOD) + b"\0" * 100,
     "latin1": "id,größe\np00,1\n".encode("latin-1"),
     "utf16": "id,y\np00,1\n".encode("utf-16-le"),
+    "utf32": "id,y\np00,1\n".encode("utf-32"),
     "utf16cut": ("id,y\n" + "\n".join(_GOOD)).encode("utf-16")[:-1],
     "surrogate": b"id,y\np\xed\xa0\x80,1\n",
     "gzip": b"\x1f\x8b\x08\0\0\0\0\0",
@@ -76,6 +80,12 @@ TABLES: dict[str, bytes] = {
     "hole": _but(4, "p04,"),
     "text": _but(4, "p04,four"),
     "percent": _but(4, "p04,4%"),
+    "percents": _table(*(f"p{i:02d},{i}%" for i in range(N))),
+    "brackets": _but(4, "p04,(4.5)"),
+    "behind": _but(4, "p04,4.5-"),
+    "millions": _but(4, "p04,4.5M"),
+    "units": _table(*(f"p{i:02d},{i} {'mm' if i % 2 else 'cm'}" for i in range(N))),
+    "numbered": _table(*_CROSSED, header="id,file,y"),
     "comma": _but(4, 'p04,"4,5"'),
     "thousands": _but(4, "p04,1'000'000x"),
     "beyond": _but(4, "p04,1e30"),
@@ -110,6 +120,9 @@ def _division(row: int, text: str) -> bytes:
 
 
 SPLITS: dict[str, bytes] = {
+    "crossed": _table(
+        *(f"p{i:02d},p{i * 7 % N:02d}.png,{side}" for i, side in enumerate(_SIDES)), header="id,image,split"
+    ),
     "good": _table(*_DIVIDED, header="id,split"),
     "empty": b"",
     "header": b"id,split\n",

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.benched import benched, checked, codes, finding, photos, table
+from tests.conftest import Result
 
 
 @pytest.fixture
@@ -24,6 +26,18 @@ def folder(tmp_path: Path) -> Path:
         ([0] * 3 + [i + 150 for i in range(27)], ["0"]),
         ([-999] * 2 + [-9999] * 2 + [i for i in range(26)], ["-999", "-9999"]),
         ([65535] * 4 + [i for i in range(26)], ["65535"]),
+        ([-999] * 3 + [-998] * 3 + [i * 1.7 + 20 for i in range(24)], ["-999", "-998"]),
+        ([-99] * 3 + [-88] * 3 + [i * 1.7 + 20 for i in range(24)], ["-99", "-88"]),
+        ([-9] * 3 + [-8] * 3 + [i * 1.7 + 20 for i in range(24)], ["-9", "-8"]),
+        ([9999] * 2 + [9998] * 2 + [9997] * 2 + [i for i in range(24)], ["9999", "9998", "9997"]),
+        (
+            [v for v in (-99, -98, -97, -96, -88) for _ in "ab"] + [i * 1.7 + 20 for i in range(20)],
+            ["-99", "-98", "-97", "-96", "-88"],
+        ),
+        ([-999] * 18 + [i * 1.7 + 20 for i in range(12)], ["-999"]),
+        ([7] * 5 + [8] * 5 + [9] * 5 + [i % 4 + 100 for i in range(15)], []),
+        ([0] * 18 + [i + 150 for i in range(12)], []),
+        ([i % 3 + 97 for i in range(9)] + [i * 4 for i in range(21)], []),
         ([-1, 0, 1] * 10, []),
         ([i - 1 for i in range(30)], []),
         ([-1] * 3 + list(range(27)), []),
@@ -69,3 +83,32 @@ def test_images_that_no_row_names_are_told(folder: Path) -> None:
     path = table(folder / "t.csv", [(f"p{i:02d}", i) for i in range(25)])
     assert benched(path).warned("warning: 5 × image without a row in the table: p25.png")
     assert finding(checked(path), "image-without-row").count == 5
+
+
+def test_a_large_group_of_identical_images_takes_one_short_line(
+    folder: Path, quadzoo: Callable[..., Result]
+) -> None:
+    for index in range(1, 25):
+        (folder / f"p{index:02d}.png").write_bytes((folder / "p00.png").read_bytes())
+    header = ("id", *(f"y{k}" for k in range(7)))
+    rows = [(f"p{i:02d}", *[i + 30 if i > 24 else 3.25] * 6, i * (i > 9) + 0.125) for i in range(30)]
+    path = table(folder / "t.csv", rows, header)
+    (example,) = finding(checked(path, targets=header[1:]), "disagreeing-duplicates").examples
+    assert example == (
+        "row 2 (p00) with 3.25,3.25,3.25,0.125, row 12 (p10) with 3.25,3.25,3.25,10.125 and 23 other rows"
+    )
+    out = quadzoo("data", "check", path, "--images", folder, "--targets", ",".join(header[1:]))
+    assert "and 23 other rows" in out.out
+    assert max(map(len, out.out.splitlines())) <= 300
+
+
+def test_a_long_example_is_cut_off_with_its_indentation(
+    tmp_path: Path, quadzoo: Callable[..., Result]
+) -> None:
+    images = tmp_path / ("b " * 110 + "b") / ("b " * 110 + "b")
+    photos(images, 12)
+    (images / "p03.png").write_bytes(b"")
+    path = table(tmp_path / "t.csv", [(f"p{i:02d}", i) for i in range(12)])
+    out = quadzoo("data", "check", path, "--images", images).out
+    (line,) = [line for line in out.splitlines() if "row 5: image" in line]
+    assert len(line) == 300

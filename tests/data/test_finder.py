@@ -64,3 +64,22 @@ def test_names_that_are_no_utf8(folder: Path) -> None:
     finder = ImageFinder(folder)
     assert finder.finds("P10")
     assert not finder.finds("\ufffd\ufffd.png")
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("identity", ["{}.png", "{}", "img/{}.png", "{}.jpg"])
+def test_what_is_in_the_place_of_an_image_is_told(folder: Path, identity: str) -> None:
+    (folder / "annexed.png").symlink_to("../.git/annex/objects/SHA256E-1.png")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "device.png").symlink_to("/dev/zero")
+    finder = ImageFinder(folder)
+    for name, told in (
+        ("annexed", "'annexed.png' is a link that leads nowhere"),
+        ("pipe", "'pipe.png' is no regular file, but a pipe or a device"),
+        ("device", "'device.png' is no regular file, but a pipe or a device"),
+    ):
+        with pytest.raises(NotFound) as error:
+            finder.find(identity.format(name))
+        assert told in str(error.value)
+        assert "did you mean" not in str(error.value)
+        assert finder.file_of(identity.format(name)) is None

@@ -104,3 +104,103 @@ def test_a_table_without_a_header(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", [(one, i) for i, one in enumerate(names[1:])], (names[0], "3.5"))
     assert "row 1: names an image ('p00.png'), not columns" in refused(path)
     assert "the first line seems to be a row ('3.5')" in refused(path, targets=("y",))
+
+
+def numbered(folder: Path, header: tuple[str, ...], rows: list[tuple[object, ...]]) -> Path:
+    """A table whose first column is the number of the row, beside 30 images 1.png to 30.png."""
+    photos(folder / "photos", 31, "{}.png")
+    return table(folder / "t.csv", [(i, *row) for i, row in enumerate(rows, 1)], header)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_an_id_that_numbers_the_rows_does_not_win_over_the_names_of_files(
+    tmp_path: Path, asked: bool
+) -> None:
+    rows = [(f"{i * 7 % 31}.png", i * 1.5) for i in range(1, 31)]
+    path = numbered(tmp_path, ("id", "file", "age"), rows)
+    images = {"images": tmp_path / "photos"} if asked else {}
+    assert (
+        "columns 'id' and 'file' name different images ('1.png' and '7.png' in one row); say which with "
+        "--id-column" in refused(path, **images)
+    )
+    by_file = benched(path, id_column="file", **images).source
+    assert by_file.target_names == ("age",)
+    assert dict(zip(by_file.files, by_file.targets[:, 0], strict=True))["7.png"] == 1.5
+    assert (
+        dict(zip((by_id := benched(path, id_column="id").source).files, by_id.targets[:, 0], strict=True))[
+            "1.png"
+        ]
+        == 1.5
+    )
+
+
+def test_some_missing_images_leave_the_doubt(tmp_path: Path) -> None:
+    rows = [(f"{i * 7 % 31 + (i < 4) * 90}.png", i * 1.5) for i in range(1, 31)]
+    assert "columns 'id' and 'file' name different images" in refused(
+        numbered(tmp_path, ("id", "file", "age"), rows)
+    )
+    assert "columns 'nr' and 'file' name different images" in refused(
+        numbered(tmp_path, ("nr", "file", "age"), rows)
+    )
+
+
+def test_an_id_that_names_no_image_leaves_it_to_the_column_that_does(tmp_path: Path) -> None:
+    names = photos(tmp_path / "photos", 30)
+    rows = [(i, names[-i], i * 1.5) for i in range(1, 31)]
+    path = table(tmp_path / "t.csv", rows, ("id", "file", "age"))
+    bench = benched(path)
+    assert bench.warned("column 'file' names the images")
+    assert bench.source.target_names == ("age",)
+    assert bench.source.files[0] == "p00.png"
+    assert bench.source.targets[0, 0] == 45
+
+
+@pytest.mark.parametrize("spelling", ["C:\\data\\{}.png", "{}.jpg", "/home/me/{}.png", "raw/{:03d}.tif"])
+def test_names_of_files_that_are_only_nearly_right_leave_the_doubt(tmp_path: Path, spelling: str) -> None:
+    others = [(spelling.format(31 - i), i * 1.5) for i in range(1, 31)]
+    told = "columns 'id' and 'file' name different images ('1.png' and '30.png' in one row)"
+    assert told in refused(numbered(tmp_path, ("id", "file", "age"), others))
+    same = [(spelling.format(i), i * 1.5) for i in range(1, 31)]
+    for name in ("id", "name"):
+        assert guessed(numbered(tmp_path, (name, "file", "age"), same)).doubts == []
+
+
+@pytest.mark.parametrize("path_of", ["{}.png", "photos/{}.png", "./{}"])
+def test_an_id_and_a_path_of_the_same_images_are_no_doubt(tmp_path: Path, path_of: str) -> None:
+    rows = [(path_of.format(i), i * 1.5) for i in range(1, 31)]
+    found = guessed(numbered(tmp_path, ("id", "path", "age"), rows))
+    assert (found.id_column, found.images, found.doubts) == ("id", tmp_path / "photos", [])
+
+
+@pytest.mark.parametrize("name", ["age", "count"])
+def test_targets_that_happen_to_be_names_of_images_are_no_doubt(tmp_path: Path, name: str) -> None:
+    path = numbered(tmp_path, ("id", name), [(i * i % 19 + 1,) for i in range(1, 31)])
+    found = guessed(path)
+    assert (found.id_column, found.targets, found.doubts) == ("id", (name,), [])
+    backwards = numbered(tmp_path, ("id", name), [(31 - i,) for i in range(1, 31)])
+    assert f"columns 'id' and '{name}' name different images" in refused(backwards)
+    assert benched(backwards, targets=(name,)).source.targets[0, 0] == 30
+
+
+@pytest.mark.parametrize("names", ["{}.png", "{}"])
+@pytest.mark.parametrize("first", ["id", "file"])
+def test_different_numbers_that_name_fewer_images_are_no_doubt(
+    tmp_path: Path, names: str, first: str
+) -> None:
+    photos(tmp_path, 40, "{}.png")
+    path = table(tmp_path / "t.csv", [(names.format(i), i + 7) for i in range(40)], (first, "y"))
+    found = guessed(path)
+    assert (found.id_column, found.targets, found.doubts) == (first, ("y",), [])
+
+
+def test_targets_that_name_images_in_the_first_rows_are_looked_at_in_all(tmp_path: Path) -> None:
+    photos(tmp_path, 300, "{}.png")
+    path = table(tmp_path / "t.csv", [(i, (i * 7) % 60) for i in range(300)], ("id", "y"))
+    assert guessed(path).doubts == []
+
+
+def test_a_wide_table_is_not_searched_for_names_among_its_decimals(tmp_path: Path) -> None:
+    names = photos(tmp_path, 10)
+    header = ("id", *(f"f{k}" for k in range(80)), "file")
+    path = table(tmp_path / "t.csv", [(i, *[i + 0.5] * 80, one) for i, one in enumerate(names)], header)
+    assert guessed(path, targets=("f1",)).id_column == "file"

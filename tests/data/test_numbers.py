@@ -49,6 +49,17 @@ def test_words_for_nothing(text: str) -> None:
         ("12 %", "percent signs", "write the number alone: 12"),
         ("3.5 cm", "units", "write the number alone: 3.5"),
         ("3,5 cm", "units", "write the number alone"),
+        ("(1.5)", "numbers in brackets", "if it is negative, write -1.5"),
+        ("$ (1,5)", "numbers in brackets", "if it is negative, write a minus before it"),
+        ("1.5-", "a minus behind", "if it is negative, write -1.5"),
+        ("5 -", "a minus behind", "if it is negative, write -5"),
+        ("1.2M", "units", "write the number in full, without 'M'"),
+        ("12k", "units", "write the number in full, without 'k'"),
+        ("3 Mio. €", "units", "write the number in full, without 'Mio. €'"),
+        ("3 million", "units", "write the number in full, without 'million'"),
+        ("3 m", "units", "write the number alone: 3"),
+        ("27.png", "text", ""),
+        ("27.JPG", "text", ""),
         ("EUR 5", "units", "write the number alone: 5"),
         ("$-5", "units", "write the number alone: -5"),
         ("2024-01-05", "dates", "write a number, such as the days since a first date"),
@@ -96,6 +107,21 @@ def test_what_a_comma_means_is_said_by_the_column(cells: list[str], mend: str) -
 
 
 @pytest.mark.parametrize(
+    ("cells", "mend"),
+    [
+        (["35 mm", "3.5 cm"], "the column has several units, such as 'cm' and 'mm': write the numbers alone, "
+         "all in one unit"),
+        (["35 mm", "36 mm", "4"], "write the number alone: 35"),
+        (["25.1%", "0.2"], "cells without % are beside it: write the numbers alone, all as percent or all as "
+         "shares"),
+        (["25.1%", "0.2 %"], "write the number alone: 25.1"),
+    ],
+)  # fmt: skip
+def test_a_unit_is_left_out_only_where_all_cells_have_the_same(cells: list[str], mend: str) -> None:
+    assert column(*cells).mend(cells[0]) == mend
+
+
+@pytest.mark.parametrize(
     ("cells", "told"),
     [
         (["400", "982", "1.127", "1.273"], True),
@@ -104,12 +130,17 @@ def test_what_a_comma_means_is_said_by_the_column(cells: list[str], mend: str) -
         (["1.127", "2.400", "3.127"], False),  # three decimals in all rows
         (["400", "1127", "1.273"], False),  # thousands are not separated
         (["1", "2", "1.273"], False),
+        ([f"{1 + i // 9}.{i * 137 % 1000:03d}" if i % 9 else f"{i * 30}" for i in range(30)], True),
+        ([f"{1 + i // 9}.{i * 137 % 1000:03d}" for i in range(30)], False),
+        ([*(f"{98 + i / 7:.3f}" for i in range(30)), "100", "101"], False),  # of the same size
+        ([*(f"{1 + i / 7:.3f}" for i in range(30)), "999", "999"], False),  # one value: a code
+        ([*(f"{1 + i / 7:.3f}" for i in range(30)), "3", "7"], False),
     ],
 )
 def test_points_that_may_separate_thousands(cells: list[str], told: bool) -> None:
     said = column(*cells).may_be_thousands
     assert bool(said) == told
-    if told:
+    if told and len(cells) == 4:
         assert said.startswith(
             "row 4: y is '1.127', which is read as 1.127; if the point separates thousands, write 1127"
         )

@@ -8,7 +8,7 @@ import pytest
 
 from quadzoo.data.split_files import read_division
 from quadzoo.errors import SplitError
-from tests.benched import table
+from tests.benched import benched, photos, table
 
 FILES = [f"sub/Ü{i:02d}.png" for i in range(10)]
 SIDES = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
@@ -105,8 +105,103 @@ def test_the_columns_cannot_be_told(tmp_path: Path) -> None:
     rows = list(zip(FILES, SIDES, strict=True))
     with pytest.raises(SplitError, match="the first line seems to be a row"):
         division(table(tmp_path / "s.csv", rows[1:], rows[0]))
-    twice = [(file, file, side) for file, side in rows]
-    with pytest.raises(SplitError, match=r"it has left, right, split \(left, right\)"):
+    twice = [(FILES[-at - 1], file, side) for at, (file, side) in enumerate(rows)]
+    with pytest.raises(SplitError, match="row 2: columns 'left' and 'right' name different images"):
         division(table(tmp_path / "s.csv", twice, ("left", "right", "split")))
     with pytest.raises(SplitError, match="none of its columns names images"):
         division(table(tmp_path / "s.csv", [("1", "2", "train")], ("left", "right", "split")))
+
+
+def test_two_columns_of_the_same_images(tmp_path: Path) -> None:
+    rows = [(file[:-4], file, side) for file, side in zip(FILES, SIDES, strict=True)]
+    for header in (("left", "right", "split"), ("file", "id", "split")):
+        assert division(table(tmp_path / "s.csv", rows, header))[0] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        (("id", "file", "y", "split"), ""),  # the table itself
+        (("id", "image", "y", "split"), "columns 'id' and 'image' name different images ('1' and '7.png')"),
+        (("nr", "image", "y", "split"), "columns 'nr' and 'image' name different images ('1' and '7.png')"),
+    ],
+)
+def test_the_column_that_names_images_in_the_table_names_them_in_the_split(
+    tmp_path: Path, header: tuple[str, ...], told: str
+) -> None:
+    photos(tmp_path, 31, "{}.png")
+    sides = ["train"] * 20 + ["val"] * 4 + ["test"] * 6
+    rows = [(i, f"{i * 7 % 31}.png", i * 1.5, sides[i - 1]) for i in range(1, 31)]
+    path = table(tmp_path / "t.csv", rows, ("id", "file", "y", "split"))
+    given = {"id_column": "file", "targets": ("y",), "split": str(table(tmp_path / "s.csv", rows, header))}
+    if told:
+        with pytest.raises(SplitError) as error:
+            benched(path, **given)
+        assert told in str(error.value)
+        return
+    bench = benched(path, **given)
+    (split,) = bench.splits
+    assert sorted(bench.source.targets[split.test, 0]) == [i * 1.5 for i in range(25, 31)]
+
+
+def test_the_column_with_most_images_is_taken_where_the_table_has_another_name(tmp_path: Path) -> None:
+    rows = [(file, "one site", side) for file, side in zip(FILES, SIDES, strict=True)]
+    path = table(tmp_path / "s.csv", rows, ("picture", "id", "split"))
+    names = [file.removesuffix(".png") for file in FILES]
+    sides, _ = read_division(path, FILES, names, FILES, id_column="file")
+    assert [side.tolist() for side in sides] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize("spelling", ["C:\\data\\{}.png", "photos/{}.png", "{:03d}.jpg"])
+@pytest.mark.parametrize("name", ["file", "path"])
+def test_row_numbers_do_not_win_over_names_that_are_nearly_right(
+    tmp_path: Path, spelling: str, name: str
+) -> None:
+    names = [str(i) for i in range(1, 11)]
+    rows = [(i, spelling.format(11 - i), side) for i, side in enumerate(SIDES, 1)]
+    path = table(tmp_path / "s.csv", rows, ("id", name, "split"))
+    told = "did you mean '10'" if name == "file" else "columns 'id' and 'path' name different images"
+    with pytest.raises(SplitError, match=told):
+        read_division(path, names, names, [f"{one}.png" for one in names], id_column="file")
+    same = [(i, spelling.format(i), side) for i, side in enumerate(SIDES, 1)]
+    path = table(tmp_path / "s.csv", same, ("id", "path", "split"))
+    sides, _ = read_division(path, names, names, [f"{one}.png" for one in names], id_column="file")
+    assert [side.tolist() for side in sides] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
+
+
+def test_a_column_of_nearly_as_many_other_images_leaves_a_doubt(tmp_path: Path) -> None:
+    names = [str(i) for i in range(1, 31)]
+    sides = ["train"] * 20 + ["val"] * 5 + ["test"] * 5
+    rows = [(i, 31 - i if i > 1 else "gone", i % 11, side) for i, side in enumerate(sides, 1)]
+    path = table(tmp_path / "s.csv", rows, ("nr", "image", "age", "split"))
+    with pytest.raises(SplitError, match="columns 'nr' and 'image' name different images"):
+        read_division(path, names, names, names)
+    alone = table(tmp_path / "s.csv", [(nr, age, side) for nr, _, age, side in rows], ("nr", "age", "split"))
+    assert [len(side) for side in read_division(alone, names, names, names)[0]] == [20, 5, 5]
+
+
+@pytest.mark.parametrize("suffix", [True, False])
+def test_absolute_paths_into_the_folder(tmp_path: Path, suffix: bool) -> None:
+    names = [file.removesuffix(".png") for file in FILES]
+    rows = [(f"{tmp_path}/{one}", side) for one, side in zip(FILES if suffix else names, SIDES, strict=True)]
+    path = table(tmp_path / "s.csv", rows, ("id", "split"))
+    sides, _ = read_division(path, FILES, names, FILES, folder=tmp_path)
+    assert [side.tolist() for side in sides] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize("spelling", ["{}", "{}.png", "{folder}/{}", "{folder}/{}.png"])
+def test_images_that_are_left_out_may_be_named_in_any_spelling(tmp_path: Path, spelling: str) -> None:
+    names = photos(tmp_path, 20, "{}.png")
+    rows = [(one, "" if i == 4 else i * 1.5) for i, one in enumerate(names)]
+    path = table(tmp_path / "t.csv", rows, ("file", "y"))
+    (tmp_path / "3.png").write_bytes((tmp_path / "3.png").read_bytes()[:200])
+    sides = ("train", "train", "train", "val", "test")
+    split = table(
+        tmp_path / "s.csv",
+        [(spelling.format(i, folder=tmp_path), sides[i % 5]) for i in range(20)],
+        ("id", "split"),
+    )
+    bench = benched(
+        path, id_column="file", targets=("y",), split=str(split), damaged="skip", missing_targets="mask"
+    )
+    assert bench.sizes == (12, 3, 3)

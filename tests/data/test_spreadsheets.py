@@ -34,6 +34,34 @@ def test_parquet(tmp_path: Path) -> None:
     assert rows(tmp_path / "t.csv") == [(2, ["001", "4", "1", "TRUE"]), (3, ["p2", "5.5", "", "FALSE"])]
 
 
+@pytest.mark.parametrize("name", ["id", None])
+def test_the_index_of_a_parquet_file_is_a_column(tmp_path: Path, name: str | None) -> None:
+    pytest.importorskip("pyarrow")
+    FRAME.set_index("id").rename_axis(name).to_parquet(tmp_path / "t.parquet")
+    with open_table(tmp_path / "t.parquet") as (header, lines):
+        assert header == [name or "index", "y", "n", "b"]
+        assert next(lines) == (2, ["001", "4", "1", "TRUE"])
+
+
+def test_the_numbers_of_rows_are_no_column(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    FRAME.set_index(pd.Index([4, 9])).to_parquet(tmp_path / "t.parquet")
+    assert rows(tmp_path / "t.parquet")[0] == (2, ["001", "4", "1", "TRUE"])
+    FRAME.set_index("id", drop=False).to_parquet(tmp_path / "t.parquet")
+    assert rows(tmp_path / "t.parquet")[0] == (2, ["001", "4", "1", "TRUE"])
+
+
+@pytest.mark.parametrize("cover", [pd.DataFrame(), pd.DataFrame({"Study": ["x"]})], ids=["empty", "text"])
+def test_a_first_sheet_that_is_a_cover(tmp_path: Path, cover: pd.DataFrame) -> None:
+    pytest.importorskip("openpyxl")
+    with pd.ExcelWriter(tmp_path / "t.xlsx") as book:
+        cover.to_excel(book, sheet_name="cover", index=False)
+        FRAME.to_excel(book, sheet_name="data", index=False)
+    told = "only the first sheet, 'cover', is read, not data; move the table's to the front"
+    assert told in refused(tmp_path / "t.xlsx", targets=("y",), id_column="id", images=tmp_path)
+    assert told in refused(tmp_path / "t.xlsx", images=tmp_path)
+
+
 @pytest.mark.parametrize("kind", ["xlsx", "parquet"])
 def test_a_package_that_is_missing(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     package = {"xlsx": "openpyxl", "parquet": "pyarrow"}[kind]

@@ -43,6 +43,26 @@ def test_delimiter_is_what_splits_the_header(tmp_path: Path) -> None:
     assert rows == [(2, ["1", "2,5", "3"])]
 
 
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        (
+            'file;age;"notes (a, b, c, d)"\n1.png;20.5;x\n2.png;21,5;"y, z"\n',
+            ["file", "age", "notes (a, b, c, d)"],
+        ),
+        ("file\tage\tweight, kg, dry, net\n1.png\t20.5\t3\n", ["file", "age", "weight, kg, dry, net"]),
+        ("file,a|b|c|d\n1.png,20.5\n", ["file", "a|b|c|d"]),
+        ("file,age,note\n1.png,20.5\n2.png,3,b,c\n", ["file", "age", "note"]),  # rows that are wrong
+        ("file,age\n", ["file", "age"]),
+        ("file,age,note\n" + '1.png,20.5,"a;b;c\n;;\n"\n' * 60, ["file", "age", "note"]),
+    ],
+)
+def test_delimiter_is_what_splits_the_rows_like_the_header(
+    tmp_path: Path, text: str, header: list[str]
+) -> None:
+    assert read(tmp_path, text.encode())[0] == header
+
+
 def test_quoted_cells(tmp_path: Path) -> None:
     _, rows = read(tmp_path, 'id,note,y\n1,"a, ""b""",2\n2,"two\nlines\u2028three",3\n'.encode())
     assert rows == [(2, ["1", 'a, "b"', "2"]), (3, ["2", "two\nlines\u2028three", "3"])]
@@ -55,6 +75,8 @@ def test_quoted_cells(tmp_path: Path) -> None:
         (b"\n\n", "the file is empty"),
         (b"id,y\n\xff\xfe\xfd,1\n", "row 2: cannot be read as UTF-8"),
         ("id,y\nä,1\n".encode("latin-1"), "row 2: cannot be read as UTF-8"),
+        ("id,y\n1,2\n".encode("utf-32"), "this is text in UTF-32; save it as CSV, encoded as UTF-8"),
+        ("\ufeffid,y\n1,2\n".encode("utf-32-be"), "this is text in UTF-32"),
         (b'id,y\n1,"open\n2,3\n', "row 2: not a table: a quoted cell begins there and goes on to row 3"),
     ],
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from quadzoo.data.texts import alike, key, listed, nearest, printable, where
+from quadzoo.data.texts import alike, key, listed, nearest, printable, told_apart, where
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,29 @@ def test_keys_that_a_typist_does_not_tell_apart() -> None:
     texts = ["P1", "p1", "P2", "Ｐ2", "P 3", "P\u00a03", "P4", "P04", "7", "7.0", "8", "80", "P1"]
     assert alike(texts, zeros=False) == [("P1", "p1"), ("P2", "Ｐ2"), ("P 3", "P\u00a03")]
     assert alike(texts, zeros=True)[3:] == [("P4", "P04"), ("7", "7.0")]
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "told"),
+    [
+        ("P1", "P\u200b1", r"'P1' and 'P\u200b1'"),  # invisible characters inside
+        ("P1", "P\u00ad1", r"'P1' and 'P\xad1'"),
+        ("P1", "P\u034f1", r"'P1' and 'P\u034f1'"),
+        ("P1", "P1\ufe0f", r"'P1' and 'P1\ufe0f'"),
+        ("P1", "P\x7f1", r"'P1' and 'P\x7f1'"),
+        ("P-1", "P\u20111", r"'P-1' and 'P\u20111'"),  # dashes
+        ("P-1", "P\u20131", r"'P-1' and 'P\u20131'"),
+        ("P-1", "P\u22121", r"'P-1' and 'P\u22121'"),
+        ("Müller-1", "müller-1", "'Müller-1' and 'müller-1'"),
+    ],
+)
+def test_keys_that_look_the_same_are_alike_and_told_apart(text: str, other: str, told: str) -> None:
+    assert alike([text, other, "P2"], zeros=False) == [(text, other)]
+    assert told_apart([text, other]) == told
+
+
+def test_of_many_keys_that_are_alike_a_few_are_named() -> None:
+    assert told_apart(["a", "A", "a ", " A", "A  ", "  a"]) == "'a' and 'A' and 'a ' and ' A' and 2 others"
 
 
 def test_the_names_that_were_probably_meant() -> None:
