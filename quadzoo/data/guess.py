@@ -29,6 +29,9 @@ _SAMPLE = 50  # ids that are looked for in each folder
 _MOST_FOLDERS = 100  # beside a table
 _MOST_TARGETS = 16  # more columns of numbers are features, or need a word
 ROLES = frozenset({"split", "subset", "partition", "fold"})  # columns that say what a row is for
+# Columns whose name has one of these words and whose cells are 1 to the number of rows, in any order.
+_NUMBERING = re.compile(r"(?<![^\W_])(nr|no|num|number|nummer|n°|idx|index|id|row|lfd|serial)(?![^\W_])|#")
+_FEWEST_COUNTED = 10  # rows: fewer targets may be 1, 2, 3 …
 _ROW_NUMBERS = re.compile(r"|id|#|nr\.?|no\.?|row|index|idx|unnamed: ?\d+|level_0")
 _ONE_OF_MANY = re.compile(
     r"(patient|subject|person|participant|proband|animal|case|site|hospital|clinic|center|centre|group|family"
@@ -285,9 +288,17 @@ class _Cells:
     high: float = -math.inf
     whole: bool = True
     texts: int = 0
+    sums: tuple[float, float] = (0.0, 0.0)  # of the numbers, and of their squares
 
     def __post_init__(self) -> None:
         self.column = Column(self.name)
+
+    def counts_up_to(self, n: int) -> bool:
+        """Whether the cells of n rows are 1 to n, in any order, or 0 to n - 1."""
+        all_there = n >= _FEWEST_COUNTED and self.low in (0, 1) and self.high - self.low == n - 1
+        # Sums of values and of squares tell apart what repeats one and lacks another, but for freaks.
+        values = range(int(self.low), int(self.low) + n) if all_there else ()
+        return all_there and self.sums == (sum(values), sum(one * one for one in values))
 
     def add(self, row: int, cell: str) -> None:
         value = number(cell)
@@ -298,6 +309,7 @@ class _Cells:
         else:
             self.low, self.high = min(self.low, value), max(self.high, value)
             self.whole = self.whole and value == math.floor(value)
+            self.sums = self.sums[0] + value, self.sums[1] + value * value
         self.column.see(row, cell, value)
 
 
@@ -312,7 +324,11 @@ def _reason(
         "several have its name": header.count(name) > 1,
         "it is empty": empty == n,
         "it is the same number in every row": numbers >= _WHOLE * expected and seen.low == seen.high,
-        "it numbers the rows": seen.whole and _ROW_NUMBERS.fullmatch(name.lower()) is not None,
+        "it numbers the rows": seen.whole
+        and (
+            _ROW_NUMBERS.fullmatch(name.lower()) is not None
+            or (_NUMBERING.search(name.lower()) is not None and seen.counts_up_to(n))
+        ),
         "it says what an image belongs to, by its name": seen.whole and belongs_together(name),
     }
     why = next((why for why, holds in usual.items() if holds), None)

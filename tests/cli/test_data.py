@@ -194,7 +194,8 @@ def test_check_finds_images_ids_and_targets_and_goes_on(quadzoo: Call, tmp_path:
         "           size (row 2: '0,5'; write decimals with a point: 0.5)",
         "name it with --group-column, which keeps them on one side",
         "           patient: 6 values in 24 rows",
-        "0 errors, 2 warnings",
+        "what a bench of these columns is to predict; name the targets with --targets",
+        "0 errors, 3 warnings",
     ):
         assert told in result.out
     both = quadzoo(

@@ -155,7 +155,6 @@ EXTERNALS: dict[str, bytes] = {
     "good": _table(*_GOOD),
     "empty": b"",
     "header": b"id,y\n",
-    "noid": _table(*_GOOD, header="image,y"),
     "twoids": _table(*_GOOD, header="id,id"),
     "notarget": _table(*_GOOD, header="id,z"),
     "twotargets": _table(*(f"{one},1" for one in _GOOD), header="id,y,y"),

@@ -46,7 +46,7 @@ def test_what_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="`test_data`: the DataFrame has 2 rows of names; keep one"):
         write_frame(two, tmp_path / "f.csv", "test_data")
     with pytest.raises(DataError, match=r"`data`: .* no Unicode: 'x\\udcff"):
-        write_frame(pd.DataFrame({"id": ["x\udcff"]}), tmp_path / "f.csv", "data")
+        write_frame(pd.DataFrame({"id": ["x\udcff"]}, dtype=object), tmp_path / "f.csv", "data")
 
 
 def test_images_by_absolute_paths() -> None:

@@ -204,3 +204,21 @@ def test_a_wide_table_is_not_searched_for_names_among_its_decimals(tmp_path: Pat
     header = ("id", *(f"f{k}" for k in range(80)), "file")
     path = table(tmp_path / "t.csv", [(i, *[i + 0.5] * 80, one) for i, one in enumerate(names)], header)
     assert guessed(path, targets=("f1",)).id_column == "file"
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "is_target"),
+    [
+        ("lfd. Nr.", range(12, 0, -1), False),
+        ("sample_no", [*range(1, 12), 0], False),
+        ("y", range(1, 13), True),  # nothing says so
+        ("lfd. Nr.", [*range(1, 11), 11, 11], True),
+        ("piano", range(1, 13), True),
+    ],
+)
+def test_a_column_that_numbers_the_rows_in_another_order(
+    tmp_path: Path, name: str, numbers: list[int], is_target: bool
+) -> None:
+    rows = [(one, n, n * n % 7) for one, n in zip(photos(tmp_path, 12), numbers, strict=True)]
+    path = table(tmp_path / "t.csv", rows, ("file", name, "age"))
+    assert guessed(path).targets == ((name, "age") if is_target else ("age",))
