@@ -176,7 +176,8 @@ def _print(model: Model, done: Predicted) -> None:
 
 
 def _short(value: float, *, whole: bool) -> str:
-    return f"{round(value)}" if whole or abs(value) >= _LARGE else f"{value:.{_DIGITS}g}"
+    is_whole = whole or round(abs(value)) >= _LARGE
+    return f"{round(value)}" if is_whole else f"{value:.{_DIGITS}g}"
 
 
 def _list_errors(done: Predicted) -> None:
@@ -184,7 +185,7 @@ def _list_errors(done: Predicted) -> None:
     if not errors:
         return
     tell(f"{len(errors):,} of {len(done.frame):,} images could not be predicted:")
-    for identity, why in list(errors.items())[:_LISTED]:
+    for identity, why in errors[:_LISTED]:
         tell(f"{identity}: {why}")
     if len(errors) > _LISTED:
         tell(f"and {len(errors) - _LISTED:,} more; --csv and --json have all of them")

@@ -144,21 +144,25 @@ def _read(folder: Path) -> tuple[RunRecord, pd.DataFrame]:
             f"{folder / PREDICTIONS}: not there; intervals are calibrated on the val predictions in it. "
             "Give the folder of a run"
         )
-    if record_file(folder) == folder / CONFIG:  # of the folder of a run `quadzoo verify` says it
-        _check_exported(folder, record)
+    _check_unchanged(folder, record)
     table = read_predictions(folder / PREDICTIONS, record.targets)
     return record, table[table["split"] == "val"]
 
 
-def _check_exported(folder: Path, record: RunRecord) -> None:
+def _check_unchanged(folder: Path, record: RunRecord) -> None:
+    path = record_file(folder)
+    exported = path == folder / CONFIG
+    if PREDICTIONS not in record.files and not exported:
+        return
     try:
         changed = sha256_of(folder / PREDICTIONS) != record.files.get(PREDICTIONS)
     except OSError as error:
         raise DataError(f"{folder / PREDICTIONS}: cannot be read ({error.strerror})") from error
     if changed:
+        again = "export the run again" if exported else "do the run again, or ask for no interval"
         raise DataError(
-            f"{folder / PREDICTIONS}: not the file that {CONFIG} names; it was changed or cut off; export "
-            "the run again"
+            f"{folder / PREDICTIONS}: not the file that {path and path.name} names; it was changed or "
+            f"cut off; {again}"
         )
 
 
@@ -198,7 +202,10 @@ def _in_order(one: Calibration, first: Calibration) -> Calibration:
         return one
     place = {identity: row for row, identity in enumerate(one.ids)}
     if place.keys() != {*first.ids}:
-        raise DataError("the val images of the runs differ; `quadzoo verify` names what is wrong with them")
+        raise DataError(
+            "the val images of the runs differ: an export, which has numbers for ids, goes with no run; else "
+            "`quadzoo verify` names what is wrong"
+        )
     rows = np.array([place[identity] for identity in first.ids])
     spread = None if one.spread is None else one.spread[rows]
     return replace(one, ids=first.ids, prediction=one.prediction[rows], spread=spread)

@@ -21,7 +21,7 @@ from quadzoo.records.predictions import nameless, read_predictions
 from quadzoo.records.record import PREDICTIONS, SEEN, WEIGHTS, RunRecord, json_of, sha256_of
 from quadzoo.records.trained import CONFIG, Trained, read_trained
 from quadzoo.registry.catalogue import Catalogue
-from quadzoo.storage import open_regular, read_regular
+from quadzoo.storage import has_current_folder, open_regular, read_regular
 
 CARD = "README.md"
 FILES = frozenset({CARD, CONFIG, ONNX, PREDICTIONS, SEEN, WEIGHTS})  # that an export may have
@@ -40,11 +40,13 @@ def check_target(folder: Path) -> None:
     if folder.is_symlink() or not folder.is_dir():
         raise ConfigError(f"{who}: it is there, and no folder; name a new one")
     names = sorted(os.listdir(folder))
-    if not names:
-        return
     others = [name for name in names if name not in FILES]
     if others:
         raise ConfigError(f"{who}: it holds {others[0][:60]!r}, which no export has; name a new folder")
+    if has_current_folder() and Path.cwd().is_relative_to(folder.resolve()):
+        raise ConfigError(f"{who}: it is or holds the current folder, and would be replaced; name a new one")
+    if not names:
+        return
     try:
         read_trained(folder, who)
     except (ConfigError, DataError) as error:

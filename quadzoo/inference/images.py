@@ -40,14 +40,14 @@ def images_of(given: Given) -> list[Image]:
     """Return the images of what a program gives.
 
     That is a path, a pattern such as ``photos/*.jpg``, or an array (H, W), (H, W, C) or (N, H, W, C) of
-    uint8, uint16 or floating point; a sequence of paths and arrays; or a DataFrame whose images, paths or
-    arrays, are in the first of the columns image, path, file and id. The id of an image is its path, of an
-    array its position; of a DataFrame it is the column id, where there is one. Raises DataError for anything
-    else, and for paths that lead to no image.
+    uint8, uint16 or floating point; a sequence of paths and arrays, each in its place, however often; or
+    a DataFrame whose images, paths or arrays, are in the first of the columns image, path, file and id.
+    The id of an image is its path, of an array its position; of a DataFrame it is the column id, where
+    there is one. Raises DataError for anything else, and for paths that lead to no image.
     """
     if isinstance(given, pd.DataFrame):
         return _of_frame(given)
-    if isinstance(given, np.ndarray) and given.dtype != object:
+    if isinstance(given, np.ndarray) and given.dtype.kind not in "OUT":  # of objects or texts
         return list(_of_array(given))
     if isinstance(given, str | os.PathLike):
         return files_of([given])
@@ -55,15 +55,15 @@ def images_of(given: Given) -> list[Image]:
         raise DataError(f"images: expected paths, arrays or a DataFrame, got {type(given).__name__}")
     some = list(given)
     if all(isinstance(one, str | os.PathLike) for one in some):
-        return files_of(some)
+        return [image for one in some for image in files_of([one])]
     return [_image(position, one) for position, one in enumerate(some)]
 
 
 def files_of(arguments: Sequence[str | os.PathLike[str]]) -> list[Image]:
     """Return the images that paths lead to, each file once: files, folders with all in them, and patterns.
 
-    Of folders and patterns, files are taken whose suffix is that of an image, in the order of their paths.
-    Raises DataError for a path that leads to none.
+    A pattern may lead to folders, too. Of folders and patterns, files are taken whose suffix is that of an
+    image, in the order of their paths. Raises DataError for a path that leads to none.
     """
     paths: dict[Path, None] = {}
     for argument in arguments:
@@ -87,7 +87,9 @@ def _files(path: Path) -> Iterator[Path]:
             return
         for found in matches:
             folder, name = os.path.split(found)
-            if os.path.isfile(found) and is_image(name):
+            if os.path.isdir(found):
+                yield from (Path(found) / one for one in sorted(images_under(Path(found))))
+            elif os.path.isfile(found) and is_image(name):
                 yield Path(folder) / name
 
 
@@ -125,6 +127,9 @@ def _of_frame(frame: pd.DataFrame) -> list[Image]:
             f"the DataFrame has no column {', '.join(IMAGE_COLUMNS[:-1])} or {IMAGE_COLUMNS[-1]}; put the "
             f"images, paths or arrays, in one of these; it has {listed([str(name) for name in frame])}"
         )
+    for name in dict.fromkeys((column, "id")):
+        if list(frame.columns).count(name) > 1:
+            raise DataError(f"the DataFrame has more than one column {name}; rename all but one")
     ids = frame["id"] if "id" in frame else frame[column]
     return [_image(position, one, identity) for position, (identity, one) in
             enumerate(zip(ids, frame[column], strict=True))]  # fmt: skip

@@ -98,7 +98,8 @@ class Model:
         done = self.predicted(found, interval=interval)
         for text in [*done.warnings, *_in_words(done, len(found))]:
             warnings.warn(text, stacklevel=2)
-        return done.frame.set_index(images.index) if isinstance(images, pd.DataFrame) else done.frame
+        has_index = isinstance(images, pd.DataFrame | pd.Series) and len(images) == len(found)
+        return done.frame.set_index(images.index) if has_index else done.frame
 
     def predicted(
         self, images: Sequence[Image], *, interval: float | None = None, advance: Advance = lambda _: None
@@ -178,5 +179,5 @@ def _in_words(done: Predicted, n: int) -> list[str]:
     errors = done.errors
     if not errors:
         return []
-    first, why = next(iter(errors.items()))
+    first, why = errors[0]
     return [f"{len(errors):,} of {n:,} images cannot be predicted; the first is {first}: {why}"]

@@ -23,6 +23,9 @@ from quadzoo.records.predictions import columns_of
 ID, ERROR = "id", "error"  # columns beside those of the targets
 
 
+_SHOWN = 40  # characters
+
+
 @dataclass(frozen=True)
 class Member:
     """A network, and its weight in the mean prediction; the weights of all members are 1 in all."""
@@ -46,12 +49,12 @@ class Predicted:
     warnings: list[str]
 
     @property
-    def errors(self) -> dict[Any, str]:
-        """Why images could not be predicted, by their ids."""
+    def errors(self) -> list[tuple[Any, str]]:
+        """The id of each image that could not be predicted, and why."""
         if ERROR not in self.frame:
-            return {}
+            return []
         bad = self.frame[self.frame[ERROR] != ""]
-        return dict(zip(bad[ID], bad[ERROR], strict=True))
+        return list(zip(bad[ID], bad[ERROR], strict=True))
 
 
 class _Prepared(NamedTuple):
@@ -109,8 +112,9 @@ def _calibrated(members: Sequence[Member], level: float) -> tuple[Intervals, lis
 
     Raises ConfigError and DataError.
     """
-    if not 0 < level < 1:
-        raise ConfigError(f"`interval` {level:g}: say a share above 0 and below 1, such as 0.9")
+    if not isinstance(level, int | float) or not 0 < level < 1:
+        shown = f"{level:g}" if isinstance(level, int | float) else repr(level)[:_SHOWN]
+        raise ConfigError(f"`interval` {shown}: say a share above 0 and below 1, such as 0.9")
     folders = [member.network.trained.folder for member in members]
     source = Calibration.of_runs(folders, [member.weight for member in members])
     return Intervals.of(source, level), source.doubts(level)

@@ -167,7 +167,7 @@ def beaten(board: Leaderboard) -> str:
         text = f"No network beats {name} on the validation images (MSE {val[0]} against {val[1]})"
         if board.split.folds == 1 and board.split.n_val < _FEW_VAL:
             n = board.split.n_val
-            return f"{text}. Of so few, {n}, much is luck: --folds 5 tests networks on all images."
+            return f"{text}. Of so few, {n}, much is luck: 5 folds would test networks on all images."
         return f"{text}: none of them is worth using."
     text = (
         f"{best.name} does not beat {name}: on the test images its MSE, {short(best.test_mse)}, is not "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -146,15 +148,16 @@ def _summary(record: RunRecord) -> str:
 
 
 def _use(record: RunRecord, name: str, checked: Checked | None) -> str:
+    name = name if name.isprintable() and "`" not in name else "this-folder"
     interval = ", interval=0.9" if PREDICTIONS in record.files else ""
     code = [
         "```python",
         "import quadzoo",
-        f'model = quadzoo.load("{_plain(name)}")  # this folder',
+        f"model = quadzoo.load({json.dumps(name, ensure_ascii=False)}{_given(record)})  # this folder",
         f'print(model.predict(["image.jpg"]{interval}))',
         "```",
         "",
-        f"On the command line: `quadzoo predict {_plain(name)} image.jpg`. Images are prepared as in "
+        f"On the command line: `quadzoo predict {shlex.quote(name)} image.jpg`. Images are prepared as in "
         f"training; predictions are in original units. {_needed(record)}",
     ]
     if checked:
@@ -173,12 +176,24 @@ def _use(record: RunRecord, name: str, checked: Checked | None) -> str:
     return "\n".join(code)
 
 
-def _needed(record: RunRecord) -> str:
-    """Say what is to be installed first."""
+def _distributions(record: RunRecord) -> tuple[list[str], list[str]]:
+    """Return where the code of backbone and head is from: distributions, and plugins that are files."""
     code = record.provenance
     found = dict.fromkeys(one.distribution for one in (code.backbone, code.head))
     files = [one.removeprefix("./") for one in found if one.startswith("./")]
-    packages = ["quadzoo", *(one for one in found if one != "quadzoo" and not one.startswith("./"))]
+    return [one for one in found if not one.startswith("./")], files
+
+
+def _given(record: RunRecord) -> str:
+    """Return the further arguments that loading takes."""
+    _, files = _distributions(record)
+    return f", plugin={json.dumps(files, ensure_ascii=False)}" if files else ""
+
+
+def _needed(record: RunRecord) -> str:
+    """Say what is to be installed first."""
+    found, files = _distributions(record)
+    packages = ["quadzoo", *(one for one in found if one != "quadzoo")]
     text = f"First `pip install {' '.join(map(_plain, packages))}`."
     return text + "".join(f" It also needs the plugin `--plugin {_plain(file)}`." for file in files)
 

@@ -11,7 +11,7 @@ from quadzoo.errors import ConfigError, DataError
 from quadzoo.records.record import run_folder
 from quadzoo.records.suite import is_suite
 from quadzoo.report.baselines import in_words
-from quadzoo.report.captions import beaten
+from quadzoo.report.captions import beaten, left_out
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import ENSEMBLE, INCOMPLETE, Leaderboard, Row
@@ -43,7 +43,8 @@ def chosen(name: str, out: Path) -> Chosen:
     if best is None or not best.details.runs:
         raise ConfigError(f"{name}: no finished run of {out} has predictions to judge it by; name a run")
     told = f"{name} is {best.name}, seed {best.details.worst_seed}: run {', '.join(best.details.runs)}"
-    return Chosen([(run_folder(out, key), 1.0) for key in best.details.runs], told, _warnings(board, best))
+    warnings = [*_left_out(board), *_warnings(board, best)]
+    return Chosen([(run_folder(out, key), 1.0) for key in best.details.runs], told, warnings)
 
 
 def next_step(board: Leaderboard, out: Path) -> str:
@@ -69,9 +70,9 @@ def _board(name: str, out: Path) -> Leaderboard:
     if not boards:
         raise DataError(f"{name}: {out} has no run that can be read; give another folder with `out`")
     if len(boards) > 1:
-        names = ", ".join(f"{one.data.name} (split {one.split.name})" for one in boards[:3])
+        names = "; ".join(one.title for one in boards[:3])
         raise ConfigError(
-            f"{name}: {out} has {len(boards)} tables, {names}{', …' * (len(boards) > 3)}; name a run by the "
+            f"{name}: {out} has {len(boards)} tables: {names}{'; …' * (len(boards) > 3)}. Name a run by the "
             "beginning of its key"
         )
     return boards[0]
@@ -79,6 +80,8 @@ def _board(name: str, out: Path) -> Leaderboard:
 
 def _ensemble(board: Leaderboard, out: Path) -> Chosen:
     row = next((row for row in board.rows if row.members), None)
+    if row is None and board.unreadable:
+        raise ConfigError(f"{ENSEMBLE}: {out} has none: {_left_out(board)[0]}")
     if row is None:
         raise ConfigError(
             f"{ENSEMBLE}: {out} has none, since no mean of its runs has a lower val MSE than the best alone; "
@@ -87,11 +90,16 @@ def _ensemble(board: Leaderboard, out: Path) -> Chosen:
     folds = {member.fold for member in row.members}
     runs = [(run_folder(out, member.key), member.weight / len(folds)) for member in row.members]
     baseline = board.best_baseline
-    warnings = []
+    warnings = _left_out(board)
     if baseline and (row.val_mse or 0.0) >= (baseline.val_mse or 0.0):
         against = f"(val MSE {short(row.val_mse)} against {short(baseline.val_mse)})"
         warnings.append(f"{row.name} does not beat {in_words(baseline.backbone)} {against}")
     return Chosen(runs, f"{row.name} is the mean of {len(runs)} runs", warnings)
+
+
+def _left_out(board: Leaderboard) -> list[str]:
+    """Return the warning that runs are not in the leaderboard, so that another may be the best."""
+    return [left_out(board.unreadable)] if board.unreadable else []
 
 
 def _warnings(board: Leaderboard, best: Row) -> list[str]:

@@ -61,3 +61,14 @@ def test_a_push_that_fails_leaves_the_folder(
     assert done.status == 1
     assert done.err.splitlines()[-1].startswith("quadzoo: error: --push me/mine: not sent (no route to host)")
     assert (tmp_path / "mine" / "README.md").is_file()
+
+
+def test_the_current_folder_is_not_taken_away(
+    disc_runs: Path, quadzoo: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here" / "deeper").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here" / "deeper")
+    done = quadzoo("export", "best", ".", "--out", disc_runs)
+    assert done.status == 2
+    assert "it is or holds the current folder, and would be replaced; name a new one" in done.err
+    assert quadzoo("export", "best", "new", "--out", disc_runs).status == 0

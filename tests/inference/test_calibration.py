@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -166,5 +168,14 @@ def test_other_val_images_under_one_split_are_refused(tmp_path: Path) -> None:
     folders = [write(tmp_path, "a"), write(tmp_path, "b")]
     path = folders[1] / "predictions.csv"
     path.write_text(path.read_text().replace("v0,val", "w0,val"))
-    with pytest.raises(DataError, match="the val images of the runs differ; `quadzoo verify`"):
+    with pytest.raises(DataError, match=r"the val images of the runs differ: .*; else `quadzoo verify`"):
         Intervals.of(folders, 0.9)
+
+
+def test_changed_predictions_give_no_interval(run_of: Callable[..., Path], tmp_path: Path) -> None:
+    run = tmp_path / run_of("linear").name
+    shutil.copytree(run_of("linear"), run)
+    path = run / "predictions.csv"
+    path.write_text(path.read_text().replace("val,", "val,1", 1))
+    with pytest.raises(DataError, match=r"not the file that record\.json names; .* ask for no interval"):
+        Calibration.of_run(run)

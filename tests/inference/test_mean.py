@@ -77,7 +77,8 @@ def test_best_of_several_tables_is_refused(out: Path, run_of: Find, tmp_path: Pa
     first.rename(first.with_name(record_of(first)["key"]))
     for name in ("best", "ensemble"):
         with pytest.raises(
-            package.QuadzooError, match=rf"^{name}: .* has 2 tables, discs \(split grouped\), others"
+            package.QuadzooError,
+            match=rf"^{name}: .* has 2 tables: discs, split grouped; others, ",
         ):
             package.load(name, tmp_path / "two")
     with pytest.raises(package.QuadzooError, match=r"best: .*nowhere is no results folder"):
@@ -133,3 +134,18 @@ def test_weights_count(run_of: Find) -> None:
     )
     assert one != pytest.approx(other, rel=1e-3)
     assert both == pytest.approx(0.75 * one + 0.25 * other)
+
+
+def test_runs_that_cannot_be_read_are_not_passed_over(out: Path, run_of: Find, tmp_path: Path) -> None:
+    shutil.copytree(out, tmp_path / "cut")
+    (tmp_path / "cut" / "runs" / run_of("linear").name / "record.json").write_text("")
+    with (
+        pytest.warns(UserWarning, match=r"run was left out of this table"),
+        pytest.warns(UserWarning, match=r"No network beats|may not be the best"),
+    ):
+        package.load("best", tmp_path / "cut")
+    (_, *others) = (tmp_path / "cut" / "runs").iterdir()
+    for one in others:
+        (one / "record.json").write_text("")
+    with pytest.raises(package.QuadzooError, match=r"ensemble: .* (has none: .* left out|no run that can)"):
+        package.load("ensemble", tmp_path / "cut")

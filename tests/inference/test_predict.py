@@ -271,3 +271,35 @@ def test_memory_does_not_grow_with_the_images(run_of: Find, monkeypatch: pytest.
     assert len(quiet(model, np.stack([RED] * 2000))) == 2000
     assert most < 300
     assert alive == 0
+
+
+def test_each_item_has_its_row_however_often_it_is_given(run_of: Find, discs: Path) -> None:
+    """A column of a DataFrame keeps its index; else predictions would be put beside other images."""
+    model = package.load(run_of("linear"))
+    files = [str(discs / "photos" / f"disc 0{n}.png") for n in (0, 0, 1, 2)]
+    column = pd.Series(files, index=[7, 3, 5, 4])
+    found = quiet(model, column)
+    assert list(found.index) == [7, 3, 5, 4]
+    assert list(found["id"]) == files
+    alone = [quiet(model, [one])["radius"].iloc[0] for one in files]
+    np.testing.assert_allclose(found["radius"], alone, rtol=1e-6)
+    assert list(quiet(model, files)["id"]) == list(quiet(model, np.array(files))["id"]) == files
+
+
+def test_a_pattern_leads_to_folders_too(run_of: Find, discs: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.png").write_bytes((discs / "photos" / "disc 00.png").read_bytes())
+    found = quiet(package.load(run_of("linear")), str(tmp_path / "*"))
+    assert list(found["id"]) == [str(tmp_path / name / "x.png") for name in ("a", "b")]
+
+
+def test_each_failure_is_counted_and_named(run_of: Find, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"file": [tmp_path / "none.png"] * 2, "id": [["list"], ["list"]]})
+    with pytest.warns(UserWarning, match="2 of 2 images cannot be predicted"):
+        package.load(run_of("linear")).predict(frame)
+    twice = pd.DataFrame([["a.png", "b.png"]], columns=["file", "file"])
+    with pytest.raises(package.QuadzooError, match="more than one column file"):
+        package.load(run_of("linear")).predict(twice)
+    with pytest.raises(package.QuadzooError, match=r"`interval` '0\.9': say a share"):
+        package.load(run_of("linear")).predict(RED, interval="0.9")  # type: ignore[arg-type]

@@ -130,7 +130,7 @@ def test_a_row_that_lacks_a_fold_is_incomplete(tmp_path: Path) -> None:
 def test_by_val_nothing_that_loses_to_a_baseline_is_recommended(tmp_path: Path) -> None:
     board = board_of(tmp_path, record("1", 0.095, backbone="untrained"))
     assert by_name(board)["untrained"].verdict == "does not beat always predicting the mean"
-    assert "(MSE 0.095 against 0.09). Of so few, 2, much is luck: --folds 5 tests" in texts(board)
+    assert "(MSE 0.095 against 0.09). Of so few, 2, much is luck: 5 folds would test" in texts(board)
     many = record("1", 0.095, backbone="untrained")
     many.split.n_val, many.data.n = 30, 38
     assert "none of them is worth using" in texts(board_of(tmp_path / "many", many))
