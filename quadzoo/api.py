@@ -359,8 +359,6 @@ def config_of(**parameters: Any) -> BenchConfig:
         raise ConfigError(f"`recipe` {str(recipe)[:_SHOWN]!r}: give the name of one, or its fields")
     recipe = recipe.model_dump(exclude_unset=True) if isinstance(recipe, Recipe) else dict(recipe)
     recipe |= {name: given.pop(name) for name in _RECIPE if name in given}
-    if isinstance(given.get("train_share"), int | float):  # of seeds, one number might be how many
-        given["train_share"] = [given["train_share"]]
     for name in _LISTS:
         if isinstance(given.get(name), str | int | float):
             raise ConfigError(f"`{name}` {given[name]}: a list is needed, such as [{given[name]!r}]")

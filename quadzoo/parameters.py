@@ -36,7 +36,7 @@ class DataParameters(TypedDict, total=False):
     missing_targets: Literal["error", "mask"]
     split: AnyPath | pd.DataFrame
     folds: int
-    train_share: float | Sequence[float]
+    train_share: Sequence[float]
     image_size: str
     resize: Literal["letterbox", "stretch"]
     bands: Sequence[int] | None

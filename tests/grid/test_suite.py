@@ -268,9 +268,7 @@ def test_shares_of_the_training_images_in_a_suite(file: Path, quadzoo: Call, tmp
     assert row["sets"] == "2"
     board = public.suite_leaderboard(tmp_path / "out")
     assert {len(one.shares[0].rows) for one in board.boards.values()} == {3}
-    file.write_text(file.read_text().replace("[0.5, 0.75]", "0.5"))  # one number is a list of one
-    assert quadzoo("bench", "--suite", file, "--out", tmp_path / "out").status == 0
-    file.write_text(file.read_text().replace("train_share = 0.5", 'logger = "csv"'))
+    file.write_text(file.read_text().replace("[0.5, 0.75]", "0.5"))
     assert "a list is needed" in quadzoo("bench", "--suite", file, "--out", tmp_path / "out").error
 
 
