@@ -55,8 +55,9 @@ def _check_folders(folders: Sequence[Path]) -> None:
     multiple=True,
     callback=_predictors,
     metavar="NAME=FILE.csv",
-    help="Add a row for another reader, such as OCR, a language model or a person. The file has the columns "
-    "id and the targets; a test image it lacks counts with the mean error of mean-of-train. May be repeated.",
+    help="Add a row for another reader, such as OCR, a language model or a person. The file has the targets "
+    "and a column id, or another that names the images; a test image it lacks counts with the mean error of "
+    "mean-of-train. May be repeated.",
 )
 @metric_option
 @click.option("--json", "as_json", is_flag=True, help="Print the leaderboards as JSON.")

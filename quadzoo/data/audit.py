@@ -19,7 +19,7 @@ from quadzoo.data.checks import (
 from quadzoo.data.contact_sheet import check_file, write_sheet
 from quadzoo.data.findings import Audit, EquationFacts, Findings, NearFacts, SplitFacts
 from quadzoo.data.geometry import Geometry, choose_geometry
-from quadzoo.data.guess import LEFT_OUT
+from quadzoo.data.guess import stops_a_bench
 from quadzoo.data.image_checks import pixel_facts, remarks
 from quadzoo.data.near import BITS, MOST_DIFFERENT_BITS, Counting, pairs_of
 from quadzoo.data.numbers import number
@@ -70,7 +70,7 @@ def audit(
     _add_faults(findings, faults, unreadable, reading)
     if not source.target_names:
         findings.add("error", "no-target", [doubts.pop()], "table without a column that can be a target")
-    if any((one.code, one.severity) == (LEFT_OUT, "warning") for one in source.remarks):
+    if any(map(stops_a_bench, source.remarks)):
         doubts.append("what a bench of these columns is to predict; name the targets with `targets`")
     findings.add("warning", "doubt", doubts, "guess that a bench would not make")
     findings.take(*source.remarks)

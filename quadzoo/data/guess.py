@@ -341,6 +341,11 @@ def _reason(
     )
 
 
+def stops_a_bench(finding: Finding) -> bool:
+    """Say whether a column was left out that may be a target, so that a bench is to be told which are."""
+    return (finding.code, finding.severity) == (LEFT_OUT, "warning")
+
+
 def _mendable(column: Column, n: int) -> tuple[Severity, str, str] | None:
     """Say how to mend a column whose cells are numbers written in another way."""
     kinds = column.kinds

@@ -19,7 +19,7 @@ from filelock import FileLock
 from quadzoo.data import equations
 from quadzoo.data.finder import ImageFinder
 from quadzoo.data.findings import Finding
-from quadzoo.data.guess import LEFT_OUT, complete
+from quadzoo.data.guess import complete, stops_a_bench
 from quadzoo.data.remarks import remarks
 from quadzoo.data.rows import Columns, Fault, TableRows, read_rows, such_rows
 from quadzoo.data.texts import key, listed, printable, where
@@ -161,7 +161,7 @@ def open_source(request: DataRequest, advance: Callable[[int], None] = lambda _:
     of_columns = [
         f"{one.examples[0]}: {one.text}; name the targets with `targets`"
         for one in source.remarks
-        if (one.code, one.severity) == (LEFT_OUT, "warning")
+        if stops_a_bench(one)
     ]
     if doubts := of_columns + doubts:
         raise ConfigError(f"`data` {where(source.table)}: {doubts[0]}")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.records.predictions import of_targets, read_predictions, spread_of
-from quadzoo.records.record import PREDICTIONS, RunRecord, sha256_of
+from quadzoo.records.record import PREDICTIONS, RECORD, RunRecord, sha256_of
 from quadzoo.records.trained import CONFIG, read_record_in, record_file
 
 _LABELS = ("image_group", "image_kind")  # columns of predictions.csv that images can be grouped by
@@ -150,8 +150,7 @@ def _read(folder: Path) -> tuple[RunRecord, pd.DataFrame]:
 
 
 def _check_unchanged(folder: Path, record: RunRecord) -> None:
-    path = record_file(folder)
-    exported = path == folder / CONFIG
+    exported = record_file(folder) == folder / CONFIG
     if PREDICTIONS not in record.files and not exported:
         return
     try:
@@ -159,10 +158,10 @@ def _check_unchanged(folder: Path, record: RunRecord) -> None:
     except OSError as error:
         raise DataError(f"{folder / PREDICTIONS}: cannot be read ({error.strerror})") from error
     if changed:
+        name = CONFIG if exported else RECORD
         again = "export the run again" if exported else "do the run again, or ask for no interval"
         raise DataError(
-            f"{folder / PREDICTIONS}: not the file that {path and path.name} names; it was changed or "
-            f"cut off; {again}"
+            f"{folder / PREDICTIONS}: not the file that {name} names; it was changed or cut off; {again}"
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from quadzoo.data.finder import without_suffix
 from quadzoo.data.numbers import number
 from quadzoo.data.tables import open_table
 from quadzoo.data.texts import key, plural, quoted
@@ -148,7 +149,7 @@ def _read(name: str, path: Path, known: frozenset[str]) -> _Answers:
 
     def identity_of(cell: str) -> str:
         whole = key(cell)
-        stem = whole.removesuffix(Path(whole).suffix)
+        stem = without_suffix(whole)
         return stem if whole not in known and stem in known else whole
 
     rows: dict[str, tuple[int, list[str]]] = {}

@@ -192,6 +192,7 @@ def cases() -> dict[str, tuple[str, str]]:
             "name,y\nq0,1\n",
             "needs one column id, or one whose cells are ids of test images; it has",
         ),
+        "no suffix of images": ("name,y\np0.5,1\n", "needs one column id, or one whose cells are ids"),
         "two ids": ("name,file,y\np0,p0.png,1\n", "needs one column id, or one whose cells are ids of test"),
         "cells": ("id,y\np0,1,2\n", "row 2: 3 cells where the header has 2"),
         "nothing": ("", "the file is empty"),

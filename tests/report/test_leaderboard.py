@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quadzoo.records.baseline import read_baseline, write_baseline
 from quadzoo.records.record import Cost, write_record
 from quadzoo.report.captions import task
 from quadzoo.report.leaderboard import leaderboards
@@ -16,6 +17,7 @@ from quadzoo.report.markdown import to_markdown
 from quadzoo.report.page import to_html
 from quadzoo.report.results import read_runs
 from tests.report.records import board_of, predict, record
+from tests.report.test_verdicts import N, answer, by_name, row_of
 
 RNG = np.random.default_rng(1)
 
@@ -185,3 +187,16 @@ def test_the_command_repeats_all_seeds(tmp_path: Path) -> None:
     assert board.rows[0].command == (
         "quadzoo bench --backbones net --heads mlp --seeds 1,3 --data './my images.csv' --epochs 2"
     )
+
+
+def test_a_baseline_of_other_images_is_not_counted(tmp_path: Path) -> None:
+    """One that an interrupted bench at another image size has left behind belongs to no row."""
+    row_of(tmp_path, "good", 1.0, seeds=[0, 1, 2])
+    answer(tmp_path, "ridge-pixels", np.ones(N), val=0.02)
+    before = by_name(board_of(tmp_path))["ridge-pixels"]
+    (own,) = [path for path in (tmp_path / "baselines").iterdir()]
+    kept = read_baseline(tmp_path, own.name)
+    assert kept
+    kept.key, kept.metrics.val_mse = "0" * 16, 1e-9
+    write_baseline(tmp_path, kept, (own / "predictions.csv").read_bytes())
+    assert by_name(board_of(tmp_path))["ridge-pixels"] == before

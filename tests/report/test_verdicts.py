@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quadzoo.records.baseline import BaselineRecord, baseline_key, read_baseline, write_baseline
+from quadzoo.records.baseline import BaselineRecord, baseline_key, write_baseline
 from quadzoo.records.predictions import to_csv
 from quadzoo.records.record import Metrics, read_record, write_record
 from quadzoo.report.answer import answers
@@ -396,32 +396,3 @@ def test_a_lookup_that_beats_the_mean_is_said(tmp_path: Path) -> None:
     assert "pixel-lookup has a lower test MSE (0.02) than mean-of-train (0.08)" in texts(
         board_of(tmp_path, one)
     )
-
-
-def test_a_baseline_of_other_images_is_not_counted(tmp_path: Path) -> None:
-    """One that an interrupted bench at another image size has left behind belongs to no row."""
-    row_of(tmp_path, "good", 1.0, seeds=[0, 1, 2])
-    answer(tmp_path, "ridge-pixels", np.ones(N), val=0.02)
-    before = by_name(board_of(tmp_path))["ridge-pixels"]
-    (own,) = [path for path in (tmp_path / "baselines").iterdir()]
-    kept = read_baseline(tmp_path, own.name)
-    assert kept
-    kept.key, kept.metrics.val_mse = "0" * 16, 1e-9
-    write_baseline(tmp_path, kept, (own / "predictions.csv").read_bytes())
-    assert by_name(board_of(tmp_path))["ridge-pixels"] == before
-
-
-def test_seeds_that_are_all_the_same_are_told(tmp_path: Path) -> None:
-    row_of(tmp_path, "net", 1.0, seeds=[0, 1, 2])
-    assert "give the same predictions" not in texts(board_of(tmp_path))
-    board = board_of(tmp_path)
-    (row,) = [one for one in board.rows if one.backbone == "net"]
-    row.ensemble_val_mse = row.val_mse
-    assert "All seeds of net + mlp give the same predictions" in texts(board)
-
-
-def test_three_seeds_without_a_test_tell_nothing(tmp_path: Path) -> None:
-    board = board_of(tmp_path, *(record(f"{n}", 0.01 + n / 1000, seed=n) for n in range(3)))
-    told = texts(board)
-    assert "3 seeds per row, but no difference between rows can be tested" in told
-    assert "enough to drop" not in told
