@@ -58,6 +58,7 @@ def test_the_page_shows_what_is_in_the_project(written: tuple[Path, dict[str, st
     assert files - shown == {"src/quadzoo_mynet/py.typed"}
 
 
+@pytest.mark.slow
 def test_the_project_is_typed_and_tested(written: tuple[Path, dict[str, str], list[str]]) -> None:
     folder, environment, _ = written
     tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]

@@ -83,6 +83,7 @@ class Watch(Silent):
             self.descriptors.append(len(os.listdir("/proc/self/fd")))
 
 
+@pytest.mark.slow
 def test_a_thousand_runs_through_the_loop(equations: Path, tmp_path: Path) -> None:
     plan = api.plan(
         backbones=["tiny_cnn"], seeds=range(N), data=str(equations), epochs=1, weights="none",

@@ -262,6 +262,7 @@ def test_threads_are_those_that_were_asked_for(
     assert [one["environment"]["threads"] for n in "32" for one in records(tmp_path / n)] == [3, 2]
 
 
+@pytest.mark.slow
 def test_an_editable_plugin_is_known_by_its_source(
     discs: Path, site: Path, quadzoo_process: Call, tmp_path: Path
 ) -> None:

@@ -82,6 +82,7 @@ def native() -> None:
         pytest.skip("this CPU does not multiply bf16 natively")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("native")
 def test_bf16_is_taken_where_a_backbone_gains_by_it_and_it_is_right(
     equations: Path, site: Path, quadzoo_process: Callable[..., Result], tmp_path: Path,

@@ -270,6 +270,7 @@ def test_built_in_backbones_of_each_kind() -> None:
         check_backbone(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet34", "resnet50", *CURATED])
 def test_built_in_backbones(name: str) -> None:
     """The same code as one of those above, but for the layers."""

@@ -85,6 +85,7 @@ def test_the_loss_curve_is_that_of_a_plain_loop(
     assert ours == pytest.approx(plain, rel=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch compiles with g++")
 def test_what_is_compiled_learns_the_same(
     equations: Path, quadzoo_process: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
