@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import tomllib
 from collections import defaultdict
@@ -123,11 +124,16 @@ def page(rows: list[dict[str, Any]]) -> str:
     """Return RECIPE-SUITE.md: a table a backbone, a line a recipe, a column a set."""
     sets = list(dict.fromkeys(row["set"] for row in rows))
     machines = dict.fromkeys(f"{row['device']}, torch {row['torch']}" for row in rows)
+    # One a set: a run knows the baselines of its own bench alone.
+    baselines: dict[str, float] = {}
+    for row in rows:
+        baselines[row["set"]] = min(row["baseline_val_mse"], baselines.get(row["set"], math.inf))
     lines = [
         "# Recipes over the suite",
         "",
-        "`python benchmarks/suite/recipes.py --data FOLDER`: val MSE divided by that of the best row without "
-        "a network, mean over seeds (how many where they are not 3). Below 1 the network is worth something. "
+        "`python benchmarks/suite/recipes.py --data FOLDER`: val MSE divided by that of the set's best row "
+        "without a network, mean over seeds (how many where they are not 3). Below 1 the network is worth "
+        "something. "
         "`mean` is the geometric mean over the sets that all recipes of the table were tried on. "
         f"{'; '.join(machines)}; float32. All runs: results/recipe-suite.json.",
     ]
@@ -135,7 +141,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         of_it = [row for row in rows if row["backbone"] == backbone and row["status"] == "ok"]
         found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for row in of_it:
-            found[row["recipe"]][row["set"]].append(row["val_mse"] / row["baseline_val_mse"])
+            found[row["recipe"]][row["set"]].append(row["val_mse"] / baselines[row["set"]])
         common = [name for name in sets if all(name in cells for cells in found.values())]
         lines += [
             "",
