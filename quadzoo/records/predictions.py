@@ -199,13 +199,15 @@ def _plain_cells(content: bytes) -> dict[str, list[str]] | None:
     """
     if content[:3] == b"\xef\xbb\xbf" or any(sign in content for sign in (b'"', b"\r", b"\0", b"\n\n")):
         return None
-    lines = content.decode().split("\n")
+    text = content.decode()
+    lines = text.split("\n")
     if len(lines) < 3 or lines.pop():
         return None
-    header, *rows = [line.split(",") for line in lines]
-    if {*map(len, rows)} != {len(header)} or len({*header}) < len(header) or not all(header):
+    header = lines[0].split(",")
+    if len({line.count(",") for line in lines}) > 1 or len({*header}) < len(header) or not all(header):
         return None
-    return dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
+    cells = text[:-1].replace("\n", ",").split(",")  # faster than line by line
+    return {name: cells[place + len(header) :: len(header)] for place, name in enumerate(header)}
 
 
 def _cells(content: bytes, path: Path) -> dict[str, list[str]]:

@@ -18,12 +18,17 @@ from quadzoo.report.scores import scores_as
 _BINS = 10  # of each target
 _GROUPS = 10  # with the largest errors, and as many with the smallest
 _NEAR = 0.1  # of a target's range
+MOST_DETAILED = 200  # rows of a table whose details are whole: as many as a page shows
 
 
-def details_of(runs: list[Run]) -> Details:
-    """Return the details of a combination's runs with predictions."""
+def details_of(runs: list[Run], *, brief: bool = False) -> Details:
+    """Return the details of a combination's runs with predictions; brief ones have nothing of test images."""
     if not runs:
         return Details()
+    if brief:
+        seed, chosen = _best_seed(runs)
+        curves, keys = [_curve(run.record) for run in runs], [run.record.key for run in chosen]
+        return Details(curves=curves, worst_seed=seed, runs=keys)
     everything = pd.concat([run.test for run in runs])
     images = pd.factorize(everything.index)[0]
     record = runs[0].record

@@ -23,7 +23,7 @@ from quadzoo.records.facts import SplitFacts
 from quadzoo.records.record import Metrics, RunRecord
 from quadzoo.report.caveats import mixed_of, needs_row_per_precision, overlap_of
 from quadzoo.report.costs import costs_of, device_of, side_by_side
-from quadzoo.report.details import details_of
+from quadzoo.report.details import MOST_DETAILED, details_of
 from quadzoo.report.ensemble import ensemble_row, of_seeds
 from quadzoo.report.intervals import LEVEL, intervals_of, outcome_of
 from quadzoo.report.learning import OfShare, share_curves
@@ -115,6 +115,8 @@ def _leaderboard(
         if row.combination in unscored:  # there is no telling how that run has done
             row.verdict = INCOMPLETE
     judge([Judged(one.row, one.tests) for one in combinations], baselines)
+    for place, one in enumerate(sorted(combinations, key=lambda one: by_val(one.row))):
+        one.row.details = details_of(one.tests, brief=place >= MOST_DETAILED)
     if combined := ensemble_row(runs):  # after ranks: it has none, and nothing is tested against it
         rows = sorted([*rows, combined], key=by_val)
     points = [OfShare(one.curve, one.row, one.errors) for one in combinations] if smaller else []
@@ -202,7 +204,6 @@ def _combination(members: list[Run], costs: _Costs) -> _Combination:
         failures=[
             _failure(run.record) for run in members if run.record.error and not run.record.found.halved
         ],
-        details=details_of(tests),
     )
     return _Combination(row, tests, first.curve)
 

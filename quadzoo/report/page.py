@@ -27,6 +27,7 @@ from quadzoo.report.captions import captions, leak, left_out, seen, units
 from quadzoo.report.column import Value
 from quadzoo.report.columns import shown_columns
 from quadzoo.report.comparison import ImageComparison, comparison
+from quadzoo.report.details import MOST_DETAILED
 from quadzoo.report.learning import explained, is_of, sentences, share_columns, share_rows
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Leaderboard, Row, Unreadable
@@ -36,7 +37,6 @@ from quadzoo.storage import read_regular
 _DETAILS_BYTES = 2_500_000  # for the details of all rows
 _IMAGES_BYTES = 2_000_000
 _COMPARISON_BYTES = 1_000_000
-_MOST_ROWS = 200  # of a table
 _PAGE_ROWS = 1000  # of all tables together,
 _FEWEST_ROWS = 10  # but so many of each
 _MOST_BOARDS = 50
@@ -134,7 +134,7 @@ class _Page:
 
     def part(self, board: Leaderboard) -> Leaderboard:
         """Return a leaderboard with the rows that the page has room for: those that are best by val."""
-        room = max(_FEWEST_ROWS, min(_MOST_ROWS, self.row_room))
+        room = max(_FEWEST_ROWS, min(MOST_DETAILED, self.row_room))
         without = [row for row in board.rows if row.head == "-"][:room]
         models = [row for row in board.rows if row.head != "-"][:room]
         self.row_room -= len(without) + len(models)
@@ -303,8 +303,8 @@ def _shares(board: Leaderboard) -> dict[str, Any] | None:
         "text": explained(board),
         "sentences": sentences(board),
         "columns": share_columns(board),
-        "rows": (rows := share_rows(board))[:_MOST_ROWS],
-        "more_rows": len(rows[_MOST_ROWS:]),
+        "rows": (rows := share_rows(board))[:MOST_DETAILED],
+        "more_rows": len(rows[MOST_DETAILED:]),
     }
 
 

@@ -336,12 +336,8 @@ def _test(path: Path, parsed: Parsed, images: _Images, record: RunRecord) -> pd.
     if error is None or not np.isfinite(error).all():
         raise DataError(f"{path}: a target or prediction is not a finite number")
     texts = images.of_side["test"]
-    table = pd.DataFrame(
-        np.vstack([numbers.T, error]).T, texts.index, images.columns([*parsed.names, "error"])
-    )
-    for name in texts:
-        table[name] = texts[name].array
-    return table
+    names = images.columns([*parsed.names, "error"])
+    return pd.concat([pd.DataFrame(np.vstack([numbers.T, error]).T, texts.index, names), texts], axis=1)
 
 
 def _both(numbers: np.ndarray, record: RunRecord) -> tuple[np.ndarray, np.ndarray]:

@@ -77,3 +77,17 @@ def test_a_few_duplicates_are_no_groups(tmp_path: Path) -> None:
     write_record(tmp_path, record("1", 0.1))
     predict(tmp_path, "1", [1.0] * 5, image_group=["p0", "p0", "p2", "p3", "p4"])
     assert details_of(tmp_path).groups is None
+
+
+def test_the_last_of_very_many_rows_have_no_errors_by_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks at those of the 201st row; its curves and its runs count in sentences, and are there."""
+    monkeypatch.setattr("quadzoo.report.leaderboard.MOST_DETAILED", 1)
+    for number, val in enumerate((0.3, 0.1)):
+        write_record(tmp_path, record(str(number), val, backbone=f"net{number}"))
+        predict(tmp_path, str(number), [1.0, 2.0])
+    best, last = [row.details for row in board_of(tmp_path).rows if row.head != "-"]
+    assert (best.runs, best.fits["y"].n) == (["1"], 2)
+    assert (last.runs, last.worst_seed, last.fits, last.worst) == (["0"], 0, {}, [])
+    assert len(last.curves) == 1

@@ -257,7 +257,7 @@ def test_a_page_of_very_many_rows_shows_the_best_and_says_so(
     whole = to_html(boards, results.runs)
     assert "net11" in whole
     assert "rows, those with the lowest val MSE" not in whole
-    monkeypatch.setattr(page, "_MOST_ROWS", 10)
+    monkeypatch.setattr(page, "MOST_DETAILED", 10)
     short = to_html(boards, results.runs)
     assert "12 of 15 rows, those with the lowest val MSE" in short  # 10, and the two baselines
     assert "leaderboard.csv" in short
