@@ -1,6 +1,7 @@
 """How much faster is quadzoo than the loops a user would otherwise write? Ratios, measured side by side.
 
     python benchmarks/speed.py
+    python benchmarks/speed.py --rounds 0    writes the page anew from the JSONs, measures nothing
 
 It draws equations and, round by round, lets every contender of benchmarks/peers.py and `quadzoo bench` train
 the same backbone for two epochs on the same number of images, one after the other, each in a process of its
@@ -10,7 +11,8 @@ Nothing else should run at the same time.
 
 It writes benchmarks/results/speed.json (every figure, device, versions) and benchmarks/SPEED.md: training
 images a second in the second epoch, seconds of the whole command, and the ratios to the tutorial's loop.
-A ratio is the median of the rounds' own ratios, with the lowest and the highest.
+A ratio is the median of the rounds' own ratios, with the lowest and the highest. The page ends with what
+startup.py and predict.py measured.
 """
 
 from __future__ import annotations
@@ -49,6 +51,10 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=1000, help="images to draw; 64 %% of them are trained on")
     parser.add_argument("--to", type=Path, default=HERE, help="folder of results/speed.json and SPEED.md")
     arguments = parser.parse_args()
+    if not arguments.rounds:
+        result = json.loads((arguments.to / "results" / "speed.json").read_text())
+        (arguments.to / "SPEED.md").write_text(table(result) + beside(arguments.to / "results"))
+        return
     backbones = arguments.backbones.split(",")
     figures = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -79,7 +85,7 @@ def main() -> None:
     }
     (arguments.to / "results").mkdir(parents=True, exist_ok=True)
     (arguments.to / "results" / "speed.json").write_text(json.dumps(result, indent=1) + "\n")
-    (arguments.to / "SPEED.md").write_text(table(result))
+    (arguments.to / "SPEED.md").write_text(table(result) + beside(arguments.to / "results"))
 
 
 def ours(backbone: str, data: Path, flags: Sequence[str]) -> tuple[dict[str, object], int]:
@@ -167,6 +173,44 @@ def table(result: dict) -> str:
             ]  # fmt: skip
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def beside(results: Path) -> str:
+    """Return what other scripts measured, as Markdown: how long a command takes to start, and predictions."""
+    lines: list[str] = []
+    if (file := results / "startup.json").exists():
+        one = json.loads(file.read_text())
+        cells = [
+            f"| {name} | {statistics.median(times[name] for times in one['seconds']):.1f} "
+            f"| {found['median']:.2f} ({found['lowest']:.2f} – {found['highest']:.2f}) |"
+            for name, found in one["ratios to the imports"].items()
+        ]
+        lines += [
+            "",
+            "## Start",
+            "",
+            f"`{' '.join(one['command'])}`, {len(one['seconds'])} rounds: importing torch, timm and "
+            "pytorch_lightning beside `quadzoo bench --dry-run` of resnet50 and efficientnet_b0, and beside "
+            f"a whole bench of tiny_cnn, {one['images']} images, one epoch. {one['device']}, {one['cpus']} "
+            f"CPUs, torch {one['versions']['torch']}. At most 1.5 times the imports is wanted.",
+            "",
+            "| command | seconds | × imports |",
+            "| --- | --- | --- |",
+            *cells,
+        ]
+    if (file := results / "predict.json").exists():
+        one = json.loads(file.read_text())
+        ours, test = (statistics.median(one[f"{name}_seconds"]) for name in ("predict", "test"))
+        lines += [
+            "",
+            "## Predictions",
+            "",
+            f"`{one['command']}`: `predict` reads {one['images']:,} images in {ours:.2f} s, {one['ratio']:.2f} "
+            f"times as long as the test pass of a bench on decoded images takes "
+            f"({test:.2f} s); at most {one['at_most']} is wanted. Decoding bounds it: half of its time is "
+            f"Pillow's PNG decoder, one image after the other. {one['device']}, {one['threads']} threads.",
+        ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 if __name__ == "__main__":

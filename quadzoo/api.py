@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quadzoo.parameters import BenchParameters, SuiteParameters, as_files, without_specs
+from quadzoo.parameters import BenchParameters, SuiteParameters, as_files, check_lists, without_specs
 from quadzoo.registry.specs import BackboneSpec, HeadSpec
 
 if TYPE_CHECKING:
@@ -221,6 +221,7 @@ def load(
     from quadzoo.registry import additions, catalogue
     from quadzoo.registry.given import given
 
+    check_lists({"plugin": plugin, "specs": specs})
     additions.use((Path(one) for one in plugin), [given(one) for one in specs])
     names = catalogue.load()
     found, told, warned = _found(str(run), Path(out), names)
@@ -252,6 +253,7 @@ def export(
     from quadzoo.registry import additions, catalogue
     from quadzoo.report.card import card_of
 
+    check_lists({"plugin": plugin, "images": images})
     additions.use(Path(one) for one in plugin)
     names = catalogue.load()
     found, told, warned = _found(str(run), Path(out), names)
@@ -359,9 +361,7 @@ def config_of(**parameters: Any) -> BenchConfig:
         raise ConfigError(f"`recipe` {str(recipe)[:_SHOWN]!r}: give the name of one, or its fields")
     recipe = recipe.model_dump(exclude_unset=True) if isinstance(recipe, Recipe) else dict(recipe)
     recipe |= {name: given.pop(name) for name in _RECIPE if name in given}
-    for name in _LISTS:
-        if isinstance(given.get(name), str | int | float):
-            raise ConfigError(f"`{name}` {given[name]}: a list is needed, such as [{given[name]!r}]")
+    check_lists({name: given[name] for name in _LISTS if name in given})
     given = without_specs(given)
     try:
         return BenchConfig(**given, recipe=recipe)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from quadzoo.errors import ConfigError
+from quadzoo.errors import ConfigError, QuadzooError
 from quadzoo.registry.given import GivenSpec, given
 from quadzoo.registry.specs import BackboneSpec, HeadSpec
 
@@ -121,7 +121,24 @@ def as_files(parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                     "`data`: no column of the DataFrame has absolute paths of images; name their folder with "
                     "`images`"
                 )
-        yield found
+        try:
+            yield found
+        except QuadzooError as error:  # nobody knows these files
+            text = str(error)
+            for name in frames:
+                text = text.replace(str(Path(folder, name, "DataFrame.csv")), f"the DataFrame `{name}`")
+            error.args = (text, *error.args[1:])
+            raise
+
+
+def check_lists(parameters: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a parameter that is one value where a list is needed."""
+    for name, value in parameters.items():
+        if isinstance(value, BackboneSpec | HeadSpec):
+            raise ConfigError(f"`{name}` {value.name}: a list is needed, such as [{value.name}]")
+        if isinstance(value, str | int | float | PathLike):
+            shown = str(value) if isinstance(value, PathLike) else value
+            raise ConfigError(f"`{name}` {shown}: a list is needed, such as [{shown!r}]")
 
 
 def without_specs(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,8 +150,6 @@ def without_specs(parameters: Mapping[str, Any]) -> dict[str, Any]:
     specs: list[GivenSpec] = []
     for parameter, kind in _KINDS.items():
         asked = found.get(parameter)
-        if isinstance(asked, BackboneSpec | HeadSpec):
-            raise ConfigError(f"`{parameter}` {asked.name}: a list is needed, such as [{asked.name}]")
         if not isinstance(asked, list | tuple):
             continue
         for one in asked:

@@ -66,3 +66,12 @@ def test_where_the_images_are_must_be_said(discs: Path) -> None:
         identity(data=frame, id_column="file")
     with pytest.raises(DataError, match="no column 'age'"):
         identity(data=frame, images=discs / "photos", id_column="file", targets=["age"])
+
+
+def test_errors_name_a_frame_and_not_its_file(discs: Path) -> None:
+    frame = pd.read_csv(discs / "discs.csv")
+    frame["x"] = [*frame["x"][:-1], "none at all"]
+    with pytest.raises(DataError) as refused:
+        identity(data=frame, images=discs / "photos", id_column="file", targets=["x"])
+    assert "the DataFrame `data`" in str(refused.value)
+    assert "DataFrame.csv" not in str(refused.value)

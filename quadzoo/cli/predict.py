@@ -79,7 +79,8 @@ def predict(
     of several RUNs, with commas between them, are averaged.
 
     Images are prepared exactly as in training. One that cannot be read is named at the end, and the exit
-    status is then 1. The terminal shows whole targets rounded; --csv and --json have all digits.
+    status is then 1. The terminal shows whole targets rounded; --csv and --json have all digits. With
+    --interval it has the ends of each interval beside the target; joint intervals hold for all at once.
 
     \b
     quadzoo predict best new-photos
@@ -104,7 +105,7 @@ def predict(
     if as_json:
         say_json(_document(model, done))
     elif not csv:
-        _print(model, done)
+        _print(model, done, interval)
     _list_errors(done)
     return 1 if done.errors else 0
 
@@ -155,7 +156,7 @@ def _document(model: Model, done: Predicted) -> dict[str, Any]:
     return {"runs": model.runs, "targets": model.targets, "warnings": done.warnings, "predictions": clean}
 
 
-def _print(model: Model, done: Predicted) -> None:
+def _print(model: Model, done: Predicted, interval: float | None) -> None:
     """Print the images that could be predicted as a table; whole targets are rounded."""
     from quadzoo.cli.tables import print_table, text_table
     from quadzoo.inference.predict import ERROR
@@ -165,14 +166,24 @@ def _print(model: Model, done: Predicted) -> None:
         frame = frame[frame[ERROR] == ""].drop(columns=ERROR)
     if frame.empty:
         return
-    whole = dict(zip(done.columns, model.integer, strict=True))
-    cells = {
-        name: [_short(value, whole=whole.get(name, False)) for value in frame[name]]
-        for name in frame.columns[1:]
-    }
-    names = [str(name) for name in frame.columns]
-    rows = [list(row) for row in zip(map(str, frame.iloc[:, 0]), *cells.values(), strict=True)]
+    identities, *numbers = (frame.iloc[:, place].tolist() for place in range(frame.shape[1]))
+    values, ends = numbers[: len(done.columns)], numbers[len(done.columns) :]
+    of_each = len(ends) // len(
+        values
+    )  # ends of intervals: none, or low and high, or these and the joint ones
+    columns = [(str(frame.columns[0]), [str(one) for one in identities])]
+    for place, (name, whole) in enumerate(zip(done.columns, model.integer, strict=True)):
+        columns.append((name, [_short(value, whole=whole) for value in values[place]]))
+        own = ends[place * of_each : (place + 1) * of_each]
+        for what, low, high in zip((f"{interval or 0:.3g}", "joint"), own[::2], own[1::2], strict=False):
+            columns.append((f"{name} ({what})", [_ends(*both) for both in zip(low, high, strict=True)]))
+    names = [name for name, _ in columns]
+    rows = list(zip(*(cells for _, cells in columns), strict=True))
     print_table(text_table(names, rows, right=names[1:]))
+
+
+def _ends(low: float, high: float) -> str:
+    return f"{_short(low, whole=False)} – {_short(high, whole=False)}"
 
 
 def _short(value: float, *, whole: bool) -> str:

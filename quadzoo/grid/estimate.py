@@ -36,6 +36,7 @@ from quadzoo.training.task import Placement, Task
 _LONG = 60.0  # seconds for the steps of a backbone
 _WARM_UP = 1  # steps, the first of which is slow
 _STEPS, _SECONDS = 3, 0.3  # to be timed after it, at least
+_PASSES = 2  # the same, for a plan that trains nothing and should be there at once
 _SLOW = 5.0  # seconds: of such steps one is enough
 _FORWARD = 1 / 3  # of the time of a training step: forward, and backward to weights and to features
 # What a run does beside training and start: about 150 images to measure latency and throughput, files.
@@ -287,11 +288,13 @@ def time_steps(work: tuple[Task, Placement, bool], send: Send) -> None:
     rows = fold.split.train[:batch]
     images = ArrayFile(placement.images)[torch.from_numpy(rows)].permute(0, 3, 1, 2).to(module.device)
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
-        forward = _repeated(lambda: module.features(images), clock)
+        forward = _repeated(lambda: module.features(images), clock, dry)
+        if dry and trains and not recipe.freeze:
+            tell(forward / _FORWARD, forward)
+            return
         features = module.features(images).float()
         if dry and trains:  # of a frozen backbone the head alone is trained
-            trained = _repeated(lambda: module.raw(features), clock) if recipe.freeze else forward
-            tell(trained / _FORWARD, forward)
+            tell(_repeated(lambda: module.raw(features), clock, dry) / _FORWARD, forward)
             return
     if not trains:
         tell(0.0, forward)
@@ -303,10 +306,10 @@ def time_steps(work: tuple[Task, Placement, bool], send: Send) -> None:
         fit(path, fold.targets[rows], alone, forward)
 
 
-def _repeated(call: Callable[[], object], clock: Callable[[], float]) -> float:
+def _repeated(call: Callable[[], object], clock: Callable[[], float], dry: bool) -> float:
     """Return the median seconds of repeated calls, without those that warm up."""
     times: list[float] = []
-    while not _are_enough(times):
+    while not (_are_enough(times) or (dry and len(times) >= _WARM_UP + _PASSES)):
         begin = clock()
         call()
         times.append(clock() - begin)

@@ -81,16 +81,22 @@ def _files(path: Path) -> Iterator[Path]:
     elif os.path.lexists(path):
         yield path
     elif glob.has_magic(str(path)):
-        try:
-            matches = sorted(glob.glob(str(path), recursive=True))
-        except ValueError:  # characters that no file name can have
-            return
-        for found in matches:
+        for found in _matches(path):
             folder, name = os.path.split(found)
             if os.path.isdir(found):
                 yield from (Path(found) / one for one in sorted(images_under(Path(found))))
             elif os.path.isfile(found) and is_image(name):
                 yield Path(folder) / name
+
+
+def _matches(path: Path) -> list[str]:
+    """Return what a pattern matches, in order; a folder that is there means itself: `odd [1]/*`."""
+    folder = next((parent for parent in path.parents if os.path.isdir(parent)), Path())
+    pattern = Path(glob.escape(str(folder)), path.relative_to(folder))
+    try:
+        return sorted(glob.glob(str(pattern), recursive=True))
+    except ValueError:  # characters that no file name can have
+        return []
 
 
 def images_in_table(table: Path, images: Path | None = None, id_column: str | None = None) -> list[Image]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +26,7 @@ ID, ERROR = "id", "error"  # columns beside those of the targets
 
 
 _SHOWN = 40  # characters
+_SMALL = 1 << 15  # bytes of an image's file
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,8 @@ def _blocks(members: Sequence[Member], images: Iterable[Image], oddities: Odditi
     size = max(member.network.batch_size for member in members)
     waiting: list[_Prepared] = []
     good = 0
-    for prepared in parallel(lambda image: _prepared(image, views), images):
+    on_cpu = all(member.network.module.device.type == "cpu" for member in members)
+    for prepared in _all_prepared(images, views, size if on_cpu else None):
         oddities.add(prepared.image.id, prepared.oddities)
         waiting.append(prepared)
         good += not prepared.fault
@@ -135,6 +139,33 @@ def _blocks(members: Sequence[Member], images: Iterable[Image], oddities: Odditi
             waiting, good = [], 0
     if waiting:
         yield _predicted(members, waiting)
+
+
+def _all_prepared(
+    images: Iterable[Image], views: Sequence[View], at_a_time: int | None
+) -> Iterator[_Prepared]:
+    """Yield the images, prepared in the background, or so many ``at_a_time`` and nothing in between.
+
+    On the CPU the network needs the cores itself: beside decoding it takes longer than both in turns. Small
+    images are decoded in this thread: several would spend more time on waiting for the interpreter's lock.
+    """
+
+    def prepare(image: Image) -> _Prepared:
+        return _prepared(image, views)
+
+    if at_a_time is None:
+        yield from parallel(prepare, images)
+        return
+    waiting = iter(images)
+    while some := list(islice(waiting, at_a_time)):
+        yield from map(prepare, some) if all(map(_is_small, some)) else list(parallel(prepare, some))
+
+
+def _is_small(image: Image) -> bool:
+    try:
+        return isinstance(image.source, Path) and image.source.stat().st_size <= _SMALL
+    except OSError:  # told when it is read
+        return True
 
 
 def _prepared(image: Image, views: Sequence[View]) -> _Prepared:

@@ -29,6 +29,13 @@ def test_small(result: dict, tmp_path: Path) -> None:
     assert f"| {shorter:.2f} ({shorter:.2f} – {shorter:.2f}) |" in line
 
 
+def test_the_page_is_what_the_measurements_give(script: Callable[..., None], tmp_path: Path) -> None:
+    published = Path(__file__).parents[2] / "benchmarks"
+    (tmp_path / "results").symlink_to(published / "results")
+    script("speed", "--rounds", "0", "--to", tmp_path)
+    assert (tmp_path / "SPEED.md").read_text() == (published / "SPEED.md").read_text()
+
+
 def test_a_ratio_compares_what_stood_side_by_side() -> None:
     from speed import ratio
 

@@ -49,6 +49,25 @@ def test_table_csv_and_json_say_the_same(run: Path, discs: Path, quadzoo: Call, 
     assert row["radius"] != round(row["radius"])
 
 
+def test_an_interval_is_one_column_beside_its_target(run: Path, discs: Path, quadzoo: Call) -> None:
+    given = ("predict", run, discs / "photos" / "disc 01.png", "--interval", 0.8)
+    row = json.loads(quadzoo(*given, "--json").out)["predictions"][0]
+    header, line = quadzoo(*given).out.splitlines()
+    names = ["id", "radius", "radius (0.8)", "radius (joint)", "x", "x (0.8)", "x (joint)"]
+    assert [cell.strip() for cell in header.split("  ") if cell] == names
+    cells = [cell.strip() for cell in line.split("  ") if cell]
+    assert cells[5] == f"{row['x_low']:.4g} – {row['x_high']:.4g}"
+    assert cells[3] == f"{row['radius_joint_low']:.4g} – {row['radius_joint_high']:.4g}"
+
+
+def test_a_pattern_in_a_folder_with_brackets(run: Path, discs: Path, quadzoo: Call, tmp_path: Path) -> None:
+    folder = tmp_path / "odd [1]*"
+    folder.mkdir()
+    shutil.copy(discs / "photos" / "disc 01.png", folder)
+    assert "disc 01.png" in quadzoo("predict", run, folder / "*.png").out
+    assert "disc 01.png" in quadzoo("predict", run, tmp_path / "odd*" / "*.png").out
+
+
 @pytest.mark.posix
 def test_images_that_cannot_be_read_are_named_at_the_end(
     run: Path, discs: Path, quadzoo: Call, tmp_path: Path

@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import quadzoo as package
+from quadzoo import api
 from quadzoo.errors import QuadzooError
 from tests.inference.conftest import record_of, rewritten
 
@@ -58,6 +59,16 @@ def test_names_of_nothing(out: Path, tmp_path: Path, run_of: Find) -> None:
     assert "an empty name" in refused(f"{run_of('linear').name},", out)
     with pytest.raises(QuadzooError, match="`device` 'tpu': say auto, cpu, cuda or mps"):
         package.load(run_of("linear"), device="tpu")
+
+
+def test_one_value_for_a_list(run_of: Find, tmp_path: Path) -> None:
+    spec = package.HeadSpec(name="mine", build=lambda **_: None, revision="1")  # type: ignore[arg-type]
+    with pytest.raises(QuadzooError, match="`specs` mine: a list is needed"):
+        package.load(run_of("linear"), specs=spec)  # type: ignore[arg-type]
+    with pytest.raises(QuadzooError, match=r"`plugin` net.py: a list is needed, such as \['net.py'\]"):
+        package.load(run_of("linear"), plugin=Path("net.py"))  # type: ignore[arg-type]
+    with pytest.raises(QuadzooError, match="`images` photos: a list is needed"):
+        api.export(run_of("linear"), tmp_path / "model", onnx=True, images="photos")
     twin = tmp_path / "runs"
     for name in ("ab1", "ab2"):
         shutil.copytree(run_of("linear"), twin / name)
