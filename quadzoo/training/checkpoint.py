@@ -68,8 +68,8 @@ class Checkpoints(pl.callbacks.Checkpoint):
     def resume(self, module: RegressionModule, meter: CostMeter) -> bool:
         """Say whether there is a checkpoint to go on from, and make module and meter ready for it.
 
-        One that is damaged, or of another run, is deleted, and training starts anew. It is read as tensors
-        and plain values; nothing else is unpickled.
+        One that is damaged, of another run, or lacks something is deleted, and training starts anew. It is
+        read as tensors and plain values; nothing else is unpickled.
         """
         self._meter, self._last = meter, time.monotonic()
         if not os.path.lexists(self.path):
@@ -77,13 +77,10 @@ class Checkpoints(pl.callbacks.Checkpoint):
         try:
             with storage.open_regular(self.path) as file:
                 kept = torch.load(file, map_location="cpu", weights_only=True)
-            ours = _of_run(kept[_OURS], self._of)
+            ours = _of_run(kept, self._of)
             resumed = [*map(int, ours["resumed"]), int(kept["epoch"]) + 1]
             earlier = float(ours["seconds"]), float(ours["joules"])
             self._random = ours["random"]
-            _ = kept["callbacks"], kept["loops"], kept["optimizer_states"], kept["lr_schedulers"]
-            if len(kept["history"]) != resumed[-1]:
-                raise ValueError(f"it has {len(kept['history'])} epochs of {resumed[-1]}")
             for name in ("feature_mean", "feature_std"):  # which only a model with a frozen backbone has
                 setattr(module, name, kept["state_dict"].get(name))
         except Exception as error:  # a file that anybody may have put there can raise anything
@@ -96,7 +93,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
 
     @contextmanager
     def restoring(self) -> Iterator[None]:
-        """Around the fit that goes on from a checkpoint: raise `NotRestored` where that cannot be restored.
+        """Around the fit that goes on from a checkpoint. Raises NotRestored where that cannot be restored.
 
         The checkpoint is deleted then: it lacks something, or what it holds is of other code.
         """
@@ -167,11 +164,17 @@ def is_of_surroundings(error: BaseException) -> bool:
     return isinstance(error, OSError | MemoryError | OutOfMemory | torch.OutOfMemoryError)
 
 
-def _of_run(ours: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+def _of_run(kept: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    """Return our part of a checkpoint. Raises an error for one of another run, or without all parts."""
+    ours: dict[str, Any] = kept[_OURS]
     if ours["key"] != run["key"]:
         raise ValueError(f"it is of run {str(ours['key'])[:16]}")
     if ours["lr"] != run["lr"]:
         raise ValueError(f"it was trained with learning rate {ours['lr']:g}, now {run['lr']:g} is taken")
+    _ = kept["callbacks"], kept["loops"], kept["optimizer_states"], kept["lr_schedulers"]
+    epochs = int(kept["epoch"]) + 1
+    if len(kept["history"]) != epochs:
+        raise ValueError(f"it has {len(kept['history'])} epochs of {epochs}")
     return ours
 
 

@@ -46,7 +46,7 @@ Call = Callable[..., Any]
         ("--backbones tiny_cnn --device mps", "--device mps: torch "),
         ("--device cuda:x", "--device cuda:x: say auto, cpu, cuda"),
         ("--jobs 0", "'0': say auto, or a number of runs, 1 or more"),
-        ("--jobs 1000000000", "--jobs 1000000000: at most 10,000 runs at a time"),
+        ("--jobs 100000000", "--jobs 100000000: at most 10,000 runs at a time"),
         ("--threads 1000000000", "--threads 1000000000: at most 10,000 threads"),
         ("--checkpoint-minutes nan", "--checkpoint-minutes nan: Input should be a finite number"),
         ("--checkpoint-minutes -1", "--checkpoint-minutes -1.0: Input should be greater than or equal to 0"),
