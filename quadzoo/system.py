@@ -11,7 +11,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 try:
     import resource
@@ -28,6 +28,9 @@ ENDING_SIGNALS = tuple(
 _FORKS = sys.platform != "darwin" and "forkserver" in multiprocessing.get_all_start_methods()
 START_METHOD: Literal["forkserver", "spawn"] = "forkserver" if _FORKS else "spawn"
 """How processes are started."""
+
+ENDS_WITH_PARENT = sys.platform == "linux"
+"""Whether a process can have the system end it with its parent; elsewhere it is ended as one of a group."""
 
 
 if hasattr(os, "preadv"):
@@ -99,6 +102,13 @@ def end_group(leader: int) -> None:
         for process in psutil.Process(leader).children(recursive=True):
             with suppress(psutil.Error):
                 process.kill()
+
+
+def end_by(number: signal.Signals) -> NoReturn:
+    """End this process by a signal, whatever it does when that comes from elsewhere."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(1)  # not reached
 
 
 def end_own_group() -> None:

@@ -72,11 +72,11 @@ def _status(arguments: list[str] | None) -> int:
     except (click.ClickException, QuadzooError, OSError) as error:
         return complain(error)
     except (click.Abort, KeyboardInterrupt):
+        given = sys.argv[1:] if arguments is None else arguments
+        goes_on = given[:1] == ["bench"] and "--force" not in given
+        kept = "; what is finished is kept, and the same command continues from here" * goes_on
         with suppress(OSError):  # the terminal may be closed
-            say(
-                "quadzoo: interrupted; what is finished is kept, and the same command continues from here",
-                err=True,
-            )
+            say(f"quadzoo: interrupted{kept}", err=True)
         return 130
     return status if isinstance(status, int) else 0
 

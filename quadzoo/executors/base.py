@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 Send = Callable[[Any], None]
 """Sends a message to whoever submitted the job; it must pickle."""
@@ -102,6 +105,8 @@ def asked(
     with TemporaryDirectory(prefix="quadzoo-", ignore_cleanup_errors=True) as folder:
         job = executor.submit(work, argument, Path(folder) / "log", needs, machine)
         try:
+            if together := _together.get():
+                together.add(job)
             yield job
         finally:
             job.cancel()
@@ -130,6 +135,63 @@ def answer(
             return messages[0]
         job.wait(_ENDING)  # its end of the connection closes a little before it is over
         raise NoAnswer(why_it_ended(job) if job.ended else f"not finished within {timeout:g} seconds")
+
+
+QuestionT = TypeVar("QuestionT")
+AnswerT = TypeVar("AnswerT")
+
+
+def side_by_side(
+    ask: Callable[[QuestionT], AnswerT], questions: Iterable[QuestionT], at_once: int
+) -> Iterator[AnswerT]:
+    """Yield ``ask(question)`` for each question, in order, computed in ``at_once`` threads.
+
+    Where one raises, or this is interrupted, no other is asked, and the jobs of those that are being asked
+    are ended: nobody waits for them.
+    """
+    together = _Together()
+
+    def alone(question: QuestionT) -> AnswerT:
+        _together.set(together)
+        return ask(question)
+
+    with ThreadPoolExecutor(at_once) as pool:
+        # What was added to the plugins in this thread is in its context.
+        futures = [pool.submit(copy_context().run, alone, question) for question in questions]
+        try:
+            for future in futures:
+                yield future.result()
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            together.end()
+            raise
+
+
+class _Together:
+    """The jobs of questions that are asked side by side."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs: list[Job] = []
+        self._over = False
+
+    def add(self, job: Job) -> None:
+        with self._lock:
+            self._jobs.append(job)
+            over = self._over
+        if over:
+            job.cancel()
+
+    def end(self) -> None:
+        with self._lock:
+            self._over = True
+            jobs = list(self._jobs)
+        for job in jobs:
+            job.cancel()
+
+
+_together: ContextVar[_Together | None] = ContextVar("together", default=None)
 
 
 def is_overdue(job: Job, timeout: float) -> bool:

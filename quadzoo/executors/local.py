@@ -78,7 +78,10 @@ class LocalJob:
             return "the process that starts runs was ended (out of memory?), and this run with it"
         if code >= 0:
             return f"its process ended with exit status {code}"
-        name = signal.Signals(-code).name
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:  # most signals for real-time use have no name
+            name = f"signal {-code}"
         hint = " (out of memory?)" if name == "SIGKILL" else ""
         return f"its process was ended by {name}{hint}"
 

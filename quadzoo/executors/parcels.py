@@ -71,8 +71,9 @@ class Parcel:
 def pack(argument: Any, writes: Path | None = None) -> Parcel:
     """Pickle an argument so that no path of this machine is in it.
 
-    ``writes`` is the folder that the job writes into. Raises ValueError for a path that is neither in it nor
-    that of a file or folder, and DataError where there is no cache folder.
+    ``writes`` is the folder that the job writes into; files and folders that lie in it already are read, and
+    travel. Raises ValueError for a path that is neither in it nor that of a file or folder, and DataError
+    where there is no cache folder.
     """
     file = io.BytesIO()
     packer = _Packer(file, writes)
@@ -114,7 +115,9 @@ class _Packer(pickle.Pickler):
         return self._reference(value.absolute()) if isinstance(value, Path) else None
 
     def _reference(self, path: Path) -> Reference:
-        if self._writes and path.is_relative_to(self._writes):
+        inside = self._writes is not None and path.is_relative_to(self._writes)
+        # What lies there already is read: a model that another run left, weights, images.
+        if self._writes and (path == self._writes or (inside and not path.exists())):
             return Written(path.relative_to(self._writes).as_posix())
         if path.is_dir():
             return Folder(tuple(self._given(one) for one in sorted(path.iterdir()) if one.is_file()))

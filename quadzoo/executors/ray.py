@@ -6,6 +6,7 @@ side.
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from quadzoo.executors.ray_connection import (
     check_software,
     connect,
     disconnect,
+    in_words,
     machines,
 )
 from quadzoo.executors.ray_job import SLICE, RayJob
@@ -62,11 +64,13 @@ class RayExecutor:
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._retries, self._note = retries, note
-        self._is_own = address is None
         self._connects = not ray.is_initialized()  # a notebook may have done so
+        self._is_own = address is None and self._connects
         self._server: Any = None
+        self._offered: dict[str, Path] = {}
         self._task: Any = ray.remote(watch)
         self.lost = False
+        self.waited_in_vain = -math.inf
         if self._connects:
             connect(address)
         try:
@@ -212,7 +216,18 @@ class RayExecutor:
             here = Machine(ray.get_runtime_context().get_node_id(), "", 0, 0)
             server: Any = ray.remote(FileServer)
             self._server = server.options(num_cpus=0, scheduling_strategy=here.strategy).remote()
-        self._server.offer.remote(files)
+        new = {identity: path for identity, path in files.items() if self._offered.get(identity) != path}
+        if not new:
+            return
+        taken = self._server.offer.remote(new)
+        while not ray.wait([taken], timeout=SLICE)[0]:  # else a node may be faster to ask for them
+            self.check_head()
+        try:
+            ray.get(taken)
+        except ray.exceptions.RayError as error:
+            self._server, self._offered = None, {}
+            raise ClusterLost(f"{self._farewell()} ({in_words(error)})") from error
+        self._offered |= new
 
 
 def _without_folders(added: Additions) -> Additions:

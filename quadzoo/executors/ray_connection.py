@@ -7,9 +7,10 @@ import os
 import platform
 import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
@@ -20,10 +21,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import quadzoo
 from quadzoo.errors import ConfigError
-from quadzoo.system import ENDING_SIGNALS
+from quadzoo.system import ENDING_SIGNALS, ENDS_WITH_PARENT
 from quadzoo.threads import available_cpus
 
 _STORE = 256 << 20  # bytes of memory for objects, of a Ray that we start: a few pieces of files
+_ONCE = {"RAY_gcs_server_port_wait_time_s": "1"}
+"""Has Ray try once, for half a minute, to reach what accepts connections and says nothing, not 20 times."""
 _LOOK, _LONG = 2.0, 120.0  # seconds
 _SHOWN, _LONGEST = 80, 200  # characters
 
@@ -54,11 +57,14 @@ def connect(address: str | None) -> None:
     job = JobConfig()
     job._py_driver_sys_path = _NoPaths()
     given: dict[str, Any] = {"address": address or "local"}
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     if address is None:
         given |= {"num_cpus": available_cpus(), "object_store_memory": _STORE, "include_dashboard": False}
     else:
         _check_address(address)
-    with _same_handlers(), mock.patch.dict(os.environ, {"PYTHONSAFEPATH": "1"}):
+        environment = {**_ONCE, **environment}
+    apart = _in_a_session_of_their_own() if address is None and ENDS_WITH_PARENT else nullcontext()
+    with _same_handlers(), apart, mock.patch.dict(os.environ, environment):
         try:
             ray.init(
                 **given,
@@ -91,8 +97,9 @@ def connection_error(text: str) -> str:
     # Of a missing token Ray's own message says nothing; that something answers has been seen before.
     if "uthenti" in text or "Failed to connect to Ray cluster" in text:
         return (
-            "it does not accept this process; where it asks for a token, set RAY_AUTH_MODE=token, and "
-            "RAY_AUTH_TOKEN to the one that it was started with"
+            "what answers is no head of Ray, or does not accept this process; give the head's port, and "
+            "where it asks for a token, set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the one that it was "
+            "started with"
         )
     line = " ".join(text.split())
     return f"no connection: {line[:_LONGEST]}"
@@ -168,7 +175,7 @@ def answers(host_and_port: str) -> bool:
     host, _, port = host_and_port.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _LOOK).close()
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):  # the last for a port that there cannot be
         return False
     return True
 
@@ -178,6 +185,12 @@ def _check_address(address: str) -> None:
         raise ConfigError(
             f"`ray_address` {address[:_SHOWN]}: a bench runs on a machine of the cluster; there give auto or "
             "HOST:PORT"
+        )
+    named = os.environ.get("RAY_ADDRESS", "")
+    if address == "auto" and ":" in named and not answers(named):
+        raise ConfigError(
+            f"`ray_address` auto: nothing answers at {named[:_SHOWN]}, which RAY_ADDRESS names; set it to "
+            "HOST:PORT of a running head, or unset it"
         )
     if address != "auto" and not answers(address):
         raise ConfigError(
@@ -191,6 +204,22 @@ class _NoPaths(list[str]):
 
     def extend(self, _: Any) -> None:
         """Add nothing."""
+
+
+@contextmanager
+def _in_a_session_of_their_own() -> Iterator[None]:
+    """Start processes of a Ray of ours so that signals to all processes of a command do not reach them.
+
+    Where Ray's process on this machine ends, Ray ends this one, too, before a table could be written. They
+    end with this process in any case.
+    """
+    start = subprocess.Popen.__init__
+
+    def apart(self: Any, *given: Any, **named: Any) -> None:
+        start(self, *given, **named | {"start_new_session": True})
+
+    with mock.patch.object(subprocess.Popen, "__init__", apart):
+        yield
 
 
 @contextmanager

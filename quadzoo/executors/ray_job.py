@@ -21,7 +21,8 @@ from quadzoo.storage import cache_folder
 
 SLICE = 1.0
 """Seconds that something of Ray is waited for before the cluster's head is looked at again."""
-_ENDING = 3.0  # seconds
+_ENDING, _BURST = 3.0, 10.0  # seconds
+_AT_A_TIME = 16  # reports
 _LOST = (
     exceptions.WorkerCrashedError,
     exceptions.NodeDiedError,
@@ -41,6 +42,9 @@ class Cluster(Protocol):
     @property
     def lost(self) -> bool:
         """Whether it has been lost."""
+
+    waited_in_vain: float
+    """When a job was last given a moment to end, and did not, on the clock of ``time.monotonic``."""
 
 
 class Start(Protocol):
@@ -90,6 +94,7 @@ class RayJob:
     def messages(self, timeout: float | None = None) -> Iterator[Any]:
         """Yield what has come in, waiting at most ``timeout`` seconds for the first; None waits for ever."""
         end = None if timeout is None else time.monotonic() + timeout
+        late = 0
         while True:
             while self._messages:
                 yield self._messages.popleft()
@@ -98,6 +103,9 @@ class RayJob:
                 return
             left = SLICE if end is None else max(0.0, end - time.monotonic())
             if not self._read(min(left, SLICE)) and left < SLICE:
+                return
+            late += not left
+            if late >= _AT_A_TIME:  # of a job that prints without end: others are to be heard, too
                 return
 
     def wait(self, timeout: float) -> None:
@@ -110,10 +118,14 @@ class RayJob:
         """End it now; its node ends all that it has started.
 
         What has answered a question gets a moment to end by itself: then its worker serves the next one, and
-        need not import everything again.
+        need not import everything again. Of several that are ended while they tell how they go on, the first
+        alone gets it.
         """
-        if self._has_answered and not self._cluster.lost:
+        vain = self._cluster.waited_in_vain
+        if self._has_answered and not self._cluster.lost and time.monotonic() - vain > _BURST:
             self.wait(_ENDING)
+            if not self.ended:
+                self._cluster.waited_in_vain = time.monotonic()
         self._drop_target("it was ended")
         if not self.ended:
             self._reason = "it was ended by the bench"
@@ -167,7 +179,7 @@ class RayJob:
                 file.write(report.log)
         if report.piece:
             self._write(report.piece)
-        self._has_answered |= bool(report.messages) and self._needs.checkpoint is None
+        self._has_answered |= bool(report.messages)
         for message in report.messages:
             is_file = isinstance(message, Returned)
             self._messages.append(place_in(cache_folder(), message.place) if is_file else message)

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -29,6 +29,8 @@ from quadzoo.storage import cache_errors, cache_folder, file_identity
 _PAUSE = 0.2  # seconds between two reports
 _KEPT_BACK = "record.json"  # comes last: it vouches for the other files
 _LOG = 1 << 20  # bytes of a log in one report
+_LOGS = 16  # reports of a log, one after the other, until something else is told
+_LOG_BYTES = 32 << 20  # of a log on the node
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def watch(order: Order, server: Any) -> Iterator[Report]:
         yield from sent.reports(list(job.messages(timeout=0)), log)
         reason = job.exit_reason()
         job.cancel()  # processes that it has left behind
-        yield from sent.rest()
+        yield from sent.rest(log)
         keeps = checkpoint is not None and checkpoint.is_file()
         yield Report(exit_reason=reason, keeps=keeps)
 
@@ -213,28 +215,49 @@ class _Sent:
         printed = self._printed(log)
         if told or printed:
             yield Report(told, printed)
-        while printed := self._printed(log):
+        for _ in range(_LOGS):
+            if not (printed := self._printed(log)):
+                break
             yield Report(log=printed)
         if self._checkpoint and (now := file_identity(self._checkpoint)) != self._checkpoint_sent:
             self._checkpoint_sent = now
             if now is not None:
-                yield from _pieces(self._checkpoint, self._checkpoint.relative_to(self._out).as_posix())
+                with suppress(FileNotFoundError):  # its run has ended this moment
+                    yield from _pieces(self._checkpoint, self._checkpoint.relative_to(self._out).as_posix())
 
-    def rest(self) -> Iterator[Report]:
-        """Yield all files that the job has left, its record last."""
+    def rest(self, log: Path) -> Iterator[Report]:
+        """Yield the end of the log and all files of a job that is over, its record last.
+
+        What a killed writer has left is none of them.
+        """
+        while printed := self._printed(log):
+            yield Report(log=printed)
+        storage.sweep_below(self._out)
         files = [path for path in self._out.rglob("*") if path.is_file() and not path.is_symlink()]
         for path in sorted(files, key=lambda path: path.name == _KEPT_BACK):
             if path != self._checkpoint and path.suffix != ".lock":
                 yield from _pieces(path, path.relative_to(self._out).as_posix())
 
     def _printed(self, log: Path) -> bytes:
+        """Return what the job has printed since the last call, at most a report's share of it.
+
+        Of what it prints faster than it can be told, the middle is left out.
+        """
         if not log.exists():
             return b""
-        with log.open("rb") as file:
-            file.seek(self._log_position)
+        with log.open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size <= _LOG_BYTES:
+                file.seek(self._log_position)
+                printed = file.read(_LOG)
+                self._log_position += len(printed)
+                return printed
+            start = max(self._log_position, size - _LOG)
+            file.seek(start)
             printed = file.read(_LOG)
-        self._log_position += len(printed)
-        return printed
+            file.truncate(0)  # the job appends to it
+        left_out, self._log_position = start - self._log_position, 0
+        return (f"\n… {left_out:,} bytes are left out here …\n".encode() if left_out else b"") + printed
 
     def _cached(self, path: Path) -> Iterator[Report]:
         """Yield a file of this node's cache, unless the driver's is the same folder."""

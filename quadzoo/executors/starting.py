@@ -18,11 +18,19 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 from unittest import mock
 
+from quadzoo.errors import ConfigError
 from quadzoo.system import ENDING_SIGNALS, START_METHOD
 
 # Of what a new process gets by default: the parent's main module, which it would run again, and the
 # parent's module path, which may begin with the current folder, where anybody's files lie.
 _NOT_PASSED_ON = ("init_main_from_name", "init_main_from_path", "main_path", "sys_path")
+
+# What launchers of distributed trainings tell each of their processes. A run is none of them, even where the
+# bench is: Lightning would take it for one, refuse the number of tasks, and leave files to rank 0.
+_OF_LAUNCHERS = (
+    "SLURM_NTASKS", "SLURM_PROCID", "RANK", "LOCAL_RANK", "JSM_NAMESPACE_RANK", "JSM_NAMESPACE_LOCAL_RANK",
+    "TORCHELASTIC_RUN_ID",
+)  # fmt: skip
 
 _LONGEST_FOLDER = 70  # bytes; a socket's path has at most 107, of which 32 are multiprocessing's
 
@@ -35,6 +43,13 @@ if START_METHOD == "forkserver":
     # Not the one of the process: that may have been started by others, without a safe path.
     _server = forkserver.ForkServer()
 
+    def _begin_anew() -> None:
+        """Forget, in a copy of this process, the server, which is no child of it, and who was starting."""
+        global _server, _starting
+        _server, _starting = forkserver.ForkServer(), threading.RLock()
+
+    os.register_at_fork(after_in_child=_begin_anew)
+
 
 def pipe() -> tuple[Connection, Connection]:
     """Return the ends of a pipe to a process, the one that receives and the one that sends."""
@@ -43,7 +58,12 @@ def pipe() -> tuple[Connection, Connection]:
 
 
 def start(target: Callable[..., None], arguments: tuple[Any, ...]) -> BaseProcess:
-    """Start a process that calls ``target(*arguments)``."""
+    """Start a process that calls ``target(*arguments)``. Raises ConfigError where this one may start none."""
+    if multiprocessing.current_process().daemon:
+        raise ConfigError(
+            "runs have processes of their own, and a daemon process, such as a worker of "
+            "multiprocessing.Pool, may start none; use concurrent.futures.ProcessPoolExecutor, or a thread"
+        )
     start_server()
     process: BaseProcess = _context.Process(target=target, args=arguments, daemon=True)
     with _safe_start():
@@ -117,6 +137,8 @@ def _safe_start() -> Iterator[None]:
         mock.patch.object(spawn, "get_preparation_data", safe),
         ExitStack() as stack,
     ):
+        for name in _OF_LAUNCHERS:
+            os.environ.pop(name, None)
         if _server is not None:
             ours = mock.patch.object(forkserver, "connect_to_new_process", _server.connect_to_new_process)
             stack.enter_context(ours)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
 from quadzoo.errors import ConfigError, QuadzooError
-from quadzoo.executors.base import NO_NEEDS, Executor, Needs, NoAnswer, Send, answer
+from quadzoo.executors.base import NO_NEEDS, Executor, Needs, NoAnswer, Send, answer, side_by_side
 from quadzoo.records.record import DeviceKind
 from quadzoo.system import cpu_name
 from quadzoo.training.device import take, visible_variable
@@ -67,8 +66,8 @@ def find_devices(
             return (machine.cpu,)
         raise ConfigError(f"`device` {wanted}: {machine.no_gpu}; `device` cpu works everywhere")
     numbers = _numbers(wanted, len(machine.gpus))
-    with ThreadPoolExecutor(len(numbers)) as pool:
-        tried = list(pool.map(partial(_tried, executor), [machine.gpus[number] for number in numbers]))
+    gpus = [machine.gpus[number] for number in numbers]
+    tried = list(side_by_side(partial(_tried, executor), gpus, len(gpus)))
     good = [one.device for one in tried if not one.unusable]
     bad = [
         f"GPU {number} ({one.device.name}) cannot be used: {one.unusable}"

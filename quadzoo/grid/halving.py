@@ -240,7 +240,7 @@ class _Halver:
         if not missing:
             return
         advance = self.observer.counting(f"halving, {epochs} epochs", PERCENT * len(missing))
-        pool = TrialPool(self.plan, self.executor)
+        pool = TrialPool(self.plan, self.executor, self.observer.note)
         waiting = longest_first([one.task for one in missing.values()], self.plan.costs)
         try:
             while any(epochs not in one.trials for one in missing.values()):

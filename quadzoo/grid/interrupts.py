@@ -6,28 +6,31 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from typing import Any, Self
 
 from quadzoo.system import ENDING_SIGNALS
 
 _ARRIVAL = 0.5  # seconds
 _ONE_EVENT = 1.0  # seconds in which a terminal or a service manager may send several signals
+_STDERR, _SHOW_CURSOR = 2, b"\x1b[?25h"
 _PATIENCE = 3  # signals in that time end a command, too
 
 
 class Interrupts:
     """Turns the first SIGINT, SIGTERM or SIGHUP into KeyboardInterrupt, and remembers it.
 
-    Python drops the exception where it falls into a destructor. A second signal ends the process at once,
-    but for one in the same second: a terminal that is closed may send two. A third always does. A signal that
-    was ignored stays so: nohup asks for that.
-    In a thread nothing is changed, since only the main thread may set handlers. ``to_the_end``: after a
-    signal the process is about to end, and further ones are ignored; Python would else die of them, and lose
-    the exit status.
+    Python drops the exception where it falls into a destructor. A second signal ends what is still done
+    after the first, but for one in the same second: a terminal that is closed may send two. A third always
+    does. Of a program or a notebook it ends the bench alone, by another KeyboardInterrupt. A signal that was
+    ignored stays so: nohup asks for that.
+    In a thread nothing is changed, since only the main thread may set handlers. ``to_the_end``: the process
+    is ours, and a second signal ends it at once. After a first one it is about to end, and further ones are
+    ignored at the end; Python would else die of them, and lose the exit status.
     """
 
     def __init__(self, *, to_the_end: bool = False) -> None:
-        self._to_the_end = to_the_end
+        self._to_the_end = self._is_ours = to_the_end
         self._arrived: list[float] = []  # when; of an outer one, too
         self._previous: dict[int, Any] = {}
 
@@ -37,7 +40,7 @@ class Interrupts:
                 handler = signal.getsignal(number)
                 outer = getattr(handler, "__self__", None)
                 if isinstance(outer, Interrupts):
-                    self._arrived = outer._arrived
+                    self._arrived, self._is_ours = outer._arrived, self._is_ours or outer._is_ours
                 if handler is not signal.SIG_IGN:
                     self._previous[number] = signal.signal(number, self._interrupt)
         return self
@@ -53,6 +56,10 @@ class Interrupts:
         if not others:
             raise KeyboardInterrupt
         if others[-1] > first + _ONE_EVENT or len(self._arrived) >= _PATIENCE:
+            if not self._is_ours:
+                raise KeyboardInterrupt
+            with suppress(OSError):  # a bar has hidden it
+                os.write(_STDERR, _SHOW_CURSOR * os.isatty(_STDERR))
             os._exit(130)
 
     def check(self) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +52,10 @@ class _Running:
         return run_folder(self.placement.out, self.task.key) / _LOG
 
     @property
+    def checkpoint(self) -> Path:
+        return _checkpoint(self.placement.out, self.task)
+
+    @property
     def overdue(self) -> bool:
         return is_overdue(self.job, self.timeout)
 
@@ -75,6 +81,7 @@ class Loop:
 
     def run(self) -> None:
         """Return when all runs have a record."""
+        self._delete_left_over()
         try:
             while self._waiting or self._running:
                 self._start_some()
@@ -82,12 +89,25 @@ class Loop:
                 self._interrupts.check()
                 self._end_some(self._to_look_at(news))
         except KeyboardInterrupt:
-            self._observer.note(_what_is_kept(self._finished, len(self._plan.tasks), self._running))
+            self._observer.note(what_is_kept(self._plan, self._finished, self._running))
             raise
         finally:
-            for one in self._running:
-                one.job.cancel()
-                one.lock.release()
+            with ExitStack() as ending:  # all of them, whatever happens to one
+                for one in self._running:
+                    ending.callback(one.lock.release)
+                    ending.callback(one.job.cancel)
+
+    def _delete_left_over(self) -> None:
+        """Delete the checkpoints of runs that were killed when they had just written their records."""
+        for task in self._plan.tasks:
+            path = _checkpoint(self._plan.config.out, task)
+            if (
+                task.key in self._plan.done
+                and path.is_file()
+                and (lock := _lock(self._plan.config.out, task))
+            ):
+                path.unlink(missing_ok=True)
+                lock.release()
 
     def _start_some(self) -> None:
         for _ in range(len(self._waiting)):
@@ -142,29 +162,42 @@ class Loop:
                     raise OSError(number, os.strerror(number), str(self._plan.config.out))
 
 
+def _checkpoint(out: Path, task: Task) -> Path:
+    return run_folder(out, task.key) / CHECKPOINT
+
+
 def _failing_disk(error: Failure) -> int | None:
     """Return the number of the OSError that a run failed with where any other run would, too."""
     return next((n for n in FAILING_DISK if error.message.startswith(f"[Errno {n}]")), None)
 
 
-def _what_is_kept(finished: int, tasks: int, running: Sequence[_Running]) -> str:
+def what_is_kept(plan: Plan, finished: int, running: Sequence[_Running] = ()) -> str:
     """Say after an interrupt how much of the work is kept; a run may have written its record this moment."""
     written = [one for one in running if (record := _written_by(one)) and record.status == "ok"]
     finished, running = finished + len(written), [one for one in running if one not in written]
-    ages = [
-        time.time() - path.stat().st_mtime
-        for one in running
-        if (path := run_folder(one.placement.out, one.task.key) / CHECKPOINT).is_file()
-    ]
-    text = f"{finished} of {tasks} runs are finished and kept"
+    text = f"{finished} of {len(plan.tasks)} runs are finished and kept"
+    if plan.config.force:
+        return f"{text}; with `force` the same command trains all of them again, from the start"
+    ages = [age for one in running if (age := _age(one.checkpoint)) is not None]
     if ages:
         text += (
             f"; of {len(running)} under way {len(ages)} can go on from a checkpoint, "
-            f"{max(0.0, *ages) / 60:.0f} min old"
+            f"{max(ages) / 60:.0f} min old"
         )
     elif running:
         text += f"; {len(running)} under way had no checkpoint yet and will start anew"
+    elif plan.config.halving or plan.config.recipe.tune:
+        text += ", and so are the short trainings that have ended"
     return text
+
+
+def _age(checkpoint: Path) -> float | None:
+    """Return how many seconds old it is; None where there is none."""
+    try:
+        facts = checkpoint.lstat()
+    except OSError:  # its run may have ended this moment
+        return None
+    return max(0.0, time.time() - facts.st_mtime) if stat.S_ISREG(facts.st_mode) else None
 
 
 def _receive(one: _Running, observer: Observer) -> None:
@@ -192,8 +225,8 @@ def _start(plan: Plan, task: Task, placement: Placement, lock: FileLock, executo
     started, timeout = datetime.now(UTC), plan.config.timeout or math.inf
     before = file_identity(folder / RECORD)
     if plan.config.force:
-        (folder / CHECKPOINT).unlink(missing_ok=True)
-    needs = replace(placement.needs, checkpoint=folder.absolute() / CHECKPOINT)
+        _checkpoint(plan.config.out, task).unlink(missing_ok=True)
+    needs = replace(placement.needs, checkpoint=_checkpoint(placement.out, task))
     job = executor.submit("quadzoo.training.run:run", (task, placement), folder / _LOG, needs)
     return _Running(task, placement, job, lock, started, timeout, before)
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from functools import partial
 from typing import cast
 
 from quadzoo.errors import ConfigError, NameNotFound
-from quadzoo.executors.base import Executor, NoAnswer, Send, answer
+from quadzoo.executors.base import Executor, NoAnswer, Send, answer, side_by_side
 from quadzoo.grid.config import BenchConfig
 from quadzoo.registry import catalogue
 from quadzoo.registry.catalogue import Catalogue
 
 _LONG = 600.0  # seconds
+_AT_ONCE = 8
 _LONGEST = 300  # characters
 
 Code = Mapping[tuple[str, str], Mapping[str, str] | None]
@@ -41,12 +40,9 @@ def check_machines(executor: Executor, config: BenchConfig, names: Catalogue) ->
     wanted = [*(("backbones", one) for one in config.backbones), *(("heads", one) for one in config.heads)]
     here = _code(names, wanted)
     ask = partial(_asked, executor, wanted)
-    with ThreadPoolExecutor(8) as pool:
-        contexts = [copy_context() for _ in machines]  # what was added to the plugins in this thread
-        found = pool.map(lambda context, machine: context.run(ask, machine), contexts, machines)
-        for machine, there in zip(machines, found, strict=True):
-            if there is not None:
-                _compare(machine, here, there)
+    for machine, there in zip(machines, side_by_side(ask, machines, _AT_ONCE), strict=True):
+        if there is not None:
+            _compare(machine, here, there)
 
 
 def _asked(executor: Executor, wanted: list[tuple[str, str]], machine: str) -> Code | None:

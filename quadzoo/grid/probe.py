@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from quadzoo.data.geometry import Geometry
 from quadzoo.errors import ConfigError, WeightsError
-from quadzoo.executors.base import Executor, Job, Needs, NoAnswer, Send, answer, asked, why_it_ended
+from quadzoo.executors.base import (
+    Executor,
+    Job,
+    Needs,
+    NoAnswer,
+    Send,
+    answer,
+    asked,
+    side_by_side,
+    why_it_ended,
+)
 from quadzoo.grid.plan import Weights
 from quadzoo.training.device import take
 from quadzoo.training.task import FROM_FILE, Device
 
 _PATIENCE = 10.0  # seconds from asking for weights to having them, with `weights` auto
 _LONG = 1800.0  # with `weights` pretrained, and for a build without weights
+_AT_ONCE = 4
 _ASKING = "asking"  # a child says so when it begins to look for pretrained weights
 
 
@@ -62,12 +71,9 @@ def find_weights(
         ask, file = partial(_of_file, executor, longest), Path(wanted).absolute()
         questions = [(name, geometry.channels, geometry.size, file) for name in backbones]
     answers: dict[str, Weights] = {}
-    with ThreadPoolExecutor(4) as pool:
-        contexts = [copy_context() for _ in questions]  # what was added to the plugins in this thread
-        found = pool.map(lambda context, question: context.run(ask, question), contexts, questions)
-        for name, weights in zip(backbones, found, strict=True):
-            answers[name] = weights
-            advance(1)
+    for name, weights in zip(backbones, side_by_side(ask, questions, _AT_ONCE), strict=True):
+        answers[name] = weights
+        advance(1)
     if wanted == "pretrained":
         for name, weights in answers.items():
             if weights.kind != "pretrained":

@@ -28,7 +28,7 @@ from quadzoo.grid.halving import check_halving, with_halving
 from quadzoo.grid.hints import shift_hint
 from quadzoo.grid.inputs import read_inputs, uneven_shares
 from quadzoo.grid.interrupts import Interrupts
-from quadzoo.grid.loop import Loop
+from quadzoo.grid.loop import Loop, what_is_kept
 from quadzoo.grid.machines import check_machines, on_machines
 from quadzoo.grid.models import check_targets, find_model, fixed_by
 from quadzoo.grid.names import chosen_backbones
@@ -221,10 +221,14 @@ def _run(plan: Plan, executor: Executor, observer: Observer) -> Leaderboard | No
         try:
             with in_use(data.images):
                 clock = time.monotonic()
-                plan = with_ridge(plan, executor, observer)
-                ridge_seconds = time.monotonic() - clock
-                plan = with_halving(plan, executor, observer, interrupts.check)
-                plan = with_tuning(plan, executor, observer, interrupts.check)
+                try:
+                    plan = with_ridge(plan, executor, observer)
+                    ridge_seconds = time.monotonic() - clock
+                    plan = with_halving(plan, executor, observer, interrupts.check)
+                    plan = with_tuning(plan, executor, observer, interrupts.check)
+                except KeyboardInterrupt:
+                    observer.note(what_is_kept(plan, len(plan.done)))
+                    raise
                 Loop(plan, executor, observer, interrupts).run()
                 share = ridge_seconds / (time.monotonic() - clock)
                 if plan.to_do and share > _SHARE_SAID:

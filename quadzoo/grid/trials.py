@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from quadzoo.executors.base import Executor, Job, asked, is_overdue, why_it_ended
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.slots import Slots
 from quadzoo.records.tuning import Trial
-from quadzoo.training.task import Task
+from quadzoo.training.task import CHECKPOINT, TRIALS, Task
 
 PERCENT = 100
 _WORK = "quadzoo.training.trial:try_learning_rate"
@@ -31,10 +33,13 @@ class _Running:
 
 
 class TrialPool:
-    """Starts trials and hears how they go and end."""
+    """Starts trials and hears how they go and end. ``note`` is told what is worth knowing.
 
-    def __init__(self, plan: Plan, executor: Executor) -> None:
-        self._plan, self._executor = plan, executor
+    One that takes long keeps a checkpoint in OUT/trials until it is over, as a run does in its folder.
+    """
+
+    def __init__(self, plan: Plan, executor: Executor, note: Callable[[str], None]) -> None:
+        self._plan, self._executor, self._note = plan, executor, note
         self._slots = Slots(plan.slots, executor.at_once)
         self._running: list[_Running] = []
 
@@ -53,7 +58,8 @@ class TrialPool:
         device = self._slots.take()
         ending.callback(self._slots.give_back, device)  # after the job is over
         placement = self._plan.placement(task, device)
-        job = ending.enter_context(asked(self._executor, _WORK, (task, placement), placement.needs))
+        needs = replace(placement.needs, checkpoint=self._folder(task).absolute() / CHECKPOINT)
+        job = ending.enter_context(asked(self._executor, _WORK, (task, placement), needs))
         timeout = self._plan.config.timeout or math.inf
         self._running.append(_Running(task, job, ending, timeout, ended, moved))
 
@@ -68,8 +74,9 @@ class TrialPool:
 
     def close(self) -> None:
         """End the trials under way."""
-        for one in self._running:
-            one.ending.close()
+        with ExitStack() as ending:  # all of them, whatever happens to one
+            for one in self._running:
+                ending.callback(one.ending.close)
 
     def _receive(self, one: _Running) -> None:
         over = one.job.ended  # asked first: what it sent before its end has come in then
@@ -77,6 +84,8 @@ class TrialPool:
         for message in one.job.messages(timeout=0):
             if isinstance(message, Trial):
                 trial = message
+            elif isinstance(message, str):
+                self._note(f"warning: {one.task.title}: {message}")
             else:
                 percent = min(int(PERCENT * message[0]), PERCENT)
                 one.moved(percent - one.percent)
@@ -93,3 +102,10 @@ class TrialPool:
         self._running.remove(one)
         one.moved(PERCENT - one.percent)
         one.ended(trial, log)
+        if trial.is_final:
+            shutil.rmtree(folder := self._folder(one.task), ignore_errors=True)
+            with suppress(OSError):  # others are there
+                folder.parent.rmdir()
+
+    def _folder(self, task: Task) -> Path:
+        return self._plan.config.out / TRIALS / task.key

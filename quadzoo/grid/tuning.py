@@ -166,7 +166,7 @@ class _Tuner:
         self.failures: dict[str, Failure] = {}
         # The longest first, as runs are started.
         self._waiting = deque(sorted(found, key=lambda one: -plan.costs.get(one.tasks[0].key, math.inf)))
-        self._pool = TrialPool(plan, executor)
+        self._pool = TrialPool(plan, executor, observer.note)
         self._to_try: deque[Callable[[], None]] = deque()
         self._open: list[_Search] = []
         self._elsewhere: set[str] = set()

@@ -16,6 +16,7 @@ from quadzoo.targets import TargetInfo
 _OPEN: Any = safe_open  # which has no types
 _ELSEWHERE = ("hf-hub:", "local-dir:")  # what a record must not have anybody fetch or read
 _SHOWN = 60  # characters of a name
+_WHY = 120  # characters of why a run has failed
 CONFIG = "config.json"  # what an exported folder calls its record
 
 
@@ -56,8 +57,15 @@ def read_trained(folder: Path, who: str) -> Trained:
     that was changed, for a run that failed, and for weights that are not those of the record.
     """
     record = read_record_in(folder)
-    if record.status != "ok":
-        raise ConfigError(f"{who}: that run has status {record.status}; name one that is ok")
+    if record.found.halved:
+        raise ConfigError(
+            f"{who}: that run has no model: `halving` stopped it ({record.found.halved.text}); name one that "
+            "is ok, or bench it without `halving`"
+        )
+    if record.error:
+        why = " ".join(f"{record.error.type}: {record.error.message}".split())
+        why = why if len(why) <= _WHY else f"{why[: _WHY - 1]}…"
+        raise ConfigError(f"{who}: that run has no model: it has failed ({why}); name one that is ok")
     if record.identity.key != record.key:
         raise ConfigError(
             f"{who}: its record was changed: it says key {record.key[:16]}, its content has "

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from quadzoo.data.datamodule import DataModule
 from quadzoo.data.fold import Fold
@@ -41,10 +44,11 @@ from quadzoo.records.record import (
     write_record,
 )
 from quadzoo.registry import catalogue
+from quadzoo.system import end_by
 from quadzoo.targets import scale, unscale, unscale_spread
 from quadzoo.training.artifacts import save
 from quadzoo.training.backbone import started_backbone
-from quadzoo.training.checkpoint import Checkpoints, WholeCheckpoints
+from quadzoo.training.checkpoint import Checkpoints, NotRestored, WholeCheckpoints, is_of_surroundings
 from quadzoo.training.contention import Contention
 from quadzoo.training.cost import measure
 from quadzoo.training.device import take
@@ -68,16 +72,21 @@ def run(work: tuple[Task, Placement], send: Send) -> None:
     started = datetime.now(UTC)
     take(placement.device)
     folder = run_folder(placement.out, task.key)
-    checkpoints = Checkpoints(folder, task.key, placement.checkpoint_minutes, send)
+    checkpoints = Checkpoints(folder, task, placement.checkpoint_minutes, send)
+    is_kept = False
     try:
         record = _run(task, placement, send, started, checkpoints)
     except BrokenPipeError:
         raise  # the parent is gone, and with it the lock: this run is not ours to record any more
+    except SIGTERMException:  # what Lightning makes of the signal
+        end_by(signal.SIGTERM)
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # no signal: this process ignores SIGINT
         traceback.print_exc()  # whole, in the run's log
         record = record_of(task, placement, started, error=failure_of(error))
+        is_kept = is_of_surroundings(error)
     write_record(placement.out, record)
-    checkpoints.discard()
+    if not is_kept:
+        checkpoints.discard()
 
 
 def _run(
@@ -153,11 +162,15 @@ def trained(
         meter = CostMeter(placement.device.kind == "cuda", shared=placement.device_shared_by > 1)
         path = checkpoints.path if checkpoints and checkpoints.resume(module, meter) else None
         trains = any(parameter.requires_grad for parameter in module.parameters())
-        with explained(task, placement, lambda: datamodule.resident_bytes):
-            if path is None:
-                start_head(task, module, datamodule, trainer, best)
-            if trains:
-                trainer.fit(module, datamodule=datamodule, ckpt_path=path, weights_only=True)
+        try:
+            with explained(task, placement, lambda: datamodule.resident_bytes):
+                if path is None:
+                    start_head(task, module, datamodule, trainer, best)
+                if trains:
+                    with checkpoints.restoring() if checkpoints else nullcontext():
+                        trainer.fit(module, datamodule=datamodule, ckpt_path=path, weights_only=True)
+        except NotRestored:  # a part of it may be in place
+            return trained(task, placement, send, checkpoints, loggers)
         fitted = Cost(
             fit_seconds=meter.seconds,
             fit_energy_joules=meter.joules,

@@ -19,6 +19,8 @@ from quadzoo.targets import TargetInfo
 
 CHECKPOINT = "checkpoint.ckpt"
 """What an unfinished run goes on from, in its folder."""
+TRIALS = "trials"
+"""The folder, in the results folder, where short trainings have their checkpoints while they are not over."""
 FROM_FILE = "file"
 """What `Identity.weights` says of weights that `weights` FILE brought."""
 

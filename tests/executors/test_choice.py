@@ -65,6 +65,10 @@ def test_the_extra_is_named(
             "127.0.0.1:1: nothing answers there; give HOST",
         ),
         (
+            ["--executor", "ray", "--ray-address", "127.0.0.1:99999999"],
+            "127.0.0.1:99999999: nothing answers there; give HOST",
+        ),
+        (
             ["--executor", "ray", "--ray-address", "ray://x:10001"],
             "ray://x:10001: a bench runs on a machine of",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from quadzoo import api
+from quadzoo.errors import ConfigError
 from quadzoo.executors.base import asked, why_it_ended
 from quadzoo.executors.local import LocalExecutor
 
@@ -165,6 +168,9 @@ def test_a_job_is_cancelled(executor: LocalExecutor, tmp_path: Path) -> None:
 BREEDER = """
 import os, subprocess, sys, time
 
+def end_by_signal(number, send):
+    os.kill(os.getpid(), number)
+
 def leave_behind(path, send):
     started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     send(started.pid)
@@ -205,6 +211,14 @@ def test_what_a_plugin_has_started_ends_with_its_run(
             job.wait(60)
             assert job.ended
     assert ends(pid)
+
+
+@pytest.mark.linux
+def test_a_signal_without_a_name(executor: LocalExecutor, breeder: str) -> None:
+    """Most of those for real-time use have none."""
+    with asked(executor, f"{breeder}:end_by_signal", 40) as job:
+        job.wait(60)
+        assert job.exit_reason() == "its process was ended by signal 40"
 
 
 def test_nothing_outlives_a_parent_that_is_killed(breeder: str, tmp_path: Path) -> None:
@@ -297,3 +311,55 @@ def test_plugins_that_only_the_parent_finds_reach_its_children(
         [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stdout == "good + mlp\n", done.stderr
+
+
+def test_a_daemon_process_is_told_why_it_can_run_nothing(
+    equations: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of multiprocessing.Pool is one."""
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+    with pytest.raises(
+        ConfigError, match=r"a worker of multiprocessing\.Pool, may start none; use concurrent"
+    ):
+        api.bench(["tiny_cnn"], data=str(equations), out=tmp_path)
+
+
+FORKED = """
+import os, sys
+from quadzoo.executors.base import answer
+from quadzoo.executors.local import LocalExecutor
+
+def ask():
+    return answer(LocalExecutor(), "quadzoo.grid.devices:tell_machine", None, 100).cpu.kind
+
+print(ask(), flush=True)
+child = os.fork()
+if not child:
+    print(ask(), flush=True)
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.posix
+def test_a_copy_of_a_process_has_a_server_of_its_own() -> None:
+    """As the workers of a ProcessPoolExecutor may be; the server of their parent is no child of theirs."""
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["cpu", "cpu"], done.stderr
+    assert done.returncode == 0
+
+
+def test_a_run_is_no_task_of_slurm(equations: Path, tmp_path: Path) -> None:
+    """Lightning would refuse the number of tasks, write nothing as rank 3, and load what lies about."""
+    (tmp_path / "hpc_ckpt_7.ckpt").write_bytes(b"not ours")
+    slurm = {"SLURM_NTASKS": "4", "SLURM_PROCID": "3", "SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "bench"}
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "quadzoo"), "bench", "--data", str(equations), "--backbones",
+            "tiny_cnn", "--epochs", "1", "--weights", "none", "--precision", "32", "--logger", "csv",
+            "--out", "out",
+        ],
+        cwd=tmp_path, env=os.environ | slurm, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [*tmp_path.glob("out/logs/csv/*/*/metrics.csv")]

@@ -47,6 +47,19 @@ def test_paths_become_references(cache_folder: Path, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_what_lies_in_the_results_folder_is_read(tmp_path: Path) -> None:
+    """A model that an earlier run has left there, weights, even the cache folder."""
+    out = tmp_path / "out"
+    model, weights = out / "runs" / "k", out / "w.pt"
+    model.mkdir(parents=True)
+    (model / "record.json").write_bytes(b"{}")
+    weights.write_bytes(b"abc")
+    got = references(pack(Work(model, (weights, out, out / "runs" / "new")), writes=out).content)
+    assert [one.name for one in got.path.files] == ["record.json"]
+    assert isinstance(got.more[0], Given)
+    assert got.more[1:] == (Written("."), Written("runs/new"))
+
+
 def test_a_path_that_cannot_travel_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nowhere: no file or folder that could be sent"):
         pack(Work(tmp_path / "nowhere"))

@@ -14,6 +14,8 @@ from quadzoo.grid.interrupts import Interrupts
 
 from .benches import announced, check_kept, started, until
 
+pty = pytest.importorskip("pty", reason="there are no terminals of this kind")
+
 
 @pytest.mark.parametrize("name", ["SIGINT", pytest.param("SIGTERM", marks=pytest.mark.slow)])
 def test_a_signal_twice(equations: Path, tmp_path: Path, name: str) -> None:
@@ -34,7 +36,7 @@ def test_a_second_one_ends_the_process_but_for_one_at_the_same_time(pause: float
     """Also where the first came while an inner block was at work."""
 
     def interrupted() -> None:
-        with Interrupts():
+        with Interrupts(to_the_end=True):
             with suppress(KeyboardInterrupt), Interrupts():
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(1)
@@ -51,3 +53,36 @@ def test_a_second_one_ends_the_process_but_for_one_at_the_same_time(pause: float
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+
+
+def test_a_second_one_ends_the_bench_and_not_the_program_that_called_it() -> None:
+    """In a notebook, that would take all variables with it."""
+
+    def interrupted(pause: float) -> None:
+        time.sleep(pause)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+    with Interrupts():
+        for pause in (0, 1.1):
+            with pytest.raises(KeyboardInterrupt):
+                interrupted(pause)
+
+
+def test_the_cursor_of_a_terminal_comes_back() -> None:
+    """A bar hides it, and a process that ends at once puts nothing in order."""
+    child, terminal = pty.fork()
+    if not child:
+        with suppress(KeyboardInterrupt), Interrupts(to_the_end=True):
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt:
+                time.sleep(1.1)
+                os.kill(os.getpid(), signal.SIGINT)
+        os._exit(1)
+    said = b""
+    with suppress(OSError):  # its end
+        while more := os.read(terminal, 1000):
+            said += more
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    assert b"\x1b[?25h" in said

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,59 @@ def test_the_digits_are_those_of_one_machine(cluster: Cluster, equations: Path, 
     for node in cluster.nodes:  # the images came once, and nothing of the runs is left
         assert len([*(node.cache / "images").glob("*.npy")]) == 1
         assert not [*(node.cache / "jobs").iterdir()]
+
+
+def digits(out: Path) -> list[dict[str, Any]]:
+    """All of each record that is not measured, nor says where it was made."""
+    found = records(out)
+    for one in found:
+        one["environment"].pop("machine")
+        for name in MEASURED:
+            one.pop(name)
+    return found
+
+
+def test_what_is_tried_halved_and_gone_on_from(cluster: Cluster, equations: Path, tmp_path: Path) -> None:
+    """Short trainings go to nodes like runs; a model that lies in the results folder itself travels, too."""
+    tried = (
+        "--data", equations, "--backbones", "tiny_cnn", "--heads", "linear,mlp,skip", "--seeds", "0,1",
+        "--epochs", 4, "--tune", "lr:2", "--halving",
+    )  # fmt: skip
+    here, there = tmp_path / "here", tmp_path / "there"
+    finished(started(cluster.environment, here, *tried, "--threads", 1))
+    finished(cluster.bench(there, *tried))
+    assert digits(there) == digits(here)
+    assert {one["status"] for one in digits(there)} == {"ok", "failed"}
+    for folder in ("halving", "tuning"):
+        files = {path.name: path.read_text() for path in (here / folder).glob("*.json")}
+        assert files
+        assert {path.name: path.read_text() for path in (there / folder).glob("*.json")} == files
+    (key, *_) = [one["key"] for one in records(here) if one["status"] == "ok"]
+    for out, more in ((here, ()), (there, ("--executor", "ray", "--ray-address", cluster.address))):
+        done = subprocess.run(
+            [
+                str(Path(sys.executable).parent / "quadzoo"), "bench", "--init", str(out / "runs" / key),
+                "--data", str(equations), "--epochs", "1", "--threads", "1", "--precision", "32",
+                "--device", "cpu", "--out", str(out), *more,
+            ],
+            env=cluster.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert digits(there) == digits(here)
+    assert len(digits(here)) == 7
+    assert [one["status"] for one in digits(there) if one["initial"]] == ["ok"]
+
+
+def test_a_program_that_is_connected_already(cluster: Cluster, equations: Path, tmp_path: Path) -> None:
+    """Without an address it is that cluster, whose nodes have caches of their own."""
+    script = Path(__file__).with_name("connected.py")
+    done = subprocess.run(
+        [sys.executable, script, cluster.address, equations, tmp_path / "out"],
+        env=cluster.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["tiny_cnn + linear", "True"]
+    assert len({one["environment"]["machine"] for one in records(tmp_path / "out")}) == 1  # of one host
 
 
 def test_what_jobs_see_of_their_node(cluster: Cluster, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from quadzoo import api
+from quadzoo.errors import ConfigError
 from quadzoo.grid import halving
 from quadzoo.grid.halving import Rung, outlook, rungs
 from quadzoo.grid.plan import Plan
@@ -121,7 +122,7 @@ def test_a_halved_bench(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
         "bench", "--backbones", "tiny_cnn", "--heads", HEADS, "--data", equations, "--weights", "none",
         "--epochs", 4, "--out", tmp_path, "--precision", "32", "--seeds", "0,1",
     )  # fmt: skip
-    command = (*plain, "--halving")
+    command = (*plain, "--halving", "--checkpoint-minutes", 0)
     dry = quadzoo(*command, "--dry-run")
     told = "of 4 combinations are trained 4 for 1 epoch; the best 2 then from the start for all 4 epochs"
     assert told in dry.out
@@ -155,6 +156,18 @@ def test_a_halved_bench(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
     assert "2 rows were not trained in full" in page
     assert "Failed runs" not in page
     assert quadzoo("verify", tmp_path).status == 0
+
+    assert not (tmp_path / "trials").exists()
+
+    # It has no model, and whoever asks for it is told why.
+    (key, *_) = [one["key"] for one in stopped]
+    told = "that run has no model: `halving` stopped it (val MSE "
+    with pytest.raises(ConfigError) as refused:
+        api.load(key, out=tmp_path)
+    assert told in str(refused.value)
+    assert len(str(refused.value)) <= 300
+    init = quadzoo("bench", "--init", tmp_path / "runs" / key, "--data", equations, "--out", tmp_path / "x")
+    assert told.replace("`halving`", "--halving") in init.error
 
     # Again: nothing is trained, the same is left out.
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "halving").glob("*.json")}

@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
+from quadzoo import api
 from quadzoo.grid.interrupts import Interrupts
+from quadzoo.grid.loop import what_is_kept
+from quadzoo.grid.observer import Silent
 
 from ..conftest import command
 from ..runs import records
@@ -153,3 +156,70 @@ def test_it_is_remembered_where_python_drops_the_exception() -> None:
         with pytest.raises(KeyboardInterrupt):
             interrupts.check()
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_what_is_kept_is_said_while_learning_rates_are_tried(
+    equations: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("quadzoo.grid.runner.with_tuning", interrupted)
+    told = Told()
+    with pytest.raises(KeyboardInterrupt):
+        api.bench(
+            ["tiny_cnn"], data=str(equations), out=tmp_path, weights="none", precision="32", epochs=1,
+            tune="lr:2", progress=told,
+        )  # fmt: skip
+    assert told.lines[-1] == (
+        "0 of 1 runs are finished and kept, and so are the short trainings that have ended"
+    )
+
+
+def test_what_a_run_left_that_was_killed_after_its_record(equations: Path, tmp_path: Path) -> None:
+    given: dict[str, Any] = {
+        "data": str(equations), "out": tmp_path, "weights": "none", "precision": "32", "epochs": 1,
+    }  # fmt: skip
+    api.bench(["tiny_cnn"], ["linear"], **given)
+    (folder,) = (tmp_path / "runs").iterdir()
+    (folder / "checkpoint.ckpt").write_bytes(b"large")
+    api.bench(["tiny_cnn"], ["linear"], **given)
+    assert not (folder / "checkpoint.ckpt").exists()
+
+
+def test_what_force_makes_of_it(equations: Path, tmp_path: Path) -> None:
+    """The same command would train everything again, so nothing is said of going on."""
+    plan = api.plan(
+        ["tiny_cnn"], data=str(equations), out=tmp_path, weights="none", precision="32", epochs=1, force=True
+    )
+    assert what_is_kept(plan, 0) == (
+        "0 of 1 runs are finished and kept; with `force` the same command trains all of them again, from the "
+        "start"
+    )
+
+
+class Told(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bench"], "interrupted; what is finished is kept, and the same command continues from here"),
+        (["bench", "--force"], "interrupted"),
+        (["predict", "best", "x.png"], "interrupted"),
+    ],
+)
+def test_only_a_bench_goes_on(
+    arguments: list[str], said: str, quadzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("quadzoo.cli.cli.main", interrupted)
+    done = quadzoo(*arguments)
+    assert (done.status, done.err) == (130, f"quadzoo: {said}\n")

@@ -120,7 +120,7 @@ def fail(folder: Path) -> str:
     error = {"type": "X", "message": "", "traceback": ""}
     failed = {"status": "failed", "error": error, "metrics": {}}
     (folder / "record.json").write_text(json.dumps(record_of(folder) | failed))
-    return "has status failed"
+    return "that run has no model: it has failed (X:)"
 
 
 def empty(folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from quadzoo import api
+from quadzoo.errors import OutOfMemory
 from quadzoo.records.record import WEIGHTS, RunRecord, read_record, run_folder
 from quadzoo.training.checkpoint import Checkpoints
 from quadzoo.training.run import run
@@ -24,6 +27,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     "default": {},
     "averaged": {"recipe": {"average": 0.9}},
     "frozen": {"freeze": True},
+    "the tutorial's": {"recipe": "tutorial"},
+    "photo": {"augment": "photo", "heads": ["gaussian"]},
+    "two things": {"precision": "bf16", "heads": ["integer"], "train_share": [0.5]},
 }
 
 
@@ -33,8 +39,11 @@ def work(
 ) -> tuple[Task, Placement]:
     recipe = RECIPES[request.param]
     plan = api.plan(
-        backbones=["tiny_cnn"], data=str(equations), epochs=4, weights="none", precision="32", threads=1,
-        checkpoint_minutes=0, out=tmp_path_factory.mktemp("none"), **recipe,
+        **{
+            "backbones": ["tiny_cnn"], "data": str(equations), "epochs": 4, "weights": "none",
+            "precision": "32", "threads": 1, "checkpoint_minutes": 0,
+            "out": tmp_path_factory.mktemp("none"), **recipe,
+        },
     )  # fmt: skip
     (task,) = plan.tasks
     return task, plan.placement(task)
@@ -113,8 +122,26 @@ def test_a_run_killed_after_its_last_epoch_is_only_tested(
     assert record.metrics == whole[0].metrics
 
 
+# What a checkpoint lacks, or has of other code; Lightning goes on without some of it, to other digits.
+CHANGED: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no checkpoint": lambda kept: [kept.pop(name) for name in [*kept] if name != "epoch"],
+    "no optimizer": lambda kept: kept.pop("optimizer_states"),
+    "an optimizer of another network": lambda kept: kept["optimizer_states"][0]["param_groups"].pop(),
+    "no schedule": lambda kept: kept.pop("lr_schedulers"),
+    "no loops": lambda kept: kept.pop("loops"),
+    "no weights of a layer": lambda kept: kept["state_dict"].popitem(),
+    "no best weights": lambda kept: kept["callbacks"].pop("BestWeights"),
+    "no callbacks": lambda kept: kept.pop("callbacks"),
+    "no order of the images": lambda kept: kept.pop("DataModule"),
+    "no history": lambda kept: kept.pop("history"),
+    "another learning rate": lambda kept: kept["quadzoo"].update(lr=0.5),
+    "no random states": lambda kept: kept["quadzoo"].pop("random"),
+    "broken random states": lambda kept: kept["quadzoo"].update(random={"python": [3, [1], None]}),
+}
+
+
 @pytest.mark.parametrize("work", ["default"], indirect=True)
-@pytest.mark.parametrize("spoil", ["cut", "another run's", "pickled code", "a folder", "no checkpoint"])
+@pytest.mark.parametrize("spoil", ["cut", "empty", "another run's", "pickled code", "a folder", *CHANGED])
 def test_what_cannot_be_used_is_left_aside(
     work: tuple[Task, Placement], whole: Whole, killed_after: Callable[..., Path], spoil: str, tmp_path: Path
 ) -> None:
@@ -123,6 +150,8 @@ def test_what_cannot_be_used_is_left_aside(
     path, trap = killed_after(2, cut), tmp_path / "trap"
     if spoil == "cut":
         path.write_bytes(path.read_bytes()[:1000])
+    elif spoil == "empty":
+        path.write_bytes(b"")
     elif spoil == "another run's":
         kept = torch.load(path, weights_only=True)
         kept["quadzoo"]["key"] = "0" * 16
@@ -133,7 +162,9 @@ def test_what_cannot_be_used_is_left_aside(
         path.unlink()
         path.mkdir()
     else:
-        torch.save({"epoch": 3}, path)
+        kept = torch.load(path, weights_only=True)
+        CHANGED[spoil](kept)
+        torch.save(kept, path)
     sent: list[Any] = []
     record, _ = ended(cut, sent.append)
     told, *_ = [one for one in sent if isinstance(one, str)]
@@ -150,6 +181,65 @@ class Trap:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Path.touch, (self._path,))
+
+
+@pytest.mark.parametrize("work", ["default"], indirect=True)
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), OutOfMemory(), MemoryError()])
+def test_what_the_surroundings_did_costs_no_checkpoint(
+    work: tuple[Task, Placement], whole: Whole, error: Exception, tmp_path: Path
+) -> None:
+    """A disk that gets full when ten hours of training are to be saved: they are not lost."""
+    cut = elsewhere(work, tmp_path)
+    assert failed_with(error, cut).exists()
+    record, _ = ended(cut)
+    assert record.environment.resumed == [4]
+    assert record.metrics == whole[0].metrics
+
+
+@pytest.mark.parametrize("work", ["default"], indirect=True)
+def test_what_would_fail_again_leaves_no_checkpoint(work: tuple[Task, Placement], tmp_path: Path) -> None:
+    assert not failed_with(ValueError("a plugin's"), elsewhere(work, tmp_path)).exists()
+
+
+def failed_with(error: Exception, work: tuple[Task, Placement]) -> Path:
+    """Have a run fail when it is trained; return where its checkpoint may be."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("quadzoo.training.run.save", raising(error))
+        run(work, lambda message: None)
+    record = read_record(work[1].out, work[0].key)
+    assert record is not None
+    assert record.error is not None
+    assert record.error.type == type(error).__name__
+    return run_folder(work[1].out, work[0].key) / CHECKPOINT
+
+
+@pytest.mark.parametrize("work", ["default"], indirect=True)
+def test_sigterm_ends_a_run_and_is_no_error_of_it(
+    work: tuple[Task, Placement], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning makes an exception of the signal; there is no record then, and the checkpoint stays."""
+
+    class Ended(BaseException):
+        pass
+
+    def end_by(number: int) -> None:
+        assert number == signal.SIGTERM
+        raise Ended
+
+    monkeypatch.setattr("quadzoo.training.run.end_by", end_by)
+    monkeypatch.setattr("quadzoo.training.run._run", raising(SIGTERMException()))
+    task, placement = elsewhere(work, tmp_path)
+    (run_folder(tmp_path, task.key) / CHECKPOINT).write_bytes(b"kept")
+    with pytest.raises(Ended):
+        run((task, placement), lambda message: None)
+    assert [path.name for path in run_folder(tmp_path, task.key).iterdir()] == [CHECKPOINT]
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def call(*_: object, **__: object) -> None:
+        raise error
+
+    return call
 
 
 @pytest.mark.parametrize("work", ["default"], indirect=True)

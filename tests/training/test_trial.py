@@ -16,7 +16,8 @@ from quadzoo.data.fold import Fold
 from quadzoo.grid.plan import Plan
 from quadzoo.records.tuning import Trial
 from quadzoo.training import run
-from quadzoo.training.task import Placement, Task
+from quadzoo.training.checkpoint import Checkpoints
+from quadzoo.training.task import CHECKPOINT, TRIALS, Placement, Task
 from quadzoo.training.trial import try_learning_rate
 
 from ..conftest import Result
@@ -113,3 +114,48 @@ def test_a_parent_that_is_gone_ends_it(plan: Plan) -> None:
 
     with pytest.raises(BrokenPipeError):
         try_learning_rate(work_of(plan, 0.002), gone)
+
+
+def test_a_long_one_goes_on_from_its_checkpoint(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `halving` a trial may take half as long as a run."""
+    task, placement = work_of(plan, 0.002, epochs=3)
+    placement = replace(placement, out=tmp_path, checkpoint_minutes=0)
+    whole = tried((task, replace(placement, out=tmp_path / "whole")))
+    written = Checkpoints.on_train_epoch_end
+
+    def then_end(self: Checkpoints, trainer: Any, module: Any) -> None:
+        written(self, trainer, module)
+        raise BrokenPipeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "on_train_epoch_end", then_end)
+        with pytest.raises(BrokenPipeError):
+            try_learning_rate((task, placement), lambda message: None)
+    kept = tmp_path / TRIALS / task.key / CHECKPOINT
+    assert kept.exists()
+    epochs: list[int] = []
+
+    def counted(self: Checkpoints, trainer: Any, module: Any) -> None:
+        epochs.append(trainer.current_epoch)
+
+    monkeypatch.setattr(Checkpoints, "on_train_epoch_end", counted)
+    assert tried((task, placement)) == whole
+    assert epochs == [1, 2]
+
+
+def test_one_that_fails_by_itself_leaves_no_checkpoint(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, placement = work_of(plan, 0.002)
+    placement = replace(placement, out=tmp_path, checkpoint_minutes=0)
+    kept = tmp_path / TRIALS / task.key / CHECKPOINT
+    for error, stays in ((OSError(28, "No space left on device"), True), (ValueError("a head's"), False)):
+
+        def fails(*_: object, error: Exception = error, **__: object) -> NoReturn:
+            raise error
+
+        monkeypatch.setattr("quadzoo.training.trial.validated", fails)
+        assert tried((task, placement)).error == f"{type(error).__name__}: {error}"
+        assert kept.exists() == stays
