@@ -43,8 +43,8 @@ def contained() -> Iterator[list[int]]:
         if os.getpid() != process:
             os._exit(0)
         _started.update(one for one in threading.enumerate() if one not in threads and not one.daemon)
-        for one in [one for one in warnings.filters if one[0] == "error" and one not in filters]:
-            warnings.filters.remove(one)  # type: ignore[attr-defined]  # a list
+        added = [one for one in warnings.filters if one[0] != "error" and one not in filters]
+        warnings.filters[:] = [*added, *filters]  # type: ignore[index]  # a list
         with suppress(OSError):
             if folder is not None and os.getcwd() != folder:
                 os.chdir(folder)

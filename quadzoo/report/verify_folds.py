@@ -217,6 +217,9 @@ def _baseline(folder: Path, baseline: BaselineRecord, like: RunRecord | None, fo
         return
     if like is None:  # a bench that was interrupted before its first run; nobody uses these scores
         return
+    if baseline.targets != like.targets:
+        yield f"its targets are not those of run {like.key}, which has the same split"
+        return
     yield from folds.compare(baseline, table)
     sides = [table[table["split"] == side] for side in ("val", "test")]
     if [len(side) for side in sides] != [baseline.split.n_val, baseline.split.n_test]:

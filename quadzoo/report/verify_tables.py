@@ -179,13 +179,16 @@ def _rows(
     """Compare the rows that people read; their figures are rounded, so their texts are the same."""
     # A column that a row has no text in is there where another row has one.
     expected = [_filled(row) for board in boards for row in texts(board)]
-    names = {row["backbone"] for row in expected}
+    names = {row.get("backbone", "") for row in expected}  # a record may name it by blanks
     known = {frozenset(row.items()) for row in expected}
+    found = list(found)
+    if expected and not found:
+        yield f"has no rows; {_AGAIN}"
     for row in found:
         if row.name not in names:
             outside.append(f"{name}: row {row.number} ({printable(row.name)})")
         elif frozenset(_filled(row.texts).items()) not in known:
-            same = [one for one in expected if one["backbone"] == row.name]
+            same = [one for one in expected if one.get("backbone", "") == row.name]
             nearest = min(same, key=lambda one: len(_unlike(row.texts, one)))
             heading = next(iter(_unlike(row.texts, nearest)))
             said, given = (one.get(heading, "") for one in (row.texts, nearest))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from quadzoo.cli.options import with_flags
 from tests.benched import benched, checked, codes, finding, photos, table
 from tests.conftest import Result
 
@@ -71,7 +72,7 @@ def test_bench_and_check_find_the_same(folder: Path) -> None:
     }
     told = benched(path, targets=("y",), group_column="who").told
     for one in found.findings:
-        assert any(one.text in line for line in told)
+        assert any(with_flags(one.text) in line for line in told)
 
 
 def test_findings_can_be_printed_whatever_a_file_is_called(folder: Path) -> None:
@@ -123,7 +124,7 @@ def test_of_few_images_all_can_be_tested(tmp_path: Path) -> None:
     said = "with fewer than 100 images --folds 5 says more, since all of them are tested: 20 of 99 are tested"
     assert benched(few, targets=("y",)).warned(f"note: {said}")
     assert finding(checked(few, targets=("y",)), "few-images").examples == ["20 of 99 are tested"]
-    assert not benched(few, targets=("y",), folds=5).warned("few")
+    assert not benched(few, targets=("y",), folds=5).warned("--folds")
     assert "few-images" not in codes(checked(enough, targets=("y",)))
     # Four groups are no five folds; few tested groups are told by the warning alone.
     grouped = benched(few, targets=("y",), group_column="who")
