@@ -69,11 +69,13 @@ def blamed(error_of: Callable[[str], QuadzooError]) -> Iterator[None]:
 
 def in_a_line(error: BaseException, *, bare: bool = False) -> str:
     """Return type and text of an error in one line of bounded length; ``bare`` leaves the type out."""
+    name = type(error).__name__ or "an error without a name"
     try:
-        text = str(error) if bare else f"{type(error).__name__}: {error}"
+        said = str(error)[: 8 * _LONGEST].strip()
+        text = said if bare else f"{name}: {said}"
     except BaseException:  # an error is the plugin's code, too
-        text = type(error).__name__
-    line = " ".join(text[: 8 * _LONGEST].split("\n", 1)[0].split()) or "an error without a text"
+        text = name
+    line = " ".join(text.split("\n", 1)[0].split()) or "an error without a text"
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 

@@ -245,6 +245,8 @@ def _call(hook: pluggy.HookCaller, kind: type[Spec]) -> tuple[Spec, ...]:
     specs: list[Spec] = []
     for implementation in hook.get_hookimpls():
         result = implementation.function()
+        if inspect.iscoroutine(result):
+            result.close()  # or Python warns that nobody has awaited it
         if not isinstance(result, Iterable):
             raise TypeError(f"{hook.name} must return {kind.__name__}s, got {type(result).__name__}")
         for spec in result:

@@ -112,6 +112,12 @@ class NotIterable:
         return 3
 
 
+class Async:
+    @hookimpl
+    async def register_heads(self) -> list[Any]:
+        return []
+
+
 class BadName:
     @hookimpl
     def register_backbones(self) -> list[BackboneSpec]:
@@ -128,6 +134,7 @@ class BadName:
         (RaisesHalfWay(), "RuntimeError: half way"),
         (WrongType(), "got 'resnet'"),
         (NotIterable(), "got int"),
+        (Async(), "got coroutine"),
         (BadName(), "../<b>x</b>"),
     ],
 )
