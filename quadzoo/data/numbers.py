@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -119,6 +120,8 @@ def _with_unit(before: str, bare: str, after: str) -> Spelling:
     """Say how a number is written that has something before or after it."""
     if len(after) > 12:  # words after a number
         return Spelling("text")
+    if after and unicodedata.numeric(after[0], None) is not None:  # 5½ is not 5, nor is 3²; cm² is a unit
+        return Spelling("fractions and powers", "write it as a decimal number")
     unit = after or before
     if _MULTIPLE.fullmatch(after):
         return Spelling("units", f"write the number in full, without {quoted(after)}", unit)
