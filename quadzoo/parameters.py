@@ -6,13 +6,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from quadzoo.errors import ConfigError, QuadzooError
 from quadzoo.registry.given import GivenSpec, given
 from quadzoo.registry.specs import BackboneSpec, HeadSpec
+from quadzoo.scratch import scratch_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,9 +106,9 @@ def as_files(parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         return
     from quadzoo.data.frames import images_of_frame, write_frame
 
-    with TemporaryDirectory(prefix="quadzoo-") as folder:
+    with scratch_folder() as folder:
         for name, frame in frames.items():
-            path = Path(folder, name, "DataFrame.csv")
+            path = folder / name / "DataFrame.csv"
             path.parent.mkdir()
             write_frame(frame, path, name)
             found[name] = path if name == "test_data" else str(path)
@@ -126,7 +125,7 @@ def as_files(parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         except QuadzooError as error:  # nobody knows these files
             text = str(error)
             for name in frames:
-                text = text.replace(str(Path(folder, name, "DataFrame.csv")), f"the DataFrame `{name}`")
+                text = text.replace(str(folder / name / "DataFrame.csv"), f"the DataFrame `{name}`")
             error.args = (text, *error.args[1:])
             raise
 

@@ -38,12 +38,12 @@ class _Stderr:
     """
 
     def write(self, text: str) -> int:
-        with suppress(OSError):
+        with suppress(OSError, AttributeError):  # a program may have none
             sys.stderr.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError, AttributeError):
             sys.stderr.flush()
 
     def __getattr__(self, name: str) -> Any:

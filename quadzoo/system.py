@@ -9,6 +9,7 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -81,6 +82,18 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def open_standard_files() -> None:
+    """Open the null device for those of stdin, stdout and stderr that are closed; children get it, too.
+
+    Else the next files that are opened get their numbers, and what is printed would be written into these.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
+
+
 def lead_group() -> None:
     """Make this process the leader of a group of its own, where there are groups: all that it starts."""
     if hasattr(os, "setpgid"):
@@ -116,3 +129,13 @@ def end_own_group() -> None:
     if not hasattr(os, "killpg") or os.getpgid(0) == os.getpid():
         end_group(os.getpid())
     os._exit(1)
+
+
+def end_within(seconds: float, status: int) -> None:
+    """Have this process end in that time at the latest, with an exit status.
+
+    Python waits for ever for threads that are no daemons, such as one that a plugin has started.
+    """
+    timer = threading.Timer(seconds, os._exit, (status,))
+    timer.daemon = True
+    timer.start()

@@ -12,7 +12,7 @@ from quadzoo import __version__
 from quadzoo.cli.bench import bench
 from quadzoo.cli.data import data
 from quadzoo.cli.export import export
-from quadzoo.cli.failures import complain, write_any_text
+from quadzoo.cli.failures import complain, open_streams, write_any_text
 from quadzoo.cli.list import list_
 from quadzoo.cli.output import say
 from quadzoo.cli.plugin import plugin
@@ -20,6 +20,10 @@ from quadzoo.cli.predict import predict
 from quadzoo.cli.report import report, verify
 from quadzoo.errors import ConfigError, QuadzooError
 from quadzoo.grid.interrupts import Interrupts
+from quadzoo.registry.containment import threads_left
+from quadzoo.system import end_within
+
+_PATIENCE = 5.0  # seconds for threads that plugins have left behind
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -57,9 +61,12 @@ cli.add_command(verify)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 all done, 1 a run failed, 2 bad input, 130 interrupted."""
+    open_streams()
     write_any_text()
     with Interrupts(to_the_end=True):
         status = _status(arguments)
+    if threads_left():
+        end_within(_PATIENCE, status)
     sys.exit(status)
 
 

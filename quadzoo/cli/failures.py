@@ -15,6 +15,7 @@ import click
 from quadzoo.cli.output import tell
 from quadzoo.errors import NO_SPACE, ClusterLost, StorageError, reason_of
 from quadzoo.storage import has_current_folder
+from quadzoo.system import open_standard_files
 
 _ESCAPES = "quadzoo-escapes"
 
@@ -25,6 +26,15 @@ def complain(error: Exception) -> int:
         return _of_the_system(error)
     text = error.format_message() if isinstance(error, click.ClickException) else str(error)
     return _print(text, 1 if isinstance(error, StorageError | ClusterLost) else 2)
+
+
+def open_streams() -> None:
+    """Have standard streams that were closed before this process began lead nowhere: Python has none then."""
+    open_standard_files()
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115  # as long as the process
+            setattr(sys, name, stream)
 
 
 def write_any_text() -> None:

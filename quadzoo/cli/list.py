@@ -9,6 +9,7 @@ import click
 
 from quadzoo.cli.options import plugin_option
 from quadzoo.cli.output import say, say_json, tell
+from quadzoo.report.text import one_line
 
 if TYPE_CHECKING:
     from quadzoo.registry.catalogue import Catalogue, Entry
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 3
+_LONGEST = 300  # characters of a cell: a plugin's description may be of any length
 
 
 @click.command("list")
@@ -109,4 +111,5 @@ def _print(rows: list[dict[str, Any]]) -> None:
     from quadzoo.cli.tables import print_table, text_table
 
     headings = list(rows[0]) if rows else []
-    print_table(text_table(headings, [[str(value) for value in row.values()] for row in rows]))
+    cells = [[one_line(str(value), _LONGEST) for value in row.values()] for row in rows]
+    print_table(text_table(headings, cells))

@@ -296,6 +296,7 @@ def in_use(images: ImageSet) -> Iterator[None]:
                 raise DataError(
                     f"{images.file}: the cache was cleared meanwhile; the same command makes it again"
                 )
+            has_users(images.file)  # deletes the marks of processes that were killed
             stack.enter_context(using(images.file))
         yield
 

@@ -25,6 +25,10 @@ _BESIDE = SENTINELS | {
 _NINES = frozenset({999.0, 9999.0, 99999.0})
 _FEWEST_CODES, _MOST_AGES = 66, 900
 UNUSED = "unused-images"
+FEW = "few-images"
+FEW_IMAGES = 100
+"""With fewer images, those of one holdout's test are too few to say much."""
+_FOLDS = 5
 MISSING = "masked-target"
 _MOST_SENTINELS = 4  # values of one target
 _LONGEST_RUN = 8  # neighbours among them
@@ -209,6 +213,11 @@ def check_split(findings: Findings, source: Source, content_ids: np.ndarray, spl
     findings.add("warning", "uneven-split", [first.warning] if first.warning else [], f"split {first.name}")
     if first.unused:
         findings.add("note", UNUSED, [f"{first.unused:,} of {len(source):,}"], "images left out as unused")
+    n_different = min(len(np.unique(groups)), len(np.unique(content_ids)))
+    if first.name == "grouped" and len(splits) == 1 and len(source) < FEW_IMAGES and n_different >= _FOLDS:
+        tested = f"{len(first.test):,} of {len(source):,} are tested"
+        text = f"with fewer than {FEW_IMAGES} images `folds` {_FOLDS} says more, since all of them are tested"
+        findings.add("note", FEW, [tested], text)
     what = " or shares a group with one" if first.name == TEST_DATA and source.group_values else ""
     for one in splits:
         check_leaks(findings, source, one, content_ids, groups, what=what)

@@ -9,11 +9,8 @@ b = -(r + s), which is what multiplying out gives. Images and all other labels a
 from __future__ import annotations
 
 import csv
-import glob
 import random
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +23,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from quadzoo.data.parallel import parallel
 from quadzoo.errors import ConfigError
+from quadzoo.scratch import scratch_folder
 
 DETAILS_CSV = "Quadratic Equation Full Details.csv"
 ROOTS_CSV = "Quadratic Roots and File Path only.csv"
@@ -126,9 +124,9 @@ def write_folder(
     """
     draw(SIGNS, font)  # raises before there is a folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=_unfinished_prefix(folder), dir=folder.parent))
-    try:
-        (partial / IMAGES).mkdir()
+    with scratch_folder(folder.parent) as scratch:
+        partial = scratch / "new"
+        (partial / IMAGES).mkdir(parents=True)
         equations = generate(n, seed)
         width = max(4, len(str(n - 1)))
         names = [f"eqn_{index:0{width}d}" for index in range(n)]
@@ -145,17 +143,6 @@ def write_folder(
         except OSError:
             if not folder.exists():
                 raise  # otherwise another process drew the same images first
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def unfinished(folder: Path) -> list[Path]:
-    """Return the folders that killed processes have left of writing to ``folder``, or others are writing."""
-    return list(folder.parent.glob(f"{glob.escape(_unfinished_prefix(folder))}*"))
-
-
-def _unfinished_prefix(folder: Path) -> str:
-    return f".{folder.name}-"
 
 
 def _write_tables(folder: Path, names: list[str], equations: list[Equation], labels: Labels) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -48,6 +49,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 _POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 
 _MOST_UNITS = 8  # of a column
+_DECIMALS_FROM_TO = 10, 100  # digits before the point differ in number
 _APART = 3.0  # times: whole numbers of hundreds beside decimals
 
 Kind = str
@@ -118,6 +120,8 @@ def _with_unit(before: str, bare: str, after: str) -> Spelling:
     """Say how a number is written that has something before or after it."""
     if len(after) > 12:  # words after a number
         return Spelling("text")
+    if after and unicodedata.numeric(after[0], None) is not None:  # 5½ is not 5, nor is 3²; cm² is a unit
+        return Spelling("fractions and powers", "write it as a decimal number")
     unit = after or before
     if _MULTIPLE.fullmatch(after):
         return Spelling("units", f"write the number in full, without {quoted(after)}", unit)
@@ -153,8 +157,8 @@ class Column:
 
     ``first`` has the row and the text of the first cell of each kind, ``units`` some of the units of cells.
     Numbers with three decimals may be thousands: ``dotted`` counts those such as 1.234, of which
-    ``largest_dotted`` is the largest, ``pointed`` all others with a point, ``hundreds`` and ``large`` the
-    whole numbers from 100 to 999, of which ``different`` are the values, and from 1000.
+    ``smallest_dotted`` and ``largest_dotted`` are the ends, ``pointed`` all others with a point, ``hundreds``
+    and ``large`` the whole numbers from 100 to 999, of which ``different`` are the values, and from 1000.
     """
 
     name: str
@@ -162,6 +166,7 @@ class Column:
     first: dict[Kind, tuple[int, str]] = field(default_factory=dict)
     units: set[str] = field(default_factory=set)
     different: set[float] = field(default_factory=set)
+    smallest_dotted: float = math.inf
     largest_dotted: float = 0
     hundreds: int = 0
     large: int = 0
@@ -184,6 +189,7 @@ class Column:
             self.large += abs(value) >= 1000
         elif text.strip()[-4:-3] == "." and _POINT_GROUPS.fullmatch(text.strip()):
             self.dotted += 1
+            self.smallest_dotted = min(self.smallest_dotted, abs(value))
             self.largest_dotted = max(self.largest_dotted, abs(value))
             self.first.setdefault("points", (row, text.strip()))
         else:
@@ -231,6 +237,20 @@ class Column:
         apart = len(self.different) > 1 and min(self.different) > _APART * self.largest_dotted
         if self.hundreds < self.dotted / 4 and not apart:
             return ""
+        return self._both_readings
+
+    @property
+    def all_may_be_thousands(self) -> str:
+        """Name both readings where every number has three decimals, from below 10 to above 100; else empty.
+
+        Numbers that are printed with three decimals are written so, too; but as thousands they would fit.
+        """
+        low, high = _DECIMALS_FROM_TO
+        spread = self.smallest_dotted < low and self.largest_dotted >= high
+        return self._both_readings if spread and self.dotted == self.kinds["number"] else ""
+
+    @property
+    def _both_readings(self) -> str:
         row, text = self.first["points"]
         return (
             f"row {row}: {self.name} is {quoted(text)}, which is read as {number(text):g}; if the point "

@@ -12,6 +12,7 @@ from quadzoo.data.rows import TableRows, is_vague
 from quadzoo.data.texts import alike, folded, plural, quoted, told_apart
 
 GROUP_COLUMN = "group-column"
+POINTS = "points-in-numbers"
 _REPEATED = 0.9  # of the rows have a value that others have, too
 _FEWEST, _FEWEST_ROWS = 3, 10  # values of a column, rows
 _MOST_SUGGESTED = 3
@@ -22,21 +23,23 @@ def remarks(tables: Sequence[TableRows], group_column: str | None) -> list[Findi
     found = Findings()
     for table in tables:
         points = [text for one in table.columns if (text := one.may_be_thousands)]
-        found.add("warning", "points-in-numbers", points, "target whose points may separate thousands")
+        found.add("warning", POINTS, points, "target whose points may separate thousands")
+        points = [text for one in table.columns if (text := one.all_may_be_thousands)]
+        found.add("note", POINTS, points, "target whose numbers all have three decimals, as thousands would")
     ids = [identity for table in tables for identity in table.ids]
     found.add(
         "warning",
         "alike-ids",
         [told_apart(some) for some in alike(ids, zeros=False)],
-        "group of ids that differ in case, blanks or dashes alone",
+        "group of ids that differ in case, blanks, dashes or the alphabet of a letter alone",
     )
     groups = [group for table in tables for group in table.groups]
     found.add(
         "warning",
         "alike-groups",
         [told_apart(some) for some in alike(groups, zeros=True)],
-        f"group of values of {quoted(group_column or '')} that differ in case, blanks, dashes or leading "
-        "zeros alone: they count as different",
+        f"group of values of {quoted(group_column or '')} that differ in case, blanks, dashes, leading zeros "
+        "or the alphabet of a letter alone: they count as different",
     )
     vague = Counter(group for group in groups if is_vague(group))
     found.add(

@@ -299,9 +299,8 @@ def drawing_lock(folder: Path, *, blocking: bool = True) -> FileLock:
 
 
 def remove_drawings(folder: Path) -> None:
-    """Delete drawn equations, and what killed processes have left; hold the folder's lock meanwhile."""
-    for path in (folder, *equations.unfinished(folder)):
-        shutil.rmtree(path, ignore_errors=True)
+    """Delete drawn equations; hold the folder's lock meanwhile."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_equations(table: Path) -> bool:

@@ -19,6 +19,24 @@ _LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
 _SURROGATES = re.compile("[\ud800-\udfff]")  # bytes that are no UTF-8, and halves of letters of UTF-16
 _NO_DECIMALS = re.compile(r"(?<=\d)\.0+$")
 _UNSEEN = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f]")  # joiners and selectors, besides category Cf
+# Cyrillic and Greek capitals that look like Latin ones: Unicode Technical Standard 39, confusables.txt. Their
+# small letters count as the same, since case does not count; but mu is a unit, and 5 mm are something else.
+_LOOKS = (
+    (
+        "\u0410\u0412\u0415\u0405\u0406\u0408\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425",
+        "ABESIJKMHOPCTYX",
+    ),
+    (
+        "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7",
+        "ABEZHIKMNOPTYX",
+    ),
+)
+_LATIN = {
+    ord(letter): latin
+    for theirs, ours in _LOOKS
+    for letter, latin in (*zip(theirs, ours, strict=True), *zip(theirs.lower(), ours.lower(), strict=True))
+    if letter != "\u03bc"
+}
 
 
 def key(text: str) -> str:
@@ -44,19 +62,20 @@ def _is_blank(letter: str) -> bool:
 def folded(text: str) -> str:
     """Return a key without the differences that a typist does not see.
 
-    These are case, blanks, width, invisible characters, and which of Unicode's dashes it is.
+    These are case, blanks, width, invisible characters, which of Unicode's dashes it is, and whether a letter
+    is Latin or one of another alphabet that looks the same.
     """
     if text.isascii() and text.isprintable():
         return "".join(text.casefold().split())
-    return "".join(map(_seen, unicodedata.normalize("NFKC", key(text)).casefold()))
+    return "".join(map(_seen, unicodedata.normalize("NFKC", key(text)))).casefold()
 
 
 def _seen(letter: str) -> str:
-    """Return a letter as it is seen: nothing for what is invisible, one dash for all."""
+    """Return a letter as it is seen: nothing if it is invisible, one dash for all, Latin if it looks so."""
     category = unicodedata.category(letter)
     if category in ("Cf", "Cc") or letter.isspace() or _UNSEEN.match(letter):
         return ""
-    return "-" if category == "Pd" or letter == "\u2212" else letter
+    return "-" if category == "Pd" or letter == "\u2212" else letter.translate(_LATIN)
 
 
 def without_zeros(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,8 +11,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar
+
+from quadzoo.scratch import scratch_folder
+from quadzoo.storage import open_regular
 
 Send = Callable[[Any], None]
 """Sends a message to whoever submitted the job; it must pickle."""
@@ -102,8 +105,8 @@ def asked(
     executor: Executor, work: str, argument: Any, needs: Needs = NO_NEEDS, machine: str | None = None
 ) -> Iterator[Job]:
     """Submit a question; the job is cancelled afterwards, and what it printed is dropped."""
-    with TemporaryDirectory(prefix="quadzoo-", ignore_cleanup_errors=True) as folder:
-        job = executor.submit(work, argument, Path(folder) / "log", needs, machine)
+    with scratch_folder() as folder:
+        job = executor.submit(work, argument, folder / "log", needs, machine)
         try:
             if together := _together.get():
                 together.add(job)
@@ -202,8 +205,8 @@ def is_overdue(job: Job, timeout: float) -> bool:
 def end_of(log: Path, characters: int) -> str:
     """Return the end of a log; nothing where it cannot be read."""
     try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 4 * characters))
+        with open_regular(log) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 4 * characters))
             return file.read().decode(errors="replace")[-characters:]
     except OSError:
         return ""

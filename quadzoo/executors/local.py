@@ -22,7 +22,8 @@ from quadzoo.executors.base import NO_NEEDS, Needs, end_of
 from quadzoo.executors.starting import is_over, pipe, preload, server_pid, start, start_server
 from quadzoo.registry import additions
 from quadzoo.registry.additions import Additions
-from quadzoo.system import ENDING_SIGNALS, end_group, end_own_group, lead_group
+from quadzoo.storage import open_log
+from quadzoo.system import ENDING_SIGNALS, end_group, end_own_group, end_within, lead_group
 from quadzoo.threads import waiting
 
 # glibc gives large blocks back to the kernel at once and then pays a page fault for each page of the next
@@ -34,6 +35,7 @@ _ENVIRONMENT = {
     # On a Mac's GPU, operators that it does not have are computed on the CPU.
     "PYTORCH_ENABLE_MPS_FALLBACK": "1",
 }
+_ENDING = 10.0  # seconds from the end of the work to that of its process
 _UNKNOWN = 255  # the exit status of a process that nobody could wait for
 
 
@@ -173,7 +175,7 @@ def _enter(work: str, argument: Any, connection: Connection, log: Path, surround
     lead_group()  # which ends with it: a plugin may start processes, too
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        with log.open("ab", buffering=0) as file:
+        with open_log(log) as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
     except OSError:  # the parent has given up, and deleted the folder
@@ -182,6 +184,7 @@ def _enter(work: str, argument: Any, connection: Connection, log: Path, surround
     additions.install(surroundings.added)
     try:
         pkgutil.resolve_name(work)(argument, connection.send)
+        end_within(_ENDING, 0)
     except BrokenPipeError:  # the parent is gone
         os._exit(1)
     except BaseException:

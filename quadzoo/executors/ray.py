@@ -7,9 +7,9 @@ side.
 from __future__ import annotations
 
 import math
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from quadzoo.executors.ray_job import SLICE, RayJob
 from quadzoo.executors.ray_node import FileServer, Order, watch
 from quadzoo.registry import additions
 from quadzoo.registry.additions import Additions
+from quadzoo.scratch import scratch_folder
 from quadzoo.storage import cache_folder
 
 ARRIVE = "quadzoo.grid.arrival:settled"
@@ -69,6 +70,7 @@ class RayExecutor:
         self._server: Any = None
         self._offered: dict[str, Path] = {}
         self._task: Any = ray.remote(watch)
+        self._stack = ExitStack()
         self.lost = False
         self.waited_in_vain = -math.inf
         if self._connects:
@@ -86,16 +88,14 @@ class RayExecutor:
         self._head = ray.get_runtime_context().gcs_address
         self._looked = self._counted = time.monotonic()
         # Nodes that find it in their cache folder share the folder with this machine.
-        self._mark = cache_folder() / f".ray-{secrets.token_hex(8)}"
-        self._mark.touch()
+        self._mark = self._stack.enter_context(scratch_folder(cache_folder()))
         cpus, gpus = sum(one.cpus for one in self._machines), sum(one.gpus for one in self._machines)
         nodes = f"{len(self._machines)} node{'s' * (len(self._machines) > 1)}"
         note(f"Ray at {self._head}: {nodes} for runs, {cpus} CPUs, {gpus} GPUs")
 
     def close(self) -> None:
         """Let go of the cluster; end a Ray that was started for this executor."""
-        if hasattr(self, "_mark"):
-            self._mark.unlink(missing_ok=True)
+        self._stack.close()
         if self._connects and not self.lost:
             disconnect()
 

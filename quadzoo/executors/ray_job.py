@@ -175,7 +175,7 @@ class RayJob:
         if self.begun is None:
             self.begun = time.monotonic()
         if report.log:
-            with self._log.open("ab") as file:
+            with storage.open_log(self._log) as file:
                 file.write(report.log)
         if report.piece:
             self._write(report.piece)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import pkgutil
 import secrets
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,6 +23,7 @@ from quadzoo.executors.local import LocalExecutor
 from quadzoo.executors.parcels import PIECE, Cached, Folder, Given, Reference, Written, place_in, unpack
 from quadzoo.registry import additions
 from quadzoo.registry.additions import Additions
+from quadzoo.scratch import scratch_folder
 from quadzoo.storage import cache_errors, cache_folder, file_identity
 
 _PAUSE = 0.2  # seconds between two reports
@@ -94,7 +94,7 @@ def watch(order: Order, server: Any) -> Iterator[Report]:
     cannot be written, and OSError where the disk is full.
     """
     with ExitStack() as stack:
-        scratch = stack.enter_context(_scratch_folder())
+        scratch = stack.enter_context(_folder_of_a_job())
         out, log = scratch / "out", scratch / "log"
         out.mkdir()
         files = _Files(scratch, server, stack)
@@ -284,18 +284,10 @@ def _pieces(path: Path, place: str) -> Iterator[Report]:
 
 
 @contextmanager
-def _scratch_folder() -> Iterator[Path]:
+def _folder_of_a_job() -> Iterator[Path]:
     """Yield a new folder for one job; what jobs of killed workers have left is deleted."""
     base = cache_folder() / "jobs"
     with cache_errors():
         base.mkdir(exist_ok=True)
-        for old in base.iterdir():
-            if old.is_dir() and not storage.has_users(old):
-                shutil.rmtree(old, ignore_errors=True)
-    folder = base / secrets.token_hex(8)
-    with storage.using(folder):  # first, so that no other deletes it
-        folder.mkdir()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with scratch_folder(base) as folder:
+        yield folder

@@ -12,14 +12,17 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from multiprocessing import spawn
+from functools import cache
+from multiprocessing import spawn, util
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from quadzoo.errors import ConfigError
-from quadzoo.system import ENDING_SIGNALS, START_METHOD
+from quadzoo.scratch import scratch_folder
+from quadzoo.system import ENDING_SIGNALS, START_METHOD, open_standard_files
 
 # Of what a new process gets by default: the parent's main module, which it would run again, and the
 # parent's module path, which may begin with the current folder, where anybody's files lie.
@@ -32,7 +35,7 @@ _OF_LAUNCHERS = (
     "TORCHELASTIC_RUN_ID",
 )  # fmt: skip
 
-_LONGEST_FOLDER = 70  # bytes; a socket's path has at most 107, of which 32 are multiprocessing's
+_LONGEST_FOLDER = 48  # bytes; a socket's path has at most 107, of which 32 are multiprocessing's, 26 ours
 
 _context: Any = multiprocessing.get_context(START_METHOD)
 _starting = threading.RLock()
@@ -100,6 +103,7 @@ def start_server() -> None:
     """Start the server, unless it runs. It ignores what is for the parent; so do its children at first."""
     if _server is None or threading.current_thread() is not threading.main_thread():
         return  # only the main thread may set handlers, and it is the one that starts the first child
+    open_standard_files()
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING_SIGNALS}
     try:
         with _safe_start(), mock.patch.object(tempfile, "tempdir", _folder_of_sockets()):
@@ -109,10 +113,19 @@ def start_server() -> None:
             signal.signal(number, handler)
 
 
+@cache
 def _folder_of_sockets() -> str:
-    """Return a folder for temporary files whose path is short enough for the name of a socket in it."""
+    """Return a new folder whose path is short enough for the name of a socket in it.
+
+    It is deleted when this process ends; after a kill, when another one starts.
+    """
     usual = tempfile.gettempdir()
-    return usual if len(os.fsencode(usual)) <= _LONGEST_FOLDER else "/tmp"
+    stack = ExitStack()
+    base = Path(usual if len(os.fsencode(usual)) <= _LONGEST_FOLDER else "/tmp")
+    folder = stack.enter_context(scratch_folder(base))
+    # At -100 multiprocessing deletes its own folder, which is in this one.
+    util.Finalize(None, stack.close, exitpriority=-101)
+    return str(folder)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +28,7 @@ from quadzoo.model.recipe import Recipe
 from quadzoo.records.facts import SplitFacts
 from quadzoo.records.record import Found, RunRecord, keys_in, read_record
 from quadzoo.report.text import duration, listed
+from quadzoo.scratch import scratch_folder
 from quadzoo.threads import threads_of_a_run
 from quadzoo.training.device import take
 from quadzoo.training.task import Placement, Task
@@ -299,8 +299,8 @@ def time_steps(work: tuple[Task, Placement, bool], send: Send) -> None:
     if not trains:
         tell(0.0, forward)
         return
-    with TemporaryDirectory(prefix="quadzoo-") as folder:  # the head's steps, on the features of one batch
-        np.save(path := Path(folder) / "features.npy", features.permute(0, 2, 3, 1).cpu().numpy())
+    with scratch_folder() as folder:  # the head's steps, on the features of one batch
+        np.save(path := folder / "features.npy", features.permute(0, 2, 3, 1).cpu().numpy())
         everyone = np.arange(batch)
         alone = replace(fold.split, train=everyone, val=everyone[:1], test=everyone[:1])
         fit(path, fold.targets[rows], alone, forward)

@@ -8,9 +8,18 @@ from typing import NamedTuple
 import numpy as np
 
 from quadzoo.data.cache import ImageSet, prepare
-from quadzoo.data.checks import MISSING, UNUSED, check_duplicates, check_files, check_split, check_target
+from quadzoo.data.checks import (
+    FEW,
+    FEW_IMAGES,
+    MISSING,
+    UNUSED,
+    check_duplicates,
+    check_files,
+    check_split,
+    check_target,
+)
 from quadzoo.data.findings import Finding, Findings
-from quadzoo.data.remarks import GROUP_COLUMN
+from quadzoo.data.remarks import GROUP_COLUMN, POINTS
 from quadzoo.data.sources import N_DRAWN, Source, open_source
 from quadzoo.data.splits import Split, check_parameters, grouping, splits_of
 from quadzoo.data.texts import printable
@@ -67,7 +76,7 @@ def read_inputs(config: BenchConfig, observer: Observer, channels: int | None) -
         _in_words(one)
         for one in _findings(source, images, splits)
         if one.severity != "note"
-        or one.code in (UNUSED, MISSING)
+        or one.code in (FEW, MISSING, POINTS, UNUSED)
         or (one.code == GROUP_COLUMN and config.split == "grouped")
     ]
     return Inputs(source, images, splits, [*notes, _shares(splits), *few_groups(source, images, splits)])
@@ -99,7 +108,8 @@ def few_groups(source: Source, images: ImageSet, splits: Sequence[Split]) -> lis
     tested = len(np.unique(np.concatenate([groups[split.test] for split in splits])))
     if tested >= FEWEST_GROUPS:
         return []
-    once = splits[0].name == "grouped" and len(splits) == 1
+    # Of few images it is said of all data.
+    once = splits[0].name == "grouped" and len(splits) == 1 and len(source) >= FEW_IMAGES
     return [
         f"warning: the test images are of {tested} group{'s' * (tested > 1)}: with fewer than "
         f"{FEWEST_GROUPS} no score has an interval{'; with `folds`, all groups are tested' * once}"

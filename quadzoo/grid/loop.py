@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import stat
@@ -211,7 +212,12 @@ def _receive(one: _Running, observer: Observer) -> None:
 
 
 def _lock(out: Path, task: Task) -> FileLock | None:
-    """Take the run for this bench; None while another bench has it."""
+    """Take the run for this bench; None while another bench has it.
+
+    Raises OSError for a folder that is a link: what the run writes would land elsewhere.
+    """
+    if (folder := run_folder(out, task.key)).is_symlink():
+        raise OSError(errno.ELOOP, "it is a link, which is not followed; delete it", str(folder))
     taken = storage.lock(run_folder(out, task.key) / ".lock", blocking=False)
     try:
         taken.acquire()

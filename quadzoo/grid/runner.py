@@ -47,7 +47,8 @@ from quadzoo.report.files import write_report
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import Results, kept_records, read_runs
 from quadzoo.report.rows import Leaderboard
-from quadzoo.storage import sweep_below
+from quadzoo.scratch import sweep_scratch_below
+from quadzoo.storage import cache_folder, sweep_below
 
 _SHARE_SAID = 0.05  # of a bench's time
 
@@ -216,7 +217,9 @@ def bench(
 def _run(plan: Plan, executor: Executor, observer: Observer) -> Leaderboard | None:
     """Run what is not done, and write the leaderboard, however it ends; see `bench`."""
     data = plan.data
-    sweep_below(plan.config.out)
+    for folder in (plan.config.out, cache_folder()):
+        sweep_below(folder)
+        sweep_scratch_below(folder)
     with Interrupts() as interrupts:
         try:
             with in_use(data.images):

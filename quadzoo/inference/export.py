@@ -21,6 +21,7 @@ from quadzoo.records.predictions import nameless, read_predictions
 from quadzoo.records.record import PREDICTIONS, SEEN, WEIGHTS, RunRecord, json_of, sha256_of
 from quadzoo.records.trained import CONFIG, Trained, read_trained
 from quadzoo.registry.catalogue import Catalogue
+from quadzoo.scratch import scratch_folder
 from quadzoo.storage import has_current_folder, open_regular, read_regular
 
 CARD = "README.md"
@@ -178,11 +179,12 @@ def _whole(folder: Path) -> Iterator[Path]:
     """Give a new folder that takes the place of another when all went well, and is deleted when not."""
     folder = Path(os.path.abspath(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staged = folder.with_name(f".{folder.name}-{secrets.token_hex(8)}.partial")
-    old = staged.with_suffix(".old")
-    staged.mkdir()
-    try:
+    with scratch_folder(folder.parent) as scratch:  # beside it, so that a rename does not cross file systems
+        staged = scratch / "new"
+        staged.mkdir()
         yield staged
+        # Nobody sweeps it: for a moment there is no other.
+        old = folder.with_name(f".{folder.name}-{secrets.token_hex(8)}.old")
         if folder.exists():
             os.replace(folder, old)
         try:
@@ -191,6 +193,4 @@ def _whole(folder: Path) -> Iterator[Path]:
             if old.exists():
                 os.replace(old, folder)
             raise
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

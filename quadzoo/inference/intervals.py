@@ -62,7 +62,8 @@ class Intervals:
             source = Calibration.of_runs(source)
         residuals = np.abs(source.truth - source.prediction)
         if source.spread is not None:
-            residuals = residuals / source.spread
+            with np.errstate(over="ignore"):  # of a spread that is next to nothing
+                residuals = residuals / source.spread
         # A spread is a size of errors itself, with the unit of a target taken out.
         sizes = source.ranges if source.spread is None else np.ones(len(source.targets))
         by_group = {_ALL: residuals}

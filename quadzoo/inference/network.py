@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from quadzoo.data.datamodule import pixels_tensor
-from quadzoo.errors import BadModule, DataError, NameNotFound, QuadzooError
+from quadzoo.errors import BadModule, DataError, NameNotFound
 from quadzoo.inference.view import View
 from quadzoo.model.build import build_backbone, build_head, join, load_weights
-from quadzoo.model.contract import backbone_width
+from quadzoo.model.contract import backbone_width, named, predictions
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.model.tf32 import use_tf32
 from quadzoo.records.keys import Provenance
@@ -24,11 +24,13 @@ from quadzoo.records.record import WEIGHTS
 from quadzoo.records.trained import Trained
 from quadzoo.registry import additions
 from quadzoo.registry.catalogue import Catalogue, Entry, Names
+from quadzoo.registry.containment import blamed
 from quadzoo.registry.plugins import of_given
 from quadzoo.registry.specs import BackboneSpec, HeadSpec
 from quadzoo.targets import TargetInfo, unscale, unscale_spread
 
 _MOST = 256  # images at once
+_SHOWN = 40  # characters of a name
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")  # as PyPI allows
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,60}")
 
@@ -58,15 +60,20 @@ class Network:
         """
         device, record = self.module.device, self.trained.record
         images = pixels_tensor(pixels).permute(0, 3, 1, 2)
+        who = f"run {record.key[:16]} ({record.backbone[:_SHOWN]} + {record.head[:_SHOWN]})"
         with (
+            blamed(lambda reason: BadModule(f"{who} cannot predict: {reason}")),
             torch.inference_mode(),
             _products_of_training(device),
             torch.autocast(device.type, torch.bfloat16, enabled=record.precision == "bf16"),
         ):
-            parts = [
-                self.module.predict_with_spread(some.to(device))
-                for some in torch.split(images, self.batch_size)
-            ]
+            parts = []
+            for some in torch.split(images, self.batch_size):
+                prediction, spread = self.module.predict_with_spread(some.to(device))
+                expected = torch.empty(len(some), len(record.targets))
+                with named(who):
+                    predictions(prediction, expected)
+                parts.append((prediction, spread))
         values = torch.cat([prediction for prediction, _ in parts]).cpu().double().numpy()
         spreads = [spread for _, spread in parts if spread is not None]
         unit = self.trained.unit
@@ -193,13 +200,8 @@ def _changed(entry: Entry[Any], code: Provenance) -> Iterator[str]:
 
 def _built(what: str, build: Callable[[], Built]) -> Built:
     """Return what a plugin builds. Raises BadModule for anything that it raises."""
-    try:
+    with blamed(lambda reason: BadModule(f"{what} cannot be built: {reason}")):
         return build()
-    except QuadzooError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:150]
-        raise BadModule(f"{what} cannot be built: {type(error).__name__}: {reason}") from error
 
 
 @contextmanager

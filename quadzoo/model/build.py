@@ -11,7 +11,7 @@ import safetensors.torch
 from torch import nn
 
 from quadzoo.errors import BadModule
-from quadzoo.model.contract import backbone_width, check_head
+from quadzoo.model.contract import backbone_width, check_head, named
 from quadzoo.model.depthwise import keep_depthwise_in_float32
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule
@@ -94,7 +94,5 @@ def load_weights(module: RegressionModule, path: Path, who: str) -> None:
 
 
 def _check(check: Callable[[object], object], module: object, who: str) -> None:
-    try:
+    with named(who):
         check(module)
-    except BadModule as error:
-        raise BadModule(f"{who}: {error}") from None

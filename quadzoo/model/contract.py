@@ -5,9 +5,21 @@ Each text says what the contract asks for and what came, without the plugin's na
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import Tensor, nn
 
 from quadzoo.errors import BadModule
+
+
+@contextmanager
+def named(who: str) -> Iterator[None]:
+    """Write ``who`` before the text of a BadModule. Raises it again."""
+    try:
+        yield
+    except BadModule as error:
+        raise BadModule(f"{who}: {error}") from None
 
 
 def check_module(built: object) -> None:

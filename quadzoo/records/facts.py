@@ -113,6 +113,8 @@ class SplitFacts(_Facts):
 
     def check(self, targets: Sequence[str], n: int) -> None:
         """Check the division of ``n`` images with these targets. Raises ValueError where it cannot be."""
+        if self.folds > max(1, n):
+            raise ValueError(f"split.folds is {self.folds}, of {n} images")
         for side, known in (("train", self.n_train), ("val", self.n_val), ("test", self.n_test)):
             if known > n and side != "train":  # reader-equations was trained on images that were drawn anew
                 raise ValueError(f"split.n_{side} is {known}, of {n} images")
@@ -139,7 +141,7 @@ class Halved(_Facts):
     many, of which ``kept`` went on. ``trial`` is the key of that training in OUT/halving.
     """
 
-    trial: str
+    trial: Key
     epochs: Annotated[int, Field(ge=1)]
     val_mse: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     place: Annotated[int, Field(ge=1)]

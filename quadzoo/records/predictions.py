@@ -133,8 +133,8 @@ def nameless(table: pd.DataFrame, targets: Sequence[str]) -> bytes:
 class Parsed(NamedTuple):
     """predictions.csv of M images: its texts by column, and float64 (M, C) for the columns of ``names``.
 
-    Texts are ``id``, ``split``, ``image_group`` and whatever else is no target's. A truth that is missing is
-    NaN; the spread of the predictions is there where the file has it.
+    Texts are ``id``, ``split``, ``image_group`` and, where the file has it, ``image_kind``; other columns are
+    left out. A truth that is missing is NaN; the spread of the predictions is there where the file has it.
     """
 
     texts: dict[str, list[str]]
@@ -189,7 +189,7 @@ def parsed_predictions(path: Path, targets: Sequence[str]) -> Parsed:
         if old in texts and new not in texts:
             texts[new] = texts.pop(old)
     texts.setdefault("image_group", texts["id"])
-    return Parsed(texts, names, numbers)
+    return Parsed({name: texts[name] for name in RESERVED if name in texts}, names, numbers)
 
 
 def _plain_cells(content: bytes) -> dict[str, list[str]] | None:

@@ -33,7 +33,7 @@ class SetRequest(BaseModel):
 class Suite(BaseModel):
     """The sets of a suite by name, in the order of its file."""
 
-    sets: dict[str, SetRequest]
+    sets: dict[str, SetRequest] = Field(min_length=1)
 
     @field_validator("sets")
     @classmethod

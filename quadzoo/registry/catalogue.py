@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Generic, TypeVar
 
-from quadzoo.errors import DuplicateName, NameNotFound, QuadzooError
+from quadzoo.errors import DuplicateName, NameNotFound
 from quadzoo.registry import additions
 from quadzoo.registry.additions import Network
+from quadzoo.registry.containment import blamed
 from quadzoo.registry.plugins import STRICT, Plugin, discover, is_strict
 from quadzoo.registry.specs import BackboneSpec, HeadSpec, ModelSpec
 
@@ -189,6 +191,10 @@ class Catalogue:
         ]
 
 
+def _not_found(name: str, plugin: Plugin, reason: str) -> NameNotFound:
+    return NameNotFound(f"backbone {name!r}: {plugin} fails to find it: {reason}")
+
+
 def load(plugins: list[Plugin] | None = None) -> Catalogue:
     """Build the catalogue of the given plugins, by default of all that are installed.
 
@@ -204,13 +210,8 @@ def load(plugins: list[Plugin] | None = None) -> Catalogue:
         asked, description = (known.asked, known.description) if known else (name, None)
         for plugin in plugins:
             for finder in plugin.finders:
-                try:
+                with blamed(partial(_not_found, name, plugin)):
                     spec = finder(asked, description)
-                except QuadzooError:
-                    raise
-                except Exception as error:
-                    reason = " ".join(f"{type(error).__name__}: {error}".split())[:150]
-                    raise NameNotFound(f"backbone {name!r}: {plugin} fails to find it: {reason}") from error
                 if spec:
                     return Entry(spec, plugin)
         return None

@@ -21,7 +21,7 @@ from quadzoo import __version__
 from quadzoo.errors import ConfigError
 from quadzoo.registry import additions, hooks
 from quadzoo.registry.additions import PluginFile
-from quadzoo.registry.containment import contained
+from quadzoo.registry.containment import contained, in_a_line
 from quadzoo.registry.given import PREFIX, GivenSpec
 from quadzoo.registry.specs import BackboneSpec, HeadSpec, ModelSpec
 
@@ -31,7 +31,8 @@ Finder = Callable[[str, Mapping[str, Any] | None], BackboneSpec | None]
 STRICT = "QUADZOO_STRICT"
 """The variable that, set to 1, makes an error of every plugin that fails."""
 _API_NAME = "QUADZOO_API"
-_LONGEST = 200  # characters of a reason
+_LONGEST = 200  # characters of a description
+_MOST_SPECS = 100_000  # of a plugin: a list without an end would fill the memory
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def _registered(implementations: object, name: str) -> dict[str, Any]:
         "heads": _call(manager.hook.register_heads, HeadSpec),
         "models": _call(manager.hook.register_models, ModelSpec),
         "finders": tuple(partial(_find, one) for one in manager.hook.find_backbone.get_hookimpls()),
-        "description": (inspect.getdoc(implementations) or "").split("\n", 1)[0],
+        "description": (inspect.getdoc(implementations) or "").split("\n", 1)[0][:_LONGEST],
     }
 
 
@@ -199,12 +200,7 @@ def _find(
 
 
 def _in_a_line(error: BaseException) -> str:
-    try:
-        text = str(error) if isinstance(error, _OtherApi) else f"{type(error).__name__}: {error}"
-    except Exception:  # an error is the plugin's code, too
-        text = type(error).__name__
-    line = text.splitlines()[0]
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    return in_a_line(error, bare=isinstance(error, _OtherApi))
 
 
 def _line_in(file: PluginFile, error: BaseException) -> str:
@@ -249,10 +245,14 @@ def _call(hook: pluggy.HookCaller, kind: type[Spec]) -> tuple[Spec, ...]:
     specs: list[Spec] = []
     for implementation in hook.get_hookimpls():
         result = implementation.function()
+        if inspect.iscoroutine(result):
+            result.close()  # or Python warns that nobody has awaited it
         if not isinstance(result, Iterable):
             raise TypeError(f"{hook.name} must return {kind.__name__}s, got {type(result).__name__}")
         for spec in result:
             if not isinstance(spec, kind):
                 raise TypeError(f"{hook.name} must return {kind.__name__}s, got {spec!r}")
+            if len(specs) == _MOST_SPECS:
+                raise ValueError(f"{hook.name} returns more than {_MOST_SPECS:,} specs")
             specs.append(spec)
     return tuple(specs)

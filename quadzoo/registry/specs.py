@@ -149,6 +149,8 @@ class ModelSpec:
         who = f"model {self.name!r}"
         if not isinstance(self.folder, str | os.PathLike):
             raise ValueError(f"{who}: `folder` must be a path, got {self.folder!r}")
+        if "\0" in os.fsdecode(self.folder):
+            raise ValueError(f"{who}: `folder` holds a NUL character, which no path has")
         _check_texts(who, description=self.description, license=self.license)
         object.__setattr__(self, "folder", Path(self.folder))
 

@@ -19,6 +19,7 @@ _MOST_NAMED = 30  # points of one plot
 _BESIDE = 12  # names to the right of lines
 _LETTER, _LINE = 7.0, 14.0  # width of a letter and height of a line of text, in pixels
 _MOST_TICKS = 9  # of a logarithmic axis
+_LEAST = 1e-300  # of an axis: smaller numbers cannot be divided, and may be in anybody's records
 _TICK = 48.0  # pixels between ticks that are given, at least
 
 
@@ -45,12 +46,12 @@ class _Axis:
 
     @classmethod
     def logarithmic(cls, values: Sequence[float], start: float, end: float) -> _Axis:
-        return cls(min(values) / 1.25, max(values) * 1.25, start, end)
+        return cls(max(min(values), _LEAST) / 1.25, max(*values, _LEAST) * 1.25, start, end)
 
     @classmethod
     def linear(cls, values: Sequence[float], start: float, end: float) -> _Axis:
         low, high = min(values), max(values)
-        return cls(low, high if high > low else low + 1, start, end, log=False)
+        return cls(low, high if high - low > _LEAST else low + max(1.0, abs(low)), start, end, log=False)
 
     def at(self, value: float) -> float:
         value = min(max(value, self.low), self.high)

@@ -134,9 +134,6 @@ def _halving(out: Path, record: RunRecord) -> Iterator[str]:
         return
     if halved.place <= halved.kept or halved.place > halved.of:
         yield f"found.halved has place {halved.place} of {halved.of}, of which {halved.kept} went on"
-    if Path(halved.trial).name != halved.trial:
-        yield f"found.halved names {halved.trial!r}, which is no key"
-        return
     try:
         kept = read_halving(out, halved.trial)
     except DataError as error:

@@ -97,13 +97,14 @@ class Folds:
             return 0, False
         sides = {side: part["image_group"] for side, part in table.groupby("split")}
         test, others = sides.get("test", pd.Series(dtype=str)), [sides.get("val", pd.Series(dtype=str))]
-        tables = [
-            self._first.get(_Place(data.hash, split.whole, fold))
-            for fold in range(split.folds)
-            if fold != split.fold
-        ]
-        others += [one[1].query("split == 'test'")["image_group"] for one in tables if one]
-        everything = split.folds > 1 and all(tables) and split.train_share == 1
+        # Of the folds that there are: how many there should be is a record's word, and may be any number.
+        tables = {
+            place.fold: known
+            for place, (_, known) in self._first.items()
+            if (place.data, place.split) == (data.hash, split.whole) and place.fold != split.fold
+        }
+        others += [one.query("split == 'test'")["image_group"] for one in tables.values()]
+        everything = split.folds > 1 and len(tables) == split.folds - 1 and split.train_share == 1
         return int(test.isin(pd.concat(others)).sum()), everything
 
 
@@ -215,6 +216,9 @@ def _baseline(folder: Path, baseline: BaselineRecord, like: RunRecord | None, fo
         yield f"{PREDICTIONS} cannot be read ({error})"
         return
     if like is None:  # a bench that was interrupted before its first run; nobody uses these scores
+        return
+    if baseline.targets != like.targets:
+        yield f"its targets are not those of run {like.key}, which has the same split"
         return
     yield from folds.compare(baseline, table)
     sides = [table[table["split"] == side] for side in ("val", "test")]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,11 +21,16 @@ from quadzoo.report.markdown import escaped
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.tables import shares_to_csv, to_csv, to_json
-from quadzoo.report.text import listed, printable
+from quadzoo.report.text import listed, one_line, printable
 from quadzoo.storage import read_regular
 
 _TOLERANCE = 1e-6  # relative
 _BYTES = 256 << 20  # of a file
+_MOST_BITS = 1000  # of a whole number; larger ones are no floating-point numbers
+_REASON = 120  # characters
+_LONGEST = 10_000  # characters of a cell, after which it is cut off
+_TAG = re.compile(r'<(/?)([a-zA-Z][a-zA-Z0-9]*)((?>[^<>"]+|"[^"]*")*)>')
+_ATTRIBUTE = re.compile(r'([a-zA-Z-]+)(?:="([^"]*)")?')
 _AGAIN = "`quadzoo report` of this version writes it again"
 _CSV: dict[str, Callable[[Sequence[Leaderboard]], str]] = {
     "leaderboard.csv": to_csv,
@@ -67,8 +73,9 @@ def table_faults(out: Path, outside: list[str]) -> Iterator[tuple[str, str]]:
                 found = _rows(name, _page_rows(text), boards, _page_texts, outside)
             for fault in found:
                 yield name, fault
-        except (OSError, ValueError, csv.Error) as error:
-            yield name, f"cannot be read ({getattr(error, 'strerror', None) or error}); {_AGAIN}"
+        except (OSError, ValueError, csv.Error, RecursionError) as error:  # JSON may be nested too deeply
+            reason = one_line(str(getattr(error, "strerror", None) or error), _REASON)
+            yield name, f"cannot be read ({reason}); {_AGAIN}"
 
 
 def _csv(name: str, text: str, expected: str, outside: list[str]) -> Faults:
@@ -110,7 +117,7 @@ def _json(name: str, text: str, boards: Sequence[Leaderboard], outside: list[str
             yield f"leaderboard {number + 1}: no record has its data, split and targets"
             continue
         rows = []
-        for row in board.get("rows", []):
+        for row in _rows_of(board):
             if row.get("outside") is not None:
                 outside.append(f"{name}: row {row.get('backbone')}")
             else:
@@ -126,9 +133,20 @@ def _json(name: str, text: str, boards: Sequence[Leaderboard], outside: list[str
 def _task(board: Any) -> tuple[str, ...]:
     """Return what a leaderboard of the json file is identified by. Raises ValueError where it is none."""
     try:
-        return board["data"]["hash"], board["split"]["hash"], *board["targets"]
+        task = board["data"]["hash"], board["split"]["hash"], *board["targets"]
     except (KeyError, TypeError) as error:
         raise ValueError("it holds no leaderboard") from error
+    if not all(isinstance(one, str) for one in task):
+        raise ValueError("it holds no leaderboard")
+    return task
+
+
+def _rows_of(board: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of a leaderboard of the json file. Raises ValueError where they are none."""
+    rows = board.get("rows")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("it holds no leaderboard")
+    return rows
 
 
 def _difference(where: str, said: Any, given: Any) -> str:
@@ -147,7 +165,8 @@ def _difference(where: str, said: Any, given: Any) -> str:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    is_whole = isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < _MOST_BITS
+    return is_whole or isinstance(value, float)
 
 
 def _rows(
@@ -160,13 +179,16 @@ def _rows(
     """Compare the rows that people read; their figures are rounded, so their texts are the same."""
     # A column that a row has no text in is there where another row has one.
     expected = [_filled(row) for board in boards for row in texts(board)]
-    names = {row["backbone"] for row in expected}
+    names = {row.get("backbone", "") for row in expected}  # a record may name it by blanks
     known = {frozenset(row.items()) for row in expected}
+    found = list(found)
+    if expected and not found:
+        yield f"has no rows; {_AGAIN}"
     for row in found:
         if row.name not in names:
             outside.append(f"{name}: row {row.number} ({printable(row.name)})")
         elif frozenset(_filled(row.texts).items()) not in known:
-            same = [one for one in expected if one["backbone"] == row.name]
+            same = [one for one in expected if one.get("backbone", "") == row.name]
             nearest = min(same, key=lambda one: len(_unlike(row.texts, one)))
             heading = next(iter(_unlike(row.texts, nearest)))
             said, given = (one.get(heading, "") for one in (row.texts, nearest))
@@ -226,37 +248,55 @@ def _plain(text: str) -> str:
 
 def _page_rows(text: str) -> list[_Found]:
     page = _Page()
-    page.feed(text)
-    page.close()
+    page.read(text)
     return [
-        _Found(number, row["backbone"], {name: _plain(one) for name, one in row.items()})
+        _Found(number, row.get("backbone", ""), {name: _plain(one) for name, one in row.items()})
         for number, row in enumerate(page.rows, 1)
     ]
 
 
-class _Page(HTMLParser):
-    """The rows of the leaderboards of a page: the texts of cells with a label, and the row's heading."""
+class _Page:
+    """The rows of the leaderboards of a page: the texts of cells with a label, and the row's heading.
+
+    html.parser would take hours for a page of a megabyte that somebody has made for that, and stumble over
+    others. This reads what the report writes: attributes in double quotes, and no sign < in a text.
+    """
 
     def __init__(self) -> None:
-        super().__init__()
         self.rows: list[dict[str, str]] = []
         self._row: dict[str, str] = {}
         self._label: str | None = None
         self._skipped = 0  # flags beside a name, and the drawing of an interval
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
+    def read(self, page: str) -> None:
+        """Take in a page, in a time that grows with its length alone."""
+        position = 0
+        while tag := _TAG.search(page, position):
+            self._take_text(page[position : tag.start()])
+            closes, name, rest = tag[1], tag[2].lower(), tag[3]
+            position = tag.end()
+            if closes:
+                self._end(name)
+                continue
+            self._start(name, {one[1]: html.unescape(one[2] or "") for one in _ATTRIBUTE.finditer(rest)})
+            if rest.endswith("/"):
+                self._end(name)
+            if name in ("script", "style"):
+                end = page.find(f"</{name}", position)
+                position = end if end >= 0 else len(page)
+
+    def _start(self, tag: str, given: Mapping[str, str]) -> None:
         if tag == "tr":
             self._row = {}
         elif tag == "th" and given.get("scope") == "row" and "data-value" in given:
             self.rows.append(self._row)
             self._label = "backbone"
         elif tag == "td" and "data-label" in given:
-            self._label = given["data-label"] or ""
+            self._label = given["data-label"]
         elif self._label is not None and (self._skipped or tag == "svg" or given.get("class") == "flag"):
             self._skipped += 1
 
-    def handle_endtag(self, tag: str) -> None:
+    def _end(self, tag: str) -> None:
         if self._skipped:
             self._skipped -= 1
         elif tag in ("th", "td"):
@@ -264,9 +304,11 @@ class _Page(HTMLParser):
                 self._row.setdefault(self._label, "")
             self._label = None
 
-    def handle_data(self, data: str) -> None:
+    def _take_text(self, text: str) -> None:
         if self._label is not None and not self._skipped:
-            self._row[self._label] = self._row.get(self._label, "") + data
+            before = self._row.get(self._label, "")
+            if len(before) < _LONGEST:
+                self._row[self._label] = before + html.unescape(text)
 
 
 def _same_text(said: str | None, given: str) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from quadzoo.errors import ConfigError
+from quadzoo.scratch import scratch_folder
 from quadzoo.storage import has_current_folder
 
 _TEMPLATE = Path(__file__).parent / "quadzoo-mynet"
@@ -37,14 +37,14 @@ def write_project(name: str, where: Path) -> Path:
         "mynet": short,
     }
     try:
-        with tempfile.TemporaryDirectory(dir=where, prefix=".quadzoo-") as partial:
+        with scratch_folder(where) as partial:
             for source in sorted(_TEMPLATE.rglob("*")):
                 if source.is_file() and "__pycache__" not in source.parts:
                     inside = _renamed(str(source.relative_to(_TEMPLATE)), new | {"dot-": "."})
-                    target = Path(partial) / project.name / inside
+                    target = partial / project.name / inside
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_text(_renamed(source.read_text(encoding="utf-8"), new), encoding="utf-8")
-            shutil.move(Path(partial) / project.name, project)
+            shutil.move(partial / project.name, project)
     except OSError as error:
         if not has_current_folder():
             raise  # the current folder itself is gone

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from quadzoo.errors import DuplicateName, NameNotFound
 from quadzoo.executors.base import Executor, Job, Send, why_it_ended
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.registry.plugins import Plugin
+from quadzoo.scratch import scratch_folder
 
 _EXIT_SECONDS = 2.0  # from a process's last message to its end
 
@@ -73,8 +72,8 @@ def verdicts(subject: Subject, executor: Executor, timeout: float) -> Iterator[V
     """
     position = 0
     while True:
-        with tempfile.TemporaryDirectory() as folder:
-            job = executor.submit(f"{__name__}:check_rules", (subject, position), Path(folder) / "log")
+        with scratch_folder() as folder:
+            job = executor.submit(f"{__name__}:check_rules", (subject, position), folder / "log")
             current = "build"
             for rule, broken in _messages(job, timeout):
                 if broken is None:

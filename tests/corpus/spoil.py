@@ -122,6 +122,27 @@ def _row(columns: dict[str, str]) -> Callable[[Path], None]:
     return change
 
 
+def _more_columns(*names: str) -> Callable[[Path], None]:
+    """Return what adds columns of text to predictions.csv."""
+
+    def change(run: Path) -> None:
+        header, *rows = (run / "predictions.csv").read_text().splitlines()
+        lines = [",".join([header, *names]), *(",".join([row, *["x"] * len(names)]) for row in rows)]
+        (run / "predictions.csv").write_text("\n".join(lines) + "\n")
+
+    return change
+
+
+def _of_another_target(run: Path) -> None:
+    for folder in (run.parents[1] / "baselines").iterdir():
+        path = folder / "predictions.csv"
+        path.write_text(path.read_text().replace("y,y_pred", "z,z_pred", 1))
+        record = json.loads((folder / "baseline.json").read_text())
+        record["targets"], record["metrics"]["test_rmse"], record["metrics"]["test_r2"] = ["z"], None, None
+        record["files"]["predictions.csv"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        (folder / "baseline.json").write_text(json.dumps(record))
+
+
 def _renamed(run: Path, name: str) -> None:
     run.rename(run.with_name(name))
     run.mkdir()  # what the caller looks for
@@ -167,6 +188,8 @@ SPOILS: dict[str, Callable[[Path], None]] = {
     "side is another": _row({"split": "train"}),
     "id is another's": _row({"id": "p\x1b[31m"}),
     "column is gone": _swap("predictions.csv", "y_pred", "z_pred"),
+    "column of ours": _more_columns("error"),
+    "columns in thousands": _more_columns(*(f"c{index}" for index in range(5000))),
     "column twice": _swap("predictions.csv", "image_group", "y_pred"),
     "weights are gone": _in_place_of("model.safetensors", lambda _: None),
     "weights are empty": _text("model.safetensors", b""),
@@ -199,14 +222,24 @@ SPOILS: dict[str, Callable[[Path], None]] = {
     "table is a folder": _in_place_of("../../leaderboard.csv", Path.mkdir),
     "table is edited": _swap("../../leaderboard.csv", "\n1,tiny_cnn", "\n1,resnet50"),
     "page is a folder": _in_place_of("../../leaderboard.html", Path.mkdir),
+    "page is no page": _text("../../leaderboard.html", "<![x["),
+    "page takes hours": _text("../../leaderboard.html", '<a x="' * 200_000 + "<!--" * 200_000),
+    "page has a row without a name": _text("../../leaderboard.html", '<tr><th scope="row" data-value="1">'),
+    "JSON is deep": _text("../../leaderboard.json", "[" * 100_000),
+    "JSON has lists for names": _text("../../leaderboard.json", json.dumps(
+        {"data": {"hash": []}, "split": {"hash": {}}, "targets": [1], "more": []})),
+    "JSON has rows that are none": _swap("../../leaderboard.json", '"rows": [', '"rows": 3, "were": ['),
+    "JSON has a long number": _swap("../../leaderboard.json", '"seeds": 1', f'"seeds": 1{"0" * 400}'),
     "baseline is a pipe": lambda run: _baseline(run, os.mkfifo),
     "baseline is /dev/zero": lambda run: _baseline(run, _link("/dev/zero")),
     "baseline is text": lambda run: _baseline(run, lambda path: path.write_text("no JSON")),
     "baseline is a folder": lambda run: _baseline(run, Path.mkdir),
+    "baseline of another target": _of_another_target,
     "baseline is NaN": lambda run: _of_baseline(run, '"seconds"', '"seconds": NaN, "x"'),
     "suite": lambda run: _suite(run, lambda path: path.write_text("{}")),
     "suite is a pipe": lambda run: _suite(run, os.mkfifo),
     "suite is a folder": lambda run: _suite(run, Path.mkdir),
+    "suite is empty": lambda run: _suite(run, lambda path: path.write_text('{"sets": {}}')),
     "suite is text": lambda run: _suite(run, lambda path: path.write_text("no JSON")),
     "suite leads out": lambda run: _suite(run, lambda path: path.write_text(
         '{"sets": {"../../spoiled": {"data_hash": "a", "split_hash": "b", "seeds": 1}}}')),

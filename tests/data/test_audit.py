@@ -52,7 +52,7 @@ def edit(table: Path, old: str, new: str) -> None:
 
 def test_nothing_wrong(good: Path) -> None:
     found = audited(good)
-    assert (found.errors, found.warnings, found.findings) == (0, 0, [])
+    assert (found.errors, found.warnings, [one.code for one in found.findings]) == (0, 0, ["few-images"])
     assert (found.name, found.rows, found.usable, found.equations) == ("t", 20, 20, None)
     assert (found.kinds, found.sizes, found.image_size) == ({"PNG RGB": 20}, {"40x48": 20}, "56x64")
     weight, height = found.targets
@@ -73,7 +73,7 @@ def test_columns_are_guessed_or_named(good: Path) -> None:
     edit(good, "weight", "split")
     found = audited(good)
     assert (found.targets, found.errors, found.usable) == ([], 1, 20)
-    assert [one.code for one in found.findings] == ["no-target", "column-left-out"]
+    assert [one.code for one in found.findings] == ["no-target", "column-left-out", "few-images"]
     assert found.findings[0].examples[0].startswith("no column mostly holds numbers; name the targets with")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from quadzoo.cli.options import with_flags
 from tests.benched import benched, checked, codes, finding, photos, table
 from tests.conftest import Result
 
@@ -67,10 +68,11 @@ def test_bench_and_check_find_the_same(folder: Path) -> None:
         "disagreeing-duplicates",
         "duplicate-image",
         "image-without-row",
+        "few-images",
     }
     told = benched(path, targets=("y",), group_column="who").told
     for one in found.findings:
-        assert any(one.text in line for line in told)
+        assert any(with_flags(one.text) in line for line in told)
 
 
 def test_findings_can_be_printed_whatever_a_file_is_called(folder: Path) -> None:
@@ -112,3 +114,27 @@ def test_a_long_example_is_cut_off_with_its_indentation(
     out = quadzoo("data", "check", path, "--images", images).out
     (line,) = [line for line in out.splitlines() if "row 5: image" in line]
     assert len(line) == 300
+
+
+def test_of_few_images_all_can_be_tested(tmp_path: Path) -> None:
+    """Where folds can be made, and are not made already; check and bench say it in the same words."""
+    photos(tmp_path, 101)
+    rows = [(f"p{i:02d}", i, i % 4) for i in range(101)]
+    few, enough = (table(tmp_path / f"{n}.csv", rows[:n], ("id", "y", "who")) for n in (99, 100))
+    said = "with fewer than 100 images --folds 5 says more, since all of them are tested: 20 of 99 are tested"
+    assert benched(few, targets=("y",)).warned(f"note: {said}")
+    assert finding(checked(few, targets=("y",)), "few-images").examples == ["20 of 99 are tested"]
+    assert not benched(few, targets=("y",), folds=5).warned("--folds")
+    assert "few-images" not in codes(checked(enough, targets=("y",)))
+    # Four groups are no five folds; few tested groups are told by the warning alone.
+    grouped = benched(few, targets=("y",), group_column="who")
+    assert not grouped.warned("--folds 5")
+    assert "few-images" not in codes(checked(few, targets=("y",), group_column="who"))
+
+
+def test_three_decimals_everywhere_are_remarked(tmp_path: Path) -> None:
+    photos(tmp_path, 12)
+    path = table(tmp_path / "t.csv", [(f"p{i:02d}", f"{1 + 90 * i}.{(i * 7 % 10)}00") for i in range(12)])
+    said = "target whose numbers all have three decimals, as thousands would"
+    assert benched(path).warned(f"note: {said}: row 2: y is '1.000', which is read as 1; if the point")
+    assert finding(checked(path), "points-in-numbers").severity == "note"

@@ -58,6 +58,10 @@ def test_words_for_nothing(text: str) -> None:
         ("3 Mio. €", "units", "write the number in full, without 'Mio. €'"),
         ("3 million", "units", "write the number in full, without 'million'"),
         ("3 m", "units", "write the number alone: 3"),
+        ("3 m\u00b2", "units", "write the number alone: 3"),
+        ("5\u00bd", "fractions and powers", "write it as a decimal number"),
+        ("5 \u00be kg", "fractions and powers", "write it as a decimal number"),
+        ("3\u00b2", "fractions and powers", "write it as a decimal number"),
         ("27.png", "text", ""),
         ("27.JPG", "text", ""),
         ("EUR 5", "units", "write the number alone: 5"),
@@ -143,4 +147,29 @@ def test_points_that_may_separate_thousands(cells: list[str], told: bool) -> Non
     if told and len(cells) == 4:
         assert said.startswith(
             "row 4: y is '1.127', which is read as 1.127; if the point separates thousands, write 1127"
+        )
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (["1.234", "982.500"], True),
+        (["1.234", "982.500", "12.000"], True),
+        (["1.234", "", "982.500"], True),
+        (["1.234", "982.500", "0.500"], False),  # no thousands begin with 0
+        (["1.234", "982.500", "1200.500"], False),
+        (["1.234", "982.5"], False),
+        (["1.234", "982.500", "7"], False),
+        (["1.234", "2.500", "9.000"], False),  # as a scale of grams prints kilograms
+        (["101.234", "982.500"], False),
+        (["982.500"], False),
+    ],
+)
+def test_numbers_that_all_have_three_decimals(cells: list[str], told: bool) -> None:
+    said = column(*cells).all_may_be_thousands
+    assert bool(said) == told
+    assert not column(*cells).may_be_thousands
+    if told:
+        assert said == (
+            "row 2: y is '1.234', which is read as 1.234; if the point separates thousands, write 1234"
         )

@@ -38,11 +38,20 @@ def test_keys_that_a_typist_does_not_tell_apart() -> None:
         ("P-1", "P\u20131", r"'P-1' and 'P\u20131'"),
         ("P-1", "P\u22121", r"'P-1' and 'P\u22121'"),
         ("Müller-1", "müller-1", "'Müller-1' and 'müller-1'"),
+        ("P1", "\u04201", r"'P1' and '\u04201'"),  # Cyrillic Er
+        ("p1", "\u04201", "'p1' and '\u04201'"),
+        ("patient", "p\u0430tient", r"'patient' and 'p\u0430tient'"),
+        ("A7", "\u03917", r"'A7' and '\u03917'"),  # Greek Alpha
+        ("\u0412 1", "\u04321", "'\u0412 1' and '\u04321'"),  # Cyrillic Ve, large and small
     ],
 )
 def test_keys_that_look_the_same_are_alike_and_told_apart(text: str, other: str, told: str) -> None:
     assert alike([text, other, "P2"], zeros=False) == [(text, other)]
     assert told_apart([text, other]) == told
+
+
+def test_letters_that_differ_are_not_alike() -> None:
+    assert alike(["5 \u03bcm", "5 mm", "\u00b5g", "mg", "Б1", "B1", "П1", "P1", "\u03a91"], zeros=True) == []
 
 
 def test_of_many_keys_that_are_alike_a_few_are_named() -> None:

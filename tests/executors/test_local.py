@@ -166,7 +166,7 @@ def test_a_job_is_cancelled(executor: LocalExecutor, tmp_path: Path) -> None:
 
 
 BREEDER = """
-import os, subprocess, sys, time
+import os, subprocess, sys, threading, time
 
 def end_by_signal(number, send):
     os.kill(os.getpid(), number)
@@ -174,6 +174,13 @@ def end_by_signal(number, send):
 def leave_behind(path, send):
     started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     send(started.pid)
+
+def leave_a_thread(path, send):
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    send("done")
+
+def talk(path, send):
+    print("talking", flush=True)
 
 def wait_with(path, send):
     leave_behind(path, send)
@@ -199,6 +206,32 @@ def ends(pid: int) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+def test_a_thread_that_a_plugin_has_left_does_not_keep_its_run(executor: LocalExecutor, breeder: str) -> None:
+    """Python would wait for it for ever, and so would a bench."""
+    with asked(executor, f"{breeder}:leave_a_thread", None) as job:
+        assert [*job.messages(60)] == ["done"]
+        job.wait(60)
+        assert job.ended
+        assert job.exit_reason() == "its process ended with exit status 0"
+
+
+@pytest.mark.parametrize("what", ["a link", "a pipe"])
+def test_a_log_is_written_in_place_of_a_link_or_a_pipe(
+    executor: LocalExecutor, breeder: str, what: str, tmp_path: Path
+) -> None:
+    """In a results folder of somebody else's: a link would have any file of the user's appended to."""
+    (tmp_path / "precious").write_text("precious")
+    log = tmp_path / "run.log"
+    log.symlink_to(tmp_path / "precious") if what == "a link" else os.mkfifo(log)
+    job = executor.submit(f"{breeder}:talk", None, log)
+    job.wait(60)
+    job.cancel()
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert not log.is_symlink()
+    assert log.read_text() == "talking\n"
+    assert job.log_tail() == "talking\n"
 
 
 @pytest.mark.parametrize("work", ["leave_behind", "wait_with"])

@@ -58,6 +58,18 @@ def test_a_reader_that_has_read_enough() -> None:
     assert len(done.stdout) == 10
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed(closed: str, discs: Path, tmp_path: Path) -> None:
+    """As a service manager may start a command: its runs' messages would go into files of their numbers."""
+    done = shell(
+        "$Q bench --backbones tiny_cnn --heads linear --weights none --epochs 1 --precision 32 --data "
+        f"{discs}/discs.csv --images {discs}/photos --targets x --id-column file --out out {closed}; s=$?; "
+        f"$Q verify out && $Q report out {closed} && exit $s",
+        cwd=tmp_path,
+    )
+    assert (done.returncode, "all match" in done.stdout, "Traceback" in done.stderr) == (0, True, False)
+
+
 def test_a_folder_that_was_deleted(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     for arguments in ("bench --backbones tiny_cnn --weights none", "plugin new mine"):

@@ -167,3 +167,25 @@ def test_two_benches_on_one_folder_share_the_work(equations: Path, tmp_path: Pat
     assert [process.returncode for process in both] == [0, 0]
     assert len(records(tmp_path)) == 3
     assert said.count("val MSE") == 3  # no run was done twice
+
+
+def test_a_folder_of_a_run_that_is_a_link_is_not_written_into(
+    discs: Path, tmp_path: Path, quadzoo: Callable[..., Any]
+) -> None:
+    """Whoever made the results folder knows the key, and may have it lead anywhere."""
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    bench = (
+        "bench", "--backbones", "tiny_cnn", "--heads", "linear", "--weights", "none", "--epochs", 1,
+        "--precision", 32, "--data", discs / "discs.csv", "--images", discs / "photos", "--targets", "x",
+        "--id-column", "file", "--out", out,
+    )  # fmt: skip
+    (run,) = json.loads(quadzoo(*bench, "--dry-run", "--json").out)["runs"]
+    (out / "runs").mkdir(parents=True)
+    elsewhere.mkdir()
+    (out / "runs" / run["key"]).symlink_to(elsewhere)
+    done = quadzoo(*bench)
+    assert done.status == 1
+    told = done.err.splitlines()[-1]
+    assert told.startswith("quadzoo: error: ")
+    assert "it is a link, which is not followed; delete it; 0 of 1 runs are finished" in told
+    assert [*elsewhere.iterdir()] == []

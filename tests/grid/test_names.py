@@ -143,6 +143,11 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "mean": (lambda path: written(path, {**CONFIG, "pretrained_cfg": {"mean": [1]}}), "three numbers"),
     "std": (lambda path: written(path, {**CONFIG, "pretrained_cfg": {"std": [0, 1, 1]}}), "above 0"),
     "args": (lambda path: written(path, {**CONFIG, "model_args": [1]}), "no mappings"),
+    "layers": (
+        lambda path: written(path, {**CONFIG, "model_args": {"layers": [1, 1, 3_000_000]}}),
+        "model_args.layers 3000000: no network is that large",
+    ),
+    "width": (lambda path: written(path, {**CONFIG, "model_args": {"a": {"width": 10**9}}}), "is that large"),
 }
 
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +112,12 @@ class NotIterable:
         return 3
 
 
+class Async:
+    @hookimpl
+    async def register_heads(self) -> list[Any]:
+        return []
+
+
 class BadName:
     @hookimpl
     def register_backbones(self) -> list[BackboneSpec]:
@@ -125,6 +134,7 @@ class BadName:
         (RaisesHalfWay(), "RuntimeError: half way"),
         (WrongType(), "got 'resnet'"),
         (NotIterable(), "got int"),
+        (Async(), "got coroutine"),
         (BadName(), "../<b>x</b>"),
     ],
 )
@@ -149,7 +159,7 @@ def moves() -> object:
 
 class Speechless(Exception):
     def __str__(self) -> str:
-        raise RuntimeError("no words")
+        raise SystemExit(0)
 
 
 def raises_without_words() -> None:
@@ -184,6 +194,96 @@ def test_a_plugin_moves_neither_the_folder_nor_the_handlers_of_signals() -> None
     (plugin,) = discover([point("moves", moves)])
     assert plugin.backbones
     assert (os.getcwd(), signal.getsignal(signal.SIGINT)) == (folder, handler)
+
+
+def prints() -> object:
+    sys.stdout.write("hello\n")
+    os.write(1, b"from below\n")
+    subprocess.run(["echo", "from a process"], check=True)
+    print("by another name", file=sys.__stdout__)
+    return Good()
+
+
+def closes() -> object:
+    sys.stdout = sys.stderr = None
+    os.close(1)
+    os.close(2)
+    return Good()
+
+
+def makes_errors_of_warnings() -> object:
+    warnings.simplefilter("error")
+    return Good()
+
+
+class WithoutEnd(Good):
+    @hookimpl
+    def register_backbones(self) -> Iterator[BackboneSpec]:
+        spec = BackboneSpec(name="same", build=build)
+        while True:
+            yield spec
+
+
+def test_what_a_plugin_prints_is_no_result(capfd: pytest.CaptureFixture[str]) -> None:
+    (plugin,) = discover([point("prints", prints)])
+    assert plugin.backbones
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert {*said.err.splitlines()} == {"hello", "from below", "from a process", "by another name"}
+    sys.stdout.write("a result\n")
+    assert capfd.readouterr().out == "a result\n"
+
+
+def test_a_plugin_closes_no_stream(capfd: pytest.CaptureFixture[str]) -> None:
+    streams = sys.stdout, sys.stderr
+    (plugin,) = discover([point("closes", closes)])
+    assert plugin.backbones
+    assert (sys.stdout, sys.stderr) == streams
+    os.write(1, b"out")
+    os.write(2, b"err")
+    assert tuple(capfd.readouterr()) == ("out", "err")
+
+
+def test_a_plugin_makes_no_errors_of_the_warnings_of_others() -> None:
+    before = list(warnings.filters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (plugin,) = discover([point("strict", makes_errors_of_warnings)])
+        warnings.warn("of somebody else", stacklevel=1)
+    assert plugin.backbones
+    assert list(warnings.filters) == before
+
+
+def test_a_list_without_an_end_has_one() -> None:
+    (plugin,) = discover([point("endless", WithoutEnd())])
+    assert plugin.failure == "ValueError: register_backbones returns more than 100,000 specs"
+
+
+PLUGIN_FILE = """
+import os, threading, time
+from quadzoo import HeadSpec, hookimpl
+{does}
+
+@hookimpl
+def register_heads():
+    return [HeadSpec(name="mine", build=print)]
+"""
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        "os.fork()",  # or the command would be done twice
+        "threading.Thread(target=time.sleep, args=(600,)).start()",  # or Python would wait for it
+    ],
+)
+def test_a_command_is_done_once_and_ends(does: str, tmp_path: Path, quadzoo_process: Any) -> None:
+    (tmp_path / "mine.py").write_text(PLUGIN_FILE.format(does=does))
+    begun = time.monotonic()
+    done = quadzoo_process("list", "heads", "--plugin", tmp_path / "mine.py", "--json")
+    assert done.status == 0, done.err
+    assert [one["name"] for one in json.loads(done.out)].count("mine") == 1
+    assert time.monotonic() - begun < 300
 
 
 def test_a_failure_is_an_error_where_that_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:

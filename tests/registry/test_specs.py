@@ -77,6 +77,8 @@ def test_heads_and_models_name_what_is_wrong() -> None:
         HeadSpec(name="h", build="build")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^model 'm': `folder` must be a path, got 3"):
         ModelSpec(name="m", folder=3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="holds a NUL character"):
+        ModelSpec(name="m", folder=Path("a\0b"))
     assert HeadSpec(name="h", build=build).revision == ""
     assert ModelSpec(name="m", folder=Path("x")).folder == Path("x")
 

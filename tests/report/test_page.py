@@ -237,7 +237,13 @@ def test_front_is_of_points_that_none_beats() -> None:
     assert drawn.count('class="point best"') == 3
 
 
-@pytest.mark.parametrize("values", [[1e-4, 2e-4], [1e-4, 0.5], [3.0, 3.0], [1.0, 1e6], [1e-9, 1e170]])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1e-4, 2e-4], [1e-4, 0.5], [3.0, 3.0], [1.0, 1e6], [1e-9, 1e170],
+        [5e-324, 5e-324], [5e-324, 1e30], [1e30, 1e30], [1e-310, 1e-309],
+    ],
+)  # fmt: skip
 def test_ticks(values: list[float]) -> None:
     for axis in (plots._Axis.logarithmic(values, 0, 100), plots._Axis.linear(values, 0, 100)):
         ticks = axis.ticks()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -25,6 +26,8 @@ HUB, FOLDER = "hf-hub:", "local-dir:"
 _CONFIG = "config.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # that timm writes; the first is preferred
 _MOST_BYTES = 1 << 20  # of config.json
+_LAYERS = re.compile("layer|depth|block|stage|repeat")  # what counts parts of a network
+_MOST_LAYERS, _LARGEST = 1000, 1 << 20  # of that, and of a width
 _HUB_SECONDS = 5.0  # for the hub's first answer
 
 # What a config says of preprocessing and of names of layers, and what must be right about it. Of what else it
@@ -62,6 +65,8 @@ def find(name: str, network: Mapping[str, Any] | None, architectures: list[str])
             raise ValueError(f"timm {_version()} has no architecture {architecture!r}"[:120])
         if not isinstance(arguments, Mapping) or not isinstance(content["pretrained_cfg"], Mapping):
             raise ValueError("no network of timm")
+        for argument, value in arguments.items():
+            _check_size(argument, value)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise QuadzooError(f"backbone {who}: {_CONFIG} cannot be used ({_reason(error)})") from error
     code = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
@@ -127,6 +132,16 @@ def _checked(config: Any) -> dict[str, Any]:
         "model_args": {name: value for name, value in arguments.items() if name not in _NOT_TAKEN},
         "pretrained_cfg": kept,
     }
+
+
+def _check_size(name: str, value: object) -> None:
+    """Check an argument of an architecture. Raises ValueError for one that would take hours to build."""
+    if isinstance(value, int):
+        if value > (_MOST_LAYERS if _LAYERS.search(name) else _LARGEST):
+            raise ValueError(f"model_args.{name} {str(value)[:20]}: no network is that large"[:120])
+    elif isinstance(value, Mapping | list | tuple):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            _check_size(name, one)
 
 
 def _is_finite(value: object) -> bool:
