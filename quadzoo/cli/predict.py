@@ -168,9 +168,8 @@ def _print(model: Model, done: Predicted, interval: float | None) -> None:
         return
     identities, *numbers = (frame.iloc[:, place].tolist() for place in range(frame.shape[1]))
     values, ends = numbers[: len(done.columns)], numbers[len(done.columns) :]
-    of_each = len(ends) // len(
-        values
-    )  # ends of intervals: none, or low and high, or these and the joint ones
+    # Ends of intervals for each target: none, or low and high, or these and the joint ones.
+    of_each = len(ends) // len(values)
     columns = [(str(frame.columns[0]), [str(one) for one in identities])]
     for place, (name, whole) in enumerate(zip(done.columns, model.integer, strict=True)):
         columns.append((name, [_short(value, whole=whole) for value in values[place]]))
