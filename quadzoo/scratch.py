@@ -8,7 +8,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from quadzoo.storage import lock
@@ -16,6 +16,9 @@ from quadzoo.storage import lock
 _PREFIX = ".quadzoo-"
 _MARK = ".lock"  # beside the folder; whoever holds its lock uses the folder
 _MARKS = f"{_PREFIX}{'[0-9a-f]' * 16}{_MARK}"
+_of_others: list[
+    ExitStack
+] = []  # the locks of the process that this is a copy of: letting go would unlock them
 
 
 @contextmanager
@@ -23,21 +26,24 @@ def scratch_folder(within: Path | None = None) -> Iterator[Path]:
     """Yield a new folder that nobody else can read, and delete it afterwards with all that is in it.
 
     It is made ``within`` a folder, by default that for temporary files; what processes that are gone have
-    left there is deleted first. Raises OSError where it cannot be made.
+    left there is deleted first. A copy of this process, such as a worker of a DataLoader, deletes nothing.
+    Raises OSError where it cannot be made.
     """
     base = Path(tempfile.gettempdir()) if within is None else within
     _sweep(base.glob(_MARKS))
     folder = base / f"{_PREFIX}{secrets.token_hex(8)}"
-    mark = folder.with_name(folder.name + _MARK)
+    mark, owner, held = folder.with_name(folder.name + _MARK), os.getpid(), ExitStack()
     try:
-        with lock(mark):
-            folder.mkdir(mode=stat.S_IRWXU)
-            try:
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+        held.enter_context(lock(mark))
+        folder.mkdir(mode=stat.S_IRWXU)
+        yield folder
     finally:
-        mark.unlink(missing_ok=True)
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
+            held.close()
+            mark.unlink(missing_ok=True)
+        else:
+            _of_others.append(held)
 
 
 def sweep_scratch_below(folder: Path) -> None:

@@ -120,3 +120,34 @@ def test_the_server_of_a_killed_command_leaves_nothing_for_long(tmp_path: Path) 
         assert names(folder) <= others
     finally:
         shutil.rmtree(folder)
+
+
+_FORKS = """
+import gc, multiprocessing, sys
+from contextlib import ExitStack
+from multiprocessing import util
+from pathlib import Path
+from quadzoo.scratch import scratch_folder
+
+def use() -> Path:
+    stack = ExitStack()
+    folder = stack.enter_context(scratch_folder(Path(sys.argv[1])))
+    util.Finalize(None, stack.close, exitpriority=1)  # a copy of the process forgets it, and the stack
+    return folder
+
+folder = use()
+copy = multiprocessing.get_context("fork").Process(target=gc.collect)
+copy.start()
+copy.join()
+with scratch_folder(Path(sys.argv[1])):  # it deletes what nobody holds
+    print(folder.is_dir())
+"""
+
+
+@pytest.mark.posix
+def test_a_copy_of_a_process_deletes_nothing_and_unlocks_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _FORKS, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True\n"
+    assert not list(tmp_path.iterdir())
