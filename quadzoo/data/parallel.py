@@ -19,9 +19,10 @@ Result = TypeVar("Result")
 
 
 def parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield ``work(item)`` for each item, in order, computed in threads; raises the first error of ``work``.
+    """Yield ``work(item)`` for each item, in order, computed in threads.
 
-    Pillow, OpenCV and hashlib release the interpreter's lock. No more than 256 items are in progress.
+    Pillow, OpenCV and hashlib release the interpreter's lock. No more than 256 items are in progress. Raises
+    the first error of ``work``.
     """
     waiting = iter(items)
     in_progress: deque[tuple[int, Future[tuple[list[Result], BaseException | None]]]] = deque()

@@ -52,9 +52,9 @@ def contained() -> Iterator[list[int]]:
 
 @contextmanager
 def blamed(error_of: Callable[[str], QuadzooError]) -> Iterator[None]:
-    """Run code of a plugin; for whatever it raises, SystemExit too, raise ``error_of(reason)``.
+    """Run code of a plugin, as `contained` does. Raises ``error_of(reason)`` for whatever that raises.
 
-    A QuadzooError comes through, and so does the interrupt of a signal. Else as `contained`.
+    SystemExit is among that; a QuadzooError comes through, and so does the interrupt of a signal.
     """
     with contained() as signals:
         try:
