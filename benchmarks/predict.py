@@ -6,7 +6,7 @@ reads the published images with reader-equations, which must be installed, on th
 test pass of a bench, `Trainer.test` on images that are decoded already, and `Model.predict`, which decodes
 them from their files; both have their network loaded, and warm up before. It writes the seconds of each turn,
 the median of their ratios, how many images were read right, and by how much this process's memory grew over
-the turns, to results/predict.json.
+the turns, to results/predict.json; so that one sees what bounds it, also the seconds of decoding alone.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from quadzoo.data.datamodule import DataModule
 from quadzoo.data.equations import DETAILS_CSV, IMAGES, TARGETS
 from quadzoo.data.splits import Split
 from quadzoo.inference.images import files_of
+from quadzoo.inference.view import decoded
 from quadzoo.records.trained import read_trained
 from quadzoo.registry import catalogue
 from quadzoo.system import cpu_name, peak_memory
@@ -96,6 +97,7 @@ def main() -> None:
         memory = peak_memory()
         times = [(seconds(test), seconds(lambda: model.predicted(images))) for _ in range(arguments.turns)]
         growth = peak_memory() - memory
+        decoding = seconds(lambda: [decoded(Path(str(image.source)), None) for image in images])
         found = model.predicted(images).frame
     tests, predictions = zip(*times, strict=True)
     truth = pd.read_csv(arguments.data / DETAILS_CSV).set_index("id")[list(TARGETS)]
@@ -111,6 +113,7 @@ def main() -> None:
         "right": int(right),
         "test_seconds": [round(one, 3) for one in tests],
         "predict_seconds": [round(one, 3) for one in predictions],
+        "decode_seconds": round(decoding, 3),
         "ratio": round(ratio, 3),
         "at_most": MOST,
         "memory_growth_mb": round(growth / 2**20, 1),
