@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from quadzoo.scratch import scratch_folder, sweep_scratch_below
+from tests.processes import kill, names
 
 SCRIPT = """
 import sys
@@ -37,15 +38,6 @@ def start(script: str, *arguments: object, **environment: object) -> tuple[subpr
     )  # fmt: skip
     assert process.stdout
     return process, process.stdout.readline().strip()
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
 
 
 def test_a_scratch_folder_is_ones_own_and_goes(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from quadzoo.storage import (
     write_atomically,
     written_whole,
 )
+from tests.processes import kill, names
 
 # What a process of its own does with a path: these lines, then it waits to be killed.
 SCRIPT = """
@@ -43,15 +44,6 @@ def start(path: Path, entered: str) -> subprocess.Popen[str]:
     assert process.stdout
     assert process.stdout.readline() == "entered\n"
     return process
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
 
 
 def test_a_lock_is_exclusive_and_ends_with_its_process(tmp_path: Path) -> None:
