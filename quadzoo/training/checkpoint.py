@@ -41,7 +41,12 @@ class WholeCheckpoints(TorchCheckpointIO):
     ) -> None:
         """Write a checkpoint. Raises OSError where that fails; the old one stays."""
         with storage.written_whole(Path(path)) as file:
-            torch.save(checkpoint, file)
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # of the end of the file, which torch writes after a failure, too
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
 
 
 class Checkpoints(pl.callbacks.Checkpoint):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import safetensors.torch
 import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from quadzoo import api
+from quadzoo import api, storage
 from quadzoo.errors import OutOfMemory
 from quadzoo.records.record import WEIGHTS, RunRecord, read_record, run_folder
 from quadzoo.training.checkpoint import Checkpoints
@@ -242,14 +244,34 @@ def raising(error: BaseException) -> Callable[..., None]:
     return call
 
 
+class Full(io.BytesIO):
+    """A file on a disk that has room for so many bytes, and for the smallest parts after that."""
+
+    room = 0
+
+    def write(self, content: Any) -> int:
+        if self.tell() + len(content) > self.room and len(content) > 100:
+            raise OSError(28, "No space left on device")
+        return super().write(content)
+
+
+@pytest.mark.parametrize("room", [0, 1000, 1_000_000])
 @pytest.mark.parametrize("work", ["default"], indirect=True)
 def test_a_checkpoint_that_cannot_be_written_costs_no_run(
-    work: tuple[Task, Placement], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    work: tuple[Task, Placement], room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch goes on to the end of a file that failed before it, and its own error then hides the file's."""
 
-    monkeypatch.setattr("torch.save", full)
+    whole = storage.written_whole
+
+    @contextmanager
+    def written_whole(path: Path) -> Iterator[BinaryIO]:
+        with whole(path) as file:
+            full = Full()
+            full.room = room
+            yield full if path.name == CHECKPOINT else file
+
+    monkeypatch.setattr(storage, "written_whole", written_whole)
     sent: list[Any] = []
     record, _ = ended(elsewhere(work, tmp_path), sent.append)
     assert record.status == "ok"
