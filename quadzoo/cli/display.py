@@ -20,6 +20,7 @@ from quadzoo.report.board_columns import Metric
 from quadzoo.report.captions import captions, units
 from quadzoo.report.column import Column, RowT
 from quadzoo.report.columns import NAME, shown_columns
+from quadzoo.report.details import MOST_DETAILED, with_best_rows
 from quadzoo.report.learning import explained, sentences, share_columns, share_rows
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.suite.board import SuiteBoard
@@ -85,13 +86,16 @@ def print_leaderboards(boards: Sequence[Leaderboard], metric: Metric = "rmse") -
     for board in boards:
         for caption in captions(board):
             say_wrapped(caption.text)
-        columns = shown_columns(board, metric)
-        kept = _fitting(columns, board.rows)
-        if _too_wide(_table(kept, board.rows, narrow=True), wrapped=True):
+        columns, rows = shown_columns(board, metric), with_best_rows(board, MOST_DETAILED).rows
+        kept = _fitting(columns, rows)
+        if _too_wide(_table(kept, rows, narrow=True), wrapped=True):
             columns = [NAME, *(column for column in columns if column.name not in ("backbone", "head"))]
             columns.sort(key=lambda column: column.name != "rank")
-            kept = _fitting(columns, board.rows)
-        _print(kept, board.rows)
+            kept = _fitting(columns, rows)
+        _print(kept, rows)
+        if len(rows) < len(board.rows):
+            told = f"{len(rows):,} of {len(board.rows):,} rows, those with the lowest val MSE"
+            say_wrapped(f"{told}. leaderboard.md has all.")
         say_wrapped(units(board))
         hidden = [column.heading for column in columns if column not in kept]
         if board.best and any(one.startswith(f"{name}: ") for name in board.targets for one in hidden):
@@ -103,8 +107,8 @@ def print_leaderboards(boards: Sequence[Leaderboard], metric: Metric = "rmse") -
             say_wrapped(f"Error against number of training images. {explained(board)}")
             for text in sentences(board):
                 say_wrapped(text)
-            rows = share_rows(board)
-            _print(_fitting(share_columns(board), rows), rows)
+            points = share_rows(board)
+            _print(_fitting(share_columns(board), points), points)
 
 
 def print_suite(board: SuiteBoard) -> None:

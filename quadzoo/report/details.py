@@ -12,13 +12,13 @@ from quadzoo.metrics import exact_share, means
 from quadzoo.records.predictions import of_targets
 from quadzoo.records.record import N_WORST, RunRecord
 from quadzoo.report.results import Run
-from quadzoo.report.rows import Bin, Curve, Details, Fit, Group, Groups, Kind, Worst
+from quadzoo.report.rows import Bin, Curve, Details, Fit, Group, Groups, Kind, Leaderboard, Worst
 from quadzoo.report.scores import scores_as
 
 _BINS = 10  # of each target
 _GROUPS = 10  # with the largest errors, and as many with the smallest
 _NEAR = 0.1  # of a target's range
-MOST_DETAILED = 200  # rows of a table whose details are whole: as many as a page shows
+MOST_DETAILED = 200  # rows of a table whose details are whole: as many as page and terminal show
 
 
 def details_of(runs: list[Run], *, brief: bool = False) -> Details:
@@ -206,3 +206,11 @@ def _worst(runs: list[Run]) -> list[Worst]:
 
 def _or_none(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
+
+
+def with_best_rows(board: Leaderboard, most: int) -> Leaderboard:
+    """Return a leaderboard with the best rows by val: at most so many with a model, and as many without."""
+    without = [row for row in board.rows if row.head == "-"][:most]
+    models = [row for row in board.rows if row.head != "-"][:most]
+    kept = {id(row) for row in (*without, *models)}
+    return board.model_copy(update={"rows": [row for row in board.rows if id(row) in kept]})

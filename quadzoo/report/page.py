@@ -27,7 +27,7 @@ from quadzoo.report.captions import captions, leak, left_out, seen, units
 from quadzoo.report.column import Value
 from quadzoo.report.columns import shown_columns
 from quadzoo.report.comparison import ImageComparison, comparison
-from quadzoo.report.details import MOST_DETAILED
+from quadzoo.report.details import MOST_DETAILED, with_best_rows
 from quadzoo.report.learning import explained, is_of, sentences, share_columns, share_rows
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Leaderboard, Row, Unreadable
@@ -135,11 +135,9 @@ class _Page:
     def part(self, board: Leaderboard) -> Leaderboard:
         """Return a leaderboard with the rows that the page has room for: those that are best by val."""
         room = max(_FEWEST_ROWS, min(MOST_DETAILED, self.row_room))
-        without = [row for row in board.rows if row.head == "-"][:room]
-        models = [row for row in board.rows if row.head != "-"][:room]
-        self.row_room -= len(without) + len(models)
-        kept = {id(row) for row in (*without, *models)}
-        return board.model_copy(update={"rows": [row for row in board.rows if id(row) in kept]})
+        part = with_best_rows(board, room)
+        self.row_room -= len(part.rows)
+        return part
 
     def details(self, row: Row) -> Markup:
         """Return the details of a row: nothing for an answer without any model, or on a full page."""

@@ -55,6 +55,23 @@ def test_a_folder_where_nothing_has_run_yet(quadzoo: Call, tmp_path: Path) -> No
     assert "No run yet" in (tmp_path / "leaderboard.html").read_text()
 
 
+def test_of_very_many_rows_the_best_are_shown(
+    quadzoo: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        write_record(tmp_path, record(f"{number:x}", 0.01 * (number + 1), backbone=f"net{number}"))
+    whole = quadzoo("report", tmp_path)
+    assert "net11" in whole.out
+    assert "of 14 rows" not in whole.out
+    monkeypatch.setattr("quadzoo.cli.display.MOST_DETAILED", 10)
+    short = quadzoo("report", tmp_path)
+    assert "12 of 14 rows, those with the lowest val MSE. leaderboard.md has all." in short.out
+    assert "net9" in short.out
+    assert "net10" not in short.out
+    assert "mean-of-train" in short.out  # although its val MSE is that of net8
+    assert "net11" in (tmp_path / "leaderboard.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
