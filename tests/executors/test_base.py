@@ -98,7 +98,7 @@ def test_nobody_waits_for_the_others(how: str) -> None:
         with pytest.raises(KeyboardInterrupt):
             asking.throw(KeyboardInterrupt)  # type: ignore[attr-defined]
     assert time.monotonic() - clock < 10
-    assert len(executor.submitted) < 9
+    assert len(executor.submitted) <= 4  # the fourth took the place of the one that had its answer
     assert all(job.ended for job in executor.submitted)
 
 

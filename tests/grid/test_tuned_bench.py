@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from quadzoo import api
+from quadzoo.grid.tuning import trials
+from quadzoo.training.task import CHECKPOINT, TRIALS
+
 from ..conftest import Result
 from ..runs import records
 
@@ -95,6 +99,20 @@ def test_a_tuned_bench(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
         ({"epochs": None, "lr": best, "halved": None}, 0), ({"epochs": None, "lr": best, "halved": None}, 1),
     ]  # fmt: skip
     assert next(one["metrics"] for one in again if one["seed"] == 0) == record["metrics"]
+
+
+def test_what_a_trial_has_to_say_is_told(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
+    plan = api.plan(
+        backbones=["tiny_cnn"], data=str(equations), epochs=2, weights="none", precision="32", tune="lr:2",
+        out=tmp_path,
+    )  # fmt: skip
+    for trial, _ in trials(plan):
+        (tmp_path / TRIALS / trial.key).mkdir(parents=True)
+        (tmp_path / TRIALS / trial.key / CHECKPOINT).write_bytes(b"none")
+    done = quadzoo(*TINY, "--data", equations, "--out", tmp_path, "--tune", "lr:2")
+    assert done.status == 0, done.err
+    assert done.err.count(f"{CHECKPOINT} cannot be used") == 2
+    assert not (tmp_path / TRIALS).exists()
 
 
 def test_runs_without_a_learning_rate_are_failed_runs(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
