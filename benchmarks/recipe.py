@@ -6,7 +6,7 @@
 Every recipe trains the same backbones with the same head on the same images, split, seeds and epochs.
 It adds to benchmarks/results/recipe.json (records of all runs, device and versions) and writes, from that
 file, benchmarks/RECIPE.md. A figure is the mean over seeds of the best val MSE. The rows of other heads with
-the first recipe come from the leaderboard's runs (leaderboard.py).
+the first recipe come from the records in results/leaderboard.
 """
 
 from __future__ import annotations

@@ -264,7 +264,7 @@ def page(result: dict[str, Any]) -> list[str]:
         f"## With the workers: {result['runs']:,} runs",
         "",
         f"`{' '.join(result['command'])}`, once: the real loop over runs that take their time on a clock of "
-        f"their own, as long as those of [the committed records](LEADERBOARD.md); 1 % of them fail. "
+        f"their own, as long as those of [committed records](results/leaderboard); 1 % of them fail. "
         f"{result['device']}, {result['cpus']} CPUs, Python {result['python']}. The bound is the larger one "
         "of the longest run and of all seconds by workers: no order can be faster. Costs are known to within "
         "30 %, in the order of the plan not at all. The driver's time is its "

@@ -46,8 +46,6 @@ def keep_suite(out: Path, records: Path) -> None:
     shutil.rmtree(records, ignore_errors=True)
     for name in sets:
         keep(out / name, records / name)
-        if (out / name / "baselines").is_dir():
-            shutil.copytree(out / name / "baselines", records / name / "baselines")
     shutil.copyfile(out / SUITE, records / SUITE)
 
 
