@@ -9,6 +9,7 @@ from quadzoo.report.learning import more_images
 from quadzoo.report.rows import INCOMPLETE, NOT_WORSE, WORSE, Leaderboard, Row
 from quadzoo.report.text import listed, millions, milliseconds, percent, seconds, share_text, short
 
+_NAMED = 3  # rows, where there are several more; the table has all
 _ROUNDING = 1e6  # ratios of errors beyond this measure the rounding of float32
 
 
@@ -68,7 +69,11 @@ def _how_sure(board: Leaderboard, best: Row) -> str:
             f"With other images and seeds it would have the lowest val MSE with a probability of "
             f"{percent(best.p_best)}, and be {places} in 95 % of cases."
         )
-    same = [f"{row.name} ({short(row.times_best)}×)" for row in board.rows if row.verdict == NOT_WORSE]
+    near = [row for row in board.rows if row.verdict == NOT_WORSE]
+    same = [f"{row.name} ({short(row.times_best)}×)" for row in near]
+    if len(near) > _NAMED + 1:
+        largest = max(row.times_best or 0.0 for row in near[_NAMED:])
+        same[_NAMED:] = [f"{len(near) - _NAMED} more (up to {short(largest)}×)"]
     if same:
         parts.append(
             f"Not significantly worse (α = 0.05), with the multiple of its test MSE: {listed(same)}."

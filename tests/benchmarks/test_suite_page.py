@@ -34,13 +34,14 @@ def test_records_are_kept_without_weights(script: Callable[..., None], tmp_path:
     write(out, {"u": {"a": [0.01], "b": [0.02]}, "v": {"a": [0.01], "b": [None]}})
     (run_folder(out / "u", "0-0") / "model.safetensors").write_bytes(b"weights")
     (out / "u" / "baselines" / "key").mkdir(parents=True)
+    (out / "u" / "baselines" / "key" / "baseline.json").write_text("{}")
     (to / "results" / "suite" / "old").mkdir(parents=True)
     script("suite/page", out, "--to", to)
     records = to / "results" / "suite"
     assert {str(path.relative_to(records)) for path in records.rglob("*") if not path.is_dir()} == {
         "suite.json", "u/runs/0-0/record.json", "u/runs/1-0/record.json", "v/runs/0-0/record.json",
+        "u/baselines/key/baseline.json",
     }  # fmt: skip
-    assert (records / "u" / "baselines" / "key").is_dir()
     assert not (records / "old").exists()
     before = {name: (to / name).read_text() for name in PAGES}
     assert "b + mlp (v: no run)" in before["LEADERBOARD-SUITE.md"]

@@ -202,6 +202,13 @@ def test_answers(tmp_path: Path) -> None:
         in (told["How sure is that?"])
     )
     assert "3 seeds per row" in told["How sure is that?"]
+    board = board_of(tmp_path)
+    quick = next(row for row in board.rows if row.backbone == "quick")
+    for times in (1.2, 4.5, 3.4):
+        board.rows.append(quick.model_copy(update={"backbone": f"by {times}", "times_best": times}))
+    assert "by 1.2 + mlp (1.2×), by 4.5 + mlp (4.5×) and by 3.4 + mlp" in answers(board)["How sure is that?"]
+    board.rows.append(quick)
+    assert "by 4.5 + mlp (4.5×) and 2 more (up to 3.4×)." in answers(board)["How sure is that?"]
     assert (
         "The fastest row that is not significantly worse is quick + mlp: 1.0 ms" in told["What does it cost?"]
     )
