@@ -40,6 +40,7 @@ def test_a_backbone_that_ends_its_process(stranger: Path, quadzoo_process: Call)
     assert all("exit status 7" in line for line in found.values())
 
 
+@pytest.mark.slow
 def test_a_build_that_hangs(stranger: Path, quadzoo_process: Call) -> None:
     result = quadzoo_process("plugin", "check", "hangs", "--timeout", 12, path=stranger)
     assert result.status == 1

@@ -71,6 +71,7 @@ def imported() -> set[str]:
     return names
 
 
+@pytest.mark.slow
 def test_the_current_folder_is_not_code(discs: Path, tmp_path: Path) -> None:
     """A file beside the data that is named like a library is run by no process of a bench."""
     folder = tmp_path / "data"

@@ -66,6 +66,7 @@ def errors_in(said: str) -> list[str]:
     return [line for line in said.splitlines() if line.startswith("quadzoo: error: ")]
 
 
+@pytest.mark.slow
 def test_a_disk_that_gets_full(equations: Path, mount: Mount, tmp_path: Path) -> None:
     disk = mount("64m")
     out = disk / "results"
@@ -109,6 +110,7 @@ def test_a_read_only_disk_is_refused_before_anything_trains(equations: Path, mou
     assert "is not writable; choose another folder" in line
 
 
+@pytest.mark.slow
 def test_a_disk_that_turns_read_only(equations: Path, tmp_path: Path) -> None:
     """As some do when they fail. A disk of this kind cannot while a file on it is open: its files do that."""
     site, out = tmp_path / "site", tmp_path / "out"

@@ -109,6 +109,7 @@ def hub_file(path: Path, seed: int, *without: str) -> None:
     safetensors.numpy.save_file(kept, path)
 
 
+@pytest.mark.slow
 def test_replaced_weights_are_another_run(
     discs: Path, site: Path, quadzoo_process: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +217,7 @@ def test_the_order_of_rows_and_where_files_lie_change_no_key(
     assert keys(quadzoo, *command) != split
 
 
+@pytest.mark.slow
 def test_precision_is_decided_once_for_a_folder_and_backbone(
     discs: Path, quadzoo_process: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,7 @@ def test_weights_are_asked_for_before_anything_trains(
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_a_build_that_hangs_is_ended(
     equations: Path, stranger: Path, quadzoo_process: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -157,6 +158,7 @@ def test_a_killed_parent_leaves_no_record(equations: Path, tmp_path: Path) -> No
     assert list(tmp_path.glob("runs/*/run.log"))
 
 
+@pytest.mark.slow
 def test_two_benches_on_one_folder_share_the_work(equations: Path, tmp_path: Path) -> None:
     arguments = command(
         "bench", "--backbones", "tiny_cnn", "--seeds", "0,1,2", "--epochs", "10", "--weights", "none",

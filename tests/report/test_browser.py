@@ -339,6 +339,7 @@ def test_a_leak_cannot_be_overlooked(tmp_path: Path, open_page: Open) -> None:
     assert page.locator("tbody .flag:visible").count() == 3
 
 
+@pytest.mark.slow
 def test_many_rows(tmp_path: Path, open_page: Open) -> None:
     written = write(tmp_path, [f"net {index:03d}" for index in range(500)], seeds=5)
     assert written.stat().st_size < 6_000_000

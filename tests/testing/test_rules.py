@@ -265,6 +265,7 @@ def test_rules_say_what_they_promise(rule: Rule[Any]) -> None:
     assert rule.promise.endswith(".")
 
 
+@pytest.mark.slow
 def test_built_in_backbones_of_each_kind() -> None:
     for name in ("tiny_cnn", "resnet18", "efficientnet_b0"):
         check_backbone(name)
