@@ -1,6 +1,7 @@
 """What a GPU gives: is there one that computes, its ceilings, and the training step without a Trainer.
 
-    python benchmarks/gpu_step.py --device | --ceilings | --launches | --precisions | --streaming [--small]
+    python benchmarks/gpu_step.py --device | --ceilings | --launches | --graph | --precisions | --streaming
+                                  [--small]
 
 benchmarks/gpu.sh runs these parts one by one. Each figure is printed as a line of JSON, {"name": value}, as
 soon as it is known. Speeds are medians of several rounds of steps; a round ends when the GPU has computed
@@ -24,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from quadzoo.data.datamodule import DataModule
@@ -38,6 +40,7 @@ from quadzoo.targets import TargetInfo
 
 TARGETS = TargetInfo(names=("a", "b", "c"), low=(0.0,) * 3, high=(1.0,) * 3, integer=(False,) * 3)
 ROUNDS, WARM_UP = 5, 3
+SHOWN, LONGEST = 12, 90  # kernels, and characters of their names
 LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx",
             "cudaGraphLaunch", "cudaMemcpyAsync", "cudaMemsetAsync", "hipLaunchKernel",
             "hipModuleLaunchKernel", "hipExtModuleLaunchKernel")  # fmt: skip
@@ -145,20 +148,25 @@ def ceilings(small: bool, device: str) -> None:
 
 
 def launches(small: bool, device: str) -> None:
-    """Count what a step asks of the driver, by torch's profiler, and how long the CPU takes to ask."""
+    """Count what a step asks of the driver, how long that takes, and which kernels take the time."""
     use_tf32(GPU)
     torch.backends.cudnn.benchmark = GPU
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if GPU else [])]
-    for backbone, batch, side in _networks(small, (32,)):
+    for backbone, batch, side in _networks(small, (32, 512)):
         step = Step(backbone, batch, side, device, bf16=True)
         for _ in range(WARM_UP):
             step()
         wait()
-        with profile(activities=activities) as profiler:
+        with profile(activities=activities, acc_events=True) as profiler:
             step()
             wait()
         events = Counter(event.name for event in profiler.events())
         asked = {name: events[name] for name in LAUNCHES if events[name]}
+        # A kernel is an event of the GPU alone; an operator's time there is that of its kernels again.
+        kernels = Counter({
+            one.key: one.self_device_time_total / 1000
+            for one in profiler.key_averages() if one.device_type == DeviceType.CUDA
+        })  # fmt: skip
         wait()
         clock = time.perf_counter()
         for _ in range(10):
@@ -170,7 +178,41 @@ def launches(small: bool, device: str) -> None:
             "synchronisations": sum(n for name, n in events.items() if "Synchronize" in name) - 1 * GPU,
             "operators": sum(n for name, n in events.items() if name.startswith("aten::")),
             "ms to issue": 1000 * issued, "ms": 1000 * seconds(step, 5),
+            "ms of all kernels": sum(kernels.values()),
+            "ms of the longest kernels": {name[:LONGEST]: ms for name, ms in kernels.most_common(SHOWN)},
         })  # fmt: skip
+
+
+def one_graph(small: bool, device: str) -> None:
+    """Measure a step that is replayed as one CUDA graph, optimizer included, against the same step eager.
+
+    It is what no launch could slow down; quadzoo does not train so (benchmarks/SPEED.md).
+    """
+    use_tf32(GPU)
+    torch.backends.cudnn.benchmark = GPU
+    for backbone in ("tiny_cnn",) if small else ("tiny_cnn", "resnet18", "resnet50", "efficientnet_b0"):
+        step = Step(backbone, 4 if small else 32, 24 if small else 100, device, bf16=True)
+        eager = seconds(step, 10)
+        tell(f"{backbone}, eager, ms", 1000 * eager)
+        if not GPU:
+            continue
+        for group in step.optimizer.param_groups:
+            group["capturable"], group["lr"] = True, torch.tensor(group["lr"], device=device)
+        for state in step.optimizer.state.values():
+            state["step"] = state["step"].to(device)
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UP):
+                step()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            step()
+        replayed = seconds(graph.replay, 10)
+        finite = all(bool(one.isfinite().all()) for one in step.module.parameters())
+        tell(f"{backbone}, one graph, ms", {"ms": 1000 * replayed, "eager / graph": eager / replayed,
+                                            "weights are finite": finite})  # fmt: skip
 
 
 def precisions(small: bool, device: str) -> None:
@@ -224,8 +266,8 @@ def _networks(small: bool, batches: tuple[int, ...]) -> list[tuple[str, int, int
     return [(backbone, batch, 100) for backbone in ("resnet50", "efficientnet_b0") for batch in batches]
 
 
-PARTS = {"device": describe_device, "ceilings": ceilings, "launches": launches, "precisions": precisions,
-         "streaming": streaming}  # fmt: skip
+PARTS = {"device": describe_device, "ceilings": ceilings, "launches": launches, "graph": one_graph,
+         "precisions": precisions, "streaming": streaming}  # fmt: skip
 
 
 def main() -> None:

@@ -34,7 +34,8 @@ from quadzoo.training.device import take
 from quadzoo.training.task import Placement, Task
 
 _LONG = 60.0  # seconds for the steps of a backbone
-_WARM_UP = 1  # steps, the first of which is slow
+# Steps, the first of which are slow: on a GPU its libraries are loaded there and cuDNN tries algorithms.
+_WARM_UP = {"cpu": 1, "cuda": 3, "mps": 2}
 _STEPS, _SECONDS = 3, 0.3  # to be timed after it, at least
 _PASSES = 2  # the same, for a plan that trains nothing and should be there at once
 _SLOW = 5.0  # seconds: of such steps one is enough
@@ -239,7 +240,7 @@ def time_steps(work: tuple[Task, Placement, bool], send: Send) -> None:
     pl.seed_everything(task.seed, workers=True, verbose=False)
     module, fold = build_module(task, placement), Fold.load(placement.fold)
     batch = min(recipe.batch_size, len(fold.split.train))
-    begun = time.perf_counter()
+    begun, warm_up = time.perf_counter(), _WARM_UP[placement.device.kind]
 
     def clock() -> float:
         wait_for(torch.device(placement.device.kind))
@@ -264,11 +265,11 @@ def time_steps(work: tuple[Task, Placement, bool], send: Send) -> None:
             now = clock()
             self._times.append(now - self._last)
             self._last = now
-            if _are_enough(self._times):
+            if _are_enough(self._times, warm_up):
                 self.tell()
 
         def tell(self) -> None:
-            step = statistics.median(self._times[_WARM_UP:] or self._times)
+            step = statistics.median(self._times[warm_up:] or self._times[-1:])
             tell(step, _FORWARD * step if self._forward is None else self._forward)
 
     def fit(inputs: Path, targets: np.ndarray, split: Split, forward: float | None) -> None:
@@ -288,13 +289,13 @@ def time_steps(work: tuple[Task, Placement, bool], send: Send) -> None:
     rows = fold.split.train[:batch]
     images = ArrayFile(placement.images)[torch.from_numpy(rows)].permute(0, 3, 1, 2).to(module.device)
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
-        forward = _repeated(lambda: module.features(images), clock, dry)
+        forward = _repeated(lambda: module.features(images), clock, warm_up, dry)
         if dry and trains and not recipe.freeze:
             tell(forward / _FORWARD, forward)
             return
         features = module.features(images).float()
         if dry and trains:  # of a frozen backbone the head alone is trained
-            tell(_repeated(lambda: module.raw(features), clock, dry) / _FORWARD, forward)
+            tell(_repeated(lambda: module.raw(features), clock, warm_up, dry) / _FORWARD, forward)
             return
     if not trains:
         tell(0.0, forward)
@@ -306,16 +307,18 @@ def time_steps(work: tuple[Task, Placement, bool], send: Send) -> None:
         fit(path, fold.targets[rows], alone, forward)
 
 
-def _repeated(call: Callable[[], object], clock: Callable[[], float], dry: bool) -> float:
+def _repeated(call: Callable[[], object], clock: Callable[[], float], warm_up: int, dry: bool) -> float:
     """Return the median seconds of repeated calls, without those that warm up."""
     times: list[float] = []
-    while not (_are_enough(times) or (dry and len(times) >= _WARM_UP + _PASSES)):
+    while not (_are_enough(times, warm_up) or (dry and len(times) >= warm_up + _PASSES)):
         begin = clock()
         call()
         times.append(clock() - begin)
-    return statistics.median(times[_WARM_UP:] or times)
+    return statistics.median(times[warm_up:] or times[-1:])
 
 
-def _are_enough(times: list[float]) -> bool:
-    timed = times[_WARM_UP:]
-    return (len(timed) >= _STEPS and sum(timed) >= _SECONDS) or (bool(times) and sum(times) > _SLOW)
+def _are_enough(times: list[float], warm_up: int) -> bool:
+    """Say whether steps have been timed long enough; where one takes seconds, the first will do on a CPU."""
+    timed = times[warm_up:]
+    slow = times if warm_up == 1 else timed
+    return (len(timed) >= _STEPS and sum(timed) >= _SECONDS) or (bool(slow) and sum(slow) > _SLOW)

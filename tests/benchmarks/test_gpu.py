@@ -152,6 +152,18 @@ def test_a_part_that_fails_costs_no_other(report: gpu.Report) -> None:
     assert found["fine"] == {"images": 3}
 
 
+def test_the_same_command_again_measures_what_is_missing(report: gpu.Report) -> None:
+    report.add("imports", lambda *_: {"seconds": 1}, 60)
+    report.add("fine", lambda *_: {"images": 3}, 60)
+    report.add("late", lambda *_: {"failed": "no time left"}, 60)
+    again = gpu.Report(report.to, earlier=gpu.earlier(report.to))
+    assert again.add("imports", lambda *_: {"seconds": 2}, 60)
+    assert again.add("fine", lambda *_: pytest.fail("measured again"), 60)
+    assert again.add("late", lambda *_: {"images": 4}, 60)
+    found = written(again)
+    assert (found["imports"], found["fine"], found["late"]) == ({"seconds": 2}, {"images": 3}, {"images": 4})
+
+
 def test_without_time_a_part_is_not_begun(report: gpu.Report) -> None:
     report.started -= 60 * gpu.MINUTES
     assert report.add("late", lambda *_: pytest.fail("begun"), 60) is False
