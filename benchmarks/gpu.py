@@ -200,12 +200,12 @@ def measure(scratch: Path, report: Report, *, small: bool) -> bool:
     parts: list[tuple[str, Callable[..., object], float]] = [
         ("images", lambda seconds, _: drawn(data, "60" if small else "2000", seconds, scratch), 60),
         ("ceilings", step("ceilings"), 45),
+        ("training, replayed and not", step("training"), 140),
         ("first cells", cells("--most", str(first)), 240),
         ("main job", run("main", "--backbones", ",".join(backbones)), 150),
         ("the tutorial's loop, images per second of each epoch",
          lambda seconds, so_far: tutorial(backbones, data, seconds, scratch, so_far), 60),
         ("launches a step", step("launches"), 40),
-        ("a step as one CUDA graph", step("graph"), 40),
         ("TF32 and bf16, cudnn.benchmark on and off", step("precisions"), 60),
         ("images that do not fit", step("streaming"), 40),
         ("bf16, eager", run("eager", *bf16()), 60),
@@ -316,7 +316,7 @@ def bench(out: Path, seconds: float, scratch: Path, *flags: str) -> dict[str, ob
 
     Raises Failed, with the logs of its runs, where a run failed or the command did.
     """
-    clock = time.perf_counter()
+    clock, begun = time.perf_counter(), datetime.now(UTC)
     command = ["quadzoo", "bench", *flags]
     try:
         status, _, tail = child(quadzoo("bench", *flags, "--out", str(out)), seconds, scratch)
@@ -325,6 +325,7 @@ def bench(out: Path, seconds: float, scratch: Path, *flags: str) -> dict[str, ob
         why, tail = str(error), str(error.facts["log"])
     facts: dict[str, Any] = {
         "command": command,
+        "started": begun.isoformat(),
         "whole_command_seconds": round(time.perf_counter() - clock, 2),
         "runs": [figures(json.loads(path.read_text())) for path in sorted(out.glob("runs/*/record.json"))],
     }
@@ -346,6 +347,8 @@ def figures(record: dict[str, Any]) -> dict[str, Any]:
         "epochs": recipe["epochs"] if recipe["epochs"] != "auto" else record["found"]["epochs"],
         "batch_size": recipe["batch_size"],
         **record["cost"],
+        "started": record["started"],
+        "finished": record["finished"],
         "val_mse": metrics["val_mse"],
         "test_mse": metrics["test_mse"],
         "curve": [epoch.get("val_mse") for epoch in record["history"]],

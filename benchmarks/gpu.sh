@@ -7,8 +7,8 @@
 # early, what was measured is kept; a part that fails or takes too long leaves its traceback and the end of its
 # log there, and costs no other. The same command again measures what failed or is missing there, on the same
 # kind of GPU; delete the file to measure all anew. First all that is needed is imported and one convolution is
-# computed; then come the ceilings of the device, resnet50 and efficientnet_b0 at 100 x 100 pixels eager and
-# compiled, the default bench, the tutorial's loop, launches and kernels of a step, a step as one graph, TF32
+# computed; then come the ceilings of the device, quadzoo's training replayed as a graph and not, at 100 x 100
+# pixels, the same as whole runs, the default bench, the tutorial's loop, launches and kernels of a step, TF32
 # against bf16, images that do not fit the GPU, --compile with both curves, four runs one by one and at the same
 # time, one seed twice, and the rest of benchmarks/matrix.py in the minutes that are left. Exit status 1 says
 # that some part failed. --small does the same at a tiny size, on any device, to test the script. quadzoo's

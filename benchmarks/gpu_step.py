@@ -1,7 +1,7 @@
 """What a GPU gives: is there one that computes, its ceilings, and the training step without a Trainer.
 
-    python benchmarks/gpu_step.py --device | --ceilings | --launches | --graph | --precisions | --streaming
-                                  [--small]
+    python benchmarks/gpu_step.py --device | --ceilings | --launches | --training | --precisions |
+                                  --streaming [--small]
 
 benchmarks/gpu.sh runs these parts one by one. Each figure is printed as a line of JSON, {"name": value}, as
 soon as it is known. Speeds are medians of several rounds of steps; a round ends when the GPU has computed
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import statistics
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.autograd import DeviceType
@@ -32,6 +34,7 @@ from quadzoo.data.datamodule import DataModule
 from quadzoo.data.splits import Split
 from quadzoo.model.augment import augment
 from quadzoo.model.build import build_backbone, build_head, join
+from quadzoo.model.callbacks import AveragedWeights, BestWeights, PeakMemory, Throughput
 from quadzoo.model.optimizer import optimizer_of
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.tf32 import use_tf32
@@ -183,36 +186,56 @@ def launches(small: bool, device: str) -> None:
         })  # fmt: skip
 
 
-def one_graph(small: bool, device: str) -> None:
-    """Measure a step that is replayed as one CUDA graph, optimizer included, against the same step eager.
+def training(small: bool, device: str) -> None:
+    """Measure quadzoo's own training in a Trainer, in images a second: steps as always, replayed, compiled.
 
-    It is what no launch could slow down; quadzoo does not train so (benchmarks/SPEED.md).
+    Cells are (backbone, images a batch, ways); each is three epochs of 30 steps, of which the first warms up.
     """
-    use_tf32(GPU)
-    torch.backends.cudnn.benchmark = GPU
-    for backbone in ("tiny_cnn",) if small else ("tiny_cnn", "resnet18", "resnet50", "efficientnet_b0"):
-        step = Step(backbone, 4 if small else 32, 24 if small else 100, device, bf16=True)
-        eager = seconds(step, 10)
-        tell(f"{backbone}, eager, ms", 1000 * eager)
-        if not GPU:
-            continue
-        for group in step.optimizer.param_groups:
-            group["capturable"], group["lr"] = True, torch.tensor(group["lr"], device=device)
-        for state in step.optimizer.state.values():
-            state["step"] = state["step"].to(device)
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(WARM_UP):
-                step()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            step()
-        replayed = seconds(graph.replay, 10)
-        finite = all(bool(one.isfinite().all()) for one in step.module.parameters())
-        tell(f"{backbone}, one graph, ms", {"ms": 1000 * replayed, "eager / graph": eager / replayed,
-                                            "weights are finite": finite})  # fmt: skip
+    cells: list[tuple[str, int, tuple[str, ...]]] = [
+        ("resnet50", 32, ("eager", "replayed")), ("efficientnet_b0", 32, ("eager", "replayed")),
+        ("resnet18", 32, ("eager", "replayed")), ("tiny_cnn", 32, ("eager", "replayed")),
+        ("resnet50", 512, ("eager", "replayed", "compiled, replayed")),
+        ("efficientnet_b0", 512, ("eager", "replayed", "compiled, replayed")),
+        ("resnet50", 1024, ("replayed",)), ("resnet50", 32, ("compiled, replayed",)),
+    ]  # fmt: skip
+    if small:
+        cells = [("tiny_cnn", 4, ("eager", "replayed"))]
+    side, steps = (24, 5) if small else (100, 30)
+    for backbone, batch, ways in cells:
+        for way in ways:
+            told = trained(backbone, batch, way, side=side, steps=steps, device=device)
+            tell(f"{backbone}, {side} x {side}, batch {batch}, {way}", told)
+
+
+def trained(backbone: str, batch: int, way: str, *, side: int, steps: int, device: str) -> dict[str, object]:
+    """Return images a second of a training in bf16, and what is to be said of it."""
+    module = Step(backbone, batch, side, "cpu", bf16=True).module
+    if "compiled" in way:
+        module.compile_training()
+    if "replayed" in way:
+        module.replay_training()
+    n = batch * steps + 2
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "images.npy"
+        some = np.random.default_rng(0).integers(0, 256, (min(n, 2000), side, side, 3), dtype=np.uint8)
+        np.save(file, np.resize(some, (n, side, side, 3)))
+        rows = np.arange(n)
+        split = Split("x", 0, 1, rows[:-2], rows[-2:], rows[-2:], 0, "")
+        data = DataModule(file, np.random.default_rng(0).random((n, 3)), split, batch, seed=0)
+        speed, memory = Throughput(), PeakMemory(lambda: data.resident_bytes)
+        use_tf32(GPU)
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+        pl.Trainer(
+            accelerator=device, devices=1, precision="bf16-mixed", max_epochs=3, benchmark=GPU,
+            callbacks=[BestWeights(), AveragedWeights(0.98), speed, memory], num_sanity_val_steps=0,
+            logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        ).fit(module, datamodule=data)  # fmt: skip
+    replay = module.replay
+    return {
+        "images a second": speed.images_per_second, "peak MiB": memory.mib,
+        "replayed": module.is_replayed, "why not": replay.why_not if replay else "",
+        "train MSE": [epoch["train_mse"] for epoch in module.history],
+    }  # fmt: skip
 
 
 def precisions(small: bool, device: str) -> None:
@@ -266,7 +289,7 @@ def _networks(small: bool, batches: tuple[int, ...]) -> list[tuple[str, int, int
     return [(backbone, batch, 100) for backbone in ("resnet50", "efficientnet_b0") for batch in batches]
 
 
-PARTS = {"device": describe_device, "ceilings": ceilings, "launches": launches, "graph": one_graph,
+PARTS = {"device": describe_device, "ceilings": ceilings, "launches": launches, "training": training,
          "precisions": precisions, "streaming": streaming}  # fmt: skip
 
 

@@ -1,14 +1,14 @@
-"""How fast does training go with each backbone, size and batch: eager, compiled, and as CUDA graphs?
+"""How fast does training go with each backbone, size and batch: eager, replayed as a graph, and compiled?
 
     python benchmarks/matrix.py --minutes 6
 
 Every cell of the matrix is a run of quadzoo with a process of its own, three short epochs long, on drawn
 equations that were decoded once; where its steps need more images than there are, images come again. The
-cells that tell most come first: at the first size each backbone at 32 images a batch, eager and as graphs,
-and at 512, eager and compiled; then the rest of that size, eager before compiled; graphs only for small
-batches. When the minutes are over, the rest is listed as not measured. It writes results/matrix.json, and
-prints a line of JSON, after every cell: images/s without validation, peak memory and seconds, or the error
-and the end of the log; device and versions. It is meant for a GPU; `--device cpu` works too.
+cells that tell most come first: at the first size each backbone at 32 images a batch, eager and replayed,
+and at 512, eager and compiled; then the rest of that size. When the minutes are over, the rest is listed as
+not measured. It writes results/matrix.json, and prints a line of JSON, after every cell: images/s without
+validation, peak memory and seconds, or the error and the end of the log; device and versions. It is meant for
+a GPU; `--device cpu` works too.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ from quadzoo.records.record import Compiled, Precision, read_record, run_folder
 HERE = Path(__file__).parent
 PRECISION: Precision = "bf16"
 EPOCHS, STEPS, TESTED = 3, 30, 128
-WAYS: tuple[Compiled, ...] = ("no", "kernels", "graphs")
-LARGEST_GRAPHED = 128  # images a batch
+WAYS: dict[str, tuple[Compiled, bool]] = {  # whether kernels are compiled, and steps replayed
+    "eager": ("no", False), "replayed": ("no", True), "compiled, replayed": ("kernels", True),
+}  # fmt: skip
 LIMIT = 90.0  # seconds for a cell
 TAIL = 3000  # characters of a failed cell's log
-FIRST: tuple[tuple[int, Compiled], ...] = ((32, "no"), (32, "graphs"), (512, "no"), (512, "kernels"))
+FIRST = ((32, "eager"), (32, "replayed"), (512, "eager"), (512, "compiled, replayed"))
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Cell:
     size: str
     backbone: str
     batch: int
-    way: Compiled
+    way: str
 
 
 def main() -> None:
@@ -109,17 +110,16 @@ def main() -> None:
 
 def in_order(sizes: list[str], backbones: list[str], batches: list[int]) -> list[Cell]:
     """Return all cells, those that tell most first."""
-    cells = (Cell(*one) for one in itertools.product(sizes, backbones, batches, WAYS))
-    worth = [cell for cell in cells if cell.way != "graphs" or cell.batch <= LARGEST_GRAPHED]
+    cells = [Cell(*one) for one in itertools.product(sizes, backbones, batches, WAYS)]
 
     def place(cell: Cell) -> tuple[object, ...]:
         kind = cell.batch, cell.way
         later = cell.size != sizes[0], kind not in FIRST
         if any(later):
-            return *later, cell.way != "no"
+            return *later, "compiled" in cell.way
         return *later, backbones.index(cell.backbone), FIRST.index(kind)
 
-    return sorted(worth, key=place)
+    return sorted(cells, key=place)
 
 
 def measure(cell: Cell, plan: Plan, executor: LocalExecutor, end: float) -> dict[str, object]:
@@ -127,10 +127,13 @@ def measure(cell: Cell, plan: Plan, executor: LocalExecutor, end: float) -> dict
     (whole,) = (task for task in plan.tasks if task.backbone == cell.backbone)
     recipe = whole.recipe.model_copy(update={"epochs": EPOCHS, "batch_size": cell.batch})
     task = replace(whole, identity=replace(whole.identity, recipe=recipe))
-    out = plan.config.out / cell.way  # the way is not in the key
+    out = plan.config.out / cell.way.replace(", ", "-")  # the way is not in the key
     folder = run_folder(out, task.key)
     folder.mkdir(parents=True)
-    placement = replace(plan.placement(task), compiled=cell.way, out=out, fold=folder / "fold.npz")
+    compiled, replay = WAYS[cell.way]
+    placement = replace(
+        plan.placement(task), compiled=compiled, replay=replay, out=out, fold=folder / "fold.npz"
+    )
     shortened(plan.data.folds[0].fold, cell).save(placement.fold)
     clock = time.monotonic()
     job = executor.submit("quadzoo.training.run:run", (task, placement), folder / "run.log")
@@ -147,6 +150,7 @@ def measure(cell: Cell, plan: Plan, executor: LocalExecutor, end: float) -> dict
         return {"failed": why, "traceback": record.error.traceback[-TAIL:], "log": job.log_tail(TAIL)}
     return {
         "images_per_second": record.cost.train_images_per_second,
+        "was replayed": record.environment.replayed,
         "peak_memory_mb": record.cost.peak_memory_mb,
         "whole_seconds": time.monotonic() - clock,
     }

@@ -206,7 +206,7 @@ class Pretraining(RegressionModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # type: ignore[override]
         """Return loss and prediction; spelling is not validated."""
-        return self._step(batch[:2], "val")
+        return self._evaluate(batch[:2], "val")
 
     def on_train_epoch_end(self) -> None:
         """Keep weights and scores."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +52,18 @@ def target_info(
             raise DataError(f"target {name!r} is {least:g} to {most:g}; give it in a smaller unit")
     integer = tuple(((values == np.rint(values)) | np.isnan(values)).all(axis=0).tolist())
     return TargetInfo(names=tuple(names), low=lowest, high=highest, integer=integer)
+
+
+def info_from(given: TargetInfo | Mapping[str, Any] | None) -> TargetInfo | None:
+    """Return targets as they were given, or made of what `as_lists` returned; None stays."""
+    if given is None or isinstance(given, TargetInfo):
+        return given
+    return TargetInfo(**{field: tuple(values) for field, values in given.items()})
+
+
+def as_lists(info: TargetInfo) -> dict[str, list[Any]]:
+    """Return the fields of targets as lists, which any checkpoint can hold."""
+    return {field: list(values) for field, values in asdict(info).items()}
 
 
 def standardised(values: np.ndarray, info: TargetInfo) -> TargetInfo:

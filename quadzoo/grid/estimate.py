@@ -34,8 +34,8 @@ from quadzoo.training.device import take
 from quadzoo.training.task import Placement, Task
 
 _LONG = 60.0  # seconds for the steps of a backbone
-# Steps, the first of which are slow: on a GPU its libraries are loaded there and cuDNN tries algorithms.
-_WARM_UP = {"cpu": 1, "cuda": 3, "mps": 2}
+# Steps, the first of which are slow: on a GPU cuDNN tries algorithms there, and a step is recorded.
+_WARM_UP = {"cpu": 1, "cuda": 5, "mps": 2}
 _STEPS, _SECONDS = 3, 0.3  # to be timed after it, at least
 _PASSES = 2  # the same, for a plan that trains nothing and should be there at once
 _SLOW = 5.0  # seconds: of such steps one is enough
@@ -247,8 +247,7 @@ def time_steps(work: tuple[Task, Placement, bool], send: Send) -> None:
         return time.perf_counter()
 
     def tell(step: float, forward: float) -> None:
-        measuring = time.perf_counter() - begun
-        send({"step": step, "forward": forward, "images": batch, "measuring": measuring})
+        send({"step": step, "forward": forward, "images": batch, "measuring": time.perf_counter() - begun})
 
     class Stopwatch(pl.Callback):
         """Times each step with the reading of its images, and tells when that is enough."""
@@ -275,6 +274,8 @@ def time_steps(work: tuple[Task, Placement, bool], send: Send) -> None:
     def fit(inputs: Path, targets: np.ndarray, split: Split, forward: float | None) -> None:
         watch = Stopwatch(forward)
         data = DataModule(inputs, scale(targets, task.unit), split, recipe.batch_size, task.seed)
+        if placement.device.kind == "cuda":
+            module.replay_training()
         make_trainer(task, placement, [watch]).fit(module, datamodule=data)
         watch.tell()  # of a training too short to be enough
 
@@ -284,8 +285,7 @@ def time_steps(work: tuple[Task, Placement, bool], send: Send) -> None:
         return
     trainer = make_trainer(task, placement, [])
     module.to(trainer.strategy.root_device).eval()
-    if dry:
-        batch = min(batch, _FORWARDED)
+    batch = min(batch, _FORWARDED) if dry else batch
     rows = fold.split.train[:batch]
     images = ArrayFile(placement.images)[torch.from_numpy(rows)].permute(0, 3, 1, 2).to(module.device)
     with torch.inference_mode(), trainer.precision_plugin.forward_context():

@@ -24,7 +24,7 @@ from quadzoo.grid.slots import slots_of
 from quadzoo.model.weights import LoadedWeights
 from quadzoo.records.facts import DataFacts, Known, SplitFacts
 from quadzoo.records.keys import Identity, ImageFacts, Originals, Provenance
-from quadzoo.records.record import Compiled, Failure, Initial, Metrics, Precision
+from quadzoo.records.record import Failure, Initial, Metrics, Precision
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.registry.specs import HeadSpec
 from quadzoo.targets import TargetInfo, standardised, target_info
@@ -32,7 +32,6 @@ from quadzoo.threads import threads_of_a_run
 from quadzoo.training.outcome import ranges_of
 from quadzoo.training.task import FROM_FILE, Device, Placement, Task
 
-_GRAPHS_BELOW = 96  # images a batch: more keep a GPU busy while the next kernels are launched
 _OTHER: Mapping[Precision, Precision] = {"32": "bf16", "bf16": "32"}
 
 
@@ -174,7 +173,7 @@ class Plan:
         return Placement(
             device=device or replace(self.device, memory=None),
             threads=threads_of_a_run(len(self.slots), self.config.threads),
-            compiled=_compiled(self.config, self.device),
+            compiled="kernels" if self.config.compile else "no",
             images=images.absolute(),
             fold=labels.absolute(),
             initial=self.model.folder.absolute() if self.model else None,
@@ -378,12 +377,6 @@ def _in(task: Task, choice: PrecisionChoice) -> Task:
         precision_note=choice.note,
         flags={**task.flags, "--precision": choice.kind},
     )
-
-
-def _compiled(config: BenchConfig, device: Device) -> Compiled:
-    if not config.compile:
-        return "no"
-    return "graphs" if device.kind == "cuda" and config.recipe.batch_size < _GRAPHS_BELOW else "kernels"
 
 
 def _unit(of_fold: FoldPlan, config: BenchConfig, head: HeadSpec) -> TargetInfo:

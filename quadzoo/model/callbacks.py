@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from quadzoo.model.device import wait_for
+from quadzoo.model.replay import EAGER_STEPS, Replaying
 
-_SETTLING = 4  # steps: cuDNN tries algorithms in the first, graphs are recorded in the next
+_SETTLING = EAGER_STEPS + 1  # steps: cuDNN tries algorithms in the first, the last is recorded
 
 
 class BestWeights(pl.Callback):
@@ -147,9 +148,9 @@ class Throughput(pl.Callback):
 class PeakMemory(pl.Callback):
     """Measures the most memory that training steps take on a GPU, without ``resident`` bytes of images.
 
-    The first steps are not counted: there cuDNN tries algorithms and CUDA graphs are recorded, which takes
-    memory that later steps do not need. Nor is validation. ``mib`` is None on a CPU, and where no other step
-    is left.
+    The first steps are not counted: there cuDNN tries algorithms, which takes memory that later steps do not
+    need. Of a step that is replayed it is what it took when it was recorded. Nor is validation. ``mib`` is
+    None on a CPU, and where no other step is left.
     """
 
     def __init__(self, resident: Callable[[], int]) -> None:
@@ -169,8 +170,10 @@ class PeakMemory(pl.Callback):
         if self._steps == _SETTLING:
             _reset_peak(pl_module)
         elif self._steps > _SETTLING and trainer.is_last_batch and pl_module.device.type == "cuda":
-            peak = torch.cuda.max_memory_allocated(pl_module.device) - self._resident()
-            self.mib = max(self.mib or 0.0, peak / 2**20)
+            peak = torch.cuda.max_memory_allocated(pl_module.device)
+            if isinstance(pl_module, Replaying) and pl_module.replay:
+                peak = max(peak, pl_module.replay.peak_bytes)
+            self.mib = max(self.mib or 0.0, (peak - self._resident()) / 2**20)
 
 
 class Predictions(pl.Callback):

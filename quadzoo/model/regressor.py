@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Self
 
 import pytorch_lightning as pl
@@ -23,14 +22,15 @@ from quadzoo.model.freezing import freeze_modules
 from quadzoo.model.masking import check_maskable, masked_loss
 from quadzoo.model.optimizer import optimizer_of, schedule_of
 from quadzoo.model.recipe import Recipe
+from quadzoo.model.replay import Replay, Replaying
 from quadzoo.model.scores import KnownMSE, TargetScores
-from quadzoo.targets import TargetInfo, factors_between
+from quadzoo.targets import TargetInfo, as_lists, factors_between, info_from
 
 _STAGES = ("train", "val", "test")
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
-class RegressionModule(pl.LightningModule):
+class RegressionModule(Replaying):
     """A backbone and a head, trained by a recipe on (images, scaled targets), or with ``recipe.freeze`` the
     head alone, on (features, scaled targets).
 
@@ -77,8 +77,8 @@ class RegressionModule(pl.LightningModule):
         self.backbone = backbone.to(memory_format=torch.channels_last)
         self.head = head
         self.recipe = recipe if isinstance(recipe, Recipe) else Recipe(**recipe)
-        self.targets = _target_info(targets)
-        self.scored = _target_info(scored)
+        self.targets = info_from(targets)
+        self.scored = info_from(scored)
         unit, of_scores = self.targets, self.scored
         factor = [1.0] if unit is None or of_scores is None else factors_between(unit, of_scores)
         self.register_buffer("score_factor", torch.tensor(factor), persistent=False)
@@ -100,14 +100,14 @@ class RegressionModule(pl.LightningModule):
                 "recipe": self.recipe.model_dump(),
                 "mean": mean,
                 "std": std,
-                "targets": None if self.targets is None else _plain(self.targets),
-                "scored": None if self.scored is None else _plain(self.scored),
+                "targets": None if self.targets is None else as_lists(self.targets),
+                "scored": None if self.scored is None else as_lists(self.scored),
             }
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the compiled backbone, which cannot be copied; a copy computes the same without it."""
-        return {**super().__getstate__(), "_compiled_backbone": None}
+        """Leave out what cannot be copied, compiled or recorded; a copy computes the same without it."""
+        return {**super().__getstate__(), "_compiled_backbone": None, "replay": None}
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of training or evaluation; ``recipe.freeze_to``'s layers stay in evaluation mode."""
@@ -120,14 +120,12 @@ class RegressionModule(pl.LightningModule):
         """Map images (B, C, H, W), 0 to 255, uint8 or float32, to the head's raw output."""
         return self._apply_head(self.features(images))
 
-    def compile_training(self, *, graphs: bool) -> None:
+    def compile_training(self) -> None:
         """Compile the backbone at its first training batch; all others must have the same shape.
 
-        With ``graphs`` a GPU replays the kernels as CUDA graphs. Evaluation, whose batches have several
-        sizes, is not compiled.
+        Evaluation, whose batches have several sizes, is not compiled.
         """
-        mode = "reduce-overhead" if graphs else "default"
-        self._compiled_backbone = torch.compile(self._backbone_features, dynamic=False, mode=mode)
+        self._compiled_backbone = torch.compile(self._backbone_features, dynamic=False)
 
     def _backbone_features(self, images: Tensor) -> Tensor:
         features: Tensor = self.backbone((images.float() / 255 - self.mean) / self.std)
@@ -194,19 +192,28 @@ class RegressionModule(pl.LightningModule):
             spread: Tensor = self.head.spread(raw)
         return spread
 
-    def _step(self, batch: Batch, stage: str) -> dict[str, Tensor]:
+    def _train_step(self, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of a training batch and its predictions, detached."""
+        raw = self.raw(augment(inputs, self.recipe.augment))
+        with torch.autocast(target.device.type, enabled=False):
+            loss = self._loss(raw, target, "train")
+        return loss, predictions(self._prediction(raw), target).detach()
+
+    def _evaluate(self, batch: Batch, stage: str) -> dict[str, Tensor]:
         inputs, target = batch
         raw = self.raw(inputs)
         with torch.autocast(target.device.type, enabled=False):
             loss = self._loss(raw, target, stage)
         prediction = predictions(self._prediction(raw), target).detach()
-        self._metric(stage).update(prediction * self.score_factor, target * self.score_factor)
+        self._count(prediction, target, stage)
         done = {"loss": loss, "prediction": prediction}
-        if stage != "train":
-            self._scores(stage, target).update(prediction, target)
-            if (spread := self.spread(raw)) is not None:
-                done["spread"] = predictions(spread, target)
+        self._scores(stage, target).update(prediction, target)
+        if (spread := self.spread(raw)) is not None:
+            done["spread"] = predictions(spread, target)
         return done
+
+    def _count(self, prediction: Tensor, target: Tensor, stage: str) -> None:
+        self._metric(stage).update(prediction * self.score_factor, target * self.score_factor)
 
     def _loss(self, raw: Any, target: Tensor, stage: str) -> Tensor:
         if not self._masked:
@@ -223,25 +230,27 @@ class RegressionModule(pl.LightningModule):
         Raises ConfigError for a batch of one image that batch norm cannot train on.
         """
         self._check_images(batch)
-        images, target = batch
+        inputs, target = batch
         try:
-            return self._step((augment(images, self.recipe.augment), target), "train")
+            loss, prediction = self.take_step(self._train_step, inputs, target)
         except ValueError as error:
             if len(target) == 1 and "more than 1 value per channel" in str(error):
                 raise ConfigError(
                     "batch norm cannot train on a batch of one image; raise `batch_size`, or have more images"
                 ) from error
             raise
+        self._count(prediction, target, "train")
+        return {"loss": loss, "prediction": prediction}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return loss, predictions, and their spread if the head has one, float32 (B, T), of a val batch."""
         self._check_images(batch)
-        return self._step(batch, "val")
+        return self._evaluate(batch, "val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return loss, predictions, and their spread if the head has one, float32 (B, T), of a test batch."""
         self._check_images(batch)
-        return self._step(batch, "test")
+        return self._evaluate(batch, "test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the predictions of a batch, float32 (B, T) in the scaled unit."""
@@ -367,14 +376,28 @@ class RegressionModule(pl.LightningModule):
         Lightning's own clipping refuses every fused optimizer, because of gradient scalers; with a scaler the
         optimizer here is not fused.
         """
-        if gradient_clip_val is None:
-            gradient_clip_val, gradient_clip_algorithm = self.recipe.gradient_clip, "norm"
-        if not gradient_clip_val:
+        if self.is_replayed:  # which clips, too
             return
-        if gradient_clip_algorithm == "value":
+        if gradient_clip_val is None:
+            self._clip()
+        elif gradient_clip_val and gradient_clip_algorithm == "value":
             nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
-        else:
+        elif gradient_clip_val:
             nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
+    def _clip(self) -> None:
+        if self.recipe.gradient_clip:
+            nn.utils.clip_grad_norm_(self.parameters(), self.recipe.gradient_clip)
+
+    def replay_training(self) -> None:
+        """Have a GPU replay the training steps where it can; all batches should have the same shape.
+
+        The clipping of gradients is that of the recipe.
+        """
+        watched = (
+            {"head": self.head} if self.recipe.freeze else {"backbone": self.backbone, "head": self.head}
+        )
+        self.replay = Replay(self._train_step, self._clip, watched, self.parameters())
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return optimizer and schedule of the recipe.
@@ -386,13 +409,3 @@ class RegressionModule(pl.LightningModule):
         optimizer = optimizer_of(self.recipe, self.parameters(), fused=fused)
         steps = self.trainer.estimated_stepping_batches
         return {"optimizer": optimizer, "lr_scheduler": schedule_of(self.recipe, optimizer, steps)}
-
-
-def _target_info(given: TargetInfo | Mapping[str, Any] | None) -> TargetInfo | None:
-    if given is None or isinstance(given, TargetInfo):
-        return given
-    return TargetInfo(**{field: tuple(values) for field, values in given.items()})
-
-
-def _plain(info: TargetInfo) -> dict[str, list[Any]]:
-    return {field: list(values) for field, values in asdict(info).items()}

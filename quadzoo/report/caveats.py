@@ -15,6 +15,9 @@ _CONDITIONS: dict[str, Callable[[RunRecord], str]] = {
     # On a GPU, threads only prepare images.
     "threads": lambda record: str(record.environment.threads) if record.environment.device == "cpu" else "",
     "compiled": lambda record: record.environment.compiled,
+    "replayed": lambda record: (
+        ("no", "yes")[record.environment.replayed] if record.environment.device == "cuda" else ""
+    ),
     # On the CPU all runs are.
     "deterministic": lambda record: (
         ("no", "yes")[record.environment.deterministic] if record.environment.device == "cuda" else ""

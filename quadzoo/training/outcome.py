@@ -36,6 +36,7 @@ def record_of(
     cost: Cost | None = None,
     best_epoch: int | None = None,
     resumed: Sequence[int] = (),
+    replayed: bool = False,
     prediction_mode: str | None = None,
     history: Sequence[Epoch] = (),
     worst: Sequence[str] = (),
@@ -81,7 +82,7 @@ def record_of(
         history=list(history),
         worst=list(worst),
         flags=task.flags,
-        environment=_environment(task, placement, resumed),
+        environment=_environment(task, placement, resumed, replayed),
         files=dict(files or {}),
         error=error,
         started=started,
@@ -116,7 +117,7 @@ def ranges_of(unit: TargetInfo) -> Ranges:
     return Ranges(low=list(unit.low), high=list(unit.high), integer=list(unit.integer))
 
 
-def _environment(task: Task, placement: Placement, resumed: Sequence[int]) -> Environment:
+def _environment(task: Task, placement: Placement, resumed: Sequence[int], replayed: bool) -> Environment:
     return Environment(
         quadzoo=quadzoo.__version__,
         torch=version("torch"),
@@ -125,6 +126,7 @@ def _environment(task: Task, placement: Placement, resumed: Sequence[int]) -> En
         device_name=placement.device.name,
         threads=placement.threads,
         compiled=placement.compiled,
+        replayed=replayed,
         resumed=list(resumed),
         deterministic=placement.deterministic and placement.device.kind == "cuda",
         gpu=hashlib.sha256(gpu.encode()).hexdigest()[:8] if (gpu := placement.device.gpu) else "",

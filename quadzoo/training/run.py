@@ -141,7 +141,9 @@ def trained(
     pl.seed_everything(task.seed, workers=True, verbose=False)
     module = build_module(task, placement)
     if placement.compiled != "no":
-        module.compile_training(graphs=placement.compiled == "graphs")
+        module.compile_training()
+    if placement.device.kind == "cuda" and placement.replay:
+        module.replay_training()
     fold, inputs = Fold.load(placement.fold), placement.images
     if task.recipe.freeze:
         with explained(task, placement):
@@ -178,6 +180,8 @@ def trained(
             **({} if memory.mib is None else {"peak_memory_mb": memory.mib}),
         )
         best.restore(module)
+        if module.replay and module.replay.why_not:
+            send(f"its steps are not replayed as a CUDA graph, which is slower: {module.replay.why_not}")
     return Trained(fold, module, datamodule, fitted, best.epoch + 1 if task.epochs else None)
 
 
@@ -228,6 +232,7 @@ def tested(
         cost=cost,
         best_epoch=best_epoch,
         resumed=resumed,
+        replayed=module.is_replayed,
         prediction_mode=prediction_mode,
         history=[Epoch.model_validate(scores) for scores in module.history],
         worst=worst,

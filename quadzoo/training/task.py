@@ -126,7 +126,8 @@ class Placement:
     ``initial`` is the folder of the trained model that the run starts from, ``weights`` the file of the
     weights that its backbone starts from; ``out`` the results folder; ``loggers`` show how it goes. A run
     writes a checkpoint about every ``checkpoint_minutes``. ``device_shared_by`` is how many runs are on the
-    device at the same time, at most; with ``deterministic`` a GPU may use deterministic kernels alone.
+    device at the same time, at most; with ``deterministic`` a GPU may use deterministic kernels alone. With
+    ``replay`` a GPU replays training steps where it can, see `quadzoo.model.replay`.
     ``machine`` is that of the record's environment.
     """
 
@@ -142,6 +143,7 @@ class Placement:
     loggers: tuple[str, ...] = ()
     device_shared_by: int = 1
     deterministic: bool = False
+    replay: bool = True
     machine: str = ""
 
     @property

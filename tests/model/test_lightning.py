@@ -150,7 +150,7 @@ def test_copies_are_whole_and_their_own(duplicate: Any, compiled: bool) -> None:
     keep_depthwise_in_float32(backbone)
     model = module(backbone, Pooled(4, 1)).eval()
     if compiled:
-        model.compile_training(graphs=False)
+        model.compile_training()
     images = torch.randint(0, 256, (2, 1, 8, 8), dtype=torch.uint8)
     with torch.autocast("cpu", torch.bfloat16):
         expected = model.features(images)

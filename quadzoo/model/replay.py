@@ -1,0 +1,199 @@
+"""Training steps that a GPU replays as one CUDA graph, in place of Python launching their kernels one by one.
+
+Small networks and small batches leave a GPU waiting: resnet50 with 32 images of 100 x 100 pixels needs 5 ms
+on an H200, and 29 ms to be launched (benchmarks/SPEED.md). A graph has the same kernels, and draws the same
+random numbers.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from quadzoo.model.device import one_reason
+
+Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Maps inputs and targets (B, T) to the loss, a scalar to differentiate, and predictions (B, T), detached."""
+
+EAGER_STEPS = 3
+"""So many steps come before: cuDNN tries algorithms, compilers compile, and what steps change is watched."""
+
+
+class Replay:
+    """Forward, backward and clipping of a training step, recorded once and replayed from then on.
+
+    The optimizer's own step is not in it: its numbers, such as the learning rate, change every time. What a
+    step computes in Python would be replayed as it was; so steps that draw random numbers on the CPU, or that
+    change numbers of ``watched`` modules in Python, are not replayed, and neither are those that wait for
+    the GPU. ``why_not`` says so; then all are taken as they always were. ``peak_bytes`` is the most memory
+    that was allocated while the step was recorded, which a replay takes again.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        clip: Callable[[], None],
+        watched: Mapping[str, nn.Module],
+        parameters: Iterable[nn.Parameter],
+    ) -> None:
+        self.why_not = ""
+        self.peak_bytes = 0
+        self.replayed = False  # the last step: then gradients are in place, and clipped
+        self._step, self._clip, self._watched = step, clip, watched
+        self._parameters = [parameter for parameter in parameters if parameter.requires_grad]
+        self._steps = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._inputs = self._target = self._loss = self._prediction = torch.empty(0)
+        self._gradients: list[Tensor | None] = []
+
+    def take(self, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Replay the step and return loss and predictions, None where it is to be taken as always.
+
+        What is returned is overwritten by the next step.
+        """
+        is_next, self.replayed = self.replayed, False
+        if self._graph is None:
+            if self.why_not or self._steps < EAGER_STEPS or not self._record(inputs, target):
+                return None
+        elif inputs.shape != self._inputs.shape or target.shape != self._target.shape:
+            return None
+        else:
+            self._inputs.copy_(inputs)
+            self._target.copy_(target)
+        if not is_next:  # other gradients have taken their place
+            for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
+                parameter.grad = gradient
+        assert self._graph
+        self._graph.replay()
+        self.replayed = True
+        return self._loss, self._prediction
+
+    @contextmanager
+    def watching(self, device: torch.device) -> Iterator[None]:
+        """Watch a step that is taken as always, on a device, for what a replay would not do."""
+        self._steps += 1
+        if self._steps != EAGER_STEPS:
+            yield
+            return
+        randomness, state = _random_state(device), _state(self._watched, device)
+        yield
+        if _random_state(device) != randomness:
+            self.why_not = "it draws random numbers on the CPU"
+        elif changed := _difference(state, _state(self._watched, device)):
+            self.why_not = f"in Python it changes {changed}"
+
+    def _record(self, inputs: Tensor, target: Tensor) -> bool:
+        """Record the step, and say whether that worked."""
+        if inputs.device.type != "cuda":
+            self.why_not = f"there are no CUDA graphs on {inputs.device.type}"
+            return False
+        graph, device = torch.cuda.CUDAGraph(), inputs.device
+        generator = torch.cuda.default_generators[device.index or 0]
+        random_state = generator.get_state()
+        self._inputs, self._target = inputs.clone(), target.clone()
+        for parameter in self._parameters:
+            parameter.grad = None
+        torch.cuda.reset_peak_memory_stats(device)
+        try:
+            # A thread that reads images ahead may go on with it.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                loss, self._prediction = self._step(self._inputs, self._target)
+                with torch.autocast(device.type, enabled=False):
+                    loss.backward()  # type: ignore[no-untyped-call]
+                self._clip()
+        except Exception as error:
+            self.why_not = f"it cannot be recorded as a CUDA graph: {one_reason(error.__context__ or error)}"
+            _forget(graph, generator, random_state, device)
+            self._inputs = self._target = self._prediction = torch.empty(0)
+            for parameter in self._parameters:
+                parameter.grad = None
+            return False
+        self._graph, self._loss = graph, loss.detach()
+        self.peak_bytes = torch.cuda.max_memory_allocated(device)
+        self._gradients = [parameter.grad for parameter in self._parameters]
+        return True
+
+
+class Replaying(pl.LightningModule):
+    """A LightningModule whose training steps a GPU replays where it has a `Replay`."""
+
+    replay: Replay | None = None
+
+    def take_step(self, step: Step, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Replay a training step, or compute it; return its loss and predictions (B, T)."""
+        if self.replay is None:
+            return step(inputs, target)
+        if done := self.replay.take(inputs, target):
+            return done
+        with self.replay.watching(inputs.device):
+            return step(inputs, target)
+
+    @property
+    def is_replayed(self) -> bool:
+        """Whether the last training step was; then its gradients are in place, and clipped."""
+        return self.replay is not None and self.replay.replayed
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Differentiate the loss, unless the step was replayed, and that with it."""
+        if not self.is_replayed:
+            super().backward(loss, *args, **kwargs)
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        """Clear the gradients, unless the step was replayed, which has written them anew."""
+        if not self.is_replayed:
+            super().optimizer_zero_grad(epoch, batch_idx, optimizer)
+
+
+def _forget(
+    graph: torch.cuda.CUDAGraph, generator: torch.Generator, state: Tensor, device: torch.device
+) -> None:
+    """Undo the beginning of a recording that failed: torch leaves generator and allocator in the middle."""
+    with suppress(Exception):
+        torch._C._cuda_endAllocateToPool(device.index or 0, graph.pool())
+    anew = torch.Generator(device)
+    anew.set_state(state)
+    generator.graphsafe_set_state(anew)
+
+
+def _random_state(device: torch.device) -> tuple[object, ...]:
+    """Return the state of all generators of random numbers but the device's own."""
+    of_numpy = np.random.get_state(legacy=False)["state"]
+    of_torch = torch.get_rng_state().numpy().tobytes() if device.type != "cpu" else b""
+    return random.getstate(), of_numpy["key"].tobytes(), of_numpy["pos"], of_torch
+
+
+def _state(watched: Mapping[str, nn.Module], device: torch.device) -> dict[str, Any]:
+    """Return what modules keep in Python: numbers, tensors, how long lists are; by name."""
+    found: dict[str, Any] = {}
+    for root, top in watched.items():
+        for path, module in top.named_modules(prefix=root):
+            own = vars(module)
+            for name, value in {**own, **own["_parameters"], **own["_buffers"]}.items():
+                if isinstance(value, Tensor):
+                    # Kernels that change it on the device are replayed; another one in its place is not.
+                    version = value._version if value.device.type != device.type else None
+                    found[f"{path}.{name}"] = value, version
+                elif isinstance(value, int | float | str | None):
+                    found[f"{path}.{name}"] = value, None
+                elif isinstance(value, list | dict | set):
+                    found[f"{path}.{name}"] = len(value), None
+    return found
+
+
+def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return the name of what has changed, nothing where nothing has."""
+    for name in {**before, **after}:
+        if name not in before or name not in after:
+            return name
+        (one, version), (other, later) = before[name], after[name]
+        tensors = isinstance(one, Tensor) or isinstance(other, Tensor)
+        if not (one is other or (not tensors and one == other)) or version != later:
+            return name
+    return ""

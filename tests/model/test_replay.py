@@ -1,0 +1,282 @@
+"""Steps that are replayed train as all others do; those that a replay would change are not replayed."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from quadzoo.data.datamodule import DataModule
+from quadzoo.model.build import build_backbone, build_head, join
+from quadzoo.model.callbacks import AveragedWeights, BestWeights, PeakMemory
+from quadzoo.model.recipe import Recipe
+from quadzoo.model.regressor import RegressionModule
+from quadzoo.model.replay import EAGER_STEPS, Replay
+from quadzoo.registry import catalogue
+from quadzoo.targets import TargetInfo
+from tests.model.nets import Line, Mean, module, trainer
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
+needs_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+TARGETS = TargetInfo(names=("a", "b"), low=(0.0, -2.0), high=(9.0, 2.0), integer=(True, True))
+NETWORKS = [
+    ("tiny_cnn", "mlp"), ("tiny_cnn", "linear"), ("tiny_cnn", "gaussian"), ("tiny_cnn", "integer"),
+    ("tiny_cnn", "spatial"), ("tiny_cnn", "skip"), ("resnet18", "mlp"), ("efficientnet_b0", "mlp"),
+    ("mobilenetv3_small_100", "mlp"), ("convnext_atto", "mlp"), ("vit_tiny_patch16_224", "mlp"),
+]  # fmt: skip
+
+
+class Again:
+    """In place of a CUDA graph, on the CPU: computes the step anew, from the same tensors into the same."""
+
+    def __init__(self, replay: Replay) -> None:
+        self.replays = 0
+        self._replay = replay
+
+    def replay(self) -> None:
+        self.replays += 1
+        replay = self._replay
+        gradients = [parameter.grad for parameter in replay._parameters]
+        for parameter in replay._parameters:
+            parameter.grad = None
+        loss, prediction = replay._step(replay._inputs, replay._target)
+        loss.backward()
+        replay._clip()
+        replay._loss, replay._prediction = loss.detach(), prediction
+        for parameter, kept in zip(replay._parameters, gradients, strict=True):
+            if kept is not None and parameter.grad is not None:
+                kept.copy_(parameter.grad)
+                parameter.grad = kept
+
+
+def pretend(replay: Replay) -> None:
+    """Have steps recorded by `Again`."""
+
+    def record(inputs: Tensor, target: Tensor) -> bool:
+        replay._inputs, replay._target = inputs.clone(), target.clone()
+        replay._gradients = [torch.zeros_like(parameter) for parameter in replay._parameters]
+        replay._graph = Again(replay)  # type: ignore[assignment]
+        return True
+
+    replay._record = record  # type: ignore[method-assign]
+
+
+def built(backbone: str, head: str, **recipe: Any) -> RegressionModule:
+    torch.manual_seed(0)
+    names = catalogue.load()
+    spec = names.backbones[backbone].spec
+    net = build_backbone(spec, pretrained=False, in_channels=3, image_size=(48, 64))
+    answers = build_head(names.heads[head].spec, num_features=net.num_features, targets=TARGETS)
+    return join(spec, net, answers, Recipe(**recipe), 3, targets=TARGETS)
+
+
+def coloured(folder: Path, n: int = 60, batch_size: int = 8) -> DataModule:
+    rng = np.random.default_rng(0)
+    np.save(folder / "p.npy", rng.integers(0, 256, (n, 48, 64, 3), dtype=np.uint8))
+    rows = np.arange(n)
+    split = SimpleNamespace(train=rows[: n - 16], val=rows[n - 16 : n - 8], test=rows[n - 8 :])
+    return DataModule(folder / "p.npy", rng.random((n, 2)), split, batch_size, seed=0)  # type: ignore[arg-type]
+
+
+def fitted(model: RegressionModule, data: DataModule, **given: Any) -> RegressionModule:
+    pl.seed_everything(1, verbose=False)
+    trainer(BestWeights(), AveragedWeights(0.9), epochs=3, **given).fit(model, datamodule=data)
+    return model
+
+
+def test_replayed_steps_give_the_same_digits(tmp_path: Path) -> None:
+    """Gradients, clipping, batch-norm statistics and scores are those of steps that Lightning takes."""
+    models = [built("tiny_cnn", "mlp", gradient_clip=0.1, augment="photo") for _ in range(2)]
+    models[1].replay_training()
+    replay = models[1].replay
+    assert replay
+    pretend(replay)
+    one, other = (fitted(model, coloured(tmp_path)) for model in models)
+    assert replay.why_not == ""
+    assert replay._graph.replays == 3 * 5 - EAGER_STEPS  # type: ignore[union-attr]
+    assert other.is_replayed
+    assert not one.is_replayed
+    assert one.history == other.history
+    for mine, its in zip(one.state_dict().values(), other.state_dict().values(), strict=True):
+        assert torch.equal(mine, its)
+
+
+def test_without_a_gpu_nothing_is_replayed(tmp_path: Path) -> None:
+    model = built("tiny_cnn", "mlp")
+    model.replay_training()
+    fitted(model, coloured(tmp_path))
+    assert model.replay
+    assert model.replay.why_not == "there are no CUDA graphs on cpu"
+    assert not model.is_replayed
+
+
+def test_a_batch_of_another_shape_is_not_replayed(tmp_path: Path) -> None:
+    model = built("tiny_cnn", "mlp", augment="none")
+    model.replay_training()
+    replay = model.replay
+    assert replay
+    pretend(replay)
+    model._trainer = SimpleNamespace(datamodule=None)  # type: ignore[assignment]
+    optimizer = torch.optim.SGD(model.parameters())
+    was_replayed, gradients = [], []
+    for n in (4, 4, 4, 4, 2, 4):
+        images = torch.full((n, 3, 48, 64), 9, dtype=torch.uint8)
+        loss = model.training_step((images, torch.ones(n, 2)), 0)["loss"]
+        model.optimizer_zero_grad(0, 0, optimizer)
+        model.backward(loss)
+        was_replayed.append(model.is_replayed)
+        gradients.append(next(model.head.parameters()).grad)
+    assert was_replayed == [False] * 3 + [True, False, True]
+    assert gradients[3] is gradients[5]  # what a graph writes to
+    assert gradients[4] is not gradients[3]
+
+
+class Throws(nn.Module):
+    """Leaves out what follows, now and then."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.steps, self.rate = how, 0, torch.zeros(())
+        self.seen: list[float] = []
+        self.register_buffer("running", torch.zeros(1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        match self.how:
+            case "python":
+                return images if random.random() < 2 else images * 0
+            case "numpy":
+                return images if np.random.rand() < 2 else images * 0
+            case "counts":
+                self.steps += 1
+                return images * (1 - 0.1**self.steps)
+            case "keeps":
+                self.seen.append(0.0)
+            case "replaces":
+                self.running = self.running * 0.9 + images.mean()
+            case "cpu tensor":
+                self.rate += 0.1
+            case "in place":
+                self.steps = 3
+                self.running.mul_(0.9)
+        return images
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("python", "it draws random numbers on the CPU"), ("numpy", "it draws random numbers on the CPU"),
+        ("counts", "in Python it changes backbone.0.steps"),
+        ("keeps", "in Python it changes backbone.0.seen"),
+        ("replaces", "in Python it changes backbone.0.running"),
+        ("cpu tensor", ""), ("in place", ""),
+    ],
+)  # fmt: skip
+def test_what_a_replay_would_not_do_is_seen(how: str, why: str) -> None:
+    net = nn.Sequential(Throws(how), Mean())
+    net.num_features = 1  # type: ignore[assignment]
+    model = module(net, augment="none")
+    model.replay_training()
+    replay = model.replay
+    assert replay
+    pretend(replay)
+    model._trainer = SimpleNamespace(datamodule=None)  # type: ignore[assignment]
+    for _ in range(EAGER_STEPS + 1):
+        model.training_step((torch.full((4, 1, 8, 8), 9, dtype=torch.uint8), torch.ones(4, 1)), 0)
+    assert (replay.why_not, model.is_replayed) == (why, not why)
+
+
+@pytest.mark.parametrize(("device", "why"), [("cpu", ""), ("cuda", "it draws random numbers on the CPU")])
+def test_torch_s_numbers_are_the_cpu_s_where_that_is_not_the_device(device: str, why: str) -> None:
+    replay = Replay(lambda *_: (torch.zeros(()), torch.zeros(())), lambda: None, {}, [])
+    for _ in range(EAGER_STEPS):
+        with replay.watching(torch.device(device)):
+            torch.rand(1)
+    assert replay.why_not == why
+
+
+def test_a_tensor_of_the_cpu_is_a_number_where_that_is_not_the_device() -> None:
+    net = Throws("cpu tensor")
+    replay = Replay(lambda *_: (torch.zeros(()), torch.zeros(())), lambda: None, {"backbone": net}, [])
+    for _ in range(EAGER_STEPS):
+        with replay.watching(torch.device("cuda")):
+            net(torch.zeros(1))
+    assert replay.why_not == "in Python it changes backbone.rate"
+
+
+@pytest.mark.parametrize(("backbone", "head"), NETWORKS)
+def test_the_networks_here_can_be_replayed(backbone: str, head: str) -> None:
+    model = built(backbone, head, augment="photo")
+    model.replay_training()
+    replay = model.replay
+    assert replay
+    model._trainer = SimpleNamespace(datamodule=None)  # type: ignore[assignment]
+    for _ in range(EAGER_STEPS):
+        images = torch.randint(0, 256, (2, 3, 48, 64), dtype=torch.uint8)
+        model.training_step((images, torch.rand(2, 2)), 0)
+    assert replay.why_not == ""
+
+
+@needs_a_gpu
+@pytest.mark.parametrize(("backbone", "head"), NETWORKS)
+def test_a_gpu_replays_the_same_training(backbone: str, head: str, tmp_path: Path) -> None:
+    histories, peaks = [], []
+    for replays in (False, True):
+        model = built(backbone, head, gradient_clip=0.1, augment="photo")
+        if replays:
+            model.replay_training()
+        memory = PeakMemory(int)
+        pl.seed_everything(1, verbose=False)
+        callbacks = BestWeights(), AveragedWeights(0.9), memory
+        trainer(*callbacks, epochs=3, accelerator="gpu", precision="bf16-mixed").fit(
+            model, datamodule=coloured(tmp_path)
+        )
+        assert model.is_replayed == replays, model.replay and model.replay.why_not
+        histories.append([epoch["train_mse"] for epoch in model.history])
+        peaks.append(memory.mib)
+    assert histories[1] == pytest.approx(histories[0], rel=0.05)  # kernels may add in any order
+    assert peaks[1] == pytest.approx(peaks[0], rel=0.3)
+
+
+class Waits(Line):
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        loss = super().loss(raw, target)
+        return loss * (1 if loss.item() < 1e9 else 2)
+
+
+@needs_a_gpu
+def test_what_cannot_be_recorded_trains_as_always(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    histories = []
+    for replays in (False, True):
+        model = module(head=Waits(2), augment="photo")
+        np.save(tmp_path / "p.npy", rng.integers(0, 256, (60, 48, 64, 1), dtype=np.uint8))
+        data = coloured(tmp_path)
+        np.save(tmp_path / "p.npy", np.load(tmp_path / "p.npy")[..., :1])
+        data = DataModule(tmp_path / "p.npy", data.targets.numpy(), data.split, 8, seed=0)
+        if replays:
+            model.replay_training()
+        fitted(model, data, accelerator="gpu")
+        histories.append(model.history)
+    assert model.replay
+    assert "cannot be recorded as a CUDA graph" in model.replay.why_not
+    assert not model.is_replayed
+    assert [one["train_mse"] for one in histories[1]] == pytest.approx(
+        [one["train_mse"] for one in histories[0]], rel=1e-3
+    )
+    # The allocator is not left in the middle of a recording: what another stream used is given back.
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
+    side = torch.cuda.Stream()
+    for _ in range(20):
+        block = torch.empty(1 << 24, device="cuda")
+        block.record_stream(side)
+        del block
+        torch.cuda.synchronize()
+    assert torch.cuda.memory_reserved() - before < 10 << 26
