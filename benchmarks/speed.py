@@ -210,7 +210,60 @@ def beside(results: Path) -> str:
             f"({test:.2f} s); at most {one['at_most']} is wanted. Decoding alone takes "
             f"{one['decode_seconds']:.2f} s. {one['device']}, {one['threads']} threads.",
         ]
+    if (file := results / "gpu.json").exists():
+        lines += on_a_gpu(json.loads(file.read_text()))
     return "".join(f"{line}\n" for line in lines)
+
+
+def on_a_gpu(one: dict) -> list[str]:
+    """Return what gpu.sh measured, and what it could not, as lines of Markdown."""
+    versions = ", ".join(
+        f"{name} {one['imports']['versions'][name]}" for name in ("torch", "torchvision", "timm")
+    )
+    lines = [
+        "", "## On a GPU", "",
+        f"`{' '.join(one['command'])}`: {one['device']['gpu']['name']}, Python {one['python']}, {versions}, "
+        "bf16, images of 100x100. All figures: results/gpu.json.", "",
+        *(f"- {note}" for note in one.get("notes", ())),
+    ]  # fmt: skip
+    if ceilings := one.get("ceilings"):
+        known = "; ".join(f"{name}: {value:,.0f}" for name, value in ceilings.items())
+        lines += ["", f"Ceilings: {known}."]
+    trained = {
+        name: told for name, told in one["training, replayed and not"].items() if isinstance(told, dict)
+    }
+    lines += ["", "| training | images/s | peak MiB | train MSE of each epoch |", "| --- | --- | --- | --- |"]
+    for name, told in trained.items():
+        curve = ", ".join(f"{value:.3g}" for value in told["train MSE"])
+        lines.append(f"| {name} | {told['images a second']:,.0f} | {told['peak MiB']:,.0f} | {curve} |")
+    if bare := one.get("a step as one CUDA graph"):
+        lines += [
+            "",
+            "| bare step, batches of 32 | eager, ms | one graph, ms | eager / graph |",
+            "| --- | --- | --- | --- |",
+        ]
+        for name, told in bare.items():
+            if isinstance(told, dict):
+                network = name.split(",")[0]
+                lines.append(f"| {network} | {bare[f'{network}, eager, ms']:.1f} | {told['ms']:.2f} "
+                             f"| {told['eager / graph']:.1f} |")  # fmt: skip
+    lines += ["", "| eager step | kernels, ms | to issue, ms | step, ms | launches | longest kernel |",
+              "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+    for name, told in one.get("launches a step", {}).items():
+        if isinstance(told, dict):
+            kernel, ms = max(told["ms of the longest kernels"].items(), key=lambda pair: pair[1])
+            short = kernel.removeprefix("void at::native::").split("<")[0]
+            lines.append(f"| {name} | {told['ms of all kernels']:.1f} | {told['ms to issue']:.1f} "
+                         f"| {told['ms']:.1f} | {told['launches']} | {short}, {ms:.1f} ms |")  # fmt: skip
+    loop = one.get("the tutorial's loop, images per second of each epoch", {})
+    speeds = ", ".join(f"{name} {values[-1]:,.0f}" for name, values in loop.items())
+    lines += ["", f"The tutorial's loop there, second epoch, images/s: {speeds}."]
+    failed = [
+        f"{name} ({part['failed']})"
+        for name, part in one.items()
+        if isinstance(part, dict) and "failed" in part
+    ]
+    return [*lines, "", f"Not finished: {'; '.join(failed)}."] if failed else lines
 
 
 if __name__ == "__main__":

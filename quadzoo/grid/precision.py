@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from quadzoo.data.cache import ImageSet
 from quadzoo.data.sources import precision_folder
 from quadzoo.errors import DataError
-from quadzoo.executors.base import Executor, Needs, NoAnswer, answer
+from quadzoo.executors.base import Executor, Needs, NoAnswer, answer, side_by_side
 from quadzoo.grid.agreement import ON_GPU, judge_on_gpu
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.intensity import ON_CPU, TRIED, is_worth_a_trial, judge_on_cpu
@@ -26,6 +28,7 @@ from quadzoo.training.task import Device
 
 CHOICES = "precision.json"  # in the results folder
 _LONG = 1800.0
+_AT_ONCE = 4  # trials on a GPU
 _MOST_BYTES = 1 << 20  # of precision.json
 _CHOICE = TypeAdapter(PrecisionChoice)
 _CHOICES = TypeAdapter(dict[str, PrecisionChoice])
@@ -85,24 +88,35 @@ class PrecisionChooser:
                 name: PrecisionChoice(self.model.record.precision, "as it was trained") for name in backbones
             }
         advance = self.counting("trying precisions", len(backbones))
-        choices = {}
-        for name in backbones:
-            choices[name] = self._auto(name, advance)
-            advance(1)
-        return choices
+        # Another bench may be choosing here.
+        with lock(self.config.out / f".{CHOICES}.lock") if self.keep else nullcontext():
+            choices = self._kept()
+            known = {name: choices[code] for name in backbones if (code := self._code(name)) in choices}
+            advance(len(known))
+            for name, found in self._trials([name for name in backbones if name not in known], advance):
+                known[name] = found.choice
+                if found.holds and self.keep:
+                    choices[self._code(name)] = found.choice
+                    write_atomically(self.config.out / CHOICES, _CHOICES.dump_json(choices, indent=1))
+                advance(1)
+        return {name: known[name] for name in backbones}
 
-    def _auto(self, backbone: str, advance: Callable[[int], None]) -> PrecisionChoice:
-        if not self.keep:
-            return self._kept().get(self._code(backbone)) or self._tried(backbone, advance).choice
-        with lock(self.config.out / f".{CHOICES}.lock"):  # another bench may be choosing here
-            kept = self._kept()
-            if (code := self._code(backbone)) not in kept:
-                found = self._tried(backbone, advance)
-                if not found.holds:
-                    return found.choice
-                kept[code] = found.choice
-                write_atomically(self.config.out / CHOICES, _CHOICES.dump_json(kept, indent=1))
-            return kept[code]
+    def _trials(self, backbones: list[str], advance: Callable[[int], None]) -> Iterator[tuple[str, _Answer]]:
+        """Yield each backbone with what a trial found; on a GPU, where they take long to begin, at once.
+
+        One that then found no answer, for want of memory perhaps, is made again alone.
+        """
+        trial = partial(self._tried, advance=advance)
+        at_once = min(_AT_ONCE, len(backbones)) if self.device.kind == "cuda" else 1
+        found = side_by_side(trial, backbones, at_once) if at_once > 1 else map(trial, backbones)
+        unsure = []
+        for name, what in zip(backbones, found, strict=True):
+            if what.holds or at_once == 1 or not self.keep:
+                yield name, what
+            else:
+                unsure.append(name)
+        for name in unsure:
+            yield name, trial(name)
 
     def _kept(self) -> dict[str, PrecisionChoice]:
         path = self.config.out / CHOICES

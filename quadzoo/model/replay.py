@@ -8,6 +8,7 @@ random numbers.
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -25,14 +26,19 @@ Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 EAGER_STEPS = 3
 """So many steps come before: cuDNN tries algorithms, compilers compile, and what steps change is watched."""
 
+_CHECKS = 2  # of replays
+_TOLERANCE = 0.1  # of a norm; kernels add in any order, and something else is off by all of it
+_WAITS = "synchronizing CUDA operation"  # what torch warns of
+
 
 class Replay:
     """Forward, backward and clipping of a training step, recorded once and replayed from then on.
 
     The optimizer's own step is not in it: its numbers, such as the learning rate, change every time. What a
-    step computes in Python would be replayed as it was; so steps that draw random numbers on the CPU, or that
-    change numbers of ``watched`` modules in Python, are not replayed, and neither are those that wait for
-    the GPU. ``why_not`` says so; then all are taken as they always were. ``peak_bytes`` is the most memory
+    step computes in Python would be replayed as it was; so steps that draw random numbers on the CPU, that
+    change numbers of ``watched`` modules in Python, or that wait for the GPU are not replayed. Twice, when
+    it was recorded and after the first validation, a replay is compared with the same step as always.
+    ``why_not`` says what was wrong; then all steps are taken as always. ``peak_bytes`` is the most memory
     that was allocated while the step was recorded, which a replay takes again.
     """
 
@@ -48,30 +54,35 @@ class Replay:
         self.replayed = False  # the last step: then gradients are in place, and clipped
         self._step, self._clip, self._watched = step, clip, watched
         self._parameters = [parameter for parameter in parameters if parameter.requires_grad]
-        self._steps = 0
+        self._steps = self._checks = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs = self._target = self._loss = self._prediction = torch.empty(0)
         self._gradients: list[Tensor | None] = []
 
     def take(self, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Replay the step and return loss and predictions, None where it is to be taken as always.
+        """Replay the step; return loss, float32 (), and predictions, float32 (B, T); else None.
 
-        What is returned is overwritten by the next step.
+        Then it is to be taken as always. ``inputs`` are uint8 or float32 (B, C, H, W), ``target`` float32
+        (B, T). What is returned is overwritten by the next step.
         """
-        is_next, self.replayed = self.replayed, False
-        if self._graph is None:
-            if self.why_not or self._steps < EAGER_STEPS or not self._record(inputs, target):
-                return None
-        elif inputs.shape != self._inputs.shape or target.shape != self._target.shape:
+        self.replayed = False
+        if self.why_not or self._steps < EAGER_STEPS:
             return None
-        else:
-            self._inputs.copy_(inputs)
-            self._target.copy_(target)
-        if not is_next:  # other gradients have taken their place
-            for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
-                parameter.grad = gradient
+        if self._graph is None and not self._record(inputs, target):
+            return None
+        if inputs.shape != self._inputs.shape or target.shape != self._target.shape:
+            return None
         assert self._graph
-        self._graph.replay()
+        self._inputs.copy_(inputs)
+        self._target.copy_(target)
+        # Gradients are cleared before a validation, and others take their place in a step as always.
+        if self._put_gradients() and self._checks < _CHECKS:
+            self._checks += 1
+            if not self._agrees():
+                self._give_up("replayed it computes something else")
+                return None
+        else:
+            self._graph.replay()
         self.replayed = True
         return self._loss, self._prediction
 
@@ -83,42 +94,92 @@ class Replay:
             yield
             return
         randomness, state = _random_state(device), _state(self._watched, device)
-        yield
-        if _random_state(device) != randomness:
+        with _waits_counted(device) as waits:
+            yield
+        if waits:
+            self.why_not = "it waits for the GPU"
+        elif _random_state(device) != randomness:
             self.why_not = "it draws random numbers on the CPU"
         elif changed := _difference(state, _state(self._watched, device)):
             self.why_not = f"in Python it changes {changed}"
 
     def _record(self, inputs: Tensor, target: Tensor) -> bool:
         """Record the step, and say whether that worked."""
-        if inputs.device.type != "cuda":
-            self.why_not = f"there are no CUDA graphs on {inputs.device.type}"
+        device = inputs.device
+        if device.type != "cuda":
+            self.why_not = f"there are no CUDA graphs on {device.type}"
             return False
-        graph, device = torch.cuda.CUDAGraph(), inputs.device
-        generator = torch.cuda.default_generators[device.index or 0]
+        graph, generator = torch.cuda.CUDAGraph(), _generator(device)
         random_state = generator.get_state()
         self._inputs, self._target = inputs.clone(), target.clone()
-        for parameter in self._parameters:
-            parameter.grad = None
+        self._clear_gradients()
         torch.cuda.reset_peak_memory_stats(device)
         try:
             # A thread that reads images ahead may go on with it.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                loss, self._prediction = self._step(self._inputs, self._target)
-                with torch.autocast(device.type, enabled=False):
-                    loss.backward()  # type: ignore[no-untyped-call]
-                self._clip()
+                loss, self._prediction = self._differentiated()
         except Exception as error:
-            self.why_not = f"it cannot be recorded as a CUDA graph: {one_reason(error.__context__ or error)}"
             _forget(graph, generator, random_state, device)
-            self._inputs = self._target = self._prediction = torch.empty(0)
-            for parameter in self._parameters:
-                parameter.grad = None
+            self._give_up(f"it cannot be recorded as a CUDA graph: {one_reason(error.__context__ or error)}")
             return False
-        self._graph, self._loss = graph, loss.detach()
+        self._graph, self._loss = graph, loss
         self.peak_bytes = torch.cuda.max_memory_allocated(device)
         self._gradients = [parameter.grad for parameter in self._parameters]
+        self._clear_gradients()
         return True
+
+    def _differentiated(self) -> tuple[Tensor, Tensor]:
+        """Take the step as always, on the tensors that a replay reads; return loss and predictions."""
+        loss, prediction = self._step(self._inputs, self._target)
+        with torch.autocast(self._inputs.device.type, enabled=False):
+            torch.autograd.backward(loss)
+        self._clip()
+        return loss.detach(), prediction
+
+    def _agrees(self) -> bool:
+        """Replay the step, and say whether it gives what the same step as always gives, rounding apart."""
+        assert self._graph
+        device = self._inputs.device
+        buffers = [buffer for module in self._watched.values() for buffer in module.buffers()]
+        before, random_state = [buffer.clone() for buffer in buffers], _generator(device).get_state()
+        self._clear_gradients()
+        try:
+            expected = self._differentiated()
+        except torch.OutOfMemoryError:  # which a replay has set aside
+            expected = None
+        found = [parameter.grad for parameter in self._parameters]
+        with torch.no_grad():
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)
+        _generator(device).set_state(random_state)
+        self._put_gradients()
+        self._graph.replay()
+        if expected is None:
+            return True
+        pairs = [(self._loss, expected[0]), (self._prediction, expected[1])]
+        if any((one is None) != (other is None) for one, other in zip(self._gradients, found, strict=True)):
+            return False
+        used = [one for one in zip(self._parameters, found, strict=True) if one[1] is not None]
+        mine, its = (torch.cat([one.flatten() for one in some if one is not None]) if used else torch.zeros(1)
+                     for some in ([one.grad for one, _ in used], [other for _, other in used]))  # fmt: skip
+        return all(_close(one, other) for one, other in [*pairs, (mine, its)])
+
+    def _put_gradients(self) -> bool:
+        """Have parameters have the gradients that a replay writes; say whether any had another."""
+        changed = False
+        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
+            if parameter.grad is not gradient:
+                parameter.grad, changed = gradient, True
+        return changed
+
+    def _clear_gradients(self) -> None:
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def _give_up(self, why: str) -> None:
+        self.why_not, self._graph, self._gradients = why, None, []
+        self._inputs = self._target = self._loss = self._prediction = torch.empty(0)
+        self._clear_gradients()
 
 
 class Replaying(pl.LightningModule):
@@ -127,7 +188,10 @@ class Replaying(pl.LightningModule):
     replay: Replay | None = None
 
     def take_step(self, step: Step, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Replay a training step, or compute it; return its loss and predictions (B, T)."""
+        """Replay a training step, or compute it; return its loss, float32 (), and predictions, float32 (B, T).
+
+        ``inputs`` are uint8 or float32 (B, C, H, W), ``target`` float32 (B, T).
+        """
         if self.replay is None:
             return step(inputs, target)
         if done := self.replay.take(inputs, target):
@@ -141,7 +205,7 @@ class Replaying(pl.LightningModule):
         return self.replay is not None and self.replay.replayed
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Differentiate the loss, unless the step was replayed, and that with it."""
+        """Differentiate the loss, float32 (), unless the step was replayed, and that with it."""
         if not self.is_replayed:
             super().backward(loss, *args, **kwargs)
 
@@ -149,6 +213,40 @@ class Replaying(pl.LightningModule):
         """Clear the gradients, unless the step was replayed, which has written them anew."""
         if not self.is_replayed:
             super().optimizer_zero_grad(epoch, batch_idx, optimizer)
+
+
+def _generator(device: torch.device) -> torch.Generator:
+    """Return the generator of a device's random numbers."""
+    return (
+        torch.default_generator if device.type == "cpu" else torch.cuda.default_generators[device.index or 0]
+    )
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    norm = other.float().norm()
+    return not bool(norm.isfinite()) or bool((one - other).float().norm() <= _TOLERANCE * norm)
+
+
+@contextmanager
+def _waits_counted(device: torch.device) -> Iterator[list[str]]:
+    """Collect what torch says of operations that wait for a GPU; other warnings are given again."""
+    waits: list[str] = []
+    if device.type != "cuda" or not torch.cuda.is_available():
+        yield waits
+        return
+    before = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            yield waits
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+    for one in caught:
+        if _WAITS in str(one.message):
+            waits.append(str(one.message))
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 def _forget(

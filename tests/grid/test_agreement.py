@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -150,6 +151,31 @@ def test_on_a_gpu_nothing_is_timed_and_want_of_memory_is_not_kept(
     asked["answer"] = RIGHT
     assert [chosen(), chosen()] == ["bf16", "bf16"]
     assert asked["work"] == [ON_GPU] * 3  # the last answer was kept
+
+
+def test_on_a_gpu_several_are_tried_at_once_and_alone_where_that_was_too_much(
+    asked: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way, most, tried = 0, 0, []
+
+    def answer(executor: object, work: str, trial: Trial, timeout: float, needs: object) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        time.sleep(0.2)
+        tried.append(trial.backbone)
+        crowded = trial.backbone == "resnet18" and under_way > 1
+        under_way -= 1
+        return RIGHT | {"32": MEMORY, "bf16": MEMORY} if crowded else RIGHT
+
+    monkeypatch.setattr(precision, "answer", answer)
+    names = ["resnet18", "tiny_cnn", "resnet50", "resnet34"]
+    choices = chooser(tmp_path, GPU).choose(names)
+    assert list(choices) == names
+    assert {choice.note for choice in choices.values()} == {"on the first batch bf16 agrees with float32"}
+    assert (most, sorted(tried), tried[-1]) == (4, sorted([*names, "resnet18"]), "resnet18")
+    asked["answer"] = Exception("all are known by now")
+    assert chooser(tmp_path, GPU).choose(names) == choices
 
 
 def test_on_a_cpu_what_is_computed_decides(asked: dict[str, Any], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -60,6 +61,18 @@ def test_a_bench_of_few_images_is_not_timed(
     assert "about" not in done.err
 
 
+def test_on_a_gpu_only_a_long_bench_is_timed() -> None:
+    """A process there takes longer to begin than to train on a few thousand images."""
+    task = SimpleNamespace(epochs=20, split=SimpleNamespace(n_train=1263))
+
+    def is_timed(kind: str, n: int) -> bool:
+        return module.is_worth_timing(
+            SimpleNamespace(to_do=[task] * n, device=SimpleNamespace(kind=kind))  # type: ignore[arg-type]
+        )
+
+    assert [is_timed("cpu", 1), is_timed("cuda", 2), is_timed("cuda", 100)] == [True, False, True]
+
+
 def test_a_bench_says_it_before_it_trains(
     discs: Path, quadzoo: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,7 +81,7 @@ def test_a_bench_says_it_before_it_trains(
         module, "_timed", lambda plan, task, *_: timed.append(task.backbone) or module.Timing(1, 0.3, 2, 32)
     )
     command = bench(discs, tmp_path, "--backbones", "tiny_cnn", "--epochs", 1)
-    monkeypatch.setattr(module, "_FEW", 0)
+    monkeypatch.setitem(module._FEW, "cpu", 0)
     first = quadzoo(*command)
     assert first.status == 0
     assert "quadzoo: about 10 s: 1 run of tiny_cnn (10 s)\n" in first.err
@@ -183,7 +196,7 @@ def test_durations_are_rounded(seconds: float, text: str) -> None:
 def test_a_bench_that_tries_learning_rates_is_timed(
     discs: Path, quadzoo: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_FEW", 0)
+    monkeypatch.setitem(module._FEW, "cpu", 0)
     done = quadzoo(*bench(discs, tmp_path, "--backbones", "tiny_cnn", "--epochs", 2, "--tune", "lr:2"))
     assert done.status == 0
     assert "no estimate" not in done.err

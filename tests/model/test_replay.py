@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,38 +35,41 @@ NETWORKS = [
 
 
 class Again:
-    """In place of a CUDA graph, on the CPU: computes the step anew, from the same tensors into the same."""
+    """In place of a CUDA graph, on the CPU: computes the step anew, from the same tensors into the same.
 
-    def __init__(self, replay: Replay) -> None:
+    Like a graph it knows nothing of which gradient a parameter has by now. ``spoil`` changes what it writes.
+    """
+
+    def __init__(self, replay: Replay, spoil: Callable[[Tensor], Tensor]) -> None:
         self.replays = 0
-        self._replay = replay
+        self._replay, self._spoil = replay, spoil
 
     def replay(self) -> None:
         self.replays += 1
         replay = self._replay
-        gradients = [parameter.grad for parameter in replay._parameters]
-        for parameter in replay._parameters:
-            parameter.grad = None
-        loss, prediction = replay._step(replay._inputs, replay._target)
-        loss.backward()
-        replay._clip()
-        replay._loss, replay._prediction = loss.detach(), prediction
-        for parameter, kept in zip(replay._parameters, gradients, strict=True):
-            if kept is not None and parameter.grad is not None:
-                kept.copy_(parameter.grad)
-                parameter.grad = kept
+        theirs = [parameter.grad for parameter in replay._parameters]
+        replay._clear_gradients()
+        replay._loss, replay._prediction = replay._differentiated()
+        for parameter, written, its in zip(replay._parameters, replay._gradients, theirs, strict=True):
+            assert written is not None
+            assert parameter.grad is not None
+            written.copy_(self._spoil(parameter.grad))
+            parameter.grad = its
 
 
-def pretend(replay: Replay) -> None:
-    """Have steps recorded by `Again`."""
+def pretend(replay: Replay, spoil: Callable[[Tensor], Tensor] = lambda gradient: gradient) -> Again:
+    """Have steps recorded by `Again`, which is returned."""
+    graph = Again(replay, spoil)
 
     def record(inputs: Tensor, target: Tensor) -> bool:
         replay._inputs, replay._target = inputs.clone(), target.clone()
         replay._gradients = [torch.zeros_like(parameter) for parameter in replay._parameters]
-        replay._graph = Again(replay)  # type: ignore[assignment]
+        replay._clear_gradients()
+        replay._graph = graph  # type: ignore[assignment]
         return True
 
     replay._record = record  # type: ignore[method-assign]
+    return graph
 
 
 def built(backbone: str, head: str, **recipe: Any) -> RegressionModule:
@@ -97,15 +101,42 @@ def test_replayed_steps_give_the_same_digits(tmp_path: Path) -> None:
     models[1].replay_training()
     replay = models[1].replay
     assert replay
-    pretend(replay)
+    graph = pretend(replay)
     one, other = (fitted(model, coloured(tmp_path)) for model in models)
     assert replay.why_not == ""
-    assert replay._graph.replays == 3 * 5 - EAGER_STEPS  # type: ignore[union-attr]
+    assert graph.replays == 3 * 5 - EAGER_STEPS
     assert other.is_replayed
     assert not one.is_replayed
     assert one.history == other.history
     for mine, its in zip(one.state_dict().values(), other.state_dict().values(), strict=True):
         assert torch.equal(mine, its)
+
+
+@pytest.mark.parametrize(
+    "spoil", [torch.zeros_like, lambda gradient: -gradient, lambda gradient: gradient * 1.2]
+)
+def test_a_replay_that_computes_something_else_is_not_used(
+    spoil: Callable[[Tensor], Tensor], tmp_path: Path
+) -> None:
+    model = built("tiny_cnn", "mlp")
+    model.replay_training()
+    replay = model.replay
+    assert replay
+    graph = pretend(replay, spoil)
+    fitted(model, coloured(tmp_path))
+    assert replay.why_not == "replayed it computes something else"
+    assert (graph.replays, model.is_replayed) == (1, False)
+
+
+def test_a_replay_is_compared_again_after_the_first_validation(tmp_path: Path) -> None:
+    model = built("tiny_cnn", "mlp")
+    model.replay_training()
+    replay = model.replay
+    assert replay
+    graph = pretend(replay, lambda gradient: gradient if graph.replays < 3 else -gradient)
+    fitted(model, coloured(tmp_path))
+    assert replay.why_not == "replayed it computes something else"
+    assert graph.replays == 3  # two in the first epoch
 
 
 def test_without_a_gpu_nothing_is_replayed(tmp_path: Path) -> None:
