@@ -60,7 +60,7 @@ class Replay:
         self._gradients: list[Tensor | None] = []
 
     def take(self, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Replay the step; return loss, float32 (), and predictions, float32 (B, T); else None.
+        """Replay the step; return loss, a float32 scalar, and predictions, float32 (B, T); else None.
 
         Then it is to be taken as always. ``inputs`` are uint8 or float32 (B, C, H, W), ``target`` float32
         (B, T). What is returned is overwritten by the next step.
@@ -188,9 +188,9 @@ class Replaying(pl.LightningModule):
     replay: Replay | None = None
 
     def take_step(self, step: Step, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Replay a training step, or compute it; return its loss, float32 (), and predictions, float32 (B, T).
+        """Replay a training step, or compute it; return its loss, a float32 scalar, and predictions.
 
-        ``inputs`` are uint8 or float32 (B, C, H, W), ``target`` float32 (B, T).
+        These are float32 (B, T), ``inputs`` are uint8 or float32 (B, C, H, W), ``target`` float32 (B, T).
         """
         if self.replay is None:
             return step(inputs, target)
@@ -205,7 +205,7 @@ class Replaying(pl.LightningModule):
         return self.replay is not None and self.replay.replayed
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Differentiate the loss, float32 (), unless the step was replayed, and that with it."""
+        """Differentiate the loss over (B, T), a float32 scalar, unless that was replayed with the step."""
         if not self.is_replayed:
             super().backward(loss, *args, **kwargs)
 
