@@ -105,28 +105,33 @@ class Replay:
 
     def _record(self, inputs: Tensor, target: Tensor) -> bool:
         """Record the step, and say whether that worked."""
-        device = inputs.device
-        if device.type != "cuda":
-            self.why_not = f"there are no CUDA graphs on {device.type}"
-            return False
-        graph, generator = torch.cuda.CUDAGraph(), _generator(device)
-        random_state = generator.get_state()
         self._inputs, self._target = inputs.clone(), target.clone()
         self._clear_gradients()
+        # Lightning's autocast keeps no weights in half precision, which a recording would not compute anew.
+        try:
+            self._graph = self._recorded(inputs.device)
+        except Exception as error:
+            self._give_up(f"it cannot be recorded as a CUDA graph: {one_reason(error.__context__ or error)}")
+            return False
+        self._gradients = [parameter.grad for parameter in self._parameters]
+        self._clear_gradients()
+        return True
+
+    def _recorded(self, device: torch.device) -> torch.cuda.CUDAGraph:
+        if device.type != "cuda":
+            raise RuntimeError(f"there are none on {device.type}")
+        graph, generator = torch.cuda.CUDAGraph(), _generator(device)
+        random_state = generator.get_state()
         torch.cuda.reset_peak_memory_stats(device)
         try:
             # A thread that reads images ahead may go on with it.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                loss, self._prediction = self._differentiated()
-        except Exception as error:
+                self._loss, self._prediction = self._differentiated()
+        except Exception:
             _forget(graph, generator, random_state, device)
-            self._give_up(f"it cannot be recorded as a CUDA graph: {one_reason(error.__context__ or error)}")
-            return False
-        self._graph, self._loss = graph, loss
+            raise
         self.peak_bytes = torch.cuda.max_memory_allocated(device)
-        self._gradients = [parameter.grad for parameter in self._parameters]
-        self._clear_gradients()
-        return True
+        return graph
 
     def _differentiated(self) -> tuple[Tensor, Tensor]:
         """Take the step as always, on the tensors that a replay reads; return loss and predictions."""

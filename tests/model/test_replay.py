@@ -58,17 +58,27 @@ class Again:
 
 
 def pretend(replay: Replay, spoil: Callable[[Tensor], Tensor] = lambda gradient: gradient) -> Again:
-    """Have steps recorded by `Again`, which is returned."""
+    """Have steps recorded by `Again`, which is returned.
+
+    A recording computes nothing: here it does so with other weights, and puts everything back.
+    """
     graph = Again(replay, spoil)
 
-    def record(inputs: Tensor, target: Tensor) -> bool:
-        replay._inputs, replay._target = inputs.clone(), target.clone()
-        replay._gradients = [torch.zeros_like(parameter) for parameter in replay._parameters]
-        replay._clear_gradients()
-        replay._graph = graph  # type: ignore[assignment]
-        return True
+    def recorded(_: torch.device) -> Again:
+        modules = list(replay._watched.values())
+        tensors = [one for module in modules for one in (*module.parameters(), *module.buffers())]
+        before, random_state = [one.detach().clone() for one in tensors], torch.get_rng_state()
+        with torch.no_grad():
+            for one in replay._parameters:
+                one.zero_()
+        replay._loss, replay._prediction = replay._differentiated()
+        with torch.no_grad():
+            for one, value in zip(tensors, before, strict=True):
+                one.copy_(value)
+        torch.set_rng_state(random_state)
+        return graph
 
-    replay._record = record  # type: ignore[method-assign]
+    replay._recorded = recorded  # type: ignore[method-assign, assignment]
     return graph
 
 
@@ -95,14 +105,15 @@ def fitted(model: RegressionModule, data: DataModule, **given: Any) -> Regressio
     return model
 
 
-def test_replayed_steps_give_the_same_digits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_replayed_steps_give_the_same_digits(precision: str, tmp_path: Path) -> None:
     """Gradients, clipping, batch-norm statistics and scores are those of steps that Lightning takes."""
     models = [built("tiny_cnn", "mlp", gradient_clip=0.1, augment="photo") for _ in range(2)]
     models[1].replay_training()
     replay = models[1].replay
     assert replay
     graph = pretend(replay)
-    one, other = (fitted(model, coloured(tmp_path)) for model in models)
+    one, other = (fitted(model, coloured(tmp_path), precision=precision) for model in models)
     assert replay.why_not == ""
     assert graph.replays == 3 * 5 - EAGER_STEPS
     assert other.is_replayed
@@ -144,7 +155,7 @@ def test_without_a_gpu_nothing_is_replayed(tmp_path: Path) -> None:
     model.replay_training()
     fitted(model, coloured(tmp_path))
     assert model.replay
-    assert model.replay.why_not == "there are no CUDA graphs on cpu"
+    assert model.replay.why_not == "it cannot be recorded as a CUDA graph: there are none on cpu"
     assert not model.is_replayed
 
 
