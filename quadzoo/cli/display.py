@@ -153,9 +153,16 @@ def _too_wide(table: Table, wrapped: bool = False) -> bool:
 
 
 def _print(columns: Sequence[Column[RowT]], rows: Sequence[RowT]) -> None:
-    """Print a table; names are divided only where it has no room otherwise."""
+    """Print a table; where it has no room, names are divided, and then it becomes a paragraph a row."""
     table = _table(columns, rows)
-    print_table(_table(columns, rows, narrow=True) if _too_wide(table, wrapped=True) else table)
+    if _too_wide(table, wrapped=True):
+        table = _table(columns, rows, narrow=True)
+    if not _too_wide(table, wrapped=True):
+        print_table(table)
+        return
+    for row in rows:  # no table has room
+        cells = [(column.heading, column.text(row)) for column in columns]
+        say_wrapped("; ".join(f"{heading}: {text}" for heading, text in cells if text))
 
 
 def _table(columns: Sequence[Column[RowT]], rows: Sequence[RowT], *, narrow: bool = False) -> Table:

@@ -84,7 +84,7 @@ def report(
     from quadzoo.cli.display import print_leaderboards
     from quadzoo.records.suite import is_suite
     from quadzoo.report.external import with_external
-    from quadzoo.report.files import FORMATS, write_report
+    from quadzoo.report.files import FORMATS, dropped, write_report
     from quadzoo.report.leaderboard import leaderboards
     from quadzoo.report.results import read_runs
     from quadzoo.report.tables import to_json
@@ -105,6 +105,8 @@ def report(
     results = read_runs(folders)
     found = leaderboards(results.runs, results.unreadable, results.answers)
     boards, warnings = with_external(found, results.runs, external)
+    if gone := dropped(to or folders[0], boards):
+        warnings.append(gone)
     try:
         paths = write_report(to or folders[0], boards, results, formats)
     except OSError as error:

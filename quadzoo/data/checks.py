@@ -11,7 +11,8 @@ from quadzoo.data.findings import DuplicateFacts, Findings, TargetFacts
 from quadzoo.data.nodata import SENTINELS
 from quadzoo.data.numbers import EXACT
 from quadzoo.data.sources import Source
-from quadzoo.data.splits import TEST_DATA, Split, grouping, repeated
+from quadzoo.data.splits import FEWEST_GROUPS, TEST_DATA, Split, grouping, repeated
+from quadzoo.data.texts import plural
 
 # Times the interquartile range beyond the quartiles: Tukey 1977, Exploratory Data Analysis, p. 44.
 _FENCE = 3.0
@@ -218,6 +219,13 @@ def check_split(findings: Findings, source: Source, content_ids: np.ndarray, spl
         tested = f"{len(first.test):,} of {len(source):,} are tested"
         text = f"with fewer than {FEW_IMAGES} images `folds` {_FOLDS} says more, since all of them are tested"
         findings.add("note", FEW, [tested], text)
+    n_tested = len(np.unique(np.concatenate([groups[one.test] for one in splits])))
+    if source.group_values is not None and n_tested < FEWEST_GROUPS:
+        # Of few images it is said of all data.
+        once = first.name == "grouped" and len(splits) == 1 and len(source) >= FEW_IMAGES
+        told = f"with fewer than {FEWEST_GROUPS} no score has an interval"
+        told += "; with `folds`, all groups are tested" * once
+        findings.add("warning", "few-groups", [told], f"test images of {plural(n_tested, 'group')}")
     what = " or shares a group with one" if first.name == TEST_DATA and source.group_values else ""
     for one in splits:
         check_leaks(findings, source, one, content_ids, groups, what=what)

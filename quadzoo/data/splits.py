@@ -21,6 +21,8 @@ _SIDES = ("train", "val", "test")
 _TEST, _VAL = 0.2, 0.2  # of all rows; of those that are not tested
 _LEVEL = 1e-9
 _WORDS = ("grouped", "article")
+FEWEST_GROUPS = 10
+"""Of fewer independent test images or groups nothing is said of how sure a score is."""
 TEST_DATA = "test-data"
 
 

@@ -214,7 +214,7 @@ def end_of(log: Path, characters: int) -> str:
 
 def why_it_ended(job: Job) -> str:
     """Return, in one line, how a job ended and the last line that it printed."""
-    lines = job.log_tail().strip().splitlines()
+    lines = [line for line in job.log_tail().splitlines() if any(map(str.isalnum, line))]
     reason = (
         f"{job.exit_reason()}; the last line it printed: {lines[-1].strip()}" if lines else job.exit_reason()
     )

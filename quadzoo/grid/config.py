@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     InstanceOf,
@@ -34,6 +35,11 @@ _DIGITS = 4  # of a GPU's number
 _RECIPE_FLAGS = ("epochs", "batch_size", "lr", "tune", "augment", "freeze", "freeze_to")
 
 
+def _as_text(size: Any) -> Any:
+    """Return a side as the flag has it."""
+    return str(size) if type(size) is int else size
+
+
 class BenchConfig(BaseModel):
     """One bench: every backbone × head × seed (× fold) on one data set.
 
@@ -56,7 +62,7 @@ class BenchConfig(BaseModel):
     folds: int = Field(default=1, ge=1)
     group_column: str | None = None
     train_share: tuple[float, ...] = Field(default=(1.0,), min_length=1)
-    image_size: str = "auto"
+    image_size: Annotated[str, BeforeValidator(_as_text)] = "auto"
     resize: Resize = "letterbox"
     bands: tuple[int, ...] | None = None
     value_range: tuple[float, float] | None = None

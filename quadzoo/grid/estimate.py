@@ -38,7 +38,8 @@ _LONG = 60.0  # seconds for the steps of a backbone
 _WARM_UP = {"cpu": 1, "cuda": 5, "mps": 2}
 _STEPS, _SECONDS = 3, 0.3  # to be timed after it, at least
 _PASSES = 2  # the same, for a plan that trains nothing and should be there at once
-_SLOW = 5.0  # seconds: of such steps one is enough
+_SLOW = 5.0  # seconds: of such steps one more than the first is enough,
+_LAST = 20.0  # and of such the first
 _FORWARD = 1 / 3  # of the time of a training step: forward, and backward to weights and to features
 # What a run does beside training and start: about 150 images to measure latency and throughput, files.
 _MEASURED_IMAGES = 150
@@ -271,7 +272,7 @@ def time_steps(work: tuple[Task, Placement, bool], send: Send) -> None:
                 self.tell()
 
         def tell(self) -> None:
-            step = statistics.median(self._times[warm_up:] or self._times[-1:])
+            step = min(self._times[warm_up:] or self._times[-1:])  # other programs only make it longer
             tell(step, _FORWARD * step if self._forward is None else self._forward)
 
     def fit(inputs: Path, targets: np.ndarray, split: Split, forward: float | None) -> None:
@@ -321,7 +322,10 @@ def _repeated(call: Callable[[], object], clock: Callable[[], float], warm_up: i
 
 
 def _are_enough(times: list[float], warm_up: int) -> bool:
-    """Say whether steps have been timed long enough; where one takes seconds, the first will do on a CPU."""
+    """Say whether steps have been timed long enough; of steps that take seconds fewer will do.
+
+    One alone, on a CPU that is busy with something else, may take a hundred times as long as the next.
+    """
     timed = times[warm_up:]
-    slow = times if warm_up == 1 else timed
-    return (len(timed) >= _STEPS and sum(timed) >= _SECONDS) or (bool(slow) and sum(slow) > _SLOW)
+    long = bool(timed) and sum(timed) > _SLOW
+    return (len(timed) >= _STEPS and sum(timed) >= _SECONDS) or long or (warm_up == 1 and sum(times) > _LAST)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from quadzoo.data.cache import ImageSet, prepare
 from quadzoo.data.checks import (
     FEW,
-    FEW_IMAGES,
     MISSING,
     UNUSED,
     check_duplicates,
@@ -21,13 +18,12 @@ from quadzoo.data.checks import (
 from quadzoo.data.findings import Finding, Findings
 from quadzoo.data.remarks import GROUP_COLUMN, POINTS
 from quadzoo.data.sources import N_DRAWN, Source, open_source
-from quadzoo.data.splits import Split, check_parameters, grouping, splits_of
+from quadzoo.data.splits import Split, check_parameters, splits_of
 from quadzoo.data.texts import printable
 from quadzoo.errors import SplitError
 from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import BenchData
-from quadzoo.report.statistics.images import FEWEST_GROUPS
 from quadzoo.report.text import one_line
 
 _UNEVEN = 0.05  # of the training images, by which a share may be off without a warning
@@ -79,7 +75,7 @@ def read_inputs(config: BenchConfig, observer: Observer, channels: int | None) -
         or one.code in (FEW, MISSING, POINTS, UNUSED)
         or (one.code == GROUP_COLUMN and config.split == "grouped")
     ]
-    return Inputs(source, images, splits, [*notes, _shares(splits), *few_groups(source, images, splits)])
+    return Inputs(source, images, splits, [*notes, _shares(splits)])
 
 
 def _findings(source: Source, images: ImageSet, splits: Sequence[Split]) -> list[Finding]:
@@ -98,22 +94,6 @@ def _in_words(finding: Finding) -> str:
     word = "note" if finding.severity == "note" else "warning"
     count, more = (f"{finding.count:,} × ", ", …") if finding.count > 1 else ("", "")
     return one_line(f"{word}: {count}{finding.text}: {finding.examples[0]}{more}", _LONGEST)
-
-
-def few_groups(source: Source, images: ImageSet, splits: Sequence[Split]) -> list[str]:
-    """Return the warning that the test images are of too few groups to say how sure a score is."""
-    if source.group_values is None:
-        return []
-    groups = grouping(images.content_ids, source.group_values)
-    tested = len(np.unique(np.concatenate([groups[split.test] for split in splits])))
-    if tested >= FEWEST_GROUPS:
-        return []
-    # Of few images it is said of all data.
-    once = splits[0].name == "grouped" and len(splits) == 1 and len(source) >= FEW_IMAGES
-    return [
-        f"warning: the test images are of {tested} group{'s' * (tested > 1)}: with fewer than "
-        f"{FEWEST_GROUPS} no score has an interval{'; with `folds`, all groups are tested' * once}"
-    ]
 
 
 def _shares(splits: Sequence[Split]) -> str:

@@ -43,7 +43,7 @@ from quadzoo.records.record import is_done
 from quadzoo.records.suite import is_suite
 from quadzoo.registry import additions, catalogue
 from quadzoo.registry.catalogue import Catalogue
-from quadzoo.report.files import write_report
+from quadzoo.report.files import dropped, write_report
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import Results, kept_records, read_runs
 from quadzoo.report.rows import Leaderboard
@@ -270,5 +270,7 @@ def _report(out: Path, data_hash: str, split_hash: str, observer: Observer) -> L
     if not chosen:
         return None
     boards = leaderboards(chosen, results.unreadable, results.answers)
+    if gone := dropped(out, boards):
+        observer.note(f"warning: {gone}")
     write_report(out, boards, Results(chosen, [], results.unreadable))
     return boards[0]

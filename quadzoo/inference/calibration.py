@@ -57,7 +57,8 @@ class Calibration:
             if different := _difference(first, record):
                 raise ConfigError(
                     f"{folder.name} has other {different} than {folders[0].name}: what is val for one may "
-                    "be in train of another; intervals of several runs need one data set and one split"
+                    "be in train of another; intervals of several runs need one data set and "
+                    "one split without `folds`; name one run"
                 )
         members = [_of_table(folder, *one) for folder, one in zip(folders, read, strict=True)]
         return mean_of(members, weights)

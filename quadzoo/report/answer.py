@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quadzoo.records.baseline import MEAN
+from quadzoo.report.baselines import in_words
 from quadzoo.report.captions import beaten, evidence, unread
 from quadzoo.report.columns import interval_text
 from quadzoo.report.learning import more_images
@@ -47,10 +48,13 @@ def errors_in_words(row: Row) -> str:
 def _which(board: Leaderboard, best: Row) -> str:
     mean = next((row for row in board.rows if row.backbone == MEAN), None)
     text = f"{best.name} has the lowest val MSE. Its test MSE is {short(best.test_mse)}"
-    if mean and mean.test_mse and best.test_mse:
-        ratio = mean.test_mse / best.test_mse
-        text += f"; always predicting the mean gives {short(mean.test_mse)}"
-        text += f" ({short(ratio)} times as much)" if ratio < _ROUNDING else ""
+    strongest = board.best_baseline
+    told = [strongest, mean] if strongest is not None and strongest is not mean else [mean]
+    for row in told:
+        if row and row.test_mse and best.test_mse:
+            ratio = row.test_mse / best.test_mse
+            text += f"; {in_words(row.backbone)} gives {short(row.test_mse)}"
+            text += f" ({short(ratio)} times as much)" if ratio < _ROUNDING else ""
     if best.leaky:
         text += (
             ". Test images were seen in training, so these scores do not show how well new images are read"

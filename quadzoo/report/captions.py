@@ -78,12 +78,19 @@ def task(board: Leaderboard) -> str:
     ]  # fmt: skip
     recipe = "; ".join(part for part in (*same, recipe_in_words(board.rows)) if part)
     share = f" ({split.train_share:.3g} of the training images)" if split.train_share < 1 else ""
-    sides = f"{split.n_train:,} train{share}, {split.n_val:,} val, {split.n_test:,} test"
-    folds = f", {split.folds} folds, about {sides} each" if split.folds > 1 else f" ({sides})"
+    sides = f"{size_text(board, 'train')} train{share}, {size_text(board, 'val')} val, "
+    sides += f"{size_text(board, 'test')} test"
+    folds = f", {split.folds} folds, each {sides}" if split.folds > 1 else f" ({sides})"
     images = f"{data.n:,} images, {data.duplicates:,} of them duplicates"
     apart = [f"{name} {text}" for name, text in board.apart.items() if name != "targets"]
     images += f" ({', '.join(apart)})" if apart else ""
     return f"{data.name}: {images}; {targets}split {split.name}{folds}{f'; {recipe}' if recipe else ''}."
+
+
+def size_text(board: Leaderboard, side: str) -> str:
+    """Return how many images a side of the split has, train, val or test; of several folds the range."""
+    low, high = board.sizes.get(side) or [getattr(board.split, f"n_{side}")] * 2
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def left_out(unreadable: Sequence[Unreadable]) -> str:
@@ -162,25 +169,33 @@ def beaten(board: Leaderboard) -> str:
     if best is None or baseline is None or best.beats_baselines:
         return ""
     name, val = in_words(baseline.backbone), (short(best.val_mse), short(baseline.val_mse))
-    others = [row.name for row in board.rows if row.complete and row.beats_baselines]
     if (best.val_mse or 0.0) >= (baseline.val_mse or 0.0):
         text = f"No network beats {name} on the validation images (MSE {val[0]} against {val[1]})"
         if board.split.folds == 1 and board.split.n_val < _FEW_VAL:
             n = board.split.n_val
             return f"{text}. Of so few, {n}, much is luck: 5 folds would test networks on all images."
         return f"{text}: none of them is worth using."
-    text = (
-        f"{best.name} does not beat {name}: on the test images its MSE, {short(best.test_mse)}, is not "
-        f"significantly lower than {short(baseline.test_mse)} (α = 0.05)"
-    )
-    return f"{text}. {listed(others)} {'do' if len(others) > 1 else 'does'}." if others else f"{text}."
+    own, its = short(best.test_mse), short(baseline.test_mse)
+    text = f"{best.name} does not beat {name}: on the test images its MSE, {own}, is "
+    if (best.test_mse or 0.0) >= (baseline.test_mse or 0.0):
+        text += f"no lower than {its}."
+    else:
+        text += f"not significantly lower than {its} (α = 0.05)."
+    if best.p_baseline is None and best.test_mse_low is None and best.covers:
+        text += f" No test is possible: {best.covers}."
+    others = [row for row in board.rows if row.complete and row.beats_baselines]
+    if tested := [row.name for row in others if row.p_baseline is not None]:
+        text += f" {listed(tested)} {'do' if len(tested) > 1 else 'does'}."
+    if untested := [row.name for row in others if row.p_baseline is None]:
+        text += f" {listed(untested)}: lower by val, without a test."
+    return text
 
 
 def unread(board: Leaderboard) -> str:
     """Return which targets the best row does not read better than a baseline; nothing without any."""
     best = board.best
-    if best is None or not best.beats_baselines:
-        return ""
+    if best is None or not (best.beats_baselines or len(best.unread) < len(board.targets)):
+        return ""  # then it reads nothing
     return " ".join(_unread(best, one) for one in best.unread[:_TARGETS]) + (
         f" So it is with {len(best.unread) - _TARGETS} more targets." if len(best.unread) > _TARGETS else ""
     )
@@ -302,15 +317,16 @@ def evidence(board: Leaderboard) -> str:
     seeds = [row.seeds for row in board.rows if row.seeds]
     if board.evidence is None or not seeds:
         return ""
-    fewest = min(seeds)
-    count = "one seed" if fewest == 1 else f"{fewest} seeds"
-    count = f"{count[0].upper()}{count[1:]}" if fewest == max(seeds) else f"At least {count}"
+    fewest, most = min(seeds), max(seeds)
+    count = f"{fewest} to {most} seeds" if most > fewest else "One seed" if most == 1 else f"{most} seeds"
     ranked = [row for row in board.rows if row.rank is not None]
-    if board.evidence != "smoke" and ranked and all(row.test_mse_low is None for row in ranked):
-        why = f": {ranked[0].covers}" if ranked[0].covers else ""
+    withheld = bool(ranked) and all(row.test_mse_low is None for row in ranked)
+    why = f": {ranked[0].covers}" if withheld and ranked[0].covers else ""
+    if withheld and board.evidence != "smoke":
         return f"{count} per row, but no difference between rows can be tested{why}."
     return {
-        "smoke": f"{count} per row: differences between rows may be chance, three seeds are needed to tell.",
+        "smoke": f"{count} per row: differences between rows may be chance, three seeds are needed to tell."
+        + f" There is no interval{why}." * bool(why),
         "screen": f"{count} per row: enough to drop the worst rows, too few to order rows that are close.",
         "publish": f"{count} per row.",
     }[board.evidence]
@@ -342,7 +358,8 @@ def units(board: Leaderboard) -> str:
     ]
     of = f" ({', '.join(ranges)})" if 0 < len(ranges) <= _TARGETS else ""
     return (
-        f"MSE: squared errors, with the range of each target{of} as 0 to 1. RMSE: in the target's own unit."
+        f"MSE: squared errors, with the range of each target in train{of} as 0 to 1. RMSE: in the target's "
+        "own unit."
     )
 
 

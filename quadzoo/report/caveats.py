@@ -26,7 +26,15 @@ _CONDITIONS: dict[str, Callable[[RunRecord], str]] = {
     "torch": lambda record: record.environment.torch,
     "torchvision": lambda record: record.environment.libraries.get("torchvision", ""),
     "timm": lambda record: record.environment.libraries.get("timm", ""),
+    "pytorch-lightning": lambda record: record.environment.libraries.get("pytorch-lightning", ""),
+    "plugins": lambda record: plugins_of([record]),
 }
+
+
+def plugins_of(records: Sequence[RunRecord]) -> str:
+    """Return the distributions that code of runs is from, in all their versions."""
+    found = {f"{name} {version}" for one in records for name, version in one.environment.plugins.items()}
+    return ", ".join(sorted(found))
 
 
 def conditions_of(records: Sequence[RunRecord]) -> dict[str, str]:

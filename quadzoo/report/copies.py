@@ -1,4 +1,4 @@
-"""Runs that are copies of another one under a further seed: they are no evidence of how seeds differ."""
+"""Runs that are copies of another one, or have its place: they are no evidence of how seeds differ."""
 
 from __future__ import annotations
 
@@ -26,3 +26,25 @@ def copies(records: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, RunRecord]
 def told(like: RunRecord) -> str:
     """Return the reason that a copy of a run is left out."""
     return f"its weights and predictions are those of seed {like.seed}, run {like.key}: a copy"
+
+
+def repeated(records: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, RunRecord]]:
+    """Yield each record that has the place of another one in the same row, with that: as two seeds 0.
+
+    Keys differ where anything does that makes a run another one, so one of the two has been changed. The one
+    that finished last stays.
+    """
+    first: dict[tuple[object, ...], RunRecord] = {}
+    for record in sorted(records, key=lambda one: one.finished, reverse=True):
+        if record.status != "ok":
+            continue
+        split = record.split
+        data = record.data.hash, *record.targets, split.whole, split.hash, split.fold
+        like = first.setdefault((record.combination, *data, record.precision, record.seed), record)
+        if like is not record:
+            yield record, like
+
+
+def told_twice(like: RunRecord) -> str:
+    """Return the reason that a second run with one seed is left out."""
+    return f"run {like.key} has its place in the table: the same row, fold and seed {like.seed}"

@@ -134,16 +134,20 @@ def made_of(board: Leaderboard) -> str:
     if row is None:
         return ""
     ordered = sorted(row.members, key=lambda one: (-one.weight, one.fold))
+    folds = board.split.folds
+    named = listed([_named(one, folds) for one in ordered])
+    of = f"{len(ordered)} runs" if folds == 1 else f"some of {len(ordered)} runs in each of {folds} folds"
     return (
-        f"{row.name} is the mean prediction of {len(ordered)} runs, chosen greedily by val MSE: "
-        f"{listed([_named(one) for one in ordered])}. That choice makes its val MSE too low, so it has no "
-        "rank; it costs as much as all of them together."
+        f"{row.name} is the mean prediction of {of}, chosen greedily by val MSE: {named}. That choice makes "
+        "its val MSE too low, so it has no rank; it costs as much as all of them together."
     )
 
 
-def _named(one: Member) -> str:
-    fold = f", fold {one.fold}" if one.fold else ""
-    return f"{one.backbone} + {one.head} seed {one.seed}{fold} ({percent(one.weight)})"
+def _named(one: Member, folds: int = 1) -> str:
+    name = f"{one.backbone} + {one.head} seed {one.seed}"
+    if folds > 1:  # shares are of a fold, and do not add up
+        return f"{name} in fold {one.fold}"
+    return f"{name}{f', fold {one.fold}' if one.fold else ''} ({percent(one.weight)})"
 
 
 def _is_clean(record: RunRecord) -> bool:

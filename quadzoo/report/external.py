@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from quadzoo.data.finder import without_suffix
-from quadzoo.data.numbers import number
+from quadzoo.data.numbers import number, spelling
 from quadzoo.data.tables import open_table
 from quadzoo.data.texts import key, plural, quoted
 from quadzoo.data.texts import listed as columns_listed
@@ -91,6 +91,8 @@ def outside(board: Leaderboard) -> str:
                 f", of which {missing:,} of {row.outside.n_test:,} {are} missing and counted with the mean "
                 "error of mean-of-train"
             )
+            if row.outside.mse is not None:
+                text += f" (on the others its MSE is {short(row.outside.mse)})"
         if row.times_best is not None:
             text += f", {short(row.times_best)} times the test MSE of the best row"
             text += "" if row.p_value is None else f" (p {p_value_text(row.p_value)})"
@@ -143,14 +145,20 @@ def _test_side(board: Leaderboard, runs: Sequence[Run]) -> _Side:
 
 
 def _read(name: str, path: Path, known: frozenset[str]) -> _Answers:
-    """Read a CSV; ``known`` are the ids of test images, which it may write with their suffix."""
+    """Read a CSV; ``known`` are the ids of test images, which it may write with folders and suffix."""
     if not os.path.isfile(path):  # a pipe could not be read twice, and a device never ends
-        raise DataError(f"`external` {name}: {path}: there is no such file")
+        why = "it is no regular file" if os.path.exists(path) else "there is no such file"
+        raise DataError(f"`external` {name}: {path}: {why}")
 
     def identity_of(cell: str) -> str:
         whole = key(cell)
-        stem = without_suffix(whole)
-        return stem if whole not in known and stem in known else whole
+        parts = whole.split("/")
+        for start in range(len(parts)):  # `predict` writes the path that it was given
+            ending = "/".join(parts[start:])
+            for one in (ending, without_suffix(ending)):
+                if one in known:
+                    return one
+        return whole
 
     rows: dict[str, tuple[int, list[str]]] = {}
     with open_table(path) as (header, lines):
@@ -182,7 +190,8 @@ def _read(name: str, path: Path, known: frozenset[str]) -> _Answers:
 
 def _check_name(name: str, board: Leaderboard) -> None:
     taken = {ENSEMBLE, *(one for row in board.rows for one in (row.name, row.backbone))}
-    if name in taken or is_name_of_baseline(name):
+    alike = name.strip().casefold()
+    if alike in {one.strip().casefold() for one in taken} or is_name_of_baseline(alike):
         raise ConfigError(f"`external` {name}: the table has a row of that name; choose another")
     if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
         raise ConfigError(f"`external` {quoted(name)}: a name has 1 to {_LONGEST_NAME} printable characters")
@@ -209,6 +218,8 @@ def _row(answers: _Answers, side: _Side, board: Leaderboard, runs: Sequence[Run]
         train_share=board.split.train_share,
     )
     everything = pd.concat(tests)
+    if row.outside:
+        row.outside.mse = _mean_error(everything[everything.index.isin(answers.rows)])
     set_interval(row, everything)
     if row.outside and row.outside.answered < row.outside.n_test:  # what is missing has no spread of its own
         row.test_mse_low = row.test_mse_high = None
@@ -216,6 +227,12 @@ def _row(answers: _Answers, side: _Side, board: Leaderboard, runs: Sequence[Run]
     if board.best:
         compare_with_best(row, everything, Judged(board.best, _runs_of(board.best, runs)))
     return row
+
+
+def _mean_error(test: pd.DataFrame) -> float | None:
+    """Return the mean error of some test images; None where targets are missing, which weighs them."""
+    errors = test["error"]
+    return float(errors.mean()) if len(errors) and np.isfinite(errors).all() else None
 
 
 def _runs_of(row: Row, runs: Sequence[Run]) -> list[Run]:
@@ -241,9 +258,10 @@ def _predictions(answers: _Answers, run: Run) -> tuple[np.ndarray, np.ndarray]:
         for column, place in enumerate(places):
             values[at, column] = number(cells[place])
             if np.isnan(values[at, column]):
+                mend = spelling(cells[place]).mend or "leave the row out where nothing was read"
                 raise DataError(
                     f"{answers.path}: row {line}: {quoted(answers.header[place])} is {quoted(cells[place])}, "
-                    "not a finite number; leave the row out where nothing was read"
+                    f"not a finite number; {mend}"
                 )
     return values, np.array([row is None for row in found])
 

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from quadzoo.errors import QuadzooError
 from quadzoo.report.markdown import to_markdown
 from quadzoo.report.page import to_html
 from quadzoo.report.results import Results
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.tables import shares_to_csv, to_csv, to_json
-from quadzoo.storage import write_atomically
+from quadzoo.report.text import listed
+from quadzoo.storage import read_regular, write_atomically
 
 FORMATS = ("html", "md", "csv", "json")
 SHARES = "learning-curve.csv"
+
+
+_MOST_BYTES = 1 << 26  # of a leaderboard.json that is looked at
+
+
+def dropped(out: Path, boards: Sequence[Leaderboard]) -> str:
+    """Return the warning that outside predictors of OUT's leaderboard are not in these; nothing without any.
+
+    They are in no record, so every new leaderboard begins without them.
+    """
+    try:
+        before = json.loads(read_regular(out / "leaderboard.json", _MOST_BYTES))
+        rows = [row for board in (before, *before["more"]) for row in board["rows"]]
+        names = list(dict.fromkeys(str(row["backbone"]) for row in rows if row["outside"]))
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, QuadzooError):
+        return ""
+    kept = {row.backbone for board in boards for row in board.rows if row.outside}
+    gone = [name for name in names if name not in kept]
+    if not gone:
+        return ""
+    return f"the leaderboard is now without {listed(gone)}: `quadzoo report --external` adds predictions"
 
 
 def write_report(

@@ -21,7 +21,7 @@ from quadzoo.records.baseline import (
 )
 from quadzoo.records.facts import SplitFacts
 from quadzoo.records.record import Metrics, RunRecord
-from quadzoo.report.caveats import mixed_of, needs_row_per_precision, overlap_of
+from quadzoo.report.caveats import mixed_of, needs_row_per_precision, overlap_of, plugins_of
 from quadzoo.report.costs import costs_of, device_of, side_by_side
 from quadzoo.report.details import MOST_DETAILED, details_of
 from quadzoo.report.ensemble import ensemble_row, of_seeds
@@ -141,8 +141,18 @@ def _leaderboard(
         rows=rows,
         shares=share_curves(points, simple, [row.name for row in rows]) if smaller else [],
         unreadable=list(unreadable),
+        sizes=_sizes(records),
         partial=sorted({name for one in records for name in one.baselines} - {row.backbone for row in rows}),
     )
+
+
+def _sizes(records: Sequence[RunRecord]) -> dict[str, tuple[int, int]]:
+    sizes = {
+        "train": [record.split.n_train for record in records],
+        "val": [record.split.n_val for record in records],
+        "test": [record.split.n_test for record in records],
+    }
+    return {side: (min(numbers), max(numbers)) for side, numbers in sizes.items()}
 
 
 def _combinations(runs: list[Run], costs: _Costs) -> list[_Combination]:
@@ -194,7 +204,7 @@ def _combination(members: list[Run], costs: _Costs) -> _Combination:
         frozen=first.recipe.freeze,
         tuned=_tuned([run.record for run in members]),
         halved=halved[0] if halved else None,
-        plugins=", ".join(f"{name} {version}" for name, version in first.environment.plugins.items()),
+        plugins=plugins_of([run.record for run in ok or members]),
         combination=first.combination,
         recipe=first.recipe.model_dump(),
         settings=settings_of([run.record for run in ok or members]),

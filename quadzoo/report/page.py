@@ -23,7 +23,7 @@ from quadzoo.records.record import N_WORST, WORST
 from quadzoo.report import plots
 from quadzoo.report.answer import answers
 from quadzoo.report.baselines import in_words
-from quadzoo.report.captions import captions, leak, left_out, seen, units
+from quadzoo.report.captions import captions, leak, left_out, seen, size_text, units
 from quadzoo.report.column import Value
 from quadzoo.report.columns import shown_columns
 from quadzoo.report.comparison import ImageComparison, comparison
@@ -340,5 +340,6 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["size_text"] = size_text
     environment.filters.update(short=short, percent=percent, sort_key=_sort_key, source=_source)
     return environment

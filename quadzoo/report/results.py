@@ -27,7 +27,7 @@ from quadzoo.records.record import (
     read_record,
     run_folder,
 )
-from quadzoo.report.copies import copies, told
+from quadzoo.report.copies import copies, repeated, told, told_twice
 from quadzoo.report.rows import Conflict, Unreadable
 from quadzoo.report.text import one_line
 
@@ -94,7 +94,7 @@ def read_runs(folders: Iterable[Path]) -> Results:
     Of several records with one key the newest that is ok counts, or the newest where none is. Two that are
     ok and differ in a score are a conflict. A run is unreadable, and takes no part, where its record is
     none, holds a number that is not finite, or says ok where its predictions cannot be scored; so does the
-    copy of a run under another seed.
+    copy of a run under another seed, and a further run with the seed of one.
     """
     found: dict[str, list[Run]] = {}
     unreadable = []
@@ -129,6 +129,7 @@ def read_runs(folders: Iterable[Path]) -> Results:
             if other.record.status == "ok" and other.record.metrics != taken.record.metrics
         ]
     copied = {copy.key: told(like) for copy, like in copies(run.record for run in runs)}
+    copied |= {one.key: told_twice(like) for one, like in repeated(run.record for run in runs)}
     for run in runs:
         if reason := copied.get(run.record.key):
             where = run.folder.parents[1]

@@ -179,12 +179,13 @@ class Member(BaseModel):
 
 
 class Outside(BaseModel):
-    """The file of an outside predictor, and how many of the test images it answers."""
+    """The file of an outside predictor, how many of the test images it answers, and its error on these."""
 
     file: str
     sha256: str
     answered: int
     n_test: int
+    mse: float | None = None
 
 
 class PredictionIntervals(BaseModel):
@@ -339,7 +340,8 @@ class Leaderboard(BaseModel):
     training images that there are runs of. Where there are smaller ones, ``shares`` has each row on all of
     its shares. ``unreadable`` are the runs of the same results folders that could not be read, of whatever
     data; ``partial`` the baselines that are not known for all folds, which have no row. ``apart`` tells it
-    from another one of the same results whose data and split have the same names.
+    from another one of the same results whose data and split have the same names. ``sizes`` are the fewest
+    and the most images of train, val and test in a fold.
     """
 
     data: DataFacts
@@ -355,6 +357,7 @@ class Leaderboard(BaseModel):
     unreadable: list[Unreadable] = []
     partial: list[str] = []
     apart: dict[str, str] = {}
+    sizes: dict[str, tuple[int, int]] = Field(default={}, exclude=True)
 
     @property
     def title(self) -> str:

@@ -74,7 +74,8 @@ def _average(
     weights = [_weight(name, split, target) for split in splits]
     if name.endswith("rmse"):  # the mean of the squares, of which it is the root
         return float(np.sqrt(np.average(np.square(values), weights=weights)))
-    return float(np.average(values, weights=weights))
+    # Rounding must not put a mean of largest values beyond what a row may have.
+    return float(np.clip(np.average(values, weights=weights), min(values), max(values)))
 
 
 def _weight(name: str, split: SplitFacts, target: str | None) -> int:

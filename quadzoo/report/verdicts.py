@@ -179,6 +179,8 @@ def _set_ranks(ranked: Sequence[Judged]) -> None:
     """Set the ranks, by val MSE, and how sure they are."""
     for number, one in enumerate(ranked):
         one.row.rank = number + 1
+    if len(ranked) < 2:
+        return  # it is the first of one
     errors = [val_errors_of(one.tests) for one in ranked]
     known = [one for one in errors if one is not None]
     if not known or len(known) < len(ranked):

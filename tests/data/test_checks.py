@@ -69,6 +69,7 @@ def test_bench_and_check_find_the_same(folder: Path) -> None:
         "duplicate-image",
         "image-without-row",
         "few-images",
+        "few-groups",
     }
     told = benched(path, targets=("y",), group_column="who").told
     for one in found.findings:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
-from quadzoo.grid.inputs import few_groups
 from tests.benched import benched, checked, finding, photos, refused, table
 
 
@@ -40,7 +37,7 @@ def test_a_table_of_test_images(folder: Path) -> None:
     assert [line for line in bench.told if line.startswith("warning")] == [
         "warning: split test-data: val is 14% of the images that are not tested, wanted 20%, since groups "
         "stay together",
-        "warning: the test images are of 3 groups: with fewer than 10 no score has an interval",
+        "warning: test images of 3 groups: with fewer than 10 no score has an interval",
     ]
     assert benched(folder / "train.csv", test_data=folder / "test.csv").sizes == (16, 5, 9)
     found = checked(folder / "train.csv", test_data=folder / "test.csv", group_column="who")
@@ -96,13 +93,3 @@ def test_names_of_targets(folder: Path) -> None:
     nfd = table(folder / "u.csv", rows, ("id", "Gro\u0308\u00dfe\u00a0", "b", "c", "d"))
     assert benched(nfd, targets=("Größe",)).source.target_names == ("Größe",)
     assert "did you mean 'Größe'?" in refused(nfd, targets=("größe",))
-
-
-@pytest.mark.parametrize(("groups", "told"), [(6, "warning: the test images are of 1 group"), (60, "")])
-def test_test_images_of_few_groups_are_warned_of(groups: int, told: str) -> None:
-    source = SimpleNamespace(group_values=[str(row % groups) for row in range(120)])
-    images = SimpleNamespace(content_ids=np.arange(120))
-    split = SimpleNamespace(name="file", test=np.flatnonzero(np.arange(120) % groups < groups // 6))
-    notes = few_groups(source, images, [split])  # type: ignore[arg-type]
-    assert [note.startswith(told) for note in notes] == [True] * bool(told)
-    assert few_groups(SimpleNamespace(group_values=None), images, [split]) == []  # type: ignore[arg-type]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from quadzoo.report.captions import beaten
+from quadzoo.report.rows import DOES_NOT_BEAT
 from tests.report.records import board_of, record
 from tests.report.test_verdicts import row_of, texts
 
@@ -22,3 +24,43 @@ def test_three_seeds_without_a_test_tell_nothing(tmp_path: Path) -> None:
     told = texts(board)
     assert "3 seeds per row, but no difference between rows can be tested" in told
     assert "enough to drop" not in told
+
+
+def test_a_test_that_was_not_made_is_not_told_of(tmp_path: Path) -> None:
+    """With five groups nothing is tested; then val is lower, test is not, and that is all there is to say."""
+    row_of(tmp_path, "net", 1.0, seeds=[0, 1, 2])
+    board = board_of(tmp_path)
+    (row,) = [one for one in board.rows if one.backbone == "net"]
+    mean = row.model_copy(
+        update={"backbone": "mean-of-train", "head": "-", "val_mse": 9.0, "test_mse": 0.5, "seeds": 0}
+    )
+    other = row.model_copy(update={"backbone": "other", "verdict": "no evidence", "seeds": 1})
+    for one in (row, other):
+        one.p_baseline = one.test_mse_low = one.test_mse_high = None
+    row.covers, row.verdict = "only 5 independent test images or groups: it takes 10", f"{DOES_NOT_BEAT} x"
+    row.val_mse, row.test_mse = 0.1, 0.6
+    board.rows = [row, other, mean]
+    told = beaten(board)
+    assert (
+        "net + mlp does not beat always predicting the mean: on the test images its MSE, 0.6, is no " in told
+    )
+    assert "No test is possible: only 5 independent test images or groups: it takes 10." in told
+    assert told.endswith(" other + mlp: lower by val, without a test.")
+    assert "significantly" not in told
+    row.test_mse, row.p_baseline = 0.4, 0.2
+    assert "is not significantly lower than 0.5 (α = 0.05)." in beaten(board)
+    assert "No test" not in beaten(board)
+
+
+def test_folds_of_several_sizes_are_told_as_a_range(tmp_path: Path) -> None:
+    runs = [record(f"{fold}", 0.01) for fold in range(2)]
+    for fold, run in enumerate(runs):
+        run.split.fold, run.split.folds, run.split.n_test = fold, 2, 4 + 2 * fold
+    board = board_of(tmp_path, *runs)
+    assert "split grouped, 2 folds, each 4 train, 2 val, 4 to 6 test" in texts(board)
+
+
+def test_seeds_that_differ_in_number_are_told_as_a_range(tmp_path: Path) -> None:
+    runs = [record(f"a{seed}", 0.01, seed=seed, backbone="a") for seed in range(3)]
+    board = board_of(tmp_path, *runs, record("b0", 0.02, backbone="b"))
+    assert "1 to 3 seeds per row: differences between rows may be chance" in texts(board)

@@ -73,7 +73,7 @@ def test_a_row_that_mixes_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[
         run(3, val=None, torch="failed"),
     )
     row = board.rows[0]
-    assert row.mixed == "threads 2, 10; torch 2.9.1, 2.10.0; torchvision 0.9, 0.10"
+    assert row.mixed == "threads 2, 10; torch 2.9.1, 2.10.0; torchvision 0.9, 0.10; pytorch-lightning 2, 3"
     assert f"Runs of one row differ in what can change a score: net + mlp ({row.mixed})." in texts(board)
     assert all(output.count(row.mixed) >= 2 for output in everywhere(board, capsys))
     assert next(csv.DictReader(io.StringIO(to_csv([board]))))["mixed"] == row.mixed

@@ -49,3 +49,14 @@ def test_other_folds_and_combinations_may_be_alike(tmp_path: Path) -> None:
     add_run(tmp_path)
     add_run(tmp_path, precision="bf16")
     assert read_runs([tmp_path]).unreadable == []
+
+
+def test_a_second_run_with_one_seed_costs_its_own_place(tmp_path: Path) -> None:
+    """As where somebody has changed the seed in a record."""
+    kept, changed = (add_run(tmp_path, seed=seed, best_epoch=0) for seed in (1, 0))
+    write_record(tmp_path, changed.model_copy(update={"seed": 1, "finished": kept.started}))
+    report(tmp_path)
+    (left_out,) = read_runs([tmp_path]).unreadable
+    assert left_out.key == changed.key
+    assert left_out.reason == f"run {kept.key} has its place in the table: the same row, fold and seed 1"
+    assert row_of(tmp_path).seeds == 1

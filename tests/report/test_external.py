@@ -17,6 +17,7 @@ import quadzoo as public
 from quadzoo.errors import ConfigError
 from quadzoo.records.record import Metrics, run_folder, write_record
 from quadzoo.report.captions import captions
+from quadzoo.report.text import short
 from tests.report.records import predict, record
 
 Call = Callable[..., Any]
@@ -108,8 +109,30 @@ def test_missing_images_count_with_the_mean_error_of_mean_of_train(
     assert row["test_rmse"] == pytest.approx({"y": squares.mean() ** 0.5})
     assert row["test_exact"] == pytest.approx(3 / 6)
     assert row["outside"]["answered"] == 4
+    answered = np.delete((READ - TRUTH) ** 2, [1, 4]).mean() / 100
+    assert row["outside"]["mse"] == pytest.approx(answered)
+    assert f"(on the others its MSE is {short(answered)})" in result.out
     assert "2 of 6 test images are missing and counted with the mean error of mean-of-train" in result.out
     assert "4 of 6" in result.out
+
+
+def test_paths_are_read_as_predict_writes_them(results: Path, ocr: Path, quadzoo: Call) -> None:
+    before = quadzoo("report", results, "--external", f"ocr={ocr}", "--json").out
+    table = pd.read_csv(ocr)
+    table["id"] = [f"new/photos/{one}.jpg" for one in table["id"]]
+    table.to_csv(ocr, index=False)
+    rows = [json.loads(text)["rows"] for text in
+            (before, quadzoo("report", results, "--external", f"ocr={ocr}", "--json").out)]  # fmt: skip
+    (one,), (other,) = ([row["test_mse"] for row in some if row["backbone"] == "ocr"] for some in rows)
+    assert one == other
+
+
+def test_a_leaderboard_that_is_written_without_it_says_so(results: Path, ocr: Path, quadzoo: Call) -> None:
+    assert "warning" not in quadzoo("report", results, "--external", f"ocr={ocr}").err
+    assert "warning: the leaderboard is now without ocr" in quadzoo("report", results).err
+    assert "warning" not in quadzoo("report", results).err
+    (results / "leaderboard.json").write_text("[1")
+    assert quadzoo("report", results).status == 0
 
 
 def test_nothing_answered_would_be_mean_of_train(results: Path, ocr: Path, quadzoo: Call) -> None:
@@ -226,6 +249,9 @@ def test_a_file_that_cannot_be_used_is_refused(case: str, results: Path, ocr: Pa
         ("net + mlp=FILE", "the table has a row of that name"),
         ("mean-of-train=FILE", "the table has a row of that name"),
         ("ensemble=FILE", "the table has a row of that name"),
+        ("Net=FILE", "the table has a row of that name"),
+        (" Ensemble =FILE", "the table has a row of that name"),
+        ("ocr=/dev/null", "/dev/null: it is no regular file"),
         ("ridge-features:x=FILE", "the table has a row of that name"),
         ("a\nb=FILE", "a name has 1 to 40 printable characters"),
         (f"{'n' * 41}=FILE", "a name has 1 to 40 printable characters"),

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from quadzoo.data.splits import FEWEST_GROUPS
+
 _RESAMPLES = 2000
 _MOST_BLOCKS = 4000  # that are resampled; more groups are put together
-FEWEST_GROUPS = 10
 _CARRIES = 0.5  # of the error
 
 

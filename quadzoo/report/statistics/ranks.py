@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from quadzoo.report.statistics.images import FEWEST_GROUPS, Images
+from quadzoo.data.splits import FEWEST_GROUPS
+from quadzoo.report.statistics.images import Images
 from quadzoo.report.statistics.seeds import FEWEST_SEEDS, seed_variances
 
 
