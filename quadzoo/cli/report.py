@@ -139,8 +139,8 @@ def verify(out: Path, no_weights: bool, as_json: bool) -> int:
     """Check a results folder for errors.
 
     Computes every metric of runs and baselines again from the stored predictions, every key from its record,
-    the SHA-256 of every file, what predictions tell of leaks, and the leaderboard's csv, json, md and html
-    from the records, ensembles included. Exit status 1 if something does not match.
+    the SHA-256 of every file, what predictions tell of leaks, and from the records the leaderboard's csv and
+    json, ensembles included, and the rows of its md and html. Exit status 1 if something does not match.
     """
     from quadzoo.report.verify import verify as check
 

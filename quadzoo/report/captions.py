@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from quadzoo.records.baseline import LOOKUP, MEAN
 from quadzoo.report.baselines import in_words
+from quadzoo.report.caveats import restless
 from quadzoo.report.costs import crowded
 from quadzoo.report.ensemble import made_of
 from quadzoo.report.external import outside
@@ -45,6 +46,7 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(unread(board), warning=True),
         Caption(incomplete(board), warning=True),
         Caption(contradicted(board), warning=True),
+        Caption(restless(board), warning=True),
         Caption(untested(board)),
         Caption(memorised(board), warning=True),
         Caption(untrained(board), warning=True),

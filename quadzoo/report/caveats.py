@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from statistics import median
 
 from quadzoo.records.record import RunRecord
-from quadzoo.report.rows import Overlap
+from quadzoo.report.rows import Leaderboard, Overlap
+from quadzoo.report.text import listed
+
+_RESTLESS = 0.5  # standard deviation of the logarithm of the MSE, between seeds
+_TIMES_OTHERS = 5  # the median of other rows
 
 # What may differ between the runs of a row and move a score.
 _CONDITIONS: dict[str, Callable[[RunRecord], str]] = {
@@ -27,7 +32,6 @@ _CONDITIONS: dict[str, Callable[[RunRecord], str]] = {
     "torchvision": lambda record: record.environment.libraries.get("torchvision", ""),
     "timm": lambda record: record.environment.libraries.get("timm", ""),
     "pytorch-lightning": lambda record: record.environment.libraries.get("pytorch-lightning", ""),
-    "plugins": lambda record: plugins_of([record]),
 }
 
 
@@ -52,11 +56,28 @@ def _conditions(records: Sequence[RunRecord]) -> dict[str, set[str]]:
 
 def mixed_of(records: Sequence[RunRecord]) -> str:
     """Return what differs between the runs of a row, as "torch 2.10.0, 2.11.0; threads 1, 2"."""
-    found = {**_conditions(records), "learning rate": _learning_rates(records)}
+    plugins = {plugins_of([record]) for record in records}
+    found = {**_conditions(records), "plugins": plugins, "learning rate": _learning_rates(records)}
     return "; ".join(
         f"{name} {', '.join(sorted(values, key=_in_order))}"
         for name, values in found.items()
         if len(values) > 1
+    )
+
+
+def restless(board: Leaderboard) -> str:
+    """Return which rows have seeds that differ far more than those of others; nothing without any."""
+    spreads = {row.name: row.seed_spread for row in board.rows if row.seed_spread is not None}
+    found = []
+    for name, spread in spreads.items():
+        others = [other for one, other in spreads.items() if one != name]
+        if others and spread > max(_RESTLESS, _TIMES_OTHERS * median(others)):
+            found.append(name)
+    if not found:
+        return ""
+    return (
+        f"Seeds of {listed(found)} differ far more than those of other rows. How far seeds differ is "
+        "estimated from all rows together, so all intervals and verdicts here are less sure than without."
     )
 
 

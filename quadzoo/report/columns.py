@@ -274,7 +274,14 @@ COLUMNS: tuple[Column[Row], ...] = (
         lambda row: row.mixed,
         priority=3,
     ),
-    figure("params", "params", "parameters", lambda row: row.cost.params, millions, priority=3),
+    figure(
+        "params",
+        "params",
+        "parameters of backbone and head together",
+        lambda row: row.cost.params,
+        millions,
+        priority=3,
+    ),
     figure("gmacs", "GMACs", "multiply-adds for one image, in 10⁹", lambda row: row.cost.gmacs, priority=4),
     figure(
         "train_images_per_second",

@@ -237,6 +237,7 @@ class Row(Metrics):
     test_mse_low: float | None = None
     test_mse_high: float | None = None
     covers: str = ""
+    seed_spread: float | None = Field(default=None, exclude=True)  # of the logarithm of the test MSE
     test_mae: dict[str, float] | None = None
     ensemble_val_mse: float | None = None
     ensemble_test_mse: float | None = None

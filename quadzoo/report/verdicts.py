@@ -111,6 +111,9 @@ def set_intervals(networks: Sequence[Judged], *, chosen: bool = False) -> list[_
             one.row.covers = f"predictions of {n_seeds} of {one.row.seeds} seeds for all images"
         else:
             found[tuple(sorted(errors.table.index))].append((position, errors))
+            means = errors.table.mean().to_numpy()
+            if n_seeds >= FEWEST_SEEDS and (means > 0).all():
+                one.row.seed_spread = float(np.log(means).std(ddof=1))
     compared = []
     for members in found.values():
         everyone = _compared(networks, members)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from quadzoo.report.captions import beaten
+from quadzoo.report.caveats import restless
 from quadzoo.report.rows import DOES_NOT_BEAT
 from tests.report.records import board_of, record
 from tests.report.test_verdicts import row_of, texts
@@ -64,3 +65,16 @@ def test_seeds_that_differ_in_number_are_told_as_a_range(tmp_path: Path) -> None
     runs = [record(f"a{seed}", 0.01, seed=seed, backbone="a") for seed in range(3)]
     board = board_of(tmp_path, *runs, record("b0", 0.02, backbone="b"))
     assert "1 to 3 seeds per row: differences between rows may be chance" in texts(board)
+
+
+def test_a_row_of_restless_seeds_is_named(tmp_path: Path) -> None:
+    for n, name in enumerate(("a", "b", "c")):
+        row_of(tmp_path, name, 1.0 + n, seeds=[0, 1, 2])
+    board = board_of(tmp_path)
+    for row, spread in zip(board.rows, (0.02, 0.03, 1.2), strict=False):
+        row.seed_spread = spread
+    told = restless(board)
+    assert told.startswith(f"Seeds of {board.rows[2].name} differ far more than those of other rows.")
+    assert told in texts(board)
+    board.rows[0].seed_spread = board.rows[1].seed_spread = 0.4
+    assert restless(board) == ""
