@@ -36,7 +36,7 @@ class DataParameters(TypedDict, total=False):
     split: AnyPath | pd.DataFrame
     folds: int
     train_share: Sequence[float]
-    image_size: str
+    image_size: str | int
     resize: Literal["letterbox", "stretch"]
     bands: Sequence[int] | None
     value_range: tuple[float, float] | None

@@ -75,3 +75,9 @@ def test_errors_name_a_frame_and_not_its_file(discs: Path) -> None:
         identity(data=frame, images=discs / "photos", id_column="file", targets=["x"])
     assert "the DataFrame `data`" in str(refused.value)
     assert "DataFrame.csv" not in str(refused.value)
+
+
+def test_a_side_may_be_a_number() -> None:
+    assert api.config_of(image_size=64).image_size == api.config_of(image_size="64").image_size == "64"
+    with pytest.raises(ConfigError, match="image_size"):
+        api.config_of(image_size=True)

@@ -68,6 +68,8 @@ def mixed_of(records: Sequence[RunRecord]) -> str:
 def restless(board: Leaderboard) -> str:
     """Return which rows have seeds that differ far more than those of others; nothing without any."""
     spreads = {row.name: row.seed_spread for row in board.rows if row.seed_spread is not None}
+    if all(row.test_mse_low is None for row in board.rows if row.name in spreads):
+        return ""  # there is nothing that could be less sure
     found = []
     for name, spread in spreads.items():
         others = [other for one, other in spreads.items() if one != name]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -119,3 +122,24 @@ def test_verify_names_what_does_not_match(two: tuple[Path, Path], quadzoo: Call)
     assert "1: key 1 is not that of what the record says was run" in result.out
     assert result.out.splitlines()[-1].startswith("2 runs, 2 of them with status ok, 0 files:")
     assert json.loads(quadzoo("verify", two[0], "--json").out)["runs"] == 2
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("columns", [36, 44, 60, 80])
+def test_the_verdict_is_told_however_narrow_a_terminal_is(columns: int, tmp_path: Path) -> None:
+    for number in range(2):
+        write_record(tmp_path, record(f"{number:x}", 0.01 * (number + 1), backbone=f"net{number}"))
+    code = f"""
+        import os, pty, sys
+        os.environ.update(COLUMNS="{columns}", TERM="xterm", NO_COLOR="1")
+        sys.exit(os.waitstatus_to_exitcode(pty.spawn([sys.executable, "-c",
+            "from quadzoo.cli import main; main()", "report", {str(tmp_path)!r}])))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120,
+    )  # fmt: skip
+    assert " ".join(done.stdout.split()).count("no evidence") == 2  # in both rows
+    lines = done.stdout.replace(str(tmp_path), "").splitlines()
+    table = [line for line in lines if "net0" in line or "no evidence" in line]
+    assert all(len(line) <= columns for line in table)

@@ -201,3 +201,13 @@ def test_a_bench_that_tries_learning_rates_is_timed(
     assert done.status == 0
     assert "no estimate" not in done.err
     assert "quadzoo: about " in done.err
+
+
+def test_one_slow_step_is_not_taken_for_all() -> None:
+    """A neighbour's burst, or the start of a library: on a CPU the first step alone counts from 20 s on."""
+    assert not module._are_enough([8.0], warm_up=1)
+    assert module._are_enough([8.0, 6.0], warm_up=1)
+    assert module._are_enough([21.0], warm_up=1)
+    assert not module._are_enough([21.0], warm_up=5)
+    assert not module._are_enough([1.0, 0.05, 0.05], warm_up=1)
+    assert module._are_enough([1.0, 0.1, 0.1, 0.1], warm_up=1)

@@ -73,6 +73,7 @@ def test_a_row_of_restless_seeds_is_named(tmp_path: Path) -> None:
     board = board_of(tmp_path)
     for row, spread in zip(board.rows, (0.02, 0.03, 1.2), strict=False):
         row.seed_spread = spread
+        assert row.test_mse_low is not None
     told = restless(board)
     assert told.startswith(f"Seeds of {board.rows[2].name} differ far more than those of other rows.")
     assert told in texts(board)
