@@ -26,6 +26,21 @@ def optimizer_of(recipe: Recipe, parameters: Iterable[nn.Parameter], *, fused: b
     return torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=decay, fused=fused)
 
 
+def clip(
+    parameters: Iterable[nn.Parameter], recipe: Recipe, most: float | None = None, kind: str | None = None
+) -> None:
+    """Clip gradients to ``most``, each or, with ``kind`` norm, all together; by default as the recipe says.
+
+    0 does not clip.
+    """
+    if most is None:
+        most, kind = recipe.gradient_clip, "norm"
+    if most and kind == "value":
+        nn.utils.clip_grad_value_(parameters, most)
+    elif most:
+        nn.utils.clip_grad_norm_(parameters, most)
+
+
 def schedule_of(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: float) -> LRSchedulerConfigType:
     """Return the schedule of a recipe over a number of steps, as Lightning takes it.
 

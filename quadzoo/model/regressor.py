@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 import pytorch_lightning as pl
@@ -20,7 +21,7 @@ from quadzoo.model.callbacks import AveragedWeights
 from quadzoo.model.contract import backbone_width, feature_map, loss_value, predictions
 from quadzoo.model.freezing import freeze_modules
 from quadzoo.model.masking import check_maskable, masked_loss
-from quadzoo.model.optimizer import optimizer_of, schedule_of
+from quadzoo.model.optimizer import clip, optimizer_of, schedule_of
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.replay import Replay, Replaying
 from quadzoo.model.scores import KnownMSE, TargetScores
@@ -376,28 +377,14 @@ class RegressionModule(Replaying):
         Lightning's own clipping refuses every fused optimizer, because of gradient scalers; with a scaler the
         optimizer here is not fused.
         """
-        if self.is_replayed:  # which clips, too
-            return
-        if gradient_clip_val is None:
-            self._clip()
-        elif gradient_clip_val and gradient_clip_algorithm == "value":
-            nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
-        elif gradient_clip_val:
-            nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
-
-    def _clip(self) -> None:
-        if self.recipe.gradient_clip:
-            nn.utils.clip_grad_norm_(self.parameters(), self.recipe.gradient_clip)
+        if not self.is_replayed:  # which clips, too
+            clip(self.parameters(), self.recipe, gradient_clip_val, gradient_clip_algorithm)
 
     def replay_training(self) -> None:
-        """Have a GPU replay the training steps where it can; all batches should have the same shape.
-
-        The clipping of gradients is that of the recipe.
-        """
-        watched = (
-            {"head": self.head} if self.recipe.freeze else {"backbone": self.backbone, "head": self.head}
-        )
-        self.replay = Replay(self._train_step, self._clip, watched, self.parameters())
+        """Have a GPU replay the training steps where it can; all batches should have the same shape."""
+        watched = {"head": self.head} | ({} if self.recipe.freeze else {"backbone": self.backbone})
+        by_recipe = partial(clip, list(self.parameters()), self.recipe)
+        self.replay = Replay(self._train_step, by_recipe, watched, self.parameters())
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return optimizer and schedule of the recipe.

@@ -156,12 +156,11 @@ class Environment(_Part):
     """Where it ran; ``plugins`` maps the distributions of backbone and head to their versions.
 
     ``libraries`` does the same for what the built-in backbones and the training come from. ``compiled`` says
-    whether the backbone was compiled for training, to kernels, or, by earlier versions, to kernels that were
-    replayed as CUDA graphs; ``replayed`` whether a GPU replayed the whole training step as one.
-    ``resumed`` are the epochs after which training went on from a checkpoint. ``deterministic`` says that a
-    GPU was allowed deterministic kernels alone. ``gpu`` tells GPUs of one name apart: the beginning of the
-    SHA-256 of what CUDA calls it; empty on other devices. ``machine`` tells the nodes of a cluster from each
-    other, by a hash of their names.
+    whether the backbone was compiled for training; ``graphs`` are of earlier versions. ``replayed`` says
+    whether a GPU replayed the whole training step as one. ``resumed`` are epochs after which it went on from
+    a checkpoint. ``deterministic`` says that a GPU was allowed deterministic kernels alone. ``gpu`` tells
+    GPUs of one name apart: the beginning of the SHA-256 of what CUDA calls it. ``machine`` is a hash of a
+    node's name.
     """
 
     quadzoo: str

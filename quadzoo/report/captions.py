@@ -22,8 +22,7 @@ from quadzoo.report.text import listed, readable, share_text, short
 from quadzoo.report.verdicts import ALPHA
 
 _MEMORISED = 5  # times the training error
-_FEW_VAL = 30  # val images
-_TARGETS = 6  # that are named
+_FEW_VAL, _TARGETS = 30, 6  # val images; targets that are named
 
 
 class Caption(NamedTuple):

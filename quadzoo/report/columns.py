@@ -275,12 +275,7 @@ COLUMNS: tuple[Column[Row], ...] = (
         priority=3,
     ),
     figure(
-        "params",
-        "params",
-        "parameters of backbone and head together",
-        lambda row: row.cost.params,
-        millions,
-        priority=3,
+        "params", "params", "parameters, head included", lambda row: row.cost.params, millions, priority=3
     ),
     figure("gmacs", "GMACs", "multiply-adds for one image, in 10⁹", lambda row: row.cost.gmacs, priority=4),
     figure(

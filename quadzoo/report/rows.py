@@ -336,13 +336,12 @@ class Unreadable(BaseModel):
 class Leaderboard(BaseModel):
     """The rows for one data set and one split, best mean val MSE first.
 
-    ``targets`` are the names of the targets, ``low`` and ``high`` the ranges that count as 0 to 1 in the
-    scaled unit, of the first fold. All rows were trained on the same images, the largest share of the
-    training images that there are runs of. Where there are smaller ones, ``shares`` has each row on all of
-    its shares. ``unreadable`` are the runs of the same results folders that could not be read, of whatever
-    data; ``partial`` the baselines that are not known for all folds, which have no row. ``apart`` tells it
-    from another one of the same results whose data and split have the same names. ``sizes`` are the fewest
-    and the most images of train, val and test in a fold.
+    ``targets`` are their names, ``low`` and ``high`` the ranges that count as 0 to 1, of the first fold. All
+    rows were trained on the same images, the largest share that there are runs of. Where there are smaller
+    ones, ``shares`` has each row on all of its shares. ``unreadable`` are the runs of the same folders that
+    could not be read, of whatever data; ``partial`` the baselines not known for all folds, which have no row.
+    ``apart`` tells the table from one whose data and split have the same names. ``sizes`` are the fewest and
+    most images of a side.
     """
 
     data: DataFacts
