@@ -31,7 +31,7 @@ N_WORST = 24  # images in worst.webp, at most
 _RECORD_BYTES = 64 << 20
 _FILE_BYTES = 64 << 30
 
-Compiled = Literal["no", "kernels", "graphs"]
+Compiled = Literal["no", "kernels", "graphs"]  # graphs: of earlier versions
 DeviceKind = Literal["cpu", "cuda", "mps"]
 Precision = Literal["32", "bf16"]
 _MOST_PARAMS = 10**13
@@ -156,11 +156,10 @@ class Environment(_Part):
     """Where it ran; ``plugins`` maps the distributions of backbone and head to their versions.
 
     ``libraries`` does the same for what the built-in backbones and the training come from. ``compiled`` says
-    whether the backbone was compiled for training; ``graphs`` are of earlier versions. ``replayed`` says
-    whether a GPU replayed the whole training step as one. ``resumed`` are epochs after which it went on from
-    a checkpoint. ``deterministic`` says that a GPU was allowed deterministic kernels alone. ``gpu`` tells
-    GPUs of one name apart: the beginning of the SHA-256 of what CUDA calls it. ``machine`` is a hash of a
-    node's name.
+    whether the backbone was compiled for training. ``replayed`` says whether a GPU replayed the whole
+    training step as one. ``resumed`` are epochs after which it went on from a checkpoint. ``deterministic``
+    says that a GPU was allowed deterministic kernels alone. ``gpu`` tells GPUs of one name apart: the
+    beginning of the SHA-256 of what CUDA calls it. ``machine`` is a hash of a node's name.
     """
 
     quadzoo: str

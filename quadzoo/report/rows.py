@@ -340,8 +340,7 @@ class Leaderboard(BaseModel):
     rows were trained on the same images, the largest share that there are runs of. Where there are smaller
     ones, ``shares`` has each row on all of its shares. ``unreadable`` are the runs of the same folders that
     could not be read, of whatever data; ``partial`` the baselines not known for all folds, which have no row.
-    ``apart`` tells the table from one whose data and split have the same names. ``sizes`` are the fewest and
-    most images of a side.
+    ``apart`` tells the table from one whose data and split have the same names.
     """
 
     data: DataFacts
@@ -357,7 +356,7 @@ class Leaderboard(BaseModel):
     unreadable: list[Unreadable] = []
     partial: list[str] = []
     apart: dict[str, str] = {}
-    sizes: dict[str, tuple[int, int]] = Field(default={}, exclude=True)
+    sizes: dict[str, tuple[int, int]] = Field(default={}, exclude=True)  # least and most of a fold
 
     @property
     def title(self) -> str:
