@@ -17,9 +17,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from entry_points import installed, metadata
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -29,11 +30,8 @@ FIRST_CELLS = 8  # of the matrix: two networks, each in four ways
 PREPARED = ("imports", "device", "images")  # what the other parts need, each time
 SIDE_BY_SIDE = 4
 TAIL = 6000  # characters of a log
-IMPORT_NAMES = {
-    "opencv-python-headless": "cv2",
-    "pillow": "PIL",
-    "scikit-learn": "sklearn",
-}  # where they are not the distribution's
+# Where they are not the distribution's.
+IMPORT_NAMES = {"opencv-python-headless": "cv2", "pillow": "PIL", "scikit-learn": "sklearn"}
 OURS = ("quadzoo.api", "quadzoo.cli.bench", "quadzoo.grid.runner", "quadzoo.training.run",
         "quadzoo.report.page", "matrix", "gpu_step", "peers", "tutorial_loop")  # fmt: skip
 
@@ -396,29 +394,6 @@ def streamed(
     if broken := sum("failed" in one for one in several):
         raise Failed(f"{broken} of {len(several)} failed")
     return so_far
-
-
-def metadata(scratch: Path, project: dict[str, Any]) -> Path:
-    """Return a folder that makes this checkout's entry points known where it is not installed."""
-    info = scratch / "site" / f"quadzoo-{project['version']}.dist-info"
-    if installed("quadzoo") is None:
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: quadzoo\nVersion: {project['version']}\n"
-        )
-        points = "\n".join(
-            f"{name} = {module}" for name, module in project["entry-points"]["quadzoo"].items()
-        )
-        (info / "entry_points.txt").write_text(f"[quadzoo]\n{points}\n")
-    return info.parent
-
-
-def installed(package: str) -> str | None:
-    """Return a package's version, None where it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 if __name__ == "__main__":

@@ -156,8 +156,8 @@ def cache_(clear_it: bool, as_json: bool) -> None:
 
 
 def _print(found: Audit) -> None:
-    usable = found.usable if found.targets else 0  # without a target no row is
-    say(f"{found.name}: {found.rows:,} rows, {usable:,} of them usable\n")
+    what = "usable" if found.targets else "with a usable image"
+    say(f"{found.name}: {found.rows:,} rows, {found.usable:,} of them {what}\n")
     for name, fact in _facts(found):
         say(f"{name:14}  {fact}")
     say()
@@ -207,7 +207,7 @@ def _facts(found: Audit) -> list[tuple[str, str]]:
         *(("found", one) for one in found.guessed),
     ]
     if not found.usable:
-        return [*facts, ("looked at", "no image: no row is usable as it is")]
+        return [*facts, ("looked at", "nothing more: no row is usable as it is")]
     facts += [
         ("kinds", ", ".join(f"{n:,} {kind}" for kind, n in found.kinds.items()) or "none"),
         *_pixels(found),

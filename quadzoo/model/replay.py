@@ -161,13 +161,13 @@ class Replay:
         self._graph.replay()
         if expected is None:
             return True
-        pairs = [(self._loss, expected[0]), (self._prediction, expected[1])]
-        if any((one is None) != (other is None) for one, other in zip(self._gradients, found, strict=True)):
+        if [one is None for one in self._gradients] != [one is None for one in found]:
             return False
-        used = [one for one in zip(self._parameters, found, strict=True) if one[1] is not None]
-        mine, its = (torch.cat([one.flatten() for one in some if one is not None]) if used else torch.zeros(1)
-                     for some in ([one.grad for one, _ in used], [other for _, other in used]))  # fmt: skip
-        return all(_close(one, other) for one, other in [*pairs, (mine, its)])
+        pairs = [
+            (self._loss, expected[0]), (self._prediction, expected[1]),
+            (_joined(self._gradients), _joined(found)),
+        ]  # fmt: skip
+        return all(_close(one, other) for one, other in pairs)
 
     def _put_gradients(self) -> bool:
         """Have parameters have the gradients that a replay writes; say whether any had another."""
@@ -225,6 +225,10 @@ def _generator(device: torch.device) -> torch.Generator:
     return (
         torch.default_generator if device.type == "cpu" else torch.cuda.default_generators[device.index or 0]
     )
+
+
+def _joined(gradients: Iterable[Tensor | None]) -> Tensor:
+    return torch.cat([one.flatten() for one in gradients if one is not None])
 
 
 def _close(one: Tensor, other: Tensor) -> bool:

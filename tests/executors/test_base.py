@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from quadzoo.executors.base import NO_NEEDS, Needs, NoAnswer, answer, side_by_side
+from quadzoo.executors.base import NO_NEEDS, Needs, NoAnswer, answer, side_by_side, why_it_ended
 
 
 class Waiting:
@@ -105,3 +106,10 @@ def test_nobody_waits_for_the_others(how: str) -> None:
 def test_a_question_alone_is_as_before() -> None:
     with pytest.raises(NoAnswer, match=r"not finished within 0\.01 seconds"):
         answer(Silence(), "any:work", None, 0.01)
+
+
+def test_last_words_are_words() -> None:
+    """As at the end of the traceback of an exception group."""
+    text = "Traceback\n  | ValueError: too wide\n  +------------------------------------\n\n"
+    job = SimpleNamespace(log_tail=lambda: text, exit_reason=lambda: "it ended")
+    assert why_it_ended(job) == "it ended; the last line it printed: | ValueError: too wide"  # type: ignore[arg-type]

@@ -9,7 +9,6 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -150,13 +149,6 @@ def test_a_child_that_dies_is_reported_with_its_last_words(
     assert reason in line
     assert len(line) <= 300
     assert "\n" not in line
-
-
-def test_last_words_are_words() -> None:
-    """As at the end of the traceback of an exception group."""
-    text = "Traceback\n  | ValueError: too wide\n  +------------------------------------\n\n"
-    job = SimpleNamespace(log_tail=lambda: text, exit_reason=lambda: "it ended")
-    assert why_it_ended(job) == "it ended; the last line it printed: | ValueError: too wide"  # type: ignore[arg-type]
 
 
 def test_last_words_are_cut(executor: LocalExecutor) -> None:
