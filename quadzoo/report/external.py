@@ -70,6 +70,9 @@ def with_external(
         for place in taken:
             _check_name(name, found[place])
             found[place].rows.append(_row(answers, sides[place], found[place], runs))
+        if ended := answers.by_ending:
+            n = f"{len(ended):,} path{'s are' if len(ended) > 1 else ' is'}"
+            warnings.append(f"{path}: {n} taken for the test images that they end in ({_some(ended)})")
         used = {one for place in taken for one in sides[place].ids}
         if unknown := [one for one in answers.rows if one not in used]:
             ids = "1 id is no test image" if len(unknown) == 1 else f"{len(unknown):,} ids are no test images"
@@ -127,6 +130,7 @@ class _Answers(NamedTuple):
     path: Path
     header: list[str]
     rows: dict[str, tuple[int, list[str]]]
+    by_ending: list[str]  # paths that were taken for the test image that they end in
 
     def share_of(self, side: _Side) -> float:
         """Return the share of a table's test images that are here."""
@@ -161,6 +165,7 @@ def _read(name: str, path: Path, known: frozenset[str]) -> _Answers:
         return whole
 
     rows: dict[str, tuple[int, list[str]]] = {}
+    by_ending = []
     with open_table(path) as (header, lines):
         read = list(lines)
     for line, cells in read:
@@ -185,7 +190,9 @@ def _read(name: str, path: Path, known: frozenset[str]) -> _Answers:
                 f"{path}: row {line}: id {quoted(identity)} is also in row {rows[identity][0]}; keep one"
             )
         rows[identity] = line, cells
-    return _Answers(name, path, header, rows)
+        if identity not in (whole := key(cells[places[0]]), without_suffix(whole)):
+            by_ending.append(whole)
+    return _Answers(name, path, header, rows, by_ending)
 
 
 def _check_name(name: str, board: Leaderboard) -> None:

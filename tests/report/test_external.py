@@ -123,6 +123,8 @@ def test_paths_are_read_as_predict_writes_them(results: Path, ocr: Path, quadzoo
     table.to_csv(ocr, index=False)
     rows = [json.loads(text)["rows"] for text in
             (before, quadzoo("report", results, "--external", f"ocr={ocr}", "--json").out)]  # fmt: skip
+    told = quadzoo("report", results, "--external", f"ocr={ocr}").err
+    assert "6 paths are taken for the test images that they end in ('new/photos/p" in told
     (one,), (other,) = ([row["test_mse"] for row in some if row["backbone"] == "ocr"] for some in rows)
     assert one == other
 
