@@ -23,8 +23,8 @@ class Fold:
     """N labelled images and their division.
 
     ``groups`` int64 (N,) gives images that must stay together one number; ``kinds`` says what sort each image
-    is, where that is known; ``targets`` float64 (N, T) are in original units; ``digests`` uint8 (N, 32) are
-    SHA-256 of the decoded images.
+    is, where that is known, and ``group_values`` holds the cells of the group column; ``targets`` float64
+    (N, T) are in original units; ``digests`` uint8 (N, 32) are SHA-256 of the decoded images.
     """
 
     ids: list[str] = field(repr=False)
@@ -33,12 +33,13 @@ class Fold:
     targets: np.ndarray = field(repr=False)
     digests: np.ndarray = field(repr=False)
     split: Split
+    group_values: list[str] | None = field(default=None, repr=False)
 
     @cached_property
     def digest(self) -> str:
         """Return 24 hexadecimal digits that stand for everything in it."""
         split = self.split
-        texts = [self.ids, self.kinds, split.name, split.fold, split.folds, split.hash]
+        texts = [self.ids, self.kinds, self.group_values, split.name, split.fold, split.folds, split.hash]
         content = hashlib.sha256(json.dumps(texts).encode())
         for array in (self.groups, self.targets, self.digests, split.train, split.val, split.test):
             content.update(np.ascontiguousarray(array).data)
@@ -50,6 +51,7 @@ class Fold:
         texts = {
             "ids": self.ids,
             "kinds": self.kinds,
+            "group_values": self.group_values,
             "split": [split.name, split.fold, split.folds, split.leaked, split.hash],
             "share": [split.train_share, split.whole_hash],
         }
@@ -83,6 +85,7 @@ class Fold:
                     arrays["targets"],
                     arrays["digests"],
                     split,
+                    texts["group_values"],
                 )
         except Exception as error:  # of broken bytes: BadZipFile, zlib.error, NotImplementedError and others
             raise DataError(f"{path}: labels cannot be read ({error}); run the same command again") from error

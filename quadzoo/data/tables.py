@@ -21,6 +21,14 @@ _DELIMITERS = (",", ";", "\t", "|")
 _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # how spreadsheets note the delimiter
 _SAMPLE, _LONGEST_SAMPLE = 50, 1 << 20  # lines that are looked at for what separates cells; characters
 _LONGEST_CELL = 64 << 20  # characters
+_ODD_ENDS = {
+    "\x0b": "vertical tabs",
+    "\x0c": "form feeds",
+    "\x1e": "record separators",
+    "\x85": "next-line signs",
+    "\u2028": "line separators",
+    "\u2029": "paragraph separators",
+}
 _NO_TABLES = {
     codecs.BOM_UTF32_LE: "text in UTF-32; save it as CSV, encoded as UTF-8",  # begins like UTF-16
     codecs.BOM_UTF32_BE: "text in UTF-32; save it as CSV, encoded as UTF-8",
@@ -66,6 +74,7 @@ def open_table(table: Path) -> Iterator[tuple[list[str], Rows]]:
             binary.seek(0)
             file = io.TextIOWrapper(binary, encoding="utf-16" if utf16 else "utf-8-sig", newline="")
             lines = _first(line for line in _lines(table, file) if line.strip())
+            _refuse_odd_ends(table, lines)
             said = _SEP.fullmatch(lines[0]) if lines else None
             file.seek(0)
             delimiter = said[1] if said else _delimiter(lines)
@@ -75,6 +84,17 @@ def open_table(table: Path) -> Iterator[tuple[list[str], Rows]]:
         raise DataError(f"{where(table)}: {_not_text(table, error)}") from error
     except OSError as error:
         raise DataError(f"{where(table)}: cannot be read ({error.strerror or error})") from error
+
+
+def _refuse_odd_ends(table: Path, lines: Sequence[str]) -> None:
+    """Raise DataError for a text whose lines end in what is no end of a line in CSV."""
+    if len(lines) == 1:
+        for sign, name in _ODD_ENDS.items():
+            if sign in lines[0].strip():
+                code = f"U+{ord(sign):04X}"
+                raise DataError(
+                    f"{where(table)}: its lines end in {name} ({code}); save it with line feeds (U+000A)"
+                )
 
 
 def _lines(table: Path, file: IO[str]) -> Iterator[str]:

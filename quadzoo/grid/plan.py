@@ -217,7 +217,9 @@ def bench_data(
             targets, values = whole[split.fold], source.targets[split.train]
             known = Known.of(names, source.targets, split)
             own = targets if split.train_share == 1 else _own(source, values, split)
-            fold = Fold(source.ids, groups, source.kinds, source.targets, images.digests, split)
+            fold = Fold(
+                source.ids, groups, source.kinds, source.targets, images.digests, split, source.group_values
+            )
             answers = simple_answers(source.targets, images.content_ids, split)
             scores = {name: scored(one, source.targets, split, targets) for name, one in answers.items()}
             folds.append(FoldPlan(fold, targets, own, scores, known))

@@ -15,7 +15,7 @@ from quadzoo.data.sources import QUADRATIC, drawn_folder
 from quadzoo.data.texts import where
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.inference.exported import ONNX, Checked, Exported, License, license_of
-from quadzoo.inference.images import Image, files_of
+from quadzoo.inference.images import Image, files_of, refuse_faults
 from quadzoo.records import seen
 from quadzoo.records.predictions import nameless, read_predictions
 from quadzoo.records.record import PREDICTIONS, SEEN, WEIGHTS, RunRecord, json_of, sha256_of
@@ -127,6 +127,7 @@ def _write_onnx(
 
     check_installed()
     chosen = files_of(images) if images else _own_images(trained.record)
+    refuse_faults(chosen)
     import torch
 
     from quadzoo.inference.network import network_of

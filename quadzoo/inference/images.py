@@ -20,6 +20,8 @@ from quadzoo.errors import ConfigError, DataError
 
 IMAGE_COLUMNS = ("image", "path", "file", "id")  # of a DataFrame: the first that there is
 
+_NAME = "name images, folders of them, or a pattern"
+
 Given = Any
 """Paths, arrays or a DataFrame, as `images_of` takes them."""
 
@@ -55,7 +57,7 @@ def images_of(given: Given) -> list[Image]:
         raise DataError(f"images: expected paths, arrays or a DataFrame, got {type(given).__name__}")
     some = list(given)
     if all(isinstance(one, str | os.PathLike) for one in some):
-        return [image for one in some for image in files_of([one])]
+        return _led_to(some)
     return [_image(position, one) for position, one in enumerate(some)]
 
 
@@ -63,16 +65,32 @@ def files_of(arguments: Sequence[str | os.PathLike[str]]) -> list[Image]:
     """Return the images that paths lead to, each file once: files, folders with all in them, and patterns.
 
     A pattern may lead to folders, too. Of folders and patterns, files are taken whose suffix is that of an
-    image, in the order of their paths. Raises DataError for a path that leads to none.
+    image, in the order of their paths. A path that leads to none is an image with a fault. Raises DataError
+    where all are such.
     """
-    paths: dict[Path, None] = {}
+    return list({image.source or image.id: image for image in _led_to(arguments)}.values())
+
+
+def refuse_faults(images: Sequence[Image]) -> None:
+    """Raise DataError for the first image that is none."""
+    for image in images:
+        if image.fault:
+            raise DataError(f"{where(Path(image.id))}: {image.fault}; {_NAME}")
+
+
+def _led_to(arguments: Iterable[str | os.PathLike[str]]) -> list[Image]:
+    """Return the images that each path leads to, however often. Raises DataError where there is none."""
+    images = []
     for argument in arguments:
-        found = list(_files(Path(argument)))
-        if not found:
-            what = "no image in this folder" if os.path.isdir(argument) else "no such file or folder"
-            raise DataError(f"{where(Path(argument))}: {what}; name images, folders of them, or a pattern")
-        paths |= dict.fromkeys(found)
-    return [Image(printable(str(path)), path) for path in paths]
+        found = [Image(printable(str(path)), path) for path in _files(Path(argument))]
+        images += found or [Image(printable(str(argument)), None, _nothing(argument))]
+    if images and all(image.source is None for image in images):
+        refuse_faults(images)
+    return images
+
+
+def _nothing(argument: str | os.PathLike[str]) -> str:
+    return "no image in this folder" if os.path.isdir(argument) else "no such file or folder"
 
 
 def _files(path: Path) -> Iterator[Path]:

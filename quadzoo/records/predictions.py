@@ -18,7 +18,7 @@ from quadzoo.storage import read_regular
 _MOST_BYTES = 2 << 30
 MOST = 1e30  # of a number: squares of larger ones are no scores
 _OLDER_NAMES = {"picture_group": "image_group", "picture_kind": "image_kind"}
-RESERVED = ("id", "split", "image_group", "image_kind", *_OLDER_NAMES)
+RESERVED = ("id", "split", "image_group", "group_value", "image_kind", *_OLDER_NAMES)
 _OF_READERS = ("error",)  # columns that readers add to the table
 
 
@@ -60,6 +60,7 @@ def to_csv(
     *,
     targets: Sequence[str],
     groups: Sequence[str],
+    group_values: Sequence[str] | None = None,
     kinds: Sequence[str] | None = None,
     spread: np.ndarray | None = None,
 ) -> bytes:
@@ -67,8 +68,8 @@ def to_csv(
 
     ``sides`` are val or test, image by image; ``truth`` and ``prediction`` are float64 (M, T), in original
     units; a truth that is NaN is an empty cell; ``groups`` names the first image of each image's group;
-    ``kinds`` says what sort each image is. ``spread`` are the standard deviations that the model gives its
-    own predictions, float64 (M, T).
+    ``group_values`` are the cells of the group column; ``kinds`` says what sort each image is. ``spread`` are
+    the standard deviations that the model gives its own predictions, float64 (M, T).
     """
     columns: dict[str, object] = {"id": list(ids), "split": list(sides)}
     written = columns_of(targets, RESERVED)
@@ -83,6 +84,8 @@ def to_csv(
     if spread is not None:
         columns |= dict(zip(_spread_columns(written), spread.T, strict=True))
     columns["image_group"] = list(groups)
+    if group_values is not None:
+        columns["group_value"] = list(group_values)
     if kinds is not None:
         columns["image_kind"] = list(kinds)
     return pd.DataFrame(columns).to_csv(index=False).encode()
@@ -108,6 +111,7 @@ def of_fold(
         np.concatenate([val, test]),
         targets=targets,
         groups=[fold.ids[first[group[row]]] for row in rows],
+        group_values=None if fold.group_values is None else [fold.group_values[row] for row in rows],
         kinds=None if fold.kinds is None else [fold.kinds[row] for row in rows],
         spread=None if spread is None else np.concatenate(spread),
     )
@@ -117,7 +121,8 @@ def nameless(table: pd.DataFrame, targets: Sequence[str]) -> bytes:
     """Return the val part of a table that `read_predictions` returned, as CSV without the images' names.
 
     Images have numbers for ids, in the order of their ids, so that several runs with the same val images
-    number them alike. The group of an image is the number of its first one; kinds are left out.
+    number them alike. The group of an image is the number of its first one; cells of the
+    group column and kinds are left out.
     """
     val = table[table["split"] == "val"].sort_values("id", kind="stable")
     digits = len(str(len(val)))  # of all numbers, so that they are in order as texts
@@ -133,8 +138,9 @@ def nameless(table: pd.DataFrame, targets: Sequence[str]) -> bytes:
 class Parsed(NamedTuple):
     """predictions.csv of M images: its texts by column, and float64 (M, C) for the columns of ``names``.
 
-    Texts are ``id``, ``split``, ``image_group`` and, where the file has it, ``image_kind``; other columns are
-    left out. A truth that is missing is NaN; the spread of the predictions is there where the file has it.
+    Texts are ``id``, ``split``, ``image_group`` and, where the file has them, ``group_value`` and
+    ``image_kind``; other columns are left out. A truth that is missing is NaN; the spread of the predictions
+    is there where the file has it.
     """
 
     texts: dict[str, list[str]]
@@ -143,7 +149,7 @@ class Parsed(NamedTuple):
 
 
 def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
-    """Return predictions.csv: id, split, image_group and image_kind as text, the targets as float64.
+    """Return predictions.csv: its names, groups and kinds as text, the targets as float64.
 
     `columns_of` says which columns hold the targets; an empty truth is NaN. `spread_of` returns the spread of
     the predictions. The group of an image is its own where the file says none. Raises DataError for another

@@ -131,6 +131,7 @@ def _fits(runs: list[Run]) -> dict[str, Fit]:
 def _groups(tests: pd.DataFrame, record: RunRecord) -> Groups | None:
     """Return the errors by group; None where most images are alone in theirs.
 
+    A group has its cell in the group column for a name, and without such a column that of its first image.
     Pixel-identical images make a group, too. Data without a group column has a few such pairs, whose errors
     say no more than those of single images.
     """
@@ -151,9 +152,10 @@ def _groups(tests: pd.DataFrame, record: RunRecord) -> Groups | None:
     )  # over the targets that one of the group has
     errors = errors[several.index].sort_values(ascending=False, kind="stable")
     rmse = np.sqrt(squares.loc[errors.index].to_numpy())
+    names = tests["group_value"].groupby(group).first() if "group_value" in tests else None
     everyone = [
         Group(
-            name=str(name),
+            name=str(name if names is None else names[name]),
             n=int(n),
             test_mse=float(error),
             test_rmse=dict(zip(targets, map(_or_none, values.tolist()), strict=True)),

@@ -100,7 +100,7 @@ class Fit(BaseModel):
 
 
 class Group(BaseModel):
-    """The scores of the test images of one group, over all seeds; ``name`` is that of its first image."""
+    """The scores of the test images of one group, over all seeds."""
 
     name: str
     n: int

@@ -115,6 +115,22 @@ def test_a_table_names_the_images(run: Path, discs: Path, quadzoo: Call, tmp_pat
     assert len(quadzoo("predict", run, "--csv-in", tmp_path / "discs.csv").out.splitlines()) == 61
 
 
+def test_a_path_that_leads_nowhere_costs_the_others_nothing(
+    run: Path, discs: Path, quadzoo: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    good = discs / "photos" / "disc 01.png"
+    done = quadzoo("predict", run, "lost.png", good, tmp_path / "empty", "no*.jpg", good, "--json")
+    assert done.status == 1
+    answers = json.loads(done.out)["predictions"]
+    assert [one["error"] for one in answers] == [
+        "no such file or folder", "", "no image in this folder", "no such file or folder"
+    ]  # fmt: skip
+    assert [one["x"] is None for one in answers] == [True, False, True, True]
+    assert "3 of 4 images could not be predicted:" in done.err
+    assert "no*.jpg: no such file or folder" in done.err
+
+
 REFUSED = {
     "nothing to read": ((), "name images, folders or patterns, or a table of them with --csv-in"),
     "both": (("x.png", "--csv-in", "t.csv"), "one of the two"),

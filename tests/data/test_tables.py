@@ -35,6 +35,16 @@ def test_dialects(tmp_path: Path, text: str, encoding: str) -> None:
     assert [cells for _, cells in rows] == [["001", "1"]]
 
 
+@pytest.mark.parametrize("sign", ["\x0b", "\x0c", "\x1e", "\x85", "\u2028", "\u2029"])
+def test_lines_that_end_in_no_line_feed_are_named(tmp_path: Path, sign: str) -> None:
+    with pytest.raises(
+        DataError, match=rf"its lines end in .* \(U\+{ord(sign):04X}\); save it with line feeds"
+    ):
+        read(tmp_path, f"id,y{sign}001,1{sign}".encode())
+    # Before a line feed they are blanks at the end of a cell.
+    assert read(tmp_path, f"id,y{sign}\n001,1{sign}\n".encode())[0] == ["id", "y"]
+
+
 def test_delimiter_is_what_splits_the_header(tmp_path: Path) -> None:
     header, _ = read(tmp_path, b'"a;b;c;d",y,z\n1,2,3\n')
     assert header == ["a;b;c;d", "y", "z"]

@@ -329,6 +329,7 @@ def test_any_csv(discs: Path, quadzoo: Callable[..., Any], tmp_path: Path) -> No
     rows = pd.read_csv(tmp_path / "runs" / record["key"] / "predictions.csv")
     people = rows["id"].str.extract(r"(\d+)$")[0].astype(int) // 3
     assert not set(people[rows["split"] == "val"]) & set(people[rows["split"] == "test"])
+    assert rows["group_value"].str.fullmatch(r"\D*\d+\D*").all()
 
 
 def test_leaderboard_holds_only_this_data_and_split(

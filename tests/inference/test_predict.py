@@ -169,6 +169,17 @@ def test_what_is_no_image_is_refused(given: Any, told: str, run_of: Find) -> Non
         package.load(run_of("linear")).predict(given)
 
 
+def test_of_several_paths_each_has_its_row(run_of: Find, discs: Path) -> None:
+    model, good = package.load(run_of("linear")), str(discs / "photos" / "disc 07.png")
+    with pytest.warns(UserWarning, match=r"1 of 3 images cannot be predicted; the first is lost\.png"):
+        found = model.predict([good, "lost.png", good])
+    assert found["id"].tolist() == [good, "lost.png", good]
+    assert found["x"].notna().tolist() == [True, False, True]
+    with pytest.raises(package.QuadzooError, match=r"lost\.png: no such file"):
+        model.predict(["lost.png", "lost.jpg"])
+    assert model.predict([]).empty
+
+
 def test_images_that_do_not_fit_are_named_and_the_others_predicted(run_of: Find, discs: Path) -> None:
     model = package.load(run_of("linear"))
     good = np.asarray(Image.open(discs / "photos" / "disc 07.png"))

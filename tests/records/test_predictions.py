@@ -30,16 +30,18 @@ def test_round_trip(tmp_path: Path) -> None:
     ids, sides = [f"p{row}" for row in range(50)], ["val"] * 20 + ["test"] * 30
     path = tmp_path / "predictions.csv"
     path.write_bytes(
-        to_csv(sides, ids, truth, prediction, targets=["x", "y"], groups=ids[::-1], kinds=["disc"] * 50)
-    )
+        to_csv(sides, ids, truth, prediction, targets=["x", "y"], groups=ids[::-1], kinds=["disc"] * 50,
+               group_values=[f"ward {row}" for row in range(50)])
+    )  # fmt: skip
     table = read_predictions(path, ["x", "y"])
     assert sorted(table) == sorted(
-        ["id", "split", "x", "x_pred", "y", "y_pred", "image_group", "image_kind"]
-    )  # fmt: skip
+        ["id", "split", "x", "x_pred", "y", "y_pred", "image_group", "group_value", "image_kind"]
+    )
     assert table["id"].tolist() == ids
     assert table["split"].tolist() == sides
     assert table["image_group"].tolist() == ids[::-1]
     assert set(table["image_kind"]) == {"disc"}
+    assert table["group_value"].tolist() == [f"ward {row}" for row in range(50)]
     found = of_targets(table, ["x", "y"])
     assert [one.dtype for one in found] == [np.float64] * 2
     assert np.array_equal(found, [truth, prediction])  # to the last digit

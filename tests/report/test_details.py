@@ -62,6 +62,15 @@ def test_few_groups_are_all_there(tmp_path: Path) -> None:
     assert (groups.best, groups.left_out, groups.alone) == ([], 0, 1)
 
 
+def test_groups_have_the_names_of_the_group_column(tmp_path: Path) -> None:
+    write_record(tmp_path, record("1", 0.1))
+    groups, cells = ["a", "a", "b", "b"], ["ward 3", "ward 3", "ward 1", "ward 1"]
+    predict(tmp_path, "1", [1.0, 3.0, 2.0, 4.0], image_group=groups, group_value=cells)
+    found = details_of(tmp_path).groups
+    assert found
+    assert [one.name for one in found.worst] == ["ward 1", "ward 3"]
+
+
 def test_of_many_groups_the_ends_are_there(tmp_path: Path) -> None:
     write_record(tmp_path, record("1", 0.1))
     groups = np.repeat([f"g{index:02d}" for index in range(25)], 2)
