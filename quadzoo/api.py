@@ -193,7 +193,7 @@ def leaderboard(
     if not boards:
         raise DataError(f"{', '.join(map(str, paths))}: no run that can be read")
     files = {name: Path(path) for name, path in (external or {}).items()}
-    boards, told = with_external(boards, results.runs, files)
+    boards, told = with_external(boards, results.runs, files, results.answers)
     for text in (*told, *(f"run {one.key} left out: {one.reason}" for one in results.unreadable)):
         warnings.warn(text, stacklevel=2)
     return NotebookLeaderboard.of(boards)

@@ -104,13 +104,16 @@ def report(
     _check_folders(folders)
     results = read_runs(folders)
     found = leaderboards(results.runs, results.unreadable, results.answers)
-    boards, warnings = with_external(found, results.runs, external)
+    boards, warnings = with_external(found, results.runs, external, results.answers)
     if gone := dropped(to or folders[0], boards):
         warnings.append(gone)
     try:
         paths = write_report(to or folders[0], boards, results, formats)
     except OSError as error:
-        raise ConfigError(f"--to {to or folders[0]}: {error.strerror}; name a folder to write to") from error
+        if to:
+            raise ConfigError(f"--to {to}: {error.strerror}; name a folder to write to") from error
+        place = error.filename2 or folders[0]
+        raise ConfigError(f"{place}: {error.strerror}; name another folder to write to with --to") from error
     for text in warnings:
         tell(f"warning: {text}")
     for bad in results.unreadable:

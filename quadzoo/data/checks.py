@@ -224,7 +224,11 @@ def check_split(findings: Findings, source: Source, content_ids: np.ndarray, spl
         # Of few images it is said of all data.
         once = first.name == "grouped" and len(splits) == 1 and len(source) >= FEW_IMAGES
         told = f"with fewer than {FEWEST_GROUPS} no score has an interval"
-        told += "; with `folds`, all groups are tested" * once
+        n_groups = len(np.unique(groups))
+        if n_groups < FEWEST_GROUPS:
+            told += f", and there are {n_groups} in all"
+        elif once:
+            told += "; with `folds`, all groups are tested"
         findings.add("warning", "few-groups", [told], f"test images of {plural(n_tested, 'group')}")
     what = " or shares a group with one" if first.name == TEST_DATA and source.group_values else ""
     for one in splits:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from quadzoo.records.baseline import MEAN
 from quadzoo.report.baselines import in_words
-from quadzoo.report.captions import beaten, evidence, unread
+from quadzoo.report.captions import evidence
 from quadzoo.report.columns import interval_text
+from quadzoo.report.doubts import beaten, doubted, unread
 from quadzoo.report.learning import more_images
 from quadzoo.report.rows import INCOMPLETE, NOT_WORSE, WORSE, Leaderboard, Row
 from quadzoo.report.text import listed, millions, milliseconds, percent, seconds, share_text, short
@@ -23,7 +24,7 @@ def answers(board: Leaderboard) -> dict[str, str]:
         nothing = "No row is complete, so none is recommended: runs of every row failed or are missing."
         return {"Which backbone?": nothing}
     more = {"Would more images help?": told} if (told := more_images(board)) else {}
-    if nothing := beaten(board):
+    if nothing := beaten(board) or doubted(board):
         return {"Which backbone?": nothing, "How sure is that?": evidence(board), **more}
     return {
         "Which backbone?": _which(board, best),

@@ -9,20 +9,19 @@ from statistics import median
 from typing import NamedTuple
 
 from quadzoo.records.baseline import LOOKUP, MEAN
-from quadzoo.report.baselines import in_words
 from quadzoo.report.caveats import restless
 from quadzoo.report.costs import crowded
+from quadzoo.report.doubts import beaten, contradicted, doubted, unread
 from quadzoo.report.ensemble import made_of
 from quadzoo.report.external import outside
 from quadzoo.report.halved import halved
 from quadzoo.report.known import known
-from quadzoo.report.rows import INCOMPLETE, Leaderboard, Row, Unread, Unreadable, is_baseline
+from quadzoo.report.rows import INCOMPLETE, NOT_WORSE, WORSE, Leaderboard, Unreadable, is_baseline
 from quadzoo.report.settings import recipe_in_words
-from quadzoo.report.text import listed, readable, share_text, short
-from quadzoo.report.verdicts import ALPHA
+from quadzoo.report.text import listed, readable, short
 
 _MEMORISED = 5  # times the training error
-_FEW_VAL, _TARGETS = 30, 6  # val images; targets that are named
+_TARGETS = 6  # that are named
 
 
 class Caption(NamedTuple):
@@ -42,6 +41,7 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(repeats(board), warning=True),
         Caption(seen(board), warning=True),
         Caption(beaten(board), warning=True),
+        Caption(doubted(board), warning=True),
         Caption(unread(board), warning=True),
         Caption(incomplete(board), warning=True),
         Caption(contradicted(board), warning=True),
@@ -164,66 +164,6 @@ def unknown(board: Leaderboard) -> str:
     )
 
 
-def beaten(board: Leaderboard) -> str:
-    """Return that the best network does not beat the best baseline; nothing where it does."""
-    best, baseline = board.best, board.best_baseline
-    if best is None or baseline is None or best.beats_baselines:
-        return ""
-    name, val = in_words(baseline.backbone), (short(best.val_mse), short(baseline.val_mse))
-    if (best.val_mse or 0.0) >= (baseline.val_mse or 0.0):
-        text = f"No network beats {name} on the validation images (MSE {val[0]} against {val[1]})"
-        if board.split.folds == 1 and board.split.n_val < _FEW_VAL:
-            n = board.split.n_val
-            return f"{text}. Of so few, {n}, much is luck: 5 folds would test networks on all images."
-        return f"{text}: none of them is worth using."
-    own, its = short(best.test_mse), short(baseline.test_mse)
-    text = f"{best.name} does not beat {name}: on the test images its MSE, {own}, is "
-    if (best.test_mse or 0.0) >= (baseline.test_mse or 0.0):
-        text += f"no lower than {its}."
-    else:
-        text += f"not significantly lower than {its} (α = 0.05)."
-    if best.p_baseline is None and best.test_mse_low is None and best.covers:
-        text += f" No test is possible: {best.covers}."
-    others = [row for row in board.rows if row.complete and row.beats_baselines]
-    if tested := [row.name for row in others if row.p_baseline is not None]:
-        text += f" {listed(tested)} {'do' if len(tested) > 1 else 'does'}."
-    if untested := [row.name for row in others if row.p_baseline is None]:
-        text += f" {listed(untested)}: lower by val, without a test."
-    return text
-
-
-def unread(board: Leaderboard) -> str:
-    """Return which targets the best row does not read better than a baseline; nothing without any."""
-    best = board.best
-    if best is None or not (best.beats_baselines or len(best.unread) < len(board.targets)):
-        return ""  # then it reads nothing
-    return " ".join(_unread(best, one) for one in best.unread[:_TARGETS]) + (
-        f" So it is with {len(best.unread) - _TARGETS} more targets." if len(best.unread) > _TARGETS else ""
-    )
-
-
-def _unread(row: Row, one: Unread) -> str:
-    share = "" if one.r2 is None else f" (R² {share_text(one.r2)})"
-    if one.baseline == MEAN:
-        return f"{row.name} does not read {one.target}{share}."
-    return f"{row.name} does not read {one.target} better than {in_words(one.baseline)}{share}."
-
-
-def contradicted(board: Leaderboard) -> str:
-    """Return which rows are significantly better on test than the best by val; nothing without any."""
-    rows = [
-        f"{row.name} ({short(row.times_best)}×)"
-        for row in board.rows
-        if row.rank and row.p_value is not None and row.p_value < ALPHA and (row.times_best or 1.0) < 1
-    ]
-    if not rows or board.best is None:
-        return ""
-    return (
-        f"On the test images {listed(rows)} {'have' if len(rows) > 1 else 'has'} a significantly lower MSE "
-        f"than {board.best.name}, the best by val (α = 0.05): val does not tell which is better here."
-    )
-
-
 def incomplete(board: Leaderboard) -> str:
     """Return which rows have no rank, since runs of theirs failed or are missing; nothing without any."""
     rows = [row.name for row in board.rows if row.verdict == INCOMPLETE]
@@ -342,13 +282,17 @@ def trust(board: Leaderboard) -> str:
     text = f"{evidence(board)} Rows are ranked by val MSE."
     if covers:
         text += f" The 95 % interval of the test MSE accounts for: {'; '.join(covers)}."
-    if any(row.p_value is not None for row in trained):
+    if any(row.verdict in (NOT_WORSE, WORSE) for row in trained):
         text += (
             " A verdict compares the test MSE with that of the best row (α = 0.05, corrected for all pairs); "
             "× is the test MSE as a multiple of the best row's."
         )
-    withheld = [f"{row.name} ({row.covers})" for row in trained if row.test_mse_low is None and row.covers]
-    return text + (f" No interval: {listed(withheld)}." if withheld else "")
+    withheld: dict[str, list[str]] = defaultdict(list)
+    for row in board.rows:
+        if row.test_mse_low is None and row.test_mse is not None and row.covers:
+            withheld[row.covers].append(row.name)
+    reasons = "; ".join(f"{listed(names)} ({reason})" for reason, names in withheld.items())
+    return text + (f" No interval: {reasons}." if reasons else "")
 
 
 def units(board: Leaderboard) -> str:
@@ -358,6 +302,8 @@ def units(board: Leaderboard) -> str:
         for name, low, high in zip(board.targets, board.low, board.high, strict=True)
     ]
     of = f" ({', '.join(ranges)})" if 0 < len(ranges) <= _TARGETS else ""
+    if board.split.folds > 1:
+        of = f" of its fold{of.replace('(', '(of the first: ')}"
     return (
         f"MSE: squared errors, with the range of each target in train{of} as 0 to 1. RMSE: in the target's "
         "own unit."

@@ -20,7 +20,7 @@ from quadzoo.report.results import Run
 from quadzoo.report.rows import ENSEMBLE, Leaderboard, Member, Row
 from quadzoo.report.scores import mean_absolute, pooled, scores_as
 from quadzoo.report.text import listed, percent
-from quadzoo.report.verdicts import set_interval
+from quadzoo.report.verdicts import Simple, compare_with_baselines, set_interval
 
 _PICKS = 50  # in a fold, at most
 _LOWER = 1e-9  # relative: less is rounding
@@ -52,12 +52,12 @@ def of_seeds(runs: Sequence[Run]) -> OfSeeds:
     return OfSeeds(means.get("val_mse"), means.get("test_mse"))
 
 
-def ensemble_row(runs: Sequence[Run]) -> Row | None:
+def ensemble_row(runs: Sequence[Run], baselines: Sequence[Simple] = ()) -> Row | None:
     """Return the row of runs chosen by `select` from the finished runs of a table, in each fold for itself.
 
     Runs that started from a model that has seen images of val or test, or may have, take no part, nor do runs
-    without predictions for all val images. None where a fold has fewer than two others, and where the best
-    run of each fold stays alone.
+    without predictions for all val images. It is compared with the ``baselines``. None
+    where a fold has fewer than two others, and where the best run of each fold stays alone.
     """
     folds = _by_fold([run for run in runs if _is_clean(run.record) and not run.val.empty])
     expected = {run.record.split.fold for run in runs}
@@ -92,7 +92,9 @@ def ensemble_row(runs: Sequence[Run]) -> Row | None:
         train_share=split.train_share,
         n_train=float(np.mean([facts.n_train for _, facts in scored])),
     )
-    set_interval(row, pd.concat(tests))
+    everything = pd.concat(tests)
+    set_interval(row, everything)
+    compare_with_baselines(row, everything, baselines)
     return row
 
 
@@ -139,8 +141,12 @@ def made_of(board: Leaderboard) -> str:
     of = f"{len(ordered)} runs" if folds == 1 else f"some of {len(ordered)} runs in each of {folds} folds"
     return (
         f"{row.name} is the mean prediction of {of}, chosen greedily by val MSE: {named}. That choice makes "
-        "its val MSE too low, so it has no rank; it costs as much as all of them together."
+        f"its val MSE too low, so it has no rank; it costs as much as all of them together.{_beaten(row)}"
     )
+
+
+def _beaten(row: Row) -> str:
+    return "" if row.beats_baselines else f" On the test images it {row.verdict}."
 
 
 def _named(one: Member, folds: int = 1) -> str:

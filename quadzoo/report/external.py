@@ -21,13 +21,14 @@ from quadzoo.metrics import exact_share, image_errors
 from quadzoo.records.baseline import MEAN
 from quadzoo.records.predictions import columns_of, of_targets
 from quadzoo.records.record import Metrics, sha256_of
+from quadzoo.report.baseline_rows import baseline_rows
 from quadzoo.report.baselines import in_words, is_name_of_baseline
 from quadzoo.report.column import Column
-from quadzoo.report.results import Run
-from quadzoo.report.rows import ENSEMBLE, Leaderboard, Outside, Row, is_baseline
+from quadzoo.report.results import Answer, Run
+from quadzoo.report.rows import DOES_NOT_BEAT, ENSEMBLE, Leaderboard, Outside, Row, is_baseline
 from quadzoo.report.scores import mean_absolute, pooled, scores_as
 from quadzoo.report.text import listed, p_value_text, short
-from quadzoo.report.verdicts import Judged, compare_with_best, set_interval
+from quadzoo.report.verdicts import Judged, compare_with_baselines, compare_with_best, set_interval
 
 _LONGEST_NAME = 40  # characters
 _NAMED, _SHOWN = 3, 16  # ids in a message, and characters of each
@@ -42,9 +43,14 @@ class Extended(NamedTuple):
 
 
 def with_external(
-    boards: Sequence[Leaderboard], runs: Sequence[Run], external: Mapping[str, Path]
+    boards: Sequence[Leaderboard],
+    runs: Sequence[Run],
+    external: Mapping[str, Path],
+    answers: Sequence[Answer] = (),
 ) -> Extended:
     """Return the leaderboards of ``runs`` with a last row for each outside predictor, a name and a CSV.
+
+    ``answers`` are those of baselines, with which it is compared.
 
     The CSV has a column ``id``, or one whose cells are ids of test images, and one for each target, TARGET or
     TARGET_pred, in the target's own unit. Where it has both, TARGET_pred counts, since TARGET is the truth in
@@ -58,23 +64,23 @@ def with_external(
     known = frozenset(one for side in sides for one in side.ids)
     warnings = []
     for name, path in external.items():
-        answers = _read(name, path, known)
-        shares = [answers.share_of(side) for side in sides]
+        read = _read(name, path, known)
+        shares = [read.share_of(side) for side in sides]
         if not any(shares):
             there = [one for side in sides for run in side.folds for one in run.test.index]
             raise DataError(
-                f"`external` {name}: {path}: none of its ids ({_some(answers.rows)}) is a test image with "
+                f"`external` {name}: {path}: none of its ids ({_some(read.rows)}) is a test image with "
                 f"predictions here ({_some(there) or 'there is none'})"
             )
         taken = [n for n, share in enumerate(shares) if share >= min(_ENOUGH, max(shares))]
         for place in taken:
             _check_name(name, found[place])
-            found[place].rows.append(_row(answers, sides[place], found[place], runs))
-        if ended := answers.by_ending:
+            found[place].rows.append(_row(read, sides[place], found[place], runs, answers))
+        if ended := read.by_ending:
             n = f"{len(ended):,} path{'s are' if len(ended) > 1 else ' is'}"
             warnings.append(f"{path}: {n} taken for the test images that they end in ({_some(ended)})")
         used = {one for place in taken for one in sides[place].ids}
-        if unknown := [one for one in answers.rows if one not in used]:
+        if unknown := [one for one in read.rows if one not in used]:
             ids = "1 id is no test image" if len(unknown) == 1 else f"{len(unknown):,} ids are no test images"
             warnings.append(f"{path}: {ids} and not used ({_some(unknown)})")
     return Extended(found, warnings)
@@ -107,6 +113,8 @@ def outside(board: Leaderboard) -> str:
         if worse:
             strongest = min(worse, key=lambda one: one.test_mse or 0.0)
             text += f", no better than {in_words(strongest.backbone)}"
+        elif not row.beats_baselines:
+            text += f", not significantly better than {row.verdict.removeprefix(DOES_NOT_BEAT).strip()}"
         told.append(text)
     if not told:
         return ""
@@ -117,9 +125,10 @@ def outside(board: Leaderboard) -> str:
 
 
 class _Side(NamedTuple):
-    """The test images of a table: of each fold a run that has predicted them, and all ids."""
+    """The test images of a table: of each fold a run that has predicted them, all such runs, and all ids."""
 
     folds: list[Run]
+    runs: list[Run]
     ids: frozenset[str]
 
 
@@ -137,15 +146,18 @@ class _Answers(NamedTuple):
         return len(side.ids & self.rows.keys()) / len(side.ids) if side.ids else 0.0
 
 
+def _is_of(run: Run, board: Leaderboard) -> bool:
+    own = run.record.data.hash, run.record.split.hash, run.record.targets
+    return own == (board.data.hash, board.split.hash, board.targets)
+
+
 def _test_side(board: Leaderboard, runs: Sequence[Run]) -> _Side:
     folds: dict[int, Run] = {}
-    for run in runs:
-        split = run.record.split
-        of_board = (run.record.data.hash, split.hash) == (board.data.hash, board.split.hash)
-        if of_board and not run.test.empty:
-            folds.setdefault(split.fold, run)
+    own = [run for run in runs if _is_of(run, board) and not run.test.empty]
+    for run in own:
+        folds.setdefault(run.record.split.fold, run)
     members = [folds[fold] for fold in sorted(folds)]
-    return _Side(members, frozenset(one for run in members for one in run.test.index))
+    return _Side(members, own, frozenset(one for run in members for one in run.test.index))
 
 
 def _read(name: str, path: Path, known: frozenset[str]) -> _Answers:
@@ -204,7 +216,9 @@ def _check_name(name: str, board: Leaderboard) -> None:
         raise ConfigError(f"`external` {quoted(name)}: a name has 1 to {_LONGEST_NAME} printable characters")
 
 
-def _row(answers: _Answers, side: _Side, board: Leaderboard, runs: Sequence[Run]) -> Row:
+def _row(
+    answers: _Answers, side: _Side, board: Leaderboard, runs: Sequence[Run], of_baselines: Sequence[Answer]
+) -> Row:
     scored, tests = [], []
     for run in side.folds:
         prediction, missing = _predictions(answers, run)
@@ -227,12 +241,19 @@ def _row(answers: _Answers, side: _Side, board: Leaderboard, runs: Sequence[Run]
     everything = pd.concat(tests)
     if row.outside:
         row.outside.mse = _mean_error(everything[everything.index.isin(answers.rows)])
+    ranked = [
+        Judged(one, _runs_of(one, runs))
+        for one in sorted((one for one in board.rows if one.rank), key=lambda one: one.rank or 0)
+    ]
+    if row.outside and row.outside.answered < row.outside.n_test:
+        row.covers = "test images are missing"  # which have no spread of their own, so there is no test
+        if ranked and ranked[0].row.test_mse and row.test_mse is not None:
+            row.times_best = row.test_mse / ranked[0].row.test_mse
+        return row
     set_interval(row, everything)
-    if row.outside and row.outside.answered < row.outside.n_test:  # what is missing has no spread of its own
-        row.test_mse_low = row.test_mse_high = None
-        row.covers = "test images are missing"
-    if board.best:
-        compare_with_best(row, everything, Judged(board.best, _runs_of(board.best, runs)))
+    compare_with_baselines(row, everything, baseline_rows([run.record for run in side.runs], of_baselines))
+    if ranked:
+        compare_with_best(row, everything, ranked)
     return row
 
 

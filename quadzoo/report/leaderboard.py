@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from statistics import fmean
 
-from quadzoo.records.baseline import (
-    LOOKUP,
-    MEAN,
-    RIDGE_FEATURES,
-    RIDGE_PIXELS,
-    BaselineRecord,
-    baseline_key,
-)
-from quadzoo.records.facts import SplitFacts
-from quadzoo.records.record import Metrics, RunRecord
+from quadzoo.records.record import RunRecord
+from quadzoo.report.baseline_rows import baseline_rows
 from quadzoo.report.caveats import mixed_of, needs_row_per_precision, overlap_of, plugins_of
 from quadzoo.report.costs import costs_of, device_of, side_by_side
 from quadzoo.report.details import MOST_DETAILED, details_of
@@ -33,7 +24,7 @@ from quadzoo.report.scores import mean_absolute, pooled
 from quadzoo.report.settings import origin_of, set_variants, settings_of
 from quadzoo.report.statistics import FEWEST_SEEDS
 from quadzoo.report.text import listed
-from quadzoo.report.verdicts import Judged, Simple, by_val, judge, set_intervals
+from quadzoo.report.verdicts import Judged, by_val, judge, set_intervals
 
 _PUBLISH = 6  # seeds
 _HASH = 8  # digits that are shown
@@ -106,7 +97,7 @@ def _leaderboard(
     devices = [name for name, _ in Counter(sorted(map(device_of, records))).most_common()]
     costs = partial(costs_of, device=devices[0], crowded=side_by_side(everything))
     combinations = _combinations(runs, costs)
-    baselines = _baseline_rows(records, answers)
+    baselines = baseline_rows(records, answers)
     rows = [*(one.row for one in combinations), *(one.row for one in baselines)]
     rows.sort(key=by_val)
     set_variants(rows)
@@ -117,7 +108,9 @@ def _leaderboard(
     judge([Judged(one.row, one.tests) for one in combinations], baselines)
     for place, one in enumerate(sorted(combinations, key=lambda one: by_val(one.row))):
         one.row.details = details_of(one.tests, brief=place >= MOST_DETAILED)
-    if combined := ensemble_row(runs):  # after ranks: it has none, and nothing is tested against it
+    if combined := ensemble_row(
+        runs, baselines
+    ):  # after ranks: it has none, and nothing is tested against it
         rows = sorted([*rows, combined], key=by_val)
     points = [OfShare(one.curve, one.row, one.errors) for one in combinations] if smaller else []
     for members in smaller:
@@ -126,7 +119,7 @@ def _leaderboard(
         set_intervals([Judged(one.row, one.tests) for one in of_share])
         points += [OfShare(one.curve, one.row, one.errors) for one in of_share]
     simple = [
-        one.row for members in (runs, *smaller) for one in _baseline_rows([run.record for run in members])
+        one.row for members in (runs, *smaller) for one in baseline_rows([run.record for run in members])
     ]
     first = records[0]
     return Leaderboard(
@@ -250,67 +243,6 @@ def _command(record: RunRecord, seeds: list[int]) -> str | None:
     }
     words = (f"{name} {shlex.quote(value)}" if value else name for name, value in flags.items())
     return " ".join(["quadzoo bench", *words])
-
-
-def _baseline_rows(records: list[RunRecord], answers: Sequence[Answer] = ()) -> list[Simple]:
-    """Return the rows without a model; records hold their scores on the records' folds.
-
-    A later bench may know baselines that an earlier one did not; what is kept in the results folder counts,
-    too, if it is of images and weights that a record has. Of several of one name, such as those on images of
-    two sizes, the best by val does. The ``answers`` of a row are those with its scores.
-    """
-    found: dict[str, dict[int, tuple[Metrics, SplitFacts]]] = defaultdict(dict)
-    splits = {record.split.fold: record.split for record in records}
-    keys = {key for record in records for key in _baseline_keys(record)}
-    kept = [one for one in answers if one.record.key in keys and _is_of(one.record, records[0], splits)]
-    told = [(name, metrics, record.split) for record in records for name, metrics in record.baselines.items()]
-    told += [(one.record.name, one.record.metrics, splits[one.record.split.fold]) for one in kept]
-    for name, metrics, split in told:
-        known = found[name].get(split.fold)
-        if known is None or (metrics.val_mse or 0.0) < (known[0].val_mse or 0.0):
-            found[name][split.fold] = metrics, split
-    folds = {record.split.fold for record in records}
-    rows = []
-    for name, by_fold in found.items():
-        if by_fold.keys() != folds:
-            continue
-        by_place = {
-            one.record.split.fold: one
-            for one in kept
-            if one.record.name == name and _same(one.record.metrics, by_fold[one.record.split.fold][0])
-        }
-        own = list(by_place.values()) if by_place.keys() == folds else []
-        row = Row.without_model(
-            name,
-            **pooled(list(by_fold.values())),
-            test_mae=mean_absolute([one.test for one in own], records[0].targets),
-            leaky=records[0].split.leaky,
-            train_share=records[0].split.train_share,
-            n_train=fmean(split.n_train for _, split in by_fold.values()),
-        )
-        rows.append(Simple(row, own))
-    return rows
-
-
-def _baseline_keys(record: RunRecord) -> list[str]:
-    """Return the keys of the baselines of a run's images, and of the weights that it started from."""
-    facts = record.data.hash, record.image, (record.split.hash, record.split.fold)
-    of_features = baseline_key(f"{RIDGE_FEATURES}{record.backbone}", *facts, record.loaded)
-    return [*(baseline_key(name, *facts) for name in (MEAN, LOOKUP, RIDGE_PIXELS)), of_features]
-
-
-def _is_of(answer: BaselineRecord, record: RunRecord, splits: Mapping[int, SplitFacts]) -> bool:
-    """Whether a baseline answers for the images and targets of some runs."""
-    same = (answer.data.hash, answer.targets) == (record.data.hash, record.targets)
-    return same and answer.split == splits.get(answer.split.fold)
-
-
-def _same(one: Metrics, other: Metrics) -> bool:
-    """Whether two are scores of one baseline: another version may have fitted it again, up to rounding."""
-    return all(
-        math.isclose(a or 0.0, b or 0.0, rel_tol=_ROUNDING)
-        for a, b in ((one.val_mse, other.val_mse), (one.test_mse, other.test_mse))
-    )
 
 
 def _evidence(rows: Iterable[Row]) -> Evidence | None:

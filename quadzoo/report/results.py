@@ -27,6 +27,7 @@ from quadzoo.records.record import (
     read_record,
     run_folder,
 )
+from quadzoo.report.agreement import check_means, check_scores, check_whole, contradicting, fold_of
 from quadzoo.report.copies import copies, repeated, told, told_twice
 from quadzoo.report.rows import Conflict, Unreadable
 from quadzoo.report.text import one_line
@@ -93,8 +94,9 @@ def read_runs(folders: Iterable[Path]) -> Results:
 
     Of several records with one key the newest that is ok counts, or the newest where none is. Two that are
     ok and differ in a score are a conflict. A run is unreadable, and takes no part, where its record is
-    none, holds a number that is not finite, or says ok where its predictions cannot be scored; so does the
-    copy of a run under another seed, and a further run with the seed of one.
+    none, holds a number that is not finite, or says ok where its predictions cannot be scored, or have other
+    scores than it says; so does the copy of a run under another seed, a further run with the seed of one, and
+    a record whose facts of the division are not those of the others.
     """
     found: dict[str, list[Run]] = {}
     unreadable = []
@@ -130,6 +132,7 @@ def read_runs(folders: Iterable[Path]) -> Results:
         ]
     copied = {copy.key: told(like) for copy, like in copies(run.record for run in runs)}
     copied |= {one.key: told_twice(like) for one, like in repeated(run.record for run in runs)}
+    copied |= {one.key: reason for one, reason in contradicting(run.record for run in runs)}
     for run in runs:
         if reason := copied.get(run.record.key):
             where = run.folder.parents[1]
@@ -139,21 +142,18 @@ def read_runs(folders: Iterable[Path]) -> Results:
 
 
 def _answers(folders: Sequence[Path], runs: Sequence[Run], tables: _Tables) -> list[Answer]:
-    """Return what baselines answer for the images of the runs, each once. One that cannot be read has none:
-
-    its scores are in the records of the runs.
-    """
-    ranges = {(run.record.split.hash, run.record.split.fold): run.record for run in runs}
+    """Return what baselines answer for the images of the runs, each once; not what cannot be read."""
+    ranges = {fold_of(run.record): run.record for run in runs}
     found: dict[str, Answer] = {}
     for folder in folders:
         for key in baseline_keys(folder):
             record = None if key in found else read_baseline(folder, key)
-            like = ranges.get((record.split.hash, record.split.fold)) if record else None
-            if record is None or like is None or like.data.hash != record.data.hash:
+            like = ranges.get(fold_of(record)) if record else None
+            if record is None or like is None:
                 continue
             path = baseline_folder(folder, key) / PREDICTIONS
             try:
-                found[key] = Answer(record, tables.answer(path, like))
+                found[key] = Answer(record, tables.answer(path, record, like))
             except DataError:
                 continue
     return [found[key] for key in sorted(found)]
@@ -305,12 +305,25 @@ class _Tables:
         images = self._images(parsed.texts)
         test = _test(predictions, parsed, images, record)
         val = _val(parsed, images, record)
+        if PREDICTIONS in record.files:
+            check_whole(predictions, record)
+            if val.empty and record.split.n_val:
+                raise DataError(f"{predictions}: its val images are not those that the record counts")
+            check_scores(
+                record.metrics, record, val.to_numpy(), _both(_of_side(parsed, images, "test"), record)
+            )
         return Run(record, path.parent, test, val, images.groups, _spread(parsed, images, val, record))
 
-    def answer(self, path: Path, like: RunRecord) -> pd.DataFrame:
-        """Return the test images of a baseline's predictions. Raises DataError for what cannot be scored."""
+    def answer(self, path: Path, record: BaselineRecord, like: RunRecord) -> pd.DataFrame:
+        """Return the test images of a baseline's predictions, whose ranges are those of a run.
+
+        Raises DataError for what cannot be scored, and for scores that are others.
+        """
         parsed = parsed_predictions(path, like.targets)
-        return _test(path, parsed, self._images(parsed.texts), like)
+        images = self._images(parsed.texts)
+        test, val = _test(path, parsed, images, like), _val(parsed, images, like)
+        check_means(record.metrics, val.to_numpy(), test["error"].to_numpy())
+        return test
 
     def _images(self, texts: Mapping[str, list[str]]) -> _Images:
         key = ((*texts,), *map(tuple, texts.values()))
@@ -327,7 +340,7 @@ def _test(path: Path, parsed: Parsed, images: _Images, record: RunRecord) -> pd.
     if not images.is_unique["test"]:
         raise DataError(f"{path}: a test image is there twice")
     spread = np.array(record.target_high) - np.array(record.target_low)
-    numbers = parsed.numbers.T[:, rows].T  # columns stay together in memory: sums keep their last digits
+    numbers = _of_side(parsed, images, "test")
     truth, prediction = _both(numbers, record)
     if spread.shape != truth.shape[1:] or not (spread > 0).all():
         raise DataError(f"{path.parent / RECORD}: target_low and target_high are no ranges of the targets")
@@ -339,6 +352,11 @@ def _test(path: Path, parsed: Parsed, images: _Images, record: RunRecord) -> pd.
     texts = images.of_side["test"]
     names = images.columns([*parsed.names, "error"])
     return pd.concat([pd.DataFrame(np.vstack([numbers.T, error]).T, texts.index, names), texts], axis=1)
+
+
+def _of_side(parsed: Parsed, images: _Images, side: Side) -> np.ndarray:
+    # Columns stay together in memory: sums keep their last digits.
+    return parsed.numbers.T[:, images.rows[side]].T
 
 
 def _both(numbers: np.ndarray, record: RunRecord) -> tuple[np.ndarray, np.ndarray]:
@@ -357,7 +375,7 @@ def _known(truth: np.ndarray, record: RunRecord, side: Side) -> np.ndarray | Non
 def _val(parsed: Parsed, images: _Images, record: RunRecord) -> pd.DataFrame:
     """Return `Run.val`."""
     rows = images.rows["val"]
-    truth, prediction = _both(parsed.numbers.T[:, rows].T, record)
+    truth, prediction = _both(_of_side(parsed, images, "val"), record)
     residuals = (prediction - truth) / (np.array(record.target_high) - np.array(record.target_low))
     known = _known(truth, record, "val")
     finite = known is not None and bool(np.isfinite(residuals[known]).all())

@@ -24,11 +24,12 @@ from quadzoo.report.rows import (
     Row,
     Unread,
 )
-from quadzoo.report.statistics import FEWEST_SEEDS, Comparison, Folds, holm, places
+from quadzoo.report.statistics import FEWEST_SEEDS, Comparison, Folds, Versus, holm, places
 
 ALPHA = 0.05  # the level of all tests
 _READ = 0.02  # R²: a smaller one is nothing read, however many images there are
 _MOST_TARGETS = 50  # that are tested one by one
+_MOST_ROWS = 100  # from which it is seen how far seeds differ
 
 
 class Judged(NamedTuple):
@@ -83,7 +84,7 @@ def judge(networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
     if known and ranked:
         for baseline in reversed(known):  # the best by val has the last word
             _compare_with_baseline(ranked, compared, baseline)
-        _find_unread(ranked[0], baselines, known[0])
+        _find_unread(ranked, baselines, known[0])
 
 
 class _Compared(NamedTuple):
@@ -131,7 +132,7 @@ def set_intervals(networks: Sequence[Judged], *, chosen: bool = False) -> list[_
             from_rows = len(networks) if chosen and position == 0 else 1
             ends = comparison.interval(place, selected_from=from_rows)
             if ends is None:
-                row.covers = comparison.withheld(place)
+                row.covers = comparison.without_interval(place)
                 continue
             row.test_mse_low, row.test_mse_high = ends
             row.covers = (
@@ -146,21 +147,68 @@ def set_interval(row: Row, test: pd.DataFrame) -> None:
     """Set the interval of a row without runs of its own, from the table of its test images."""
     comparison = Comparison([test["error"].to_numpy()[None]], test["image_group"].to_numpy())
     ends = comparison.interval(0)
-    row.covers = comparison.withheld(0) or "these predictions, test images only"
+    row.covers = comparison.without_interval(0) or "these predictions, test images only"
     if ends is not None:
         row.test_mse_low, row.test_mse_high = ends
 
 
-def compare_with_best(row: Row, test: pd.DataFrame, best: Judged) -> None:
-    """Set how a row without seeds compares with the best row on the same test images: this pair alone."""
-    if best.row.test_mse and row.test_mse is not None:
-        row.times_best = row.test_mse / best.row.test_mse
-    if not best.tests:
-        return
-    comparison, _, ids = _compared([best], [(0, errors_of(best.tests))])
-    if not ids.difference(test.index).size:
-        versus = comparison.versus(0, test["error"].loc[ids].to_numpy())
+def compare_with_baselines(row: Row, test: pd.DataFrame, baselines: Sequence[Simple]) -> None:
+    """Set whether a row without seeds, such as an ensemble, beats all baselines on the test images.
+
+    It is judged as it is: other seeds might make another one. Without a test the means must be lower.
+    """
+    comparison = Comparison([test["error"].to_numpy()[None]], test["image_group"].to_numpy())
+    failed = []
+    for baseline in baselines:
+        other = baseline.row.test_mse
+        if other is None or row.test_mse is None:
+            continue
+        errors = baseline.errors(test.index)
+        versus = None if errors is None else comparison.versus(0, errors, as_it_is=True)
+        if versus is not None:
+            row.p_baseline = max(versus.better, row.p_baseline or 0.0)
+        if row.test_mse >= other or (versus is not None and versus.better >= ALPHA):
+            failed.append((other, baseline.row.backbone))
+    if failed:
+        row.verdict = f"{DOES_NOT_BEAT} {in_words(min(failed)[1])}"
+
+
+def compare_with_best(row: Row, test: pd.DataFrame, ranked: Sequence[Judged]) -> None:
+    """Set how a row without seeds compares with the best of the ranked rows on the same test images."""
+    best = ranked[0].row
+    if best.test_mse and row.test_mse is not None:
+        row.times_best = row.test_mse / best.test_mse
+    chosen = _chosen(ranked)
+    if chosen and not chosen.ids.difference(test.index).size:
+        versus = _of_chosen(chosen, len(ranked), test["error"].loc[chosen.ids].to_numpy())
         row.p_value = versus.different if versus else None
+
+
+def _chosen(ranked: Sequence[Judged], target: str | None = None) -> _Compared | None:
+    """Return the best row beside others that were tested on its images: they tell how far seeds differ.
+
+    None where it has no predictions. With ``target`` it is about that alone.
+    """
+    found = [
+        (place, errors_of(one.tests, target)) for place, one in enumerate(ranked[:_MOST_ROWS]) if one.tests
+    ]
+    if not found or found[0][0] or not len(found[0][1].table):
+        return None
+    ids = {*found[0][1].table.index}
+    members = [one for one in found if {*one[1].table.index} == ids]
+    everyone = _compared(ranked, members)
+    sound = [one for n, one in enumerate(members) if not n or not everyone.comparison.withheld(n)]
+    return everyone if len(sound) == len(members) else _compared(ranked, sound)
+
+
+def _of_chosen(chosen: _Compared, n_rows: int, errors: np.ndarray) -> Versus | None:
+    """Return the p-values of the best of so many rows against a predictor without seeds.
+
+    Val and test share a seed's luck, so that the best by val looks better on test than it is. Any of the rows
+    might have been the best, and Bonferroni's correction for all of them holds for the one that is.
+    """
+    versus = chosen.comparison.versus(0, errors)
+    return versus and Versus(*(min(1.0, n_rows * p) for p in versus))
 
 
 def _compared(networks: Sequence[Judged], members: Sequence[tuple[int, Errors]]) -> _Compared:
@@ -192,8 +240,9 @@ def _set_ranks(ranked: Sequence[Judged]) -> None:
     if any(not index.equals(one.table.index) for one in known):
         return
     tables = [one.table.to_numpy().T for one in known]
-    for one, place in zip(ranked, places(tables, known[0].groups.to_numpy()) or [], strict=False):
-        one.row.rank_low, one.row.rank_high, one.row.p_best = place
+    for one, place in zip(ranked, places(tables, known[0].groups.to_numpy()), strict=True):
+        if place is not None:
+            one.row.rank_low, one.row.rank_high, one.row.p_best = place
 
 
 def _compare_with_best(ranked: Sequence[Judged], compared: Sequence[_Compared]) -> None:
@@ -241,14 +290,15 @@ def _compare_with_baseline(ranked: Sequence[Judged], compared: Sequence[_Compare
             row.verdict = f"{DOES_NOT_BEAT} {in_words(baseline.row.backbone)}"
 
 
-def _find_unread(best: Judged, baselines: Sequence[Simple], strongest: Simple) -> None:
+def _find_unread(ranked: Sequence[Judged], baselines: Sequence[Simple], strongest: Simple) -> None:
     """Name the targets that the best row does not read better than the mean, or than the best baseline."""
+    best = ranked[0]
     mean = next((one for one in baselines if one.row.backbone == MEAN), None)
     against = [one for one in (mean, strongest) if one is not None]
     open_targets = list(best.row.test_rmse or {})
     for baseline in dict.fromkeys(one.row.backbone for one in against):
         simple = next(one for one in against if one.row.backbone == baseline)
-        failed = _not_better(best, simple, open_targets)
+        failed = _not_better(ranked, simple, open_targets)
         best.row.unread += [
             Unread(target=target, r2=(best.row.test_r2 or {}).get(target), baseline=baseline)
             for target in failed
@@ -256,8 +306,12 @@ def _find_unread(best: Judged, baselines: Sequence[Simple], strongest: Simple) -
         open_targets = [target for target in open_targets if target not in failed]
 
 
-def _not_better(best: Judged, baseline: Simple, targets: Sequence[str]) -> list[str]:
-    """Return the targets that a row does not read better than a baseline: by a test, or by its mean error."""
+def _not_better(ranked: Sequence[Judged], baseline: Simple, targets: Sequence[str]) -> list[str]:
+    """Return the targets that the best row does not read better than a baseline.
+
+    By a test where there is one, else by its mean error.
+    """
+    best = ranked[0]
     own, other = best.row.test_rmse or {}, baseline.row.test_rmse or {}
     failed = {target for target in targets if target in other and own[target] >= other[target]}
     if baseline.row.backbone == MEAN:
@@ -267,12 +321,11 @@ def _not_better(best: Judged, baseline: Simple, targets: Sequence[str]) -> list[
     for target in targets if len(targets) <= _MOST_TARGETS else ():
         if target in failed or not best.tests:
             continue
-        errors = errors_of(best.tests, target)
-        if not len(errors.table):
+        one = _chosen(ranked, target)
+        if one is None:
             break
-        one = _compared([best], [(0, errors)])
         others = baseline.errors(one.ids, target)
-        versus = None if others is None else one.comparison.versus(0, others)
+        versus = None if others is None else _of_chosen(one, len(ranked), others)
         if versus is not None:
             p_values[target] = versus.better
     for target, p in zip(p_values, holm(list(p_values.values()), len(p_values)), strict=True):

@@ -11,7 +11,8 @@ from quadzoo.errors import ConfigError, DataError
 from quadzoo.records.record import run_folder
 from quadzoo.records.suite import is_suite
 from quadzoo.report.baselines import in_words
-from quadzoo.report.captions import beaten, left_out
+from quadzoo.report.captions import left_out
+from quadzoo.report.doubts import beaten, doubted
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import ENSEMBLE, INCOMPLETE, Leaderboard, Row
@@ -94,6 +95,8 @@ def _ensemble(board: Leaderboard, out: Path) -> Chosen:
     if baseline and (row.val_mse or 0.0) >= (baseline.val_mse or 0.0):
         against = f"(val MSE {short(row.val_mse)} against {short(baseline.val_mse)})"
         warnings.append(f"{row.name} does not beat {in_words(baseline.backbone)} {against}")
+    elif not row.beats_baselines:
+        warnings.append(f"{row.name} {row.verdict} on the test images (MSE {short(row.test_mse)})")
     return Chosen(runs, f"{row.name} is the mean of {len(runs)} runs", warnings)
 
 
@@ -105,4 +108,5 @@ def _left_out(board: Leaderboard) -> list[str]:
 def _warnings(board: Leaderboard, best: Row) -> list[str]:
     if best.verdict == INCOMPLETE:
         return [f"no row is complete: runs of {best.name} failed or are missing, so it may not be the best"]
-    return [beaten(board)] if beaten(board) else []
+    doubt = beaten(board) or doubted(board)
+    return [doubt] if doubt else []

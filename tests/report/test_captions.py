@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quadzoo.report.captions import beaten
 from quadzoo.report.caveats import restless
+from quadzoo.report.doubts import beaten
 from quadzoo.report.rows import DOES_NOT_BEAT
 from tests.report.records import board_of, record
 from tests.report.test_verdicts import row_of, texts

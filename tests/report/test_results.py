@@ -73,6 +73,16 @@ def make_folder(path: Path) -> None:
     path.mkdir()
 
 
+def lose(path: Path) -> None:
+    """Delete predictions that the record names."""
+    path.unlink()
+    record_file = path.with_name("record.json")
+    digest = "0" * 64
+    record_file.write_text(
+        record_file.read_text().replace('"files": {}', f'"files": {{"{path.name}": "{digest}"}}')
+    )
+
+
 RECORD_DAMAGE = {
     "NaN": (
         swap('"fit_seconds": 3.0', '"fit_seconds": NaN'),
@@ -91,7 +101,7 @@ PREDICTIONS_DAMAGE = {
     "half": (cut_before("p2"), "predictions.csv: 2 test images, the record says 4"),
     "half a line": (cut_before(","), "predictions.csv: not a table of predictions"),
     "twice": (swap("p3", "p2"), "a test image is there twice"),
-    "missing": (Path.unlink, "predictions.csv: cannot be read (No such file or directory)"),
+    "missing": (lose, "predictions.csv: cannot be read (No such file or directory)"),
     "folder": (make_folder, "predictions.csv: cannot be read (not a regular file)"),
     "text": (swap("7.0", "seven"), "not a table of predictions (could not convert string to float: 'seven')"),
     "infinite": (swap("7.0", "inf"), "a target or prediction is not a finite number"),
@@ -109,7 +119,6 @@ def test_a_damaged_run_costs_its_own_row(
     name: str, spoil: Callable[[Path], None], told: str, tmp_path: Path
 ) -> None:
     good, bad = record("good", 0.5), record("bad", 0.25, backbone="damaged")
-    bad.files = {"predictions.csv": "0" * 64}
     for one in (good, bad):
         write_record(tmp_path, one)
         predict(tmp_path, one.key, [1.0, -2.0, 0.5, 2.0])

@@ -18,6 +18,9 @@ from quadzoo.report.captions import captions
 from quadzoo.report.page import to_html
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import Leaderboard, Row
+from quadzoo.report.statistics import Comparison
+from quadzoo.report.verdicts import _Compared, _of_chosen
+from quadzoo.report.winner import chosen, next_step
 from tests.report.records import board_of, predict, record
 
 N = 200  # test images
@@ -25,7 +28,7 @@ N = 200  # test images
 
 def row_of(
     out: Path, backbone: str, factor: float, *, seeds: Sequence[int] = (0, 1, 2), val: float | None = None,
-    spread: float = 0.05, **columns: object,
+    spread: float = 0.05, val_errors: bool = False, **columns: object,
 ) -> None:  # fmt: skip
     """Write runs whose errors are ``factor`` times those of a common pattern, with some noise."""
     hard = np.random.default_rng(0).normal(0, 1, N)
@@ -35,7 +38,7 @@ def row_of(
         mse = float((errors**2).mean()) / 100
         key = f"{backbone}{seed}"
         write_record(out, record(key, mse if val is None else val, mse, backbone=backbone, seed=seed))
-        predict(out, key, errors, **columns)
+        predict(out, key, errors, val=errors[::-1] if val_errors else (), **columns)
 
 
 def answer(out: Path, name: str, errors: np.ndarray, val: float) -> None:
@@ -332,6 +335,62 @@ def test_a_row_that_nothing_can_be_said_of_says_nothing_of_others(tmp_path: Path
     assert after["junk"].covers.startswith("one test image has")
     assert after["bad"].test_mse_low == pytest.approx(before["bad"].test_mse_low)
     assert (before["bad"].verdict, after["bad"].verdict) == ("worse", "worse")
+
+
+def test_a_row_with_one_seed_takes_no_ranks_from_others(tmp_path: Path) -> None:
+    row_of(tmp_path, "good", 1.0, val_errors=True)
+    row_of(tmp_path, "bad", 2.0, val_errors=True)
+    before = by_name(board_of(tmp_path))
+    assert (before["good"].rank_low, before["bad"].rank_high) == (1, 2)
+    row_of(tmp_path, "single", 4.0, seeds=[0], val_errors=True)
+    after = by_name(board_of(tmp_path))
+    assert (after["good"].rank_low, after["good"].rank_high, after["bad"].rank_high) == (1, 1, 2)
+    assert after["single"].rank_low is None
+    assert after["single"].p_best is None
+
+
+def test_what_no_test_shows_to_beat_a_baseline_is_not_recommended(tmp_path: Path) -> None:
+    """Lower by val, as the mean over two seeds, and far worse on test."""
+    row_of(tmp_path, "net", 4.0, seeds=[0, 1], val=0.01)
+    board = board_of(tmp_path)
+    assert by_name(board)["net"].verdict == "no evidence"
+    told = "nothing shows that it is worth using"
+    assert told in answers(board)["Which backbone?"]
+    assert told in texts(board)
+    assert next_step(board, tmp_path).endswith(f"{told}.")
+    assert told in chosen("best", tmp_path).warnings[0]
+
+
+def test_the_best_of_many_equal_rows_is_no_better_than_a_reader_that_is_as_good() -> None:
+    """Val and test share a seed's luck: of 20 rows the best by val looked better in 26 % of tables."""
+    better = 0
+    for number in range(40):
+        rng = np.random.default_rng(number)
+        luck = np.exp(rng.normal(0, 0.5, (20, 3))) / np.exp(0.125)
+        order = luck.mean(axis=1).argsort()
+        hard = rng.exponential(1, 100)
+        errors = luck[order][..., None] * hard * rng.exponential(1, (20, 3, 100))
+        ids = pd.Index([f"p{n}" for n in range(100)])
+        chosen_row = _Compared(Comparison(list(errors), np.arange(100)), {0: 0}, ids)
+        versus = _of_chosen(chosen_row, 20, hard * rng.exponential(1, 100))
+        assert versus is not None
+        better += versus.better < 0.05
+    assert better <= 2
+
+
+def test_an_ensemble_is_compared_with_the_baselines(tmp_path: Path) -> None:
+    row_of(tmp_path, "net", 1.0, val_errors=True)
+    row_of(tmp_path, "other", 1.01, val_errors=True)
+    answer(tmp_path, "ridge-pixels", np.full(N, 30.0), val=0.9)
+    row = by_name(board_of(tmp_path))["ensemble"]
+    assert (row.verdict, row.rank) == ("", None)
+    assert row.p_baseline is not None
+    assert row.p_baseline < 0.001
+    answer(tmp_path, "ridge-pixels", np.random.default_rng(0).normal(0, 1, N) * 0.9, val=0.02)
+    board = board_of(tmp_path)
+    assert by_name(board)["ensemble"].verdict == "does not beat ridge regression on pixels"
+    assert "On the test images it does not beat ridge regression on pixels." in texts(board)
+    assert "ridge regression on pixels on the test images" in chosen("ensemble", tmp_path).warnings[-1]
 
 
 def test_it_is_said_where_test_contradicts_val(tmp_path: Path) -> None:

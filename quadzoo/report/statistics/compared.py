@@ -64,8 +64,12 @@ class Comparison:
         self._training = _Training(self._images, groups, folds)
 
     def withheld(self, row: int) -> str:
-        """Return why a row gets no interval and no p-value, in words; nothing where it does."""
+        """Return why a row gets neither interval nor p-value, in words; nothing where it may."""
         return self._images.reason(row)
+
+    def without_interval(self, row: int) -> str:
+        """Return why a row gets no interval, in words; nothing where it does."""
+        return self.withheld(row) or self._images.unsteady(row)
 
     def interval(self, row: int, selected_from: int = 1) -> Interval | None:
         """Return the 95 % interval of the mean error of a row; None where it is withheld.
@@ -76,7 +80,7 @@ class Comparison:
         share a seed's luck, so that the seeds' part is widened to the level 1 - 0.05 / ``selected_from``
         (Benjamini & Yekutieli 2005, Journal of the American Statistical Association 100, p. 71).
         """
-        if self.withheld(row):
+        if self.without_interval(row):
             return None
         low, high = self._ends[:, row] ** 2
         (excess,), freedom = self._training.excess(self._images.influences[[row]])
@@ -119,19 +123,24 @@ class Comparison:
             table[rows[pairs[0]], rows[pairs[1]]] = table[rows[pairs[1]], rows[pairs[0]]] = corrected
         return table
 
-    def versus(self, row: int, error: np.ndarray) -> Versus | None:
+    def versus(self, row: int, error: np.ndarray, *, as_it_is: bool = False) -> Versus | None:
         """Return the p-values of a row against a predictor without seeds, of squared errors float64 (N,).
 
-        None where the row has fewer than three seeds, or is withheld. They are about this row alone: for all
-        rows of a leaderboard, correct ``better`` by `holm`. To be better than every one of several
+        None where the row has fewer than three seeds or is withheld, and where one image carries the error of
+        the predictor. They are about this row alone: for all rows of a leaderboard, correct ``better`` by
+        `holm`. With ``as_it_is`` a row without seeds is tested, too: what it has predicted, on other images.
+        To be better than every one of several
         predictors, the largest p-value counts, without correction (Berger 1982, Technometrics 24, p. 295).
         """
-        if not self._tested(row):
+        tested = not self.withheld(row) if as_it_is else self._tested(row)
+        if not tested or self._images.carried(error):
             return None
         mean, influences = self._images.of(error)
         own = self._images.means[row]
         other = _Sides.of(np.array([mean]), influences[None], np.zeros(1), np.zeros((1, len(_LOGS))))
-        alone = self._sides([row])._replace(grids=_grid(float(self._seeds.own_freedom[row]))[None])
+        alone = self._sides([row])
+        own_freedom = float(self._seeds.own_freedom[row])
+        alone = alone._replace(grids=_grid(own_freedom)[None] if own_freedom else other.grids)
         p = float(self._p(alone, other)[0])
         return Versus(p, p if own < mean else 1.0)
 

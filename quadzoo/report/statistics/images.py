@@ -13,6 +13,8 @@ from quadzoo.data.splits import FEWEST_GROUPS
 _RESAMPLES = 2000
 _MOST_BLOCKS = 4000  # that are resampled; more groups are put together
 _CARRIES = 0.5  # of the error
+_STEADY = 0.1  # of the standard error: a resample with less has lost what the spread comes from
+_LOST = 0.005  # of resamples
 
 
 class Interval(NamedTuple):
@@ -58,15 +60,34 @@ class Images:
         """Return why these images say nothing about a row, in words; nothing where they do."""
         totals = self.totals[row]
         if self.n < FEWEST_GROUPS:
-            return f"only {self.n} independent test images or groups: it takes {FEWEST_GROUPS}"
+            noun = "test image or group" if self.n == 1 else "test images or groups"
+            return f"only {self.n} independent {noun}: it takes {FEWEST_GROUPS}"
         with_error = int((totals > 0).sum())
         if with_error < FEWEST_GROUPS:
             return f"only {with_error} test images or groups have an error: it takes {FEWEST_GROUPS}"
-        share = float(totals.max() / totals.sum())
-        if share > _CARRIES:
-            one = "image" if self.sizes[totals.argmax()] == 1 else "group of images"
-            return f"one test {one} has {share:.0%} of the error"
-        return ""
+        return self._carried(totals)
+
+    def carried(self, error: np.ndarray) -> str:
+        """Return which image carries errors, float64 (N,), that belong to no row; nothing where none does."""
+        return self._carried(self._shares(error))
+
+    def carries(self, row: int) -> str:
+        """Return which image carries the error of a row; nothing where none does."""
+        return self._carried(self.totals[row])
+
+    def _carried(self, totals: np.ndarray) -> str:
+        share = float(totals.max() / max(totals.sum(), np.finfo(float).tiny))
+        one = "image" if self.sizes[totals.argmax()] == 1 else "group of images"
+        return f"one test {one} has {share:.0%} of the error" if share > _CARRIES else ""
+
+    def unsteady(self, row: int) -> str:
+        """Return why a bootstrap cannot tell how a row's mean varies, in words; nothing where it can.
+
+        Where all but a few images have the same error, many resamples have none of these few and no spread.
+        """
+        _, errors, error = self._resampled
+        lost = (errors[:, row] < _STEADY * error[row]).mean()
+        return "all but a few test images have the same error" if lost > _LOST else ""
 
     def ends(self, low: float, high: float) -> np.ndarray:
         """Return quantiles of the logarithm of each row's mean error, as deviations from it, float64 (2, R).

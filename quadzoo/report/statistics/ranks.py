@@ -21,28 +21,37 @@ class Place(NamedTuple):
     best: float
 
 
-def places(errors: Sequence[np.ndarray], groups: np.ndarray) -> list[Place] | None:
+def places(errors: Sequence[np.ndarray], groups: np.ndarray) -> list[Place | None]:
     """Return the place of each row by its mean error, as sure as images and seeds let it be.
 
     ``errors`` are R tables of squared errors on the same images, float64 (S, N), for the S seeds of a row;
-    ``groups`` (N,), of any type that sorts, holds a label per image. None where a row has fewer than three
-    seeds, or there are fewer than 10 groups.
+    ``groups`` (N,), of any type that sorts, holds a label per image. None for a row with fewer than three
+    seeds, and for one of which one image carries the error: in a third of the draws it would be missing.
+    Such rows count for the ranks of the others; seeds of the one differ as those of the others do on average.
+    None for all where there are fewer than 10 groups, or no row has three seeds.
 
     A bootstrap of whole groups, the same for all rows, to which each row adds draws of Student's t with the
     variance of its seeds (`seed_variances`): resampling three seeds would underestimate it.
     """
-    if not errors or any(len(table) < FEWEST_SEEDS for table in errors):
-        return None
+    enough = np.array([len(table) >= FEWEST_SEEDS for table in errors])
+    nothing: list[Place | None] = [None] * len(errors)
+    if not enough.any():
+        return nothing
     images = Images(errors, groups)
     if images.n < FEWEST_GROUPS:
-        return None
+        return nothing
     seeds = seed_variances(errors, images.noises)
+    variance = np.where(enough, seeds.variance, seeds.variance[enough].mean())
+    freedom = np.where(enough, seeds.freedom, seeds.freedom[enough].sum())
     deviations = images.resampled_logs
-    spread = np.sqrt(seeds.variance / [len(table) for table in errors])
-    draws = np.random.default_rng(0).standard_t(seeds.freedom, size=deviations.shape)
+    spread = np.sqrt(variance / [len(table) for table in errors])
+    draws = np.random.default_rng(0).standard_t(freedom, size=deviations.shape)
     logs = np.log(np.maximum(images.means, np.finfo(float).tiny)) + deviations + spread * draws
     ranks = stats.rankdata(logs, method="min", axis=1)
     low, high = np.quantile(ranks, [0.025, 0.975], axis=0, method="inverted_cdf")
     first = ranks == 1
     best = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)  # equal rows share it
-    return [Place(int(a), int(b), float(p)) for a, b, p in zip(low, high, best, strict=True)]
+    return [
+        Place(int(low[row]), int(high[row]), float(best[row])) if own and not images.carries(row) else None
+        for row, own in enumerate(enough)
+    ]

@@ -181,6 +181,19 @@ def test_where_spreads_differ_a_baseline_is_seldom_beaten_by_luck() -> None:
     assert np.mean(falsely) <= 0.06
 
 
+def test_nothing_is_said_against_what_one_image_carries() -> None:
+    errors = np.random.default_rng(0).exponential(1, (3, N))
+    comparison, other = Comparison([errors], np.arange(N)), np.full(N, 2.0)
+    assert comparison.versus(0, other) is not None
+    other[0] = 1e4
+    assert comparison.versus(0, other) is None
+    alone = Comparison([errors[:1]], np.arange(N))
+    assert alone.versus(0, np.full(N, 2.0)) is None
+    found = alone.versus(0, np.full(N, 2.0), as_it_is=True)
+    assert found is not None
+    assert found.better < 0.001
+
+
 def test_versus_knows_the_direction() -> None:
     errors = board(np.random.default_rng(0), 3, (0.1,) * 3)[..., :N]
     comparison = Comparison(list(errors[:2]), ALL)

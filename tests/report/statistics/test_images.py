@@ -66,6 +66,17 @@ def test_reasons() -> None:
     assert grouped.reason(0) == "one test group of images has 73% of the error"
 
 
+def test_errors_that_differ_in_a_few_images_alone_have_no_spread() -> None:
+    """A third of the resamples has none of them, and the interval would reach 1e171."""
+    errors = np.full((3, 1, 60), 4.0)
+    errors[1, 0, 0], errors[2, 0, :10] = 5.3, 5.3
+    images = Images(list(errors), np.arange(60))
+    told = ["", "all but a few test images have the same error", ""]
+    assert [images.unsteady(row) for row in range(3)] == told
+    assert [images.reason(row) for row in range(3)] == [""] * 3
+    assert np.exp(images.ends(0.04, 0.99)[1, 2]) < 1.1
+
+
 def test_very_many_groups() -> None:
     errors = np.random.default_rng(0).lognormal(0, 1, (1, 30_000))
     tracemalloc.start()

@@ -54,11 +54,26 @@ def test_rows_that_err_alike_share_a_place() -> None:
 
 def test_too_little_to_say() -> None:
     errors = np.random.default_rng(0).lognormal(0, 1, (2, 3, 40))
-    assert places(list(errors), np.arange(40)) is not None
-    assert places([errors[0], errors[1, :2]], np.arange(40)) is None
-    assert places(list(errors), np.arange(40) % 9) is None
-    assert places([], np.arange(40)) is None
+    assert None not in places(list(errors), np.arange(40))
+    assert places([errors[0, :2], errors[1, :2]], np.arange(40)) == [None, None]
+    assert places(list(errors), np.arange(40) % 9) == [None, None]
+    assert places([], np.arange(40)) == []
     assert places([np.zeros((3, 40)), errors[0]], np.arange(40)) == [(1, 1, 1.0), (2, 2, 0.0)]
+
+
+def test_a_row_that_nothing_can_be_said_of_counts_for_the_others() -> None:
+    rng = np.random.default_rng(0)
+    good, bad = rng.exponential(1, (3, 40)), rng.exponential(9, (3, 40))
+    first, one_seed, last = places([good, 3 * good[:1], bad], np.arange(40))
+    assert first is not None
+    assert last is not None
+    assert one_seed is None
+    assert (first.low, last.high) == (1, 3)
+    odd = good.copy()
+    odd[:, 0] = 1e6  # one image carries the error: in a third of the draws it is missing
+    first, carried = places([good, odd], np.arange(40))
+    assert carried is None
+    assert first is not None
 
 
 def test_equal_rows_share_the_first_place() -> None:

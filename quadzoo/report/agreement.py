@@ -1,0 +1,97 @@
+"""What a record says against its own predictions, and against the other records of its data and split."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from quadzoo.errors import DataError
+from quadzoo.metrics import mse_of
+from quadzoo.records.baseline import BaselineRecord
+from quadzoo.records.record import PREDICTIONS, Metrics, RunRecord, sha256_of
+from quadzoo.report.scores import differences, scores_as
+
+_TOLD = ("leaky", "leaked")  # of the division, above the table
+_NOTHING = 1e-15  # an MSE
+_ROUNDING = 1e-6  # relative: predictions may have been scored by other versions
+
+
+def fold_of(record: RunRecord | BaselineRecord) -> tuple[object, ...]:
+    """Return what stands for the images and targets of a fold."""
+    return record.data.hash, *record.targets, record.split.hash, record.split.fold
+
+
+def check_scores(
+    metrics: Metrics, like: RunRecord, val: np.ndarray, test: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Raise DataError where scores are not those of predictions, by the targets and ranges of ``like``.
+
+    ``val`` are the residuals of the val images in the scaled unit, float64 (n_val, T), ``test`` truth and
+    prediction of the test images in original units, float64 (N, T) each.
+    """
+    scores = scores_as(like, *test)
+    try:
+        found = Metrics(
+            val_mse=mse_of(val) if val.size else None,
+            test_mse=scores["mse"],
+            test_exact=scores["exact"],
+            test_rmse=scores["rmse"],
+            test_r2=scores["r2"],
+        )
+    except ValidationError as error:
+        raise DataError(f"{PREDICTIONS}: its numbers are too large to be scored") from error
+    for name, said, own in differences(metrics, found, _ROUNDING):
+        told, made = ("empty" if value is None else f"{value:.6g}" for value in (said, own))
+        raise DataError(f"{name} is {told} in the record, but {made} by its {PREDICTIONS}: one was changed")
+
+
+def check_means(metrics: Metrics, val: np.ndarray, test: np.ndarray) -> None:
+    """Raise DataError where val and test MSE are not those of predictions.
+
+    ``val`` are residuals as in `check_scores`, ``test`` what each test image adds to the MSE, float64 (N,).
+    """
+    found = [(metrics.test_mse, float(test.mean()))]
+    if val.size:
+        found.append((metrics.val_mse, mse_of(val)))
+    for said, own in found:
+        if said is None or not math.isclose(said, own, rel_tol=_ROUNDING, abs_tol=_NOTHING):
+            raise DataError(f"an MSE is {said} in the record, but {own:.6g} by its {PREDICTIONS}")
+
+
+def check_whole(path: Path, record: RunRecord) -> None:
+    """Raise DataError where predictions are not the file that a record names."""
+    try:
+        same = sha256_of(path) == record.files[PREDICTIONS]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    if not same:
+        raise DataError(f"{path}: not the file that the record names: it was changed or cut off")
+
+
+def contradicting(records: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, str]]:
+    """Yield each record whose facts of the division are not those of most records of it, and why.
+
+    The facts stand above the table, so that one record would speak for all. Of two records nobody knows which
+    is right.
+    """
+    divisions: dict[tuple[object, ...], list[RunRecord]] = defaultdict(list)
+    for record in (one for one in records if one.status == "ok"):
+        divisions[record.split.name, *fold_of(record)].append(record)
+    for members in divisions.values():
+        same: dict[str, list[RunRecord]] = defaultdict(list)
+        for record in members:
+            same[record.split.model_dump_json(include={*_TOLD})].append(record)
+        most, *others = sorted(same.values(), key=len, reverse=True)
+        for some in others:
+            if len(some) == len(most):
+                continue
+            for record in some:
+                said, usual = record.split.model_dump(), most[0].split.model_dump()
+                name = next(name for name in _TOLD if said[name] != usual[name])
+                known = f"{usual[name]} in {len(most)} others of this division"
+                yield record, f"split.{name} is {said[name]} in its record, but {known}"

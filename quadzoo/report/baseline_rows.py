@@ -1,0 +1,88 @@
+"""The rows of what answers without a network, from the records of runs and from what is kept beside them."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from quadzoo.records.baseline import LOOKUP, MEAN, RIDGE_FEATURES, RIDGE_PIXELS, BaselineRecord, baseline_key
+from quadzoo.records.facts import SplitFacts
+from quadzoo.records.record import Metrics, RunRecord
+from quadzoo.report.results import Answer
+from quadzoo.report.rows import Row
+from quadzoo.report.scores import mean_absolute, pooled
+from quadzoo.report.verdicts import Simple
+
+_ROUNDING = 1e-6
+
+
+def baseline_rows(records: list[RunRecord], answers: Sequence[Answer] = ()) -> list[Simple]:
+    """Return the rows without a model; records hold their scores on the records' folds.
+
+    A later bench may know baselines that an earlier one did not; what is kept in the results folder counts,
+    too, if it is of images and weights that a record has. Of several of one name, such as those on images of
+    two sizes, the best by val does. The ``answers`` of a row are those with its scores.
+    """
+    found: dict[str, dict[int, tuple[Metrics, SplitFacts]]] = defaultdict(dict)
+    splits = {record.split.fold: record.split for record in records}
+    keys = {key for record in records for key in _baseline_keys(record)}
+    kept = [one for one in answers if one.record.key in keys and _is_of(one.record, records[0], splits)]
+    told = [(one.record.name, one.record.metrics, splits[one.record.split.fold]) for one in kept]
+    kept_folds: dict[str, set[int]] = defaultdict(set)
+    for one in kept:
+        kept_folds[one.record.name].add(one.record.split.fold)
+    # What is kept was scored anew; a record may say anything.
+    told += [
+        (name, metrics, record.split)
+        for record in records
+        for name, metrics in record.baselines.items()
+        if kept_folds[name] != {*splits}
+    ]
+    for name, metrics, split in told:
+        known = found[name].get(split.fold)
+        if known is None or (metrics.val_mse or 0.0) < (known[0].val_mse or 0.0):
+            found[name][split.fold] = metrics, split
+    folds = {record.split.fold for record in records}
+    rows = []
+    for name, by_fold in found.items():
+        if by_fold.keys() != folds:
+            continue
+        by_place = {
+            one.record.split.fold: one
+            for one in kept
+            if one.record.name == name and _same(one.record.metrics, by_fold[one.record.split.fold][0])
+        }
+        own = list(by_place.values()) if by_place.keys() == folds else []
+        row = Row.without_model(
+            name,
+            **pooled(list(by_fold.values())),
+            test_mae=mean_absolute([one.test for one in own], records[0].targets),
+            leaky=records[0].split.leaky,
+            train_share=records[0].split.train_share,
+            n_train=fmean(split.n_train for _, split in by_fold.values()),
+        )
+        rows.append(Simple(row, own))
+    return rows
+
+
+def _baseline_keys(record: RunRecord) -> list[str]:
+    """Return the keys of the baselines of a run's images, and of the weights that it started from."""
+    facts = record.data.hash, record.image, (record.split.hash, record.split.fold)
+    of_features = baseline_key(f"{RIDGE_FEATURES}{record.backbone}", *facts, record.loaded)
+    return [*(baseline_key(name, *facts) for name in (MEAN, LOOKUP, RIDGE_PIXELS)), of_features]
+
+
+def _is_of(answer: BaselineRecord, record: RunRecord, splits: Mapping[int, SplitFacts]) -> bool:
+    """Whether a baseline answers for the images and targets of some runs."""
+    same = (answer.data.hash, answer.targets) == (record.data.hash, record.targets)
+    return same and answer.split == splits.get(answer.split.fold)
+
+
+def _same(one: Metrics, other: Metrics) -> bool:
+    """Whether two are scores of one baseline: another version may have fitted it again, up to rounding."""
+    return all(
+        math.isclose(a or 0.0, b or 0.0, rel_tol=_ROUNDING)
+        for a, b in ((one.val_mse, other.val_mse), (one.test_mse, other.test_mse))
+    )

@@ -1,0 +1,123 @@
+"""A record that was changed costs its own row, whatever it says: of scores, of baselines, of the division."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quadzoo.records.baseline import BaselineRecord, baseline_key, write_baseline
+from quadzoo.report.leaderboard import leaderboards
+from quadzoo.report.results import read_runs
+from quadzoo.report.rows import Leaderboard
+from tests.report.records import board_of, predict, record
+from tests.report.tampering import RIDGE, RIDGE_TEXT, add_run, finished
+
+
+def change(out: Path, key: str, **facts: Any) -> None:
+    """Change what a record says, a dictionary one key at a time."""
+    path = out / "runs" / key / "record.json"
+    said = json.loads(path.read_text())
+    for name, value in facts.items():
+        said[name] = said[name] | value if isinstance(value, dict) else value
+    path.write_text(json.dumps(said))
+
+
+def board(out: Path) -> Leaderboard:
+    results = read_runs([out])
+    (found,) = leaderboards(results.runs, results.unreadable, results.answers)
+    return found
+
+
+def keys_of(out: Path) -> list[str]:
+    return sorted(path.name for path in (out / "runs").iterdir())
+
+
+TAMPERED: dict[str, tuple[dict[str, Any], str]] = {
+    "val": (
+        {"metrics": {"val_mse": 1e-6}},
+        "val_mse is 1e-06 in the record, but 0.005 by its",
+    ),
+    "test": ({"metrics": {"test_mse": 1e-6}}, "test_mse is 1e-06 in the record, but 0.01 by its"),
+    "rmse": ({"metrics": {"test_rmse": {"y": 0.1}}}, "test_rmse of y is 0.1 in the record, but 1 by its"),
+    "range": ({"target_high": [10_000.0]}, "val_mse is 0.005 in the record, but 5e-09 by its"),
+    "file": ({"files": {"predictions.csv": "0" * 64}}, "not the file that the record names"),
+}
+
+
+@pytest.mark.parametrize("case", TAMPERED)
+def test_scores_are_those_of_the_predictions(case: str, tmp_path: Path, quadzoo: Callable[..., Any]) -> None:
+    facts, told = TAMPERED[case]
+    out = finished(tmp_path)
+    (key,) = keys_of(out)
+    assert board(out).unreadable == []
+    assert board(out).best is not None
+    change(out, key, **facts)
+    results = read_runs([out])
+    assert results.runs == []
+    (named,) = results.unreadable
+    assert named.key == key
+    assert told in named.reason
+    done = quadzoo("report", out)
+    assert done.status == 1
+    assert key in done.err
+
+
+def test_changed_predictions_are_told_from_the_record(tmp_path: Path) -> None:
+    out = finished(tmp_path)
+    (key,) = keys_of(out)
+    path = out / "runs" / key / "predictions.csv"
+    path.write_text(path.read_text().replace("t1,test,4,6", "t1,test,4,4"))
+    (named,) = read_runs([out]).unreadable
+    assert "not the file that the record names: it was changed or cut off" in named.reason
+
+
+def test_one_record_does_not_speak_for_a_baseline(tmp_path: Path) -> None:
+    """What is kept of a baseline was scored; a record may say anything."""
+    out = finished(tmp_path)
+    (key,) = keys_of(out)
+    before = {row.backbone: row.val_mse for row in board(out).rows}
+    change(out, key, baselines={"ridge-pixels": {"val_mse": 1e-9, "test_mse": 1e-9}})
+    assert {row.backbone: row.val_mse for row in board(out).rows} == before
+    assert before["ridge-pixels"] == 0.02
+
+
+def test_one_record_does_not_speak_for_the_division(tmp_path: Path) -> None:
+    for seed in range(3):
+        one = record(f"{seed}", 0.1, seed=seed)
+        board_of(tmp_path, one)
+        predict(tmp_path, one.key, [1.0, 2.0, 3.0, 2.0])
+    change(tmp_path, "0", split={"leaky": True, "leaked": 4})
+    found = board(tmp_path)
+    assert found.split.leaky is False
+    assert [one.key for one in found.unreadable] == ["0"]
+    assert "split.leaky is True in its record, but False in 2 others" in found.unreadable[0].reason
+    change(tmp_path, "1", split={"leaky": True, "leaked": 4})
+    change(tmp_path, "2", split={"leaky": True, "leaked": 4})
+    assert board(tmp_path).unreadable == []
+
+
+def test_two_sets_with_one_division_have_their_own_baselines(tmp_path: Path) -> None:
+    """Other targets of the same images: the baselines of one do not hide those of the other."""
+    one, other = finished(tmp_path / "one"), tmp_path / "other"
+    told = add_run(other, data={"name": "e", "hash": "E", "n": 10, "duplicates": 1})
+    key = baseline_key("ridge-pixels", "E", told.image, (told.split.hash, told.split.fold))
+    ridge = BaselineRecord(
+        key=key, name="ridge-pixels", data=told.data, split=told.split, targets=["y"], metrics=RIDGE,
+        alphas={"y": 1.0}, n_fitted=4, seconds=0.1, files={},
+    )  # fmt: skip
+    write_baseline(other, ridge, RIDGE_TEXT.encode())
+    (alone,) = leaderboards(*_parts(one))
+    for folders in ((one, other), (other, one)):
+        together = leaderboards(*_parts(*folders))
+        assert [found.data.hash for found in together] == ["D", "E"]
+        assert together[0].model_dump_json() == alone.model_dump_json()
+        assert {row.backbone: row.test_mae for row in together[1].rows}["ridge-pixels"] == {"y": 0.5}
+
+
+def _parts(*folders: Path) -> tuple[Any, Any, Any]:
+    results = read_runs(list(folders))
+    return results.runs, results.unreadable, results.answers
