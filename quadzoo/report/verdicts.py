@@ -24,7 +24,7 @@ from quadzoo.report.rows import (
     Row,
     Unread,
 )
-from quadzoo.report.statistics import FEWEST_SEEDS, Comparison, Folds, Versus, holm, places
+from quadzoo.report.statistics import FEWEST_SEEDS, Comparison, Folds, holm, places
 
 ALPHA = 0.05  # the level of all tests
 _READ = 0.02  # R²: a smaller one is nothing read, however many images there are
@@ -180,7 +180,9 @@ def compare_with_best(row: Row, test: pd.DataFrame, ranked: Sequence[Judged]) ->
         row.times_best = row.test_mse / best.test_mse
     chosen = _chosen(ranked)
     if chosen and not chosen.ids.difference(test.index).size:
-        versus = _of_chosen(chosen, len(ranked), test["error"].loc[chosen.ids].to_numpy())
+        versus = chosen.comparison.versus(
+            0, test["error"].loc[chosen.ids].to_numpy(), selected_from=len(ranked)
+        )
         row.p_value = versus.different if versus else None
 
 
@@ -199,16 +201,6 @@ def _chosen(ranked: Sequence[Judged], target: str | None = None) -> _Compared | 
     everyone = _compared(ranked, members)
     sound = [one for n, one in enumerate(members) if not n or not everyone.comparison.withheld(n)]
     return everyone if len(sound) == len(members) else _compared(ranked, sound)
-
-
-def _of_chosen(chosen: _Compared, n_rows: int, errors: np.ndarray) -> Versus | None:
-    """Return the p-values of the best of so many rows against a predictor without seeds.
-
-    Val and test share a seed's luck, so that the best by val looks better on test than it is. Any of the rows
-    might have been the best, and Bonferroni's correction for all of them holds for the one that is.
-    """
-    versus = chosen.comparison.versus(0, errors)
-    return versus and Versus(*(min(1.0, n_rows * p) for p in versus))
 
 
 def _compared(networks: Sequence[Judged], members: Sequence[tuple[int, Errors]]) -> _Compared:
@@ -325,7 +317,7 @@ def _not_better(ranked: Sequence[Judged], baseline: Simple, targets: Sequence[st
         if one is None:
             break
         others = baseline.errors(one.ids, target)
-        versus = None if others is None else _of_chosen(one, len(ranked), others)
+        versus = None if others is None else one.comparison.versus(0, others, selected_from=len(ranked))
         if versus is not None:
             p_values[target] = versus.better
     for target, p in zip(p_values, holm(list(p_values.values()), len(p_values)), strict=True):

@@ -123,7 +123,9 @@ class Comparison:
             table[rows[pairs[0]], rows[pairs[1]]] = table[rows[pairs[1]], rows[pairs[0]]] = corrected
         return table
 
-    def versus(self, row: int, error: np.ndarray, *, as_it_is: bool = False) -> Versus | None:
+    def versus(
+        self, row: int, error: np.ndarray, *, as_it_is: bool = False, selected_from: int = 1
+    ) -> Versus | None:
         """Return the p-values of a row against a predictor without seeds, of squared errors float64 (N,).
 
         None where the row has fewer than three seeds or is withheld, and where one image carries the error of
@@ -131,6 +133,8 @@ class Comparison:
         `holm`. With ``as_it_is`` a row without seeds is tested, too: what it has predicted, on other images.
         To be better than every one of several
         predictors, the largest p-value counts, without correction (Berger 1982, Technometrics 24, p. 295).
+        ``selected_from`` is the number of rows that the row was selected from by its val error: any of them
+        might have been, and Bonferroni's correction for all holds for the one that was.
         """
         tested = not self.withheld(row) if as_it_is else self._tested(row)
         if not tested or self._images.carried(error):
@@ -142,6 +146,7 @@ class Comparison:
         own_freedom = float(self._seeds.own_freedom[row])
         alone = alone._replace(grids=_grid(own_freedom)[None] if own_freedom else other.grids)
         p = float(self._p(alone, other)[0])
+        p = min(1.0, p * selected_from)
         return Versus(p, p if own < mean else 1.0)
 
     def _tested(self, row: int) -> bool:
