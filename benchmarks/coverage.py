@@ -189,7 +189,8 @@ spread 1. Spreads are standard deviations of logarithms.
 All rows are equally good. *told*: any two rows differ significantly (at most 6 % is the aim). *covered*: a
 row's true mean lies in its interval (92 to 98 %); *best*: that of the row with the best val MSE, in the
 interval that is widened for it. *baseline*: any row is significantly better than an equally good baseline;
-*reader*: the row with the best val MSE is, as outside predictors and single targets are tested. *withheld*: rows without interval. *rank*: in a leaderboard with three worse rows, the interval of a rank
+*reader*: the row with the best val MSE is, as outside predictors and single targets are tested.
+*withheld*: rows without interval. *rank*: in a leaderboard with three worse rows, the interval of a rank
 covers it."""
     parts = [
         intro,
