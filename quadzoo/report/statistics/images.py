@@ -83,11 +83,11 @@ class Images:
     def unsteady(self, row: int) -> str:
         """Return why a bootstrap cannot tell how a row's mean varies, in words; nothing where it can.
 
-        Where all but a few images have the same error, many resamples have none of these few and no spread.
+        Where errors differ almost only in a few images, many resamples have none of these and hardly a spread.
         """
         _, errors, error = self._resampled
         lost = (errors[:, row] < _STEADY * error[row]).mean()
-        return "all but a few test images have the same error" if lost > _LOST else ""
+        return "its errors differ almost only in a few test images" if lost > _LOST else ""
 
     def ends(self, low: float, high: float) -> np.ndarray:
         """Return quantiles of the logarithm of each row's mean error, as deviations from it, float64 (2, R).
