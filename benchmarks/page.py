@@ -92,6 +92,7 @@ def write(out: Path, model: RunRecord, row: int, seed: int) -> None:
     code = record.provenance
     code.backbone = code.backbone.model_copy(update={"name": record.backbone})
     record.split.n_test = N_TEST
+    record.files = {}  # nor are its scores those of these predictions
     record.key = record.identity.key
     write_record(out, record)
     ids = [f"eqn_{number:04d}" for number in range(N_TEST)]
