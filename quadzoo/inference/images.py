@@ -72,7 +72,7 @@ def files_of(arguments: Sequence[str | os.PathLike[str]]) -> list[Image]:
 
 
 def refuse_faults(images: Sequence[Image]) -> None:
-    """Raise DataError for the first image that is none."""
+    """Refuse images of which one is none. Raises DataError, which names the first."""
     for image in images:
         if image.fault:
             raise DataError(f"{where(Path(image.id))}: {image.fault}; {_NAME}")

@@ -29,10 +29,10 @@ def fold_of(record: RunRecord | BaselineRecord) -> tuple[object, ...]:
 def check_scores(
     metrics: Metrics, like: RunRecord, val: np.ndarray, test: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    """Raise DataError where scores are not those of predictions, by the targets and ranges of ``like``.
+    """Check that scores are those of predictions, by the targets and ranges of ``like``.
 
     ``val`` are the residuals of the val images in the scaled unit, float64 (n_val, T), ``test`` truth and
-    prediction of the test images in original units, float64 (N, T) each.
+    prediction of the test images in original units, float64 (N, T) each. Raises DataError where they are not.
     """
     scores = scores_as(like, *test)
     try:
@@ -51,9 +51,10 @@ def check_scores(
 
 
 def check_means(metrics: Metrics, val: np.ndarray, test: np.ndarray) -> None:
-    """Raise DataError where val and test MSE are not those of predictions.
+    """Check that val and test MSE are those of predictions.
 
     ``val`` are residuals as in `check_scores`, ``test`` what each test image adds to the MSE, float64 (N,).
+    Raises DataError where they are not.
     """
     found = [(metrics.test_mse, float(test.mean()))]
     if val.size:
@@ -64,7 +65,7 @@ def check_means(metrics: Metrics, val: np.ndarray, test: np.ndarray) -> None:
 
 
 def check_whole(path: Path, record: RunRecord) -> None:
-    """Raise DataError where predictions are not the file that a record names."""
+    """Check that predictions are the file that a record names. Raises DataError where they are not."""
     try:
         same = sha256_of(path) == record.files[PREDICTIONS]
     except OSError as error:
