@@ -83,7 +83,7 @@ class Images:
     def unsteady(self, row: int) -> str:
         """Return why a bootstrap cannot tell how a row's mean varies, in words; nothing where it can.
 
-        Where errors differ almost only in a few images, many resamples have none of these and hardly a spread.
+        Where errors differ almost only in a few images, many resamples lack these and hardly vary.
         """
         _, errors, error = self._resampled
         lost = (errors[:, row] < _STEADY * error[row]).mean()
