@@ -134,7 +134,8 @@ def page(rows: list[dict[str, Any]]) -> str:
         "`python benchmarks/suite/recipes.py --data FOLDER`: val MSE divided by that of the set's best row "
         "without a network, mean over seeds (how many where they are not 3). Below 1 the network is worth "
         "something. "
-        "`mean` is the geometric mean over the sets that all recipes of the table were tried on. "
+        "`to the default` is the geometric mean of the ratios to the default's over the sets that both were "
+        "tried on. "
         f"{'; '.join(machines)}; float32. All runs: results/recipe-suite.json.",
     ]
     for backbone in dict.fromkeys(row["backbone"] for row in rows):
@@ -142,18 +143,21 @@ def page(rows: list[dict[str, Any]]) -> str:
         found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for row in of_it:
             found[row["recipe"]][row["set"]].append(row["val_mse"] / baselines[row["set"]])
-        common = [name for name in sets if all(name in cells for cells in found.values())]
         lines += [
             "",
             f"## {backbone} ({', '.join(dict.fromkeys(row['weights'] for row in of_it))})",
             "",
-            f"| recipe | mean ({len(common)} sets) | {' | '.join(sets)} |",
+            f"| recipe | to the default | {' | '.join(sets)} |",
             "| --- | --- |" + " --- |" * len(sets),
         ]
         for recipe in sorted(found, key=list(RECIPES).index):
             cells = found[recipe]
-            means = [statistics.fmean(cells[name]) for name in common]
-            mean = f"{statistics.geometric_mean(means):.3f}" if means else ""
+            ratios = [
+                statistics.fmean(cells[name]) / statistics.fmean(found["default"][name])
+                for name in sets
+                if name in cells and name in found["default"]
+            ]
+            mean = f"{statistics.geometric_mean(ratios):.3f} ({len(ratios)} sets)" if ratios else ""
             columns = " | ".join(cell(cells.get(name, [])) for name in sets)
             lines.append(f"| {recipe} | {mean} | {columns} |")
     return "\n".join(lines) + "\n"
