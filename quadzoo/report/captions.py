@@ -255,7 +255,8 @@ def at_the_edge(found: Sequence[float], tried: Sequence[float]) -> str:
 
 def evidence(board: Leaderboard) -> str:
     """Return what the number of seeds allows to conclude; nothing where no run has finished."""
-    seeds = [row.seeds for row in board.rows if row.seeds]
+    everyone = [row for row in board.rows if row.seeds]
+    seeds = [row.seeds for row in [row for row in everyone if row.complete] or everyone]
     if board.evidence is None or not seeds:
         return ""
     fewest, most = min(seeds), max(seeds)

@@ -247,7 +247,9 @@ def _command(record: RunRecord, seeds: list[int]) -> str | None:
 
 def _evidence(rows: Iterable[Row]) -> Evidence | None:
     """Grade by the fewest seeds of any row that has some."""
-    seeds = [row.seeds for row in rows if row.seeds]
+    everyone = [row for row in rows if row.seeds]
+    # An incomplete row is not ranked, so that its seeds tell nothing of the order.
+    seeds = [row.seeds for row in [row for row in everyone if row.complete] or everyone]
     if not seeds:
         return None
     return "publish" if min(seeds) >= _PUBLISH else "screen" if min(seeds) >= FEWEST_SEEDS else "smoke"

@@ -79,3 +79,15 @@ def test_a_row_of_restless_seeds_is_named(tmp_path: Path) -> None:
     assert told in texts(board)
     board.rows[0].seed_spread = board.rows[1].seed_spread = 0.4
     assert restless(board) == ""
+
+
+def test_an_incomplete_row_tells_nothing_of_how_many_seeds_there_are(tmp_path: Path) -> None:
+    row_of(tmp_path, "net", 1.0, seeds=[0])
+    board = board_of(
+        tmp_path, *(record(f"b{n}", None if n else 0.01, seed=n, backbone="bad") for n in range(3))
+    )
+    assert "One seed per row" in texts(board)
+    row_of(tmp_path, "net", 1.0, seeds=[1, 2])
+    board = board_of(tmp_path)
+    assert board.evidence == "screen"
+    assert "3 seeds per row: enough" in texts(board)
