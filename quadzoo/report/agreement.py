@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,7 @@ from quadzoo.records.baseline import BaselineRecord
 from quadzoo.records.record import PREDICTIONS, Metrics, RunRecord, sha256_of
 from quadzoo.report.scores import differences, scores_as
 
-_TOLD = ("leaky", "leaked")  # of the division, above the table
+_TOLD = ("leaked", "n_train", "folds")  # of the division, above the table
 _NOTHING = 1e-15  # an MSE
 _ROUNDING = 1e-6  # relative: predictions may have been scored by other versions
 
@@ -67,7 +68,7 @@ def check_means(metrics: Metrics, val: np.ndarray, test: np.ndarray) -> None:
 def check_whole(path: Path, record: RunRecord) -> None:
     """Check that predictions are the file that a record names. Raises DataError where they are not."""
     try:
-        same = sha256_of(path) == record.files[PREDICTIONS]
+        same = sha256_of(path) == record.files.get(PREDICTIONS)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if not same:
@@ -82,17 +83,22 @@ def contradicting(records: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, str
     """
     divisions: dict[tuple[object, ...], list[RunRecord]] = defaultdict(list)
     for record in (one for one in records if one.status == "ok"):
-        divisions[record.split.name, *fold_of(record)].append(record)
+        divisions[fold_of(record)].append(record)
     for members in divisions.values():
         same: dict[str, list[RunRecord]] = defaultdict(list)
         for record in members:
-            same[record.split.model_dump_json(include={*_TOLD})].append(record)
+            same[json.dumps(_told(record))].append(record)
         most, *others = sorted(same.values(), key=len, reverse=True)
         for some in others:
             if len(some) == len(most):
                 continue
             for record in some:
-                said, usual = record.split.model_dump(), most[0].split.model_dump()
-                name = next(name for name in _TOLD if said[name] != usual[name])
+                said, usual = _told(record), _told(most[0])
+                name = next(name for name in said if said[name] != usual[name])
                 known = f"{usual[name]} in {len(most)} others of this division"
-                yield record, f"split.{name} is {said[name]} in its record, but {known}"
+                yield record, f"{name} is {said[name]} in its record, but {known}"
+
+
+def _told(record: RunRecord) -> dict[str, int]:
+    facts = record.split.model_dump()
+    return {f"split.{name}": facts[name] for name in _TOLD} | {"data.duplicates": record.data.duplicates}

@@ -77,7 +77,8 @@ def _baseline_keys(record: RunRecord) -> list[str]:
 def _is_of(answer: BaselineRecord, record: RunRecord, splits: Mapping[int, SplitFacts]) -> bool:
     """Whether a baseline answers for the images and targets of some runs."""
     same = (answer.data.hash, answer.targets) == (record.data.hash, record.targets)
-    return same and answer.split == splits.get(answer.split.fold)
+    split = splits.get(answer.split.fold)  # which may have another name
+    return same and split is not None and answer.split.hash == split.hash
 
 
 def _same(one: Metrics, other: Metrics) -> bool:

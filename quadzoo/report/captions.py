@@ -262,7 +262,7 @@ def evidence(board: Leaderboard) -> str:
     fewest, most = min(seeds), max(seeds)
     count = f"{fewest} to {most} seeds" if most > fewest else "One seed" if most == 1 else f"{most} seeds"
     ranked = [row for row in board.rows if row.rank is not None]
-    withheld = bool(ranked) and all(row.test_mse_low is None for row in ranked)
+    withheld = bool(ranked) and all(row.test_mse_low is None and row.p_value is None for row in ranked)
     why = f": {ranked[0].covers}" if withheld and ranked[0].covers else ""
     if withheld and board.evidence != "smoke":
         return f"{count} per row, but no difference between rows can be tested{why}."

@@ -6,7 +6,7 @@ import math
 
 from quadzoo.records.baseline import MEAN
 from quadzoo.report.baselines import in_words
-from quadzoo.report.rows import Leaderboard, Row, Unread, is_baseline
+from quadzoo.report.rows import DOES_NOT_BEAT, Leaderboard, Row, Unread, is_baseline
 from quadzoo.report.text import listed, share_text, short
 from quadzoo.report.verdicts import ALPHA
 
@@ -30,7 +30,10 @@ def beaten(board: Leaderboard) -> str:
             text += f" On the test images {best.name} has a lower MSE ({means}), but val decides: with more "
             text += "images it may agree."
         return text
-    own, its = short(best.test_mse), short(baseline.test_mse)
+    # The one that it fails against may be another than the best by val.
+    failed = best.verdict.removeprefix(DOES_NOT_BEAT).strip()
+    baseline = next((row for row in board.rows if in_words(row.backbone) == failed), baseline)
+    name, own, its = in_words(baseline.backbone), short(best.test_mse), short(baseline.test_mse)
     text = f"{best.name} does not beat {name}: on the test images its MSE, {own}, is "
     if (best.test_mse or 0.0) >= (baseline.test_mse or 0.0):
         text += f"no lower than {its}."

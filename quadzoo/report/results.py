@@ -305,7 +305,7 @@ class _Tables:
         images = self._images(parsed.texts)
         test = _test(predictions, parsed, images, record)
         val = _val(parsed, images, record)
-        if PREDICTIONS in record.files:
+        if record.files:
             check_whole(predictions, record)
             if val.empty and record.split.n_val:
                 raise DataError(f"{predictions}: its val images are not those that the record counts")

@@ -22,6 +22,9 @@ def change(out: Path, key: str, **facts: Any) -> None:
     path = out / "runs" / key / "record.json"
     said = json.loads(path.read_text())
     for name, value in facts.items():
+        if value is None:  # it no longer names the predictions
+            said[name].pop("predictions.csv")
+            continue
         said[name] = said[name] | value if isinstance(value, dict) else value
     path.write_text(json.dumps(said))
 
@@ -45,6 +48,7 @@ TAMPERED: dict[str, tuple[dict[str, Any], str]] = {
     "rmse": ({"metrics": {"test_rmse": {"y": 0.1}}}, "test_rmse of y is 0.1 in the record, but 1 by its"),
     "range": ({"target_high": [10_000.0]}, "val_mse is 0.005 in the record, but 5e-09 by its"),
     "file": ({"files": {"predictions.csv": "0" * 64}}, "not the file that the record names"),
+    "no file": ({"files": None}, "not the file that the record names"),
 }
 
 
@@ -90,11 +94,11 @@ def test_one_record_does_not_speak_for_the_division(tmp_path: Path) -> None:
         one = record(f"{seed}", 0.1, seed=seed)
         board_of(tmp_path, one)
         predict(tmp_path, one.key, [1.0, 2.0, 3.0, 2.0])
-    change(tmp_path, "0", split={"leaky": True, "leaked": 4})
+    change(tmp_path, "0", split={"name": "other", "leaky": True, "leaked": 4})
     found = board(tmp_path)
     assert found.split.leaky is False
     assert [one.key for one in found.unreadable] == ["0"]
-    assert "split.leaky is True in its record, but False in 2 others" in found.unreadable[0].reason
+    assert "split.leaked is 4 in its record, but 0 in 2 others" in found.unreadable[0].reason
     change(tmp_path, "1", split={"leaky": True, "leaked": 4})
     change(tmp_path, "2", split={"leaky": True, "leaked": 4})
     assert board(tmp_path).unreadable == []

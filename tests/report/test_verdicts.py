@@ -374,6 +374,29 @@ def test_an_ensemble_is_compared_with_the_baselines(tmp_path: Path) -> None:
     assert "ridge regression on pixels on the test images" in chosen("ensemble", tmp_path).warnings[-1]
 
 
+def test_the_baseline_that_is_not_beaten_is_named(tmp_path: Path) -> None:
+    """Best by val is a baseline that the row beats; on test another one is as good."""
+    row_of(tmp_path, "a", 1.0)
+    answer(tmp_path, "pixel-lookup", np.random.default_rng(5).normal(0, 3, N), 0.05)
+    answer(tmp_path, "mean-of-train", np.random.default_rng(6).normal(0, 1, N), 0.3)
+    board = board_of(tmp_path)
+    assert by_name(board)["a"].verdict == "does not beat always predicting the mean"
+    assert answers(board)["Which backbone?"].startswith("a + mlp does not beat always predicting the mean:")
+
+
+def test_a_split_with_another_name_has_the_same_baselines(tmp_path: Path) -> None:
+    row_of(tmp_path, "a", 1.0)
+    answer(tmp_path, "ridge-pixels", np.full(N, 30.0), val=0.9)
+    before = by_name(board_of(tmp_path))
+    one = read_record(tmp_path, "a2")
+    assert one
+    one.split.name = "renamed"
+    write_record(tmp_path, one)
+    after = by_name(board_of(tmp_path))
+    assert after["a"].p_baseline == before["a"].p_baseline
+    assert after["a"].p_baseline is not None
+
+
 def test_it_is_said_where_test_contradicts_val(tmp_path: Path) -> None:
     row_of(tmp_path, "lucky", 2.0, val=0.001)
     row_of(tmp_path, "ok", 0.5)

@@ -87,7 +87,7 @@ class Images:
         """
         _, errors, error = self._resampled
         lost = (errors[:, row] < _STEADY * error[row]).mean()
-        return "its errors differ almost only in a few test images" if lost > _LOST else ""
+        return "errors differ almost only in a few test images" if lost > _LOST else ""
 
     def ends(self, low: float, high: float) -> np.ndarray:
         """Return quantiles of the logarithm of each row's mean error, as deviations from it, float64 (2, R).

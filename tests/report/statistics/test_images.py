@@ -71,7 +71,7 @@ def test_errors_that_differ_in_a_few_images_alone_have_no_spread() -> None:
     errors = np.full((3, 1, 60), 4.0)
     errors[1, 0, 0], errors[2, 0, :10] = 5.3, 5.3
     images = Images(list(errors), np.arange(60))
-    told = ["", "its errors differ almost only in a few test images", ""]
+    told = ["", "errors differ almost only in a few test images", ""]
     assert [images.unsteady(row) for row in range(3)] == told
     assert [images.reason(row) for row in range(3)] == [""] * 3
     assert np.exp(images.ends(0.04, 0.99)[1, 2]) < 1.1
