@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from quadzoo.records.record import RunRecord
-from quadzoo.report.rows import Leaderboard, Overlap
+from quadzoo.report.rows import Leaderboard, Overlap, Row
 from quadzoo.report.text import listed
 
 _RESTLESS = 0.5  # standard deviation of the logarithm of the MSE, between seeds
@@ -65,22 +65,37 @@ def mixed_of(records: Sequence[RunRecord]) -> str:
     )
 
 
-def restless(board: Leaderboard) -> str:
-    """Return which rows have seeds that differ far more than those of others; nothing without any."""
-    spreads = {row.name: row.seed_spread for row in board.rows if row.seed_spread is not None}
-    if all(row.test_mse_low is None for row in board.rows if row.name in spreads):
-        return ""  # there is nothing that could be less sure
+def restless_of(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows whose seeds differ far more than those of others."""
+    known = [(row, row.seed_spread) for row in rows if row.seed_spread is not None]
     found = []
-    for name, spread in spreads.items():
-        others = [other for one, other in spreads.items() if one != name]
+    for place, (row, spread) in enumerate(known):
+        others = [other for at, (_, other) in enumerate(known) if at != place]
         if others and spread > max(_RESTLESS, _TIMES_OTHERS * median(others)):
-            found.append(name)
-    if not found:
-        return ""
-    return (
-        f"Seeds of {listed(found)} differ far more than those of other rows. How far seeds differ is "
-        "estimated from all rows together, so all intervals and verdicts here are less sure than without."
+            found.append(row)
+    return found
+
+
+def restless(board: Leaderboard) -> str:
+    """Return which rows have seeds that differ far more than those of others; nothing without any.
+
+    And which verdicts would be others without these rows.
+    """
+    found = restless_of(board.rows)
+    if not found or all(row.test_mse_low is None for row in board.rows if row.seed_spread is not None):
+        return ""  # there is nothing that could be less sure
+    text = (
+        f"Seeds of {listed([row.name for row in found])} differ far more than those of other rows. How far "
+        "seeds differ is estimated from all rows together, so all intervals and verdicts here are less sure "
+        "than without."
     )
+    by_verdict: dict[str, list[str]] = defaultdict(list)
+    for row in board.rows:
+        if row.otherwise:
+            by_verdict[row.otherwise].append(row.name)
+    changed = [f"{verdict} for {listed(names)}" for verdict, names in by_verdict.items()]
+    them = "them" if len(found) > 1 else "it"
+    return f"{text} Without {them} the verdict would be {'; '.join(changed)}." if changed else text
 
 
 def overlap_of(records: Sequence[RunRecord]) -> Overlap | None:

@@ -15,7 +15,6 @@ from quadzoo.report.law import Law
 INCOMPLETE, NO_EVIDENCE, BEST = "incomplete", "no evidence", "best"
 DOES_NOT_BEAT = "does not beat"  # and a baseline's name
 NOT_WORSE, WORSE = "not significantly worse", "worse"
-
 ENSEMBLE = "ensemble"  # of networks
 
 Evidence = Literal["smoke", "screen", "publish"]
@@ -238,6 +237,7 @@ class Row(Metrics):
     test_mse_high: float | None = None
     covers: str = ""
     seed_spread: float | None = Field(default=None, exclude=True)  # of the logarithm of the test MSE
+    otherwise: str = Field(default="", exclude=True)  # the verdict without rows of restless seeds
     test_mae: dict[str, float] | None = None
     ensemble_val_mse: float | None = None
     ensemble_test_mse: float | None = None

@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import compress
 from operator import not_
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from quadzoo.records.baseline import MEAN
 from quadzoo.report.baselines import in_words
+from quadzoo.report.caveats import restless_of
 from quadzoo.report.results import Answer, Errors, Run, errors_of, squared_error, val_errors_of
 from quadzoo.report.rows import (
     BEST,
@@ -85,6 +86,29 @@ def judge(networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
         for baseline in reversed(known):  # the best by val has the last word
             _compare_with_baseline(ranked, compared, baseline)
         _find_unread(ranked, baselines, known[0])
+    if alone := restless_of([one.row for one in ranked]):
+        _judge_without(alone, networks, baselines)
+
+
+def _judge_without(alone: Sequence[Row], networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
+    """Set the verdicts that would be others without some rows, where the best row stays what it is."""
+    left = [one for one in networks if all(one.row is not row for row in alone)]
+    fresh: dict[str, Any] = {
+        "p_value": None,
+        "p_baseline": None,
+        "unread": [],
+        "otherwise": "",
+        "seed_spread": None,
+    }
+    others = []
+    for one in left:
+        verdict = INCOMPLETE if one.row.verdict == INCOMPLETE else ""
+        others.append(Judged(one.row.model_copy(update=fresh | {"verdict": verdict}), one.tests))
+    judge(others, baselines)
+    if any(one.row.rank == 1 for one in left):
+        for one, other in zip(left, others, strict=True):
+            if other.row.verdict != one.row.verdict:
+                one.row.otherwise = other.row.verdict
 
 
 class _Compared(NamedTuple):

@@ -81,6 +81,21 @@ def test_a_row_of_restless_seeds_is_named(tmp_path: Path) -> None:
     assert restless(board) == ""
 
 
+def test_verdicts_that_hang_on_a_restless_row_are_told(tmp_path: Path) -> None:
+    """Three rows alone tell b from a; with a fourth, whose seeds differ by a factor of 100, they do not."""
+    for n, name in enumerate(("a", "b", "c")):
+        row_of(tmp_path, name, 1.0 + 0.3 * n)
+    alone = {row.backbone: row.verdict for row in board_of(tmp_path).rows}
+    assert (alone["b"], alone["c"]) == ("worse", "worse")
+    row_of(tmp_path, "wild", 3.0, spread=2.5)
+    board = board_of(tmp_path)
+    rows = {row.backbone: row for row in board.rows}
+    assert rows["b"].verdict == "not significantly worse"
+    assert rows["b"].otherwise == "worse"
+    assert "Without it the verdict would be worse for b + mlp" in restless(board)
+    assert rows["a"].otherwise == rows["wild"].otherwise == ""
+
+
 def test_an_incomplete_row_tells_nothing_of_how_many_seeds_there_are(tmp_path: Path) -> None:
     row_of(tmp_path, "net", 1.0, seeds=[0])
     board = board_of(
