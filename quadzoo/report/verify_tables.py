@@ -179,13 +179,13 @@ def _rows(
     """Compare the rows that people read; their figures are rounded, so their texts are the same."""
     # A column that a row has no text in is there where another row has one.
     expected = [_filled(row) for board in boards for row in texts(board)]
-    names = {row.get("backbone", "") for row in expected}  # a record may name it by blanks
+    names = {_plain(row.get("backbone", "")) for row in expected}  # a record may name it by blanks
     known = {frozenset(row.items()) for row in expected}
     found = list(found)
     if expected and not found:
         yield f"has no rows; {_AGAIN}"
     for row in found:
-        if row.name not in names:
+        if _plain(row.name) not in names:
             outside.append(f"{name}: row {row.number} ({printable(row.name)})")
         elif frozenset(_filled(row.texts).items()) not in known:
             same = [one for one in expected if one.get("backbone", "") == row.name]
@@ -250,7 +250,7 @@ def _page_rows(text: str) -> list[_Found]:
     page = _Page()
     page.read(text)
     return [
-        _Found(number, row.get("backbone", ""), {name: _plain(one) for name, one in row.items()})
+        _Found(number, _plain(row.get("backbone", "")), {name: _plain(one) for name, one in row.items()})
         for number, row in enumerate(page.rows, 1)
     ]
 

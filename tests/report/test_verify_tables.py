@@ -35,6 +35,23 @@ def test_what_was_written_matches(results: Path) -> None:
     assert verify(results).not_checked == []
 
 
+def test_rows_with_a_flag_beside_their_name_are_checked(tmp_path: Path) -> None:
+    """One whose runs have all failed, and one of a split that leaks."""
+    for key, val, backbone in (("1", 0.04, "good"), ("2", None, "bad")):
+        one = record(key, val, backbone=backbone)
+        one.split.leaky, one.split.leaked = True, 1
+        write_record(tmp_path, one)
+    report(tmp_path)
+    assert (of_files(tmp_path), verify(tmp_path).not_checked) == ([], [])
+    swap("leaderboard.html", ">failed</span>", ">failed</span><b>net</b>")(tmp_path)
+    assert len(verify(tmp_path).not_checked) == 1
+    report(tmp_path)
+    page = tmp_path / "leaderboard.html"
+    page.write_text(page.read_text().replace(">incomplete<", ">best<"))
+    (fault,) = of_files(tmp_path)
+    assert "(bad): verdict is 'best', the records give 'incomplete'" in fault
+
+
 def swap(name: str, old: str, new: str) -> Callable[[Path], None]:
     def tamper(out: Path) -> None:
         path = out / name
