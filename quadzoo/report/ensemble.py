@@ -135,10 +135,10 @@ def made_of(board: Leaderboard) -> str:
     row = next((row for row in board.rows if row.members), None)
     if row is None:
         return ""
-    ordered = sorted(row.members, key=lambda one: (-one.weight, one.fold))
+    ordered = sorted(row.members, key=lambda one: (one.fold, -one.weight))
     folds = board.split.folds
     named = listed([_named(one, folds) for one in ordered])
-    of = f"{len(ordered)} runs" if folds == 1 else f"some of {len(ordered)} runs in each of {folds} folds"
+    of = f"{len(ordered)} runs" if folds == 1 else f"the runs of its fold among {len(ordered)}"
     return (
         f"{row.name} is the mean prediction of {of}, chosen greedily by val MSE: {named}. That choice makes "
         f"its val MSE too low, so it has no rank; it costs as much as all of them together.{_beaten(row)}"

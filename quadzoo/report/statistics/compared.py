@@ -16,6 +16,7 @@ from quadzoo.report.statistics.seeds import FEWEST_SEEDS, seed_variances
 # Together 5 %. Errors are skewed: what was not drawn, image or seed, is larger than what was.
 _LOW, _HIGH = 0.04, 0.99
 _LOGS = np.linspace(0.0, np.log(1e-12), 200)  # of p-values
+_NOTHING = 1e-150  # a mean error
 _ALIKE = 1e-3  # of the squared lengths of two rows
 
 
@@ -297,6 +298,8 @@ def _distance(one: float, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     From 0, any error is as far as it is itself.
     """
+    # A mean that is next to nothing is nothing: its logarithm and its slope have no digits left.
+    one, others = (one if one > _NOTHING else 0.0), np.where(others > _NOTHING, others, 0.0)
     positive = (others > 0) & (one > 0)
     logs = np.log(np.where(positive, one / np.where(positive, others, 1.0), 1.0))
     distance = np.where(one == others, 0.0, np.where(positive, np.abs(logs), 1.0))

@@ -210,6 +210,19 @@ def test_the_best_of_many_equal_rows_is_no_better_than_a_reader_that_is_as_good(
     assert better <= 2
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [1e-320, 1e-200, 1e-160])
+def test_errors_next_to_nothing_overflow_nowhere(size: float) -> None:
+    errors = np.random.default_rng(0).exponential(1, (3, 3, N))
+    comparison = Comparison([size * errors[0], 2 * size * errors[1], errors[2]], np.arange(N))
+    p_values = comparison.p_values()
+    assert p_values[0, 1] == 1
+    assert p_values[0, 2] < 0.001
+    versus = comparison.versus(0, np.full(N, 2.0))
+    assert versus is not None
+    assert versus.better < 0.001
+
+
 def test_versus_knows_the_direction() -> None:
     errors = board(np.random.default_rng(0), 3, (0.1,) * 3)[..., :N]
     comparison = Comparison(list(errors[:2]), ALL)
