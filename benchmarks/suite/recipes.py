@@ -157,7 +157,11 @@ def page(rows: list[dict[str, Any]]) -> str:
                 for name in sets
                 if name in cells and name in found["default"]
             ]
-            mean = f"{statistics.geometric_mean(ratios):.3f} ({len(ratios)} sets)" if ratios else ""
+            mean = (
+                f"{statistics.geometric_mean(ratios):.3f} ({len(ratios)} set{'s' * (len(ratios) > 1)})"
+                if ratios
+                else ""
+            )
             columns = " | ".join(cell(cells.get(name, [])) for name in sets)
             lines.append(f"| {recipe} | {mean} | {columns} |")
     return "\n".join(lines) + "\n"

@@ -32,9 +32,11 @@ def test_the_page_has_ratios_to_the_best_baseline_and_their_geometric_mean() -> 
     rows += [row("first", "one", 0, 0.2, baseline_val_mse=0.4), row("first", "one", 1, None)]
     lines = page(rows).splitlines()
     assert "## net (none)" in lines
-    assert "| recipe | mean (1 sets) | one | two |" in lines
-    assert "| default | 0.600 | 0.600 | 1.500 |" in lines
-    assert "| first | 2.000 | 2.000 (n=1) |  |" in lines
+    assert "| recipe | to the default | one | two |" in lines
+    assert "| default | 1.000 (2 sets) | 0.600 | 1.500 |" in lines
+    assert (
+        "| first | 3.333 (1 set) | 2.000 (n=1) |  |" in lines
+    )  # 2 / 0.6, on the set that both were tried on
 
 
 def test_every_recipe_is_one_and_says_what_it_is() -> None:
