@@ -18,7 +18,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from quadzoo.records.record import RunRecord
-from tests.corpus.build import HUGE, images
+from tests.corpus.bad_images import images
+from tests.corpus.build import HUGE
 
 RECORD, FORGED, DELETE = "record.json: ", "forged: ", "delete"
 

@@ -53,7 +53,8 @@ from quadzoo.report.results import read_runs
 from quadzoo.report.text import json_text, one_line, printable
 from quadzoo.report.verify import verify
 from quadzoo.scaffold import write_project
-from tests.corpus.build import SUITES, png
+from tests.corpus.bad_images import png
+from tests.corpus.build import SUITES
 from tests.corpus.strategies import TEXTS, changed, documents, good_images, json_bytes, tables
 from tests.report.tampering import finished
 

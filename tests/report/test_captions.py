@@ -7,8 +7,8 @@ from pathlib import Path
 from quadzoo.report.caveats import restless
 from quadzoo.report.doubts import beaten
 from quadzoo.report.rows import DOES_NOT_BEAT
+from tests.report.judged import row_of, texts
 from tests.report.records import board_of, record
-from tests.report.test_verdicts import row_of, texts
 
 
 def test_seeds_that_are_all_the_same_are_told(tmp_path: Path) -> None:

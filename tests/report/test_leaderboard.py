@@ -16,8 +16,8 @@ from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.markdown import to_markdown
 from quadzoo.report.page import to_html
 from quadzoo.report.results import read_runs
+from tests.report.judged import N, answer, by_name, row_of
 from tests.report.records import board_of, predict, record
-from tests.report.test_verdicts import N, answer, by_name, row_of
 
 RNG = np.random.default_rng(1)
 

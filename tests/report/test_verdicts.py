@@ -3,68 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from quadzoo.records.baseline import BaselineRecord, baseline_key, write_baseline
 from quadzoo.records.predictions import to_csv
 from quadzoo.records.record import Metrics, read_record, write_record
 from quadzoo.report.answer import answers
-from quadzoo.report.captions import captions
 from quadzoo.report.page import to_html
 from quadzoo.report.results import read_runs
-from quadzoo.report.rows import Leaderboard, Row
-from quadzoo.report.winner import chosen, next_step
+from quadzoo.report.winner import chosen
+from tests.report.judged import N, answer, by_name, row_of, texts
 from tests.report.records import board_of, predict, record
-
-N = 200  # test images
-
-
-def row_of(
-    out: Path, backbone: str, factor: float, *, seeds: Sequence[int] = (0, 1, 2), val: float | None = None,
-    spread: float = 0.05, val_errors: bool = False, **columns: object,
-) -> None:  # fmt: skip
-    """Write runs whose errors are ``factor`` times those of a common pattern, with some noise."""
-    hard = np.random.default_rng(0).normal(0, 1, N)
-    for seed in seeds:
-        noise = np.random.default_rng([seed, *backbone.encode()])
-        errors = (hard + noise.normal(0, 0.3, N)) * factor * np.exp(noise.normal(0, spread))
-        mse = float((errors**2).mean()) / 100
-        key = f"{backbone}{seed}"
-        write_record(out, record(key, mse if val is None else val, mse, backbone=backbone, seed=seed))
-        predict(out, key, errors, val=errors[::-1] if val_errors else (), **columns)
-
-
-def answer(out: Path, name: str, errors: np.ndarray, val: float) -> None:
-    """Let a baseline of all records of a folder have these errors on the test images."""
-    mse = float((errors**2).mean()) / 100
-    metrics = Metrics(val_mse=val, test_mse=mse, test_rmse={"y": 10 * mse**0.5}, test_r2={"y": 0.1})
-    keys = [path.name for path in (out / "runs").iterdir()]
-    for key in keys:
-        one = read_record(out, key)
-        assert one
-        one.baselines[name] = metrics
-        write_record(out, one)
-    table = pd.DataFrame({"id": [f"p{i}" for i in range(len(errors))], "split": "test", "y": 5.0})
-    table["y_pred"] = 5.0 + errors
-    key = baseline_key(name, one.data.hash, one.image, (one.split.hash, one.split.fold), one.loaded)
-    baseline = BaselineRecord(
-        key=key, name=name, data=one.data, split=one.split, targets=["y"], metrics=metrics,
-        alphas={}, n_fitted=4, seconds=0.1, files={},
-    )  # fmt: skip
-    write_baseline(out, baseline, table.to_csv(index=False).encode())
-
-
-def by_name(board: Leaderboard) -> dict[str, Row]:
-    return {row.backbone: row for row in board.rows}
-
-
-def texts(board: Leaderboard) -> str:
-    return " ".join([*(caption.text for caption in captions(board)), *answers(board).values()])
 
 
 def test_three_seeds_tell_what_one_does_not(tmp_path: Path) -> None:
@@ -128,16 +80,6 @@ def test_a_row_that_lacks_a_fold_is_incomplete(tmp_path: Path) -> None:
     assert by_name(board_of(tmp_path, one))["net"].verdict == "incomplete"
 
 
-def test_by_val_nothing_that_loses_to_a_baseline_is_recommended(tmp_path: Path) -> None:
-    board = board_of(tmp_path, record("1", 0.095, backbone="untrained"))
-    assert by_name(board)["untrained"].verdict == "does not beat always predicting the mean"
-    assert "(MSE 0.095 against 0.09). Of so few, 2, much is luck: 5 folds would test" in texts(board)
-    many = record("1", 0.095, backbone="untrained")
-    many.split.n_val, many.data.n = 30, 38
-    assert "none of them is worth using" in texts(board_of(tmp_path / "many", many))
-    assert "has the lowest val MSE" not in texts(board)
-
-
 def test_three_seeds_must_beat_the_baseline_on_the_test_images(tmp_path: Path) -> None:
     """A lower val MSE alone does not do, where the test images know better."""
     row_of(tmp_path, "net", 1.0)
@@ -179,28 +121,6 @@ def test_not_worse_says_how_many_times(tmp_path: Path) -> None:
     other = by_name(board)["other"]
     assert other.verdict == "not significantly worse"
     assert f"other + mlp ({other.times_best:.3g}×)" in texts(board)
-
-
-def test_a_target_that_is_not_read_is_named(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    read, unread = rng.normal(0, 1, N), rng.normal(0, 3, N)
-    for seed in range(3):
-        metrics = Metrics(
-            val_mse=0.01, test_mse=0.05, test_rmse={"y": 1.0, "brightness": 3.0},
-            test_r2={"y": 0.9, "brightness": 0.01},
-        )  # fmt: skip
-        mean = metrics.model_copy(
-            update={"val_mse": 0.2, "test_mse": 0.2, "test_rmse": {"y": 5.0, "brightness": 2.9}}
-        )
-        one = record(
-            f"n{seed}", 0.01, seed=seed, targets=["y", "brightness"], target_low=[0, 0], target_high=[10, 10],
-            target_integer=[False, False], metrics=metrics, baselines={"mean-of-train": mean},
-        )  # fmt: skip
-        write_record(tmp_path, one)
-        predict(tmp_path, one.key, read + seed / 50, brightness=5.0, brightness_pred=5.0 + unread)
-    board = board_of(tmp_path)
-    assert [one.target for one in board.rows[0].unread] == ["brightness"]
-    assert "net + mlp does not read brightness (R² 0.01)." in texts(board)
 
 
 def test_intervals_say_what_they_cover(tmp_path: Path) -> None:
@@ -302,23 +222,6 @@ def test_without_predictions_of_a_baseline_the_means_must_say_so(tmp_path: Path)
     assert row.verdict == "does not beat always predicting the mean"
 
 
-def test_a_baseline_counts_wherever_it_is_kept(tmp_path: Path) -> None:
-    """Under two keys, as after two image sizes; and where the records of runs do not name it."""
-    row_of(tmp_path, "net", 1.0)
-    answer(tmp_path, "ridge-pixels", np.random.default_rng(5).normal(0, 0.5, N), val=0.004)
-    (kept,) = (tmp_path / "baselines").iterdir()
-    shutil.copytree(kept, kept.with_name("again"))
-    assert by_name(board_of(tmp_path))["net"].verdict == "does not beat ridge regression on pixels"
-    for seed in range(3):
-        one = read_record(tmp_path, f"net{seed}")
-        assert one
-        del one.baselines["ridge-pixels"]
-        write_record(tmp_path, one)
-    rows = by_name(board_of(tmp_path))
-    assert rows["ridge-pixels"].test_mse_low is not None
-    assert rows["net"].verdict == "does not beat ridge regression on pixels"
-
-
 def test_a_row_that_nothing_can_be_said_of_says_nothing_of_others(tmp_path: Path) -> None:
     """One image of one seed is far off: that row has no interval, and the others keep theirs."""
     row_of(tmp_path, "good", 1.0)
@@ -347,18 +250,6 @@ def test_a_row_with_one_seed_takes_no_ranks_from_others(tmp_path: Path) -> None:
     assert after["single"].p_best is None
 
 
-def test_what_no_test_shows_to_beat_a_baseline_is_not_recommended(tmp_path: Path) -> None:
-    """Lower by val, as the mean over two seeds, and far worse on test."""
-    row_of(tmp_path, "net", 4.0, seeds=[0, 1], val=0.01)
-    board = board_of(tmp_path)
-    assert by_name(board)["net"].verdict == "no evidence"
-    told = "nothing shows that it is worth using"
-    assert told in answers(board)["Which backbone?"]
-    assert told in texts(board)
-    assert next_step(board, tmp_path).endswith(f"{told}.")
-    assert told in chosen("best", tmp_path).warnings[0]
-
-
 def test_an_ensemble_is_compared_with_the_baselines(tmp_path: Path) -> None:
     row_of(tmp_path, "net", 1.0, val_errors=True)
     row_of(tmp_path, "other", 1.01, val_errors=True)
@@ -372,38 +263,6 @@ def test_an_ensemble_is_compared_with_the_baselines(tmp_path: Path) -> None:
     assert by_name(board)["ensemble"].verdict == "does not beat ridge regression on pixels"
     assert "On the test images it does not beat ridge regression on pixels." in texts(board)
     assert "ridge regression on pixels on the test images" in chosen("ensemble", tmp_path).warnings[-1]
-
-
-def test_the_baseline_that_is_not_beaten_is_named(tmp_path: Path) -> None:
-    """Best by val is a baseline that the row beats; on test another one is as good."""
-    row_of(tmp_path, "a", 1.0)
-    answer(tmp_path, "pixel-lookup", np.random.default_rng(5).normal(0, 3, N), 0.05)
-    answer(tmp_path, "mean-of-train", np.random.default_rng(6).normal(0, 1, N), 0.3)
-    board = board_of(tmp_path)
-    assert by_name(board)["a"].verdict == "does not beat always predicting the mean"
-    assert answers(board)["Which backbone?"].startswith("a + mlp does not beat always predicting the mean:")
-
-
-def test_a_split_with_another_name_has_the_same_baselines(tmp_path: Path) -> None:
-    row_of(tmp_path, "a", 1.0)
-    answer(tmp_path, "ridge-pixels", np.full(N, 30.0), val=0.9)
-    before = by_name(board_of(tmp_path))
-    one = read_record(tmp_path, "a2")
-    assert one
-    one.split.name = "renamed"
-    write_record(tmp_path, one)
-    after = by_name(board_of(tmp_path))
-    assert after["a"].p_baseline == before["a"].p_baseline
-    assert after["a"].p_baseline is not None
-
-
-def test_it_is_said_where_test_contradicts_val(tmp_path: Path) -> None:
-    row_of(tmp_path, "lucky", 2.0, val=0.001)
-    row_of(tmp_path, "ok", 0.5)
-    board = board_of(tmp_path)
-    assert by_name(board)["lucky"].rank == 1
-    assert "ok + mlp (0.0" in texts(board)
-    assert "val does not tell which is better here" in texts(board)
 
 
 def test_a_run_that_cannot_be_scored_takes_the_rank_of_its_row(tmp_path: Path) -> None:
@@ -423,39 +282,8 @@ def test_an_interval_is_of_the_seeds_that_were_seen(tmp_path: Path) -> None:
     assert row.covers == "predictions of 1 of 3 seeds for all images"
 
 
-def test_nothing_is_read_where_r2_is_next_to_nothing(tmp_path: Path) -> None:
-    metrics = Metrics(val_mse=0.01, test_mse=0.05, test_rmse={"y": 2.7}, test_r2={"y": 0.008})
-    board = board_of(tmp_path, record("1", 0.01, metrics=metrics))
-    assert "net + mlp does not read y (R² 0.01)." in texts(board)
-
-
 def test_where_no_row_is_complete_none_is_recommended(tmp_path: Path) -> None:
     board = board_of(tmp_path, record("1", 0.01), record("2", None, seed=1))
     told = answers(board)
     assert list(told) == ["Which backbone?"]
     assert told["Which backbone?"].startswith("No row is complete, so none is recommended")
-
-
-def test_what_cannot_be_tested_against_is_named(tmp_path: Path) -> None:
-    """A baseline whose predictions are gone, and one that is not known for all folds."""
-    row_of(tmp_path, "net", 1.0)
-    answer(tmp_path, "ridge-pixels", np.random.default_rng(5).normal(0, 3, N), val=0.05)
-    assert "Predictions of mean-of-train and pixel-lookup are not kept" in texts(board_of(tmp_path))
-    (path,) = tmp_path.glob("baselines/*/predictions.csv")
-    path.write_text(path.read_text() + " ")
-    assert "ridge-pixels" in texts(board_of(tmp_path)).split("Predictions of ")[1].split(" are not kept")[0]
-    folds = [record(f"f{fold}", 0.01) for fold in range(2)]
-    for fold, one in enumerate(folds):
-        one.split.fold, one.split.folds = fold, 2
-    folds[0].baselines["ridge-pixels"] = folds[0].baselines["mean-of-train"]
-    board = board_of(tmp_path / "folds", *folds)
-    assert "ridge-pixels" not in by_name(board)
-    assert "ridge-pixels: not known for all folds, so left out." in texts(board)
-
-
-def test_a_lookup_that_beats_the_mean_is_said(tmp_path: Path) -> None:
-    one = record("1", 0.01)
-    one.baselines["pixel-lookup"] = one.baselines["pixel-lookup"].model_copy(update={"test_mse": 0.02})
-    assert "pixel-lookup has a lower test MSE (0.02) than mean-of-train (0.08)" in texts(
-        board_of(tmp_path, one)
-    )

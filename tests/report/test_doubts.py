@@ -1,0 +1,82 @@
+"""What speaks against the best row is said, and it is then not recommended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from quadzoo.records.record import Metrics, write_record
+from quadzoo.report.answer import answers
+from quadzoo.report.winner import chosen, next_step
+from tests.report.judged import N, answer, by_name, row_of, texts
+from tests.report.records import board_of, predict, record
+
+
+def test_by_val_nothing_that_loses_to_a_baseline_is_recommended(tmp_path: Path) -> None:
+    board = board_of(tmp_path, record("1", 0.095, backbone="untrained"))
+    assert by_name(board)["untrained"].verdict == "does not beat always predicting the mean"
+    assert "(MSE 0.095 against 0.09). Of so few, 2, much is luck: 5 folds would test" in texts(board)
+    many = record("1", 0.095, backbone="untrained")
+    many.split.n_val, many.data.n = 30, 38
+    assert "none of them is worth using" in texts(board_of(tmp_path / "many", many))
+    assert "has the lowest val MSE" not in texts(board)
+
+
+def test_a_target_that_is_not_read_is_named(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    read, unread = rng.normal(0, 1, N), rng.normal(0, 3, N)
+    for seed in range(3):
+        metrics = Metrics(
+            val_mse=0.01, test_mse=0.05, test_rmse={"y": 1.0, "brightness": 3.0},
+            test_r2={"y": 0.9, "brightness": 0.01},
+        )  # fmt: skip
+        mean = metrics.model_copy(
+            update={"val_mse": 0.2, "test_mse": 0.2, "test_rmse": {"y": 5.0, "brightness": 2.9}}
+        )
+        one = record(
+            f"n{seed}", 0.01, seed=seed, targets=["y", "brightness"], target_low=[0, 0], target_high=[10, 10],
+            target_integer=[False, False], metrics=metrics, baselines={"mean-of-train": mean},
+        )  # fmt: skip
+        write_record(tmp_path, one)
+        predict(tmp_path, one.key, read + seed / 50, brightness=5.0, brightness_pred=5.0 + unread)
+    board = board_of(tmp_path)
+    assert [one.target for one in board.rows[0].unread] == ["brightness"]
+    assert "net + mlp does not read brightness (R² 0.01)." in texts(board)
+
+
+def test_what_no_test_shows_to_beat_a_baseline_is_not_recommended(tmp_path: Path) -> None:
+    """Lower by val, as the mean over two seeds, and far worse on test."""
+    row_of(tmp_path, "net", 4.0, seeds=[0, 1], val=0.01)
+    board = board_of(tmp_path)
+    assert by_name(board)["net"].verdict == "no evidence"
+    told = "nothing shows that it is worth using"
+    assert told in answers(board)["Which backbone?"]
+    assert told in texts(board)
+    assert next_step(board, tmp_path).endswith(f"{told}.")
+    assert told in chosen("best", tmp_path).warnings[0]
+
+
+def test_the_baseline_that_is_not_beaten_is_named(tmp_path: Path) -> None:
+    """Best by val is a baseline that the row beats; on test another one is as good."""
+    row_of(tmp_path, "a", 1.0)
+    answer(tmp_path, "pixel-lookup", np.random.default_rng(5).normal(0, 3, N), 0.05)
+    answer(tmp_path, "mean-of-train", np.random.default_rng(6).normal(0, 1, N), 0.3)
+    board = board_of(tmp_path)
+    assert by_name(board)["a"].verdict == "does not beat always predicting the mean"
+    assert answers(board)["Which backbone?"].startswith("a + mlp does not beat always predicting the mean:")
+
+
+def test_it_is_said_where_test_contradicts_val(tmp_path: Path) -> None:
+    row_of(tmp_path, "lucky", 2.0, val=0.001)
+    row_of(tmp_path, "ok", 0.5)
+    board = board_of(tmp_path)
+    assert by_name(board)["lucky"].rank == 1
+    assert "ok + mlp (0.0" in texts(board)
+    assert "val does not tell which is better here" in texts(board)
+
+
+def test_nothing_is_read_where_r2_is_next_to_nothing(tmp_path: Path) -> None:
+    metrics = Metrics(val_mse=0.01, test_mse=0.05, test_rmse={"y": 2.7}, test_r2={"y": 0.008})
+    board = board_of(tmp_path, record("1", 0.01, metrics=metrics))
+    assert "net + mlp does not read y (R² 0.01)." in texts(board)
