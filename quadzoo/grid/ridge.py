@@ -151,10 +151,10 @@ def _kept(plan: Plan, of_fold: FoldPlan, name: str, task: Task | None, made: Cal
 
 def _of_pixels(images: Path) -> Rows:
     """Return what gives images as vectors, float32 (M, F), at most 32 pixels a side, in all bands."""
-    array = np.load(images, mmap_mode="r")
-    height, width = (min(side, _SIDE) for side in array.shape[1:3])
 
     def rows(positions: np.ndarray) -> np.ndarray:
+        array = _mapped(images)
+        height, width = (min(side, _SIDE) for side in array.shape[1:3])
         small = [shrunk(array[position], (height, width)).reshape(-1) for position in positions]
         return np.stack(small).astype(np.float32)
 
@@ -168,7 +168,12 @@ def _of_features(plan: Plan, task: Task, executor: Executor) -> Callable[[], Row
         work, longest = "quadzoo.training.features:pooled_features", plan.config.timeout or _LONG
         placement = plan.placement(task)
         path = answer(executor, work, (task, placement), longest, placement.needs)
-        array = np.load(path, mmap_mode="r")
-        return lambda positions: np.asarray(array[positions])
+        return lambda positions: np.asarray(_mapped(path)[positions])
 
     return computed
+
+
+def _mapped(path: Path) -> np.ndarray:
+    """Map an array, anew for each chunk: pages count as this process's memory for as long as it is mapped."""
+    array: np.ndarray = np.load(path, mmap_mode="r")
+    return array

@@ -112,6 +112,16 @@ def rows(out: Path) -> dict[str, dict[str, Any]]:
     return {row["backbone"]: row for row in board["rows"]}
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux lists what is mapped")
+def test_images_are_mapped_no_longer_than_they_are_read(tmp_path: Path) -> None:
+    """The pages of a map count as the command's memory: in the end they would be all images."""
+    path = tmp_path / "images.npy"
+    np.save(path, np.arange(6 * 40 * 8, dtype=np.uint8).reshape(6, 40, 8, 1))
+    rows = module._of_pixels(path)
+    assert rows(np.array([4, 1])).shape == (2, 32 * 8)
+    assert path.name not in Path("/proc/self/maps").read_text()
+
+
 def test_every_bench_has_ridge_on_pixels(discs: Path, quadzoo: Call, tmp_path: Path) -> None:
     done = quadzoo(*bench(discs, tmp_path))
     assert done.status == 0, done.err
