@@ -27,26 +27,33 @@ def fold_of(record: RunRecord | BaselineRecord) -> tuple[object, ...]:
     return record.data.hash, *record.targets, record.split.hash, record.split.fold
 
 
-def check_scores(
-    metrics: Metrics, like: RunRecord, val: np.ndarray, test: tuple[np.ndarray, np.ndarray]
-) -> None:
-    """Check that scores are those of predictions, by the targets and ranges of ``like``.
+def wrong_scores(
+    record: RunRecord,
+    val: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    tolerance: float,
+) -> list[tuple[str, float | None, float | None]]:
+    """Return each score that a record has wrong by its predictions, as `differences` yields them.
 
-    ``val`` are the residuals of the val images in the scaled unit, float64 (n_val, T), ``test`` truth and
-    prediction of the test images in original units, float64 (N, T) each. Raises DataError where they are not.
+    ``val`` and ``test`` are truth and prediction of each side in original units, float64 (n, T) each. Raises
+    DataError for predictions that cannot be scored.
     """
-    scores = scores_as(like, *test)
     try:
-        found = Metrics(
-            val_mse=mse_of(val) if val.size else None,
-            test_mse=scores["mse"],
-            test_exact=scores["exact"],
-            test_rmse=scores["rmse"],
-            test_r2=scores["r2"],
-        )
+        found = Metrics.of(*(scores_as(record, *side) for side in (val, test)))
     except ValidationError as error:
-        raise DataError(f"{PREDICTIONS}: its numbers are too large to be scored") from error
-    for name, said, own in differences(metrics, found, _ROUNDING):
+        reason = "a target or prediction is not a finite number, or too large to be scored"
+        raise DataError(f"{PREDICTIONS}: {reason}") from error
+    return list(differences(record.metrics, found, tolerance))
+
+
+def check_scores(
+    record: RunRecord, val: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Check that a record's scores are those of its predictions, which are as for `wrong_scores`.
+
+    They are float64 (n, T). Raises DataError where scores are others.
+    """
+    for name, said, own in wrong_scores(record, val, test, _ROUNDING):
         told, made = ("empty" if value is None else f"{value:.6g}" for value in (said, own))
         raise DataError(f"{name} is {told} in the record, but {made} by its {PREDICTIONS}: one was changed")
 

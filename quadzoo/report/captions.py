@@ -19,6 +19,7 @@ from quadzoo.report.known import known
 from quadzoo.report.rows import INCOMPLETE, NOT_WORSE, WORSE, Leaderboard, Unreadable, is_baseline
 from quadzoo.report.settings import recipe_in_words
 from quadzoo.report.text import listed, readable, short
+from quadzoo.report.verdicts import seeds_of
 
 _MEMORISED = 5  # times the training error
 _TARGETS = 6  # that are named
@@ -255,8 +256,7 @@ def at_the_edge(found: Sequence[float], tried: Sequence[float]) -> str:
 
 def evidence(board: Leaderboard) -> str:
     """Return what the number of seeds allows to conclude; nothing where no run has finished."""
-    everyone = [row for row in board.rows if row.seeds]
-    seeds = [row.seeds for row in [row for row in everyone if row.complete] or everyone]
+    seeds = seeds_of(board.rows)
     if board.evidence is None or not seeds:
         return ""
     fewest, most = min(seeds), max(seeds)

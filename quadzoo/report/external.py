@@ -50,14 +50,13 @@ def with_external(
 ) -> Extended:
     """Return the leaderboards of ``runs`` with a last row for each outside predictor, a name and a CSV.
 
-    ``answers`` are those of baselines, with which it is compared.
-
     The CSV has a column ``id``, or one whose cells are ids of test images, and one for each target, TARGET or
     TARGET_pred, in the target's own unit. Where it has both, TARGET_pred counts, since TARGET is the truth in
     a predictions.csv. A predictor is in each table of which it answers at least half of the test images;
     where there is none, in that of which it answers most. A test image that is not in the CSV counts with the
-    mean error of ``mean-of-train``, and its targets as not exactly right. Raises ConfigError for a name that
-    a row has already, and DataError for a CSV that cannot be used.
+    mean error of ``mean-of-train``, and its targets as not exactly right. ``answers`` are those of the
+    baselines that it is held against. Raises ConfigError for a name that a row has already, and DataError for
+    a CSV that cannot be used.
     """
     found = [board.model_copy(update={"rows": list(board.rows)}) for board in boards]
     sides = [_test_side(board, runs) for board in boards]

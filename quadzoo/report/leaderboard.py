@@ -24,7 +24,7 @@ from quadzoo.report.scores import mean_absolute, pooled
 from quadzoo.report.settings import origin_of, set_variants, settings_of
 from quadzoo.report.statistics import FEWEST_SEEDS
 from quadzoo.report.text import listed
-from quadzoo.report.verdicts import Judged, by_val, judge, set_intervals
+from quadzoo.report.verdicts import Judged, by_val, judge, seeds_of, set_intervals
 
 _PUBLISH = 6  # seeds
 _HASH = 8  # digits that are shown
@@ -108,9 +108,8 @@ def _leaderboard(
     judge([Judged(one.row, one.tests) for one in combinations], baselines)
     for place, one in enumerate(sorted(combinations, key=lambda one: by_val(one.row))):
         one.row.details = details_of(one.tests, brief=place >= MOST_DETAILED)
-    if combined := ensemble_row(
-        runs, baselines
-    ):  # after ranks: it has none, and nothing is tested against it
+    # After ranks: it has none, and no network is tested against it.
+    if combined := ensemble_row(runs, baselines):
         rows = sorted([*rows, combined], key=by_val)
     points = [OfShare(one.curve, one.row, one.errors) for one in combinations] if smaller else []
     for members in smaller:
@@ -247,9 +246,7 @@ def _command(record: RunRecord, seeds: list[int]) -> str | None:
 
 def _evidence(rows: Iterable[Row]) -> Evidence | None:
     """Grade by the fewest seeds of any row that has some."""
-    everyone = [row for row in rows if row.seeds]
-    # An incomplete row is not ranked, so that its seeds tell nothing of the order.
-    seeds = [row.seeds for row in [row for row in everyone if row.complete] or everyone]
+    seeds = seeds_of(rows)
     if not seeds:
         return None
     return "publish" if min(seeds) >= _PUBLISH else "screen" if min(seeds) >= FEWEST_SEEDS else "smoke"

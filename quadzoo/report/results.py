@@ -33,6 +33,7 @@ from quadzoo.report.rows import Conflict, Unreadable
 from quadzoo.report.text import one_line
 
 _REASON = 300  # characters
+_SIDES: tuple[Side, ...] = ("val", "test")
 
 
 @dataclass(frozen=True)
@@ -275,7 +276,7 @@ class _Images:
 
     def __init__(self, texts: Mapping[str, list[str]]) -> None:
         sides = np.array(texts["split"], dtype=object)
-        self.rows = {side: np.flatnonzero(sides == side) for side in ("val", "test")}
+        self.rows = {side: np.flatnonzero(sides == side) for side in _SIDES}
         table = pd.DataFrame({name: cells for name, cells in texts.items() if name != "id"}, dtype=object)
         table.index = pd.Index(texts["id"], dtype=object, name="id")
         self.of_side = {side: table.iloc[rows] for side, rows in self.rows.items()}
@@ -309,9 +310,7 @@ class _Tables:
             check_whole(predictions, record)
             if val.empty and record.split.n_val:
                 raise DataError(f"{predictions}: its val images are not those that the record counts")
-            check_scores(
-                record.metrics, record, val.to_numpy(), _both(_of_side(parsed, images, "test"), record)
-            )
+            check_scores(record, *(_both(_of_side(parsed, images, side), record) for side in _SIDES))
         return Run(record, path.parent, test, val, images.groups, _spread(parsed, images, val, record))
 
     def answer(self, path: Path, record: BaselineRecord, like: RunRecord) -> pd.DataFrame:

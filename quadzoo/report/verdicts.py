@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import compress
 from operator import not_
 from typing import Any, NamedTuple
@@ -59,6 +59,15 @@ def by_val(row: Row) -> tuple[bool, float, str, str]:
     return row.val_mse is None, row.val_mse or 0.0, row.backbone, row.head
 
 
+def seeds_of(rows: Iterable[Row]) -> list[int]:
+    """Return the number of seeds of each row that can be ranked, or of all where none can.
+
+    An incomplete row has no place in the order, so that its seeds tell nothing of it.
+    """
+    known = [row for row in rows if row.seeds]
+    return [row.seeds for row in [row for row in known if row.complete] or known]
+
+
 def judge(networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
     """Set ranks, intervals and verdicts of the rows with a model."""
     whole = [one for one in networks if one.row.val_mse is not None and one.row.verdict != INCOMPLETE]
@@ -93,13 +102,7 @@ def judge(networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
 def _judge_without(alone: Sequence[Row], networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
     """Set the verdicts that would be others without some rows, where the best row stays what it is."""
     left = [one for one in networks if all(one.row is not row for row in alone)]
-    fresh: dict[str, Any] = {
-        "p_value": None,
-        "p_baseline": None,
-        "unread": [],
-        "otherwise": "",
-        "seed_spread": None,
-    }
+    fresh: dict[str, Any] = {"p_value": None, "p_baseline": None, "unread": [], "seed_spread": None}
     others = []
     for one in left:
         verdict = INCOMPLETE if one.row.verdict == INCOMPLETE else ""

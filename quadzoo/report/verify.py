@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from quadzoo.errors import DataError
 from quadzoo.records.halving import read_halving
@@ -14,7 +14,6 @@ from quadzoo.records.predictions import of_targets, read_predictions
 from quadzoo.records.record import (
     PREDICTIONS,
     WEIGHTS,
-    Metrics,
     RunRecord,
     keys_in,
     read_record,
@@ -23,9 +22,9 @@ from quadzoo.records.record import (
 )
 from quadzoo.records.suite import is_suite
 from quadzoo.records.tuning import read_tuning, tuning_key
+from quadzoo.report.agreement import wrong_scores
 from quadzoo.report.copies import copies, told
 from quadzoo.report.results import kept_records
-from quadzoo.report.scores import differences, scores_as
 from quadzoo.report.verify_folds import Folds, baseline_faults, fold_faults, known_faults
 from quadzoo.report.verify_tables import table_faults
 
@@ -164,11 +163,11 @@ def _scores(path: Path, record: RunRecord, folds: Folds) -> Iterator[str]:
             yield f"{PREDICTIONS} has a {side} image twice"
     if lacking or any(side.empty for side in sides.values()):
         return
-    val, test = (scores_as(record, *of_targets(side, record.targets)) for side in sides.values())
+    val, test = (of_targets(side, record.targets) for side in sides.values())
     try:
-        expected_metrics = Metrics.of(val, test)
-    except ValidationError:
-        yield f"{PREDICTIONS}: a target or prediction is not a finite number, or too large to be scored"
+        wrong = wrong_scores(record, val, test, _TOLERANCE)
+    except DataError as error:
+        yield str(error)
         return
-    for name, said, found in differences(record.metrics, expected_metrics, _TOLERANCE):
+    for name, said, found in wrong:
         yield f"{name} is {said} in the record, {found} by its predictions"

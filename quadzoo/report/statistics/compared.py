@@ -131,9 +131,9 @@ class Comparison:
 
         None where the row has fewer than three seeds or is withheld, and where one image carries the error of
         the predictor. They are about this row alone: for all rows of a leaderboard, correct ``better`` by
-        `holm`. With ``as_it_is`` a row without seeds is tested, too: what it has predicted, on other images.
-        To be better than every one of several
-        predictors, the largest p-value counts, without correction (Berger 1982, Technometrics 24, p. 295).
+        `holm`. To be better than every one of several predictors, the largest p-value counts, without
+        correction (Berger 1982, Technometrics 24, p. 295).
+        With ``as_it_is`` a row without seeds is tested, too: what it has predicted, on other images.
         ``selected_from`` is the number of rows that the row was selected from by its val error: any of them
         might have been, and Bonferroni's correction for all holds for the one that was.
         """
