@@ -78,7 +78,9 @@ def _status(arguments: list[str] | None) -> int:
             sys.stdout.flush()
     except (click.ClickException, QuadzooError, OSError) as error:
         return complain(error)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stop:
+        if isinstance(stop.__cause__, EOFError):  # click takes the end of any file for that of the keyboard
+            raise stop.__cause__ from None
         given = sys.argv[1:] if arguments is None else arguments
         goes_on = given[:1] == ["bench"] and "--force" not in given
         kept = "; what is finished is kept, and the same command continues from here" * goes_on

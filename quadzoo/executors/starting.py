@@ -10,6 +10,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -34,6 +35,9 @@ _OF_LAUNCHERS = (
     "SLURM_NTASKS", "SLURM_PROCID", "RANK", "LOCAL_RANK", "JSM_NAMESPACE_RANK", "JSM_NAMESPACE_LOCAL_RANK",
     "TORCHELASTIC_RUN_ID",
 )  # fmt: skip
+
+_TRIES = 3  # servers for one process
+_DYING = 5.0  # seconds
 
 _LONGEST_FOLDER = 48  # bytes; a socket's path has at most 107, of which 32 are multiprocessing's, 26 ours
 
@@ -70,12 +74,25 @@ def start(target: Callable[..., None], arguments: tuple[Any, ...]) -> BaseProces
     start_server()
     process: BaseProcess = _context.Process(target=target, args=arguments, daemon=True)
     with _safe_start():
-        try:
-            process.start()
-        except (EOFError, ConnectionError):  # the server has died this moment; a new one does it
-            start_server()
-            process.start()
+        for _ in range(_TRIES - 1):
+            try:
+                process.start()
+                return process
+            except (EOFError, ConnectionError):  # the server has died this moment; a new one does it
+                _bury_server()
+                start_server()
+        process.start()
     return process
+
+
+def _bury_server() -> None:
+    """Return when the server is over, soon: it has closed its connections, and dies after that.
+
+    Before it is over, it counts as running, and no new one starts.
+    """
+    end = time.monotonic() + _DYING
+    while server_pid() and not is_over(server_pid()) and time.monotonic() < end:
+        time.sleep(0.001)
 
 
 def server_pid() -> int:

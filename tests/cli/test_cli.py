@@ -127,15 +127,17 @@ def test_cache_folder_that_cannot_be(
     assert "set QUADZOO_CACHE_DIR" in result.error
 
 
-def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [ZeroDivisionError, EOFError])
+def test_a_bug_keeps_its_traceback(kind: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a file within a plugin is no interrupt, either."""
     from quadzoo.cli import main
     from quadzoo.registry import catalogue
 
     def bug() -> None:
-        raise ZeroDivisionError
+        raise kind
 
     monkeypatch.setattr(catalogue, "load", bug)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(kind):
         main(["list"])
 
 
