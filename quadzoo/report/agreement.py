@@ -85,8 +85,8 @@ def check_whole(path: Path, record: RunRecord) -> None:
 def contradicting(records: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, str]]:
     """Yield each record whose facts of the division are not those of most records of it, and why.
 
-    The facts stand above the table, so that one record would speak for all. Of two records nobody knows which
-    is right.
+    The facts stand above the table, so that one record would speak for all. Of as many on both sides those
+    are believed that speak against the division: leaks first.
     """
     divisions: dict[tuple[object, ...], list[RunRecord]] = defaultdict(list)
     for record in (one for one in records if one.status == "ok"):
@@ -95,15 +95,18 @@ def contradicting(records: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, str
         same: dict[str, list[RunRecord]] = defaultdict(list)
         for record in members:
             same[json.dumps(_told(record))].append(record)
-        most, *others = sorted(same.values(), key=len, reverse=True)
+        most, *others = sorted(same.values(), key=_weight, reverse=True)
         for some in others:
-            if len(some) == len(most):
-                continue
             for record in some:
                 said, usual = _told(record), _told(most[0])
                 name = next(name for name in said if said[name] != usual[name])
-                known = f"{usual[name]} in {len(most)} others of this division"
+                known = f"{usual[name]} in {len(most)} other{'s' * (len(most) > 1)} of this division"
                 yield record, f"{name} is {said[name]} in its record, but {known}"
+
+
+def _weight(records: list[RunRecord]) -> tuple[int, ...]:
+    facts = records[0].split
+    return len(records), facts.leaked, records[0].data.duplicates, -facts.n_train, facts.folds
 
 
 def _told(record: RunRecord) -> dict[str, int]:

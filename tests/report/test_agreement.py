@@ -104,6 +104,20 @@ def test_one_record_does_not_speak_for_the_division(tmp_path: Path) -> None:
     assert board(tmp_path).unreadable == []
 
 
+@pytest.mark.parametrize("edited", ["0", "1"])
+def test_of_two_records_the_one_that_tells_of_leaks_is_believed(edited: str, tmp_path: Path) -> None:
+    for seed in range(2):
+        one = record(f"{seed}", 0.1, seed=seed)
+        board_of(tmp_path, one)
+        predict(tmp_path, one.key, [1.0, 2.0, 3.0, 2.0])
+        change(tmp_path, f"{seed}", split={"leaky": True, "leaked": 4})
+    change(tmp_path, edited, split={"leaky": False, "leaked": 0})
+    found = board(tmp_path)
+    assert (found.split.leaky, found.split.leaked) == (True, 4)
+    assert [one.key for one in found.unreadable] == [edited]
+    assert "split.leaked is 0 in its record, but 4 in 1 other of this" in found.unreadable[0].reason
+
+
 def test_two_sets_with_one_division_have_their_own_baselines(tmp_path: Path) -> None:
     """Other targets of the same images: the baselines of one do not hide those of the other."""
     one, other = finished(tmp_path / "one"), tmp_path / "other"
