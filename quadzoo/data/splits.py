@@ -108,6 +108,7 @@ def make_splits(
         divisions, warning = _tested(groups, tests, targets)
     elif split == "grouped":
         divisions, warning = _grouped(groups, content_ids, folds, targets)
+        warning = "; ".join(filter(None, (warning, _twins(divisions))))
     elif split == "article":
         divisions = [_article(len(ids))]
     else:
@@ -212,6 +213,17 @@ def _grouped(
     return divisions, (
         f"the sides are not as large as wanted, since {why}; reached are {_reached(divisions, shares)}"
     )
+
+
+def _twins(divisions: list[Division]) -> str:
+    """Say which folds train on the same images, with val and test the other way round; nothing for none."""
+    folds: dict[bytes, list[str]] = {}
+    for fold, (train, _, _) in enumerate(divisions):
+        folds.setdefault(train.tobytes(), []).append(f"{fold}")
+    same = [" and ".join(numbers) for numbers in folds.values() if len(numbers) > 1]
+    if not same:
+        return ""
+    return f"folds {', '.join(same)} train on the same images, since groups are few: they count for less"
 
 
 # scikit-learn takes a second to import; processes that train read this module and have no need of that.

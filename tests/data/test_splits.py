@@ -44,6 +44,22 @@ def test_folds_test_each_image_once() -> None:
     assert not any(split.leaky for split in splits)
 
 
+def test_folds_that_train_on_the_same_images_are_told() -> None:
+    """Leave-one-group-out: val and test of two folds may be each other's, and their networks the same."""
+    few, many = ([f"{i % n}" for i in range(200)] for n in (5, 40))
+    ids = [f"{i}" for i in range(200)]
+    splits = make_splits("grouped", ids, np.arange(200), folds=5, group_values=few)
+    same = [
+        one.fold
+        for one in splits
+        for other in splits
+        if one is not other and np.array_equal(one.train, other.train)
+    ]
+    assert len(same) == 2
+    assert f"folds {same[0]} and {same[1]} train on the same images" in splits[0].warning
+    assert make_splits("grouped", ids, np.arange(200), folds=5, group_values=many)[0].warning == ""
+
+
 def test_group_column_joins_what_shares_anything() -> None:
     # a-b share an image, b-c a person: all three belong together, though a and c share nothing
     content_ids = np.array([0, 0, 1, *range(2, 30)])
