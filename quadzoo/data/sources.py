@@ -60,7 +60,8 @@ class Source:
     ``kinds`` the sorts of image, where they are known: the forms of equations. ``table`` and ``rows`` (line
     numbers in it) are for messages. Where the test images have a table of their own, ``test_table``,
     ``tests`` bool (N,) says which they are. ``left_out`` names images, by id and by file, whose rows are not
-    here, as they lack all targets or cannot be read. ``id_column`` is where the table names its images.
+    here, as they lack all targets or cannot be read. ``id_column`` is where the table names its images,
+    ``group_column`` what must stay together.
     ``told`` says in sentences what was found without being asked for; ``remarks`` are findings about the
     table.
     """
@@ -81,6 +82,7 @@ class Source:
     tests: np.ndarray | None = field(default=None, repr=False)
     left_out: frozenset[str] = field(default=frozenset(), repr=False)
     id_column: str | None = None
+    group_column: str | None = None
     told: tuple[str, ...] = field(default=(), repr=False)
     remarks: tuple[Finding, ...] = field(default=(), repr=False)
 
@@ -235,6 +237,7 @@ def _source(data: str, read: Sequence[TableRows], folder: Path, wanted: Columns)
         test_table=read[1].table if len(read) > 1 else None,
         tests=np.repeat([False, True], [len(one.ids) for one in read]) if len(read) > 1 else None,
         id_column=wanted.id_column,
+        group_column=wanted.group_column,
         left_out=frozenset(text for one in read for row in one.unlabelled.values() for text in row),
     )
     by_name = sorted(range(len(rows)), key=source.names.__getitem__)

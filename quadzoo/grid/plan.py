@@ -71,11 +71,15 @@ class FoldPlan:
 
 @dataclass(frozen=True)
 class BenchData:
-    """The data of a bench: its name, the decoded images, and each fold with each share of its train."""
+    """The data of a bench: its name, the decoded images, and each fold with each share of its train.
+
+    ``group_column`` names the column whose values stay together.
+    """
 
     name: str
     images: ImageSet
     folds: list[FoldPlan]
+    group_column: str | None = None
 
     @property
     def facts(self) -> DataFacts:
@@ -225,7 +229,7 @@ def bench_data(
             folds.append(FoldPlan(fold, targets, own, scores, known))
     except DataError as error:
         raise DataError(f"{source.table}: {error}") from error
-    return BenchData(source.name, images, folds)
+    return BenchData(source.name, images, folds, source.group_column)
 
 
 def _own(source: Source, values: np.ndarray, split: Split) -> TargetInfo:
@@ -335,6 +339,7 @@ def _task(
             train_share=split.train_share,
             whole_hash=split.whole_hash,
             known=of_fold.known,
+            group_column=data.group_column,
         ),
         targets=of_fold.targets,
         unit=model.unit if model else _unit(of_fold, config, catalogue.heads[head].spec),

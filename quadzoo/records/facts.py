@@ -88,6 +88,8 @@ class SplitFacts(_Facts):
 
     Where ``train_share`` is below 1, train is about that share of train in the division with the hash
     ``whole_hash``, with the same val and test. ``known`` counts targets where some are missing.
+    ``group_column`` is the column of the data whose values were kept together; null for none, and in records
+    of earlier versions.
     """
 
     name: str
@@ -102,6 +104,7 @@ class SplitFacts(_Facts):
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     whole_hash: str | None = None
     known: Known | None = None
+    group_column: Name | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
+from quadzoo.data.splits import TEST_DATA
 from quadzoo.records.baseline import LOOKUP, MEAN
 from quadzoo.report.caveats import restless
 from quadzoo.report.costs import crowded
@@ -18,11 +19,12 @@ from quadzoo.report.halved import halved
 from quadzoo.report.known import known
 from quadzoo.report.rows import INCOMPLETE, NOT_WORSE, WORSE, Leaderboard, Unreadable, is_baseline
 from quadzoo.report.settings import recipe_in_words
-from quadzoo.report.text import listed, readable, short
+from quadzoo.report.text import listed, printable, readable, short
 from quadzoo.report.verdicts import seeds_of
 
 _MEMORISED = 5  # times the training error
 _TARGETS = 6  # that are named
+_KEEPS_GROUPS = ("grouped", TEST_DATA)  # splits; a file divides as it says
 
 
 class Caption(NamedTuple):
@@ -83,10 +85,14 @@ def task(board: Leaderboard) -> str:
     sides = f"{size_text(board, 'train')} train{share}, {size_text(board, 'val')} val, "
     sides += f"{size_text(board, 'test')} test"
     folds = f", {split.folds} folds, each {sides}" if split.folds > 1 else f" ({sides})"
+    column = split.group_column if split.name in _KEEPS_GROUPS else None
+    groups = f" by {printable(column)}" if column else ""
     images = f"{data.n:,} images, {data.duplicates:,} of them duplicates"
     apart = [f"{name} {text}" for name, text in board.apart.items() if name != "targets"]
     images += f" ({', '.join(apart)})" if apart else ""
-    return f"{data.name}: {images}; {targets}split {split.name}{folds}{f'; {recipe}' if recipe else ''}."
+    return (
+        f"{data.name}: {images}; {targets}split {split.name}{groups}{folds}{f'; {recipe}' if recipe else ''}."
+    )
 
 
 def size_text(board: Leaderboard, side: str) -> str:

@@ -323,6 +323,7 @@ def test_any_csv(discs: Path, quadzoo: Callable[..., Any], tmp_path: Path) -> No
     board = json.loads(result.out)
     assert board["data"]["name"] == "discs"
     (record,) = records(tmp_path)
+    assert record["split"]["group_column"] == "who"
     assert record["image"]["channels"] == 3
     assert record["targets"] == ["radius", "x"]
     assert record["metrics"]["test_exact"] is None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from quadzoo.report.caveats import restless
 from quadzoo.report.doubts import beaten
 from quadzoo.report.rows import DOES_NOT_BEAT
@@ -59,6 +61,16 @@ def test_folds_of_several_sizes_are_told_as_a_range(tmp_path: Path) -> None:
         run.split.fold, run.split.folds, run.split.n_test = fold, 2, 4 + 2 * fold
     board = board_of(tmp_path, *runs)
     assert "split grouped, 2 folds, each 4 train, 2 val, 4 to 6 test" in texts(board)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("grouped", "split grouped by patient ("), ("mine", "split mine (")]
+)
+def test_what_was_kept_together_is_told(name: str, told: str, tmp_path: Path) -> None:
+    """A division from a file keeps together what the file does."""
+    one = record("0", 0.01)
+    one.split.name, one.split.group_column = name, "patient"
+    assert told in texts(board_of(tmp_path, one))
 
 
 def test_seeds_that_differ_in_number_are_told_as_a_range(tmp_path: Path) -> None:
