@@ -76,6 +76,15 @@ CASES = [
     Case("1 seed", seeds=(1,)),
     Case("2 seeds", seeds=(2,)),
     Case("5 folds, 1 seed", folds=True, seeds=(1,)),
+    Case("20 seeds of spread 0.05, five rows of 3 and 0.5", seeds=(20, 3, 3, 3, 3, 3),
+         spread=(0.05, *[0.5] * 5)),
+    Case("three rows of 20 seeds of spread 0.05, three of 3 and 0.5", seeds=(20, 20, 20, 3, 3, 3),
+         spread=(*[0.05] * 3, *[0.5] * 3)),
+    *(
+        Case(f"{images} images of spread 1.5, 3 seeds of spread 0.1", images=images, hardness=1.5,
+             spread=(0.1,))
+        for images in (12, 20, 40)
+    ),
 ]  # fmt: skip
 
 

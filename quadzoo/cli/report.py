@@ -143,7 +143,8 @@ def verify(out: Path, no_weights: bool, as_json: bool) -> int:
 
     Computes every metric of runs and baselines again from the stored predictions, every key from its record,
     the SHA-256 of every file, what predictions tell of leaks, and from the records the leaderboard's csv and
-    json, ensembles included, and the rows of its md and html. Exit status 1 if something does not match.
+    json, ensembles included, and the rows of its md and html, but not the sentences around them. Exit status
+    1 if something does not match.
     """
     from quadzoo.report.verify import verify as check
 

@@ -21,11 +21,13 @@ from quadzoo.inference.intervals import Intervals
 from quadzoo.inference.network import Network
 from quadzoo.inference.view import Misfit, Oddities, View, decoded
 from quadzoo.records.predictions import columns_of
+from quadzoo.records.record import RunRecord
 
 ID, ERROR = "id", "error"  # columns beside those of the targets
 
 
 _SHOWN = 40  # characters
+_FAR = 0.25  # of a target's range in training, beyond it
 _SMALL = 1 << 15  # bytes of an image's file
 
 
@@ -107,7 +109,23 @@ def predict(
         advance(len(block.images))
     columns = list(columns_of(members[0].network.trained.record.targets, (ID, ERROR)).values())
     frame = _frame(blocks, columns, intervals)
-    return Predicted(frame, columns, [*doubts, *oddities.warnings(len(frame))])
+    far = _far_off(frame, columns, members[0].network.trained.record)
+    return Predicted(frame, columns, [*doubts, *oddities.warnings(len(frame)), *far])
+
+
+def _far_off(frame: pd.DataFrame, columns: Sequence[str], record: RunRecord) -> Iterator[str]:
+    """Yield a warning for each target with predictions far from all that the model was trained on."""
+    ranges = zip(columns, record.targets, record.target_low, record.target_high, strict=True)
+    for column, target, low, high in ranges:
+        margin = _FAR * (high - low)
+        far = frame[(frame[column] < low - margin) | (frame[column] > high + margin)]
+        if len(far):
+            n, are = f"{len(far):,} of {len(frame):,}", "are" if len(far) > 1 else "is"
+            yield (
+                f"{n} predictions of {target} {are} far from the values of training, "
+                f"{low:.4g} to {high:.4g}, and may be wrong; the first is {far[column].iloc[0]:.4g} for "
+                f"{far[ID].iloc[0]}"
+            )
 
 
 def _calibrated(members: Sequence[Member], level: float) -> tuple[Intervals, list[str]]:

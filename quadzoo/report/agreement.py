@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -17,7 +18,7 @@ from quadzoo.records.baseline import BaselineRecord
 from quadzoo.records.record import PREDICTIONS, Metrics, RunRecord, sha256_of
 from quadzoo.report.scores import differences, scores_as
 
-_TOLD = ("leaked", "n_train", "folds")  # of the division, above the table
+_TOLD = ("leaked", "leaky", "n_train", "folds")  # of the division, above the table
 _NOTHING = 1e-15  # an MSE
 _ROUNDING = 1e-6  # relative: predictions may have been scored by other versions
 
@@ -82,26 +83,38 @@ def check_whole(path: Path, record: RunRecord) -> None:
         raise DataError(f"{path}: not the file that the record names: it was changed or cut off")
 
 
-def contradicting(records: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, str]]:
+def contradicting(records: Iterable[tuple[RunRecord, str]]) -> Iterator[tuple[RunRecord, str]]:
     """Yield each record whose facts of the division are not those of most records of it, and why.
 
+    With each record comes a hash of the images of its predictions, of their groups and of their truth.
     The facts stand above the table, so that one record would speak for all. Of as many on both sides those
     are believed that speak against the division: leaks first.
     """
-    divisions: dict[tuple[object, ...], list[RunRecord]] = defaultdict(list)
-    for record in (one for one in records if one.status == "ok"):
-        divisions[fold_of(record)].append(record)
+    divisions: dict[tuple[object, ...], list[tuple[RunRecord, str]]] = defaultdict(list)
+    for record, images in records:
+        if record.status == "ok":
+            divisions[fold_of(record)].append((record, images))
     for members in divisions.values():
-        same: dict[str, list[RunRecord]] = defaultdict(list)
-        for record in members:
-            same[json.dumps(_told(record))].append(record)
-        most, *others = sorted(same.values(), key=_weight, reverse=True)
-        for some in others:
-            for record in some:
-                said, usual = _told(record), _told(most[0])
-                name = next(name for name in said if said[name] != usual[name])
-                known = f"{usual[name]} in {len(most)} other{'s' * (len(most) > 1)} of this division"
-                yield record, f"{name} is {said[name]} in its record, but {known}"
+        for record, usual, n in _fewer((record, json.dumps(_told(record))) for record, _ in members):
+            said, most = _told(record), _told(usual)
+            name = next(name for name in said if said[name] != most[name])
+            yield record, f"{name} is {said[name]} in its record, but {most[name]} in {_others(n)}"
+        for record, _, n in _fewer((record, images) for record, images in members if images):
+            yield record, f"{PREDICTIONS} has other images, groups or true values than {_others(n)}"
+
+
+def _fewer(said: Iterable[tuple[RunRecord, str]]) -> Iterator[tuple[RunRecord, RunRecord, int]]:
+    """Yield each record that says something else than most do, one of these, and how many they are."""
+    same: dict[str, list[RunRecord]] = defaultdict(list)
+    for record, text in said:
+        same[text].append(record)
+    most, *others = sorted(same.values(), key=_weight, reverse=True) or [[]]
+    for record in (one for some in others for one in some):
+        yield record, most[0], len(most)
+
+
+def _others(n: int) -> str:
+    return f"{n} other{'s' * (n > 1)} of this division"
 
 
 def _weight(records: list[RunRecord]) -> tuple[int, ...]:
@@ -109,6 +122,11 @@ def _weight(records: list[RunRecord]) -> tuple[int, ...]:
     return len(records), facts.leaked, records[0].data.duplicates, -facts.n_train, facts.folds
 
 
-def _told(record: RunRecord) -> dict[str, int]:
+def _told(record: RunRecord) -> dict[str, Any]:
     facts = record.split.model_dump()
-    return {f"split.{name}": facts[name] for name in _TOLD} | {"data.duplicates": record.data.duplicates}
+    return {
+        **{f"split.{name}": facts[name] for name in _TOLD},
+        "data.duplicates": record.data.duplicates,
+        "target_low": record.target_low,
+        "target_high": record.target_high,
+    }

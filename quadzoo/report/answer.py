@@ -6,7 +6,7 @@ from quadzoo.records.baseline import MEAN
 from quadzoo.report.baselines import in_words
 from quadzoo.report.captions import evidence
 from quadzoo.report.columns import interval_text
-from quadzoo.report.doubts import beaten, doubted, unread
+from quadzoo.report.doubts import against, beaten, doubted, unread
 from quadzoo.report.learning import more_images
 from quadzoo.report.rows import INCOMPLETE, NOT_WORSE, WORSE, Leaderboard, Row
 from quadzoo.report.text import listed, millions, milliseconds, percent, seconds, share_text, short
@@ -24,10 +24,11 @@ def answers(board: Leaderboard) -> dict[str, str]:
         nothing = "No row is complete, so none is recommended: runs of every row failed or are missing."
         return {"Which backbone?": nothing}
     more = {"Would more images help?": told} if (told := more_images(board)) else {}
-    if nothing := beaten(board) or doubted(board):
-        return {"Which backbone?": nothing, "How sure is that?": evidence(board), **more}
+    reasons = against(board)
+    if beaten(board) or doubted(board):
+        return {"Which backbone?": reasons[0], "How sure is that?": evidence(board), **more}
     return {
-        "Which backbone?": _which(board, best),
+        "Which backbone?": " ".join([_which(board, best), *reasons]),
         "How sure is that?": _how_sure(board, best),
         "What does it cost?": _cost(board, best),
         "What does it get wrong?": _wrong(board, best),
@@ -70,9 +71,11 @@ def _how_sure(board: Leaderboard, best: Row) -> str:
         parts.append(f"95 % interval {interval_text(best)} from {seeds}, for {best.covers}.")
     if best.p_best is not None and best.rank_high is not None:
         places = "first" if best.rank_high == 1 else f"among the first {best.rank_high}"
+        last = max(row.rank or 0 for row in board.rows)
         parts.append(
             f"With other images and seeds it would have the lowest val MSE with a probability of "
-            f"{percent(best.p_best)}, and be {places} in 95 % of cases."
+            f"{percent(best.p_best)}"
+            + ("." if best.rank_high == last else f", and be {places} in 95 % of cases.")
         )
     near = [row for row in board.rows if row.verdict == NOT_WORSE]
     same = [f"{row.name} ({short(row.times_best)}×)" for row in near]

@@ -12,7 +12,7 @@ from quadzoo.data.splits import TEST_DATA
 from quadzoo.records.baseline import LOOKUP, MEAN
 from quadzoo.report.caveats import restless
 from quadzoo.report.costs import crowded
-from quadzoo.report.doubts import beaten, contradicted, doubted, unread
+from quadzoo.report.doubts import beaten, contradicted, doubted, seen, unread
 from quadzoo.report.ensemble import made_of
 from quadzoo.report.external import outside
 from quadzoo.report.halved import halved
@@ -23,6 +23,7 @@ from quadzoo.report.text import listed, printable, readable, short
 from quadzoo.report.verdicts import seeds_of
 
 _MEMORISED = 5  # times the training error
+_ROUNDING = 1e-9  # relative: means over folds are added in any order
 _TARGETS = 6  # that are named
 _KEEPS_GROUPS = ("grouped", TEST_DATA)  # splits; a file divides as it says
 
@@ -40,6 +41,7 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(task(board)),
         Caption(left_out(board.unreadable), warning=True),
         Caption(leak(board), warning=True),
+        Caption(unheld(board), warning=True),
         Caption(known(board)),
         Caption(repeats(board), warning=True),
         Caption(seen(board), warning=True),
@@ -71,7 +73,11 @@ def captions(board: Leaderboard) -> list[Caption]:
 def task(board: Leaderboard) -> str:
     """Return what was measured."""
     data, split = board.data, board.split
-    targets = f"target{'s' * (len(board.targets) > 1)} {listed(board.targets)}; " if board.targets else ""
+    targets = (
+        f"target{'s' * (len(board.targets) > 1)} {listed([*map(_word, board.targets)])}; "
+        if board.targets
+        else ""
+    )
     trained = [row for row in board.rows if row.head != "-"]
     same = [
         f"{word} {values.pop()}"
@@ -93,6 +99,11 @@ def task(board: Leaderboard) -> str:
     return (
         f"{data.name}: {images}; {targets}split {split.name}{groups}{folds}{f'; {recipe}' if recipe else ''}."
     )
+
+
+def _word(name: str) -> str:
+    """Return a name for a list of names."""
+    return f'"{name}"' if "," in name or ";" in name or " and " in name else name
 
 
 def size_text(board: Leaderboard, side: str) -> str:
@@ -125,11 +136,22 @@ def repeats(board: Leaderboard) -> str:
     """Return the warning that test images repeat training images, where the split does not say so itself."""
     rows = {row.backbone: row for row in board.rows if is_baseline(row)}
     mean, lookup = (rows[name].test_mse if name in rows else None for name in (MEAN, LOOKUP))
-    if board.split.leaky or mean is None or lookup is None or lookup >= mean:
+    if board.split.leaky or mean is None or lookup is None or lookup >= mean * (1 - _ROUNDING):
         return ""
     return (
         f"{LOOKUP} has a lower test MSE ({short(lookup)}) than {MEAN} ({short(mean)}): test images are also "
         "in train, so the test scores are too optimistic."
+    )
+
+
+def unheld(board: Leaderboard) -> str:
+    """Return that nothing is known of what answers without a network; nothing where something is."""
+    known = any(is_baseline(row) and row.val_mse is not None for row in board.rows)
+    if known or board.best is None:
+        return ""
+    return (
+        "No baseline is known here, such as always predicting the mean: nothing shows that a network is "
+        "worth using."
     )
 
 
@@ -143,20 +165,6 @@ def untested(board: Leaderboard) -> str:
         f"Predictions of {listed(rows)} are not kept in these results, or cannot be read: rows are compared "
         f"with their mean errors, without a test. {partial}"
     ).strip()
-
-
-def seen(board: Leaderboard) -> str:
-    """Return the warning that rows started from models that had seen images of val or test."""
-    warnings = []
-    for row in board.rows:
-        overlap = row.overlap
-        sides = [] if overlap is None else [
-            ("test", overlap.test, overlap.n_test), ("validation", overlap.val, overlap.n_val)
-        ]  # fmt: skip
-        found = [f"{count:,} of the {n:,} {side} images" for side, count, n in sides if count]
-        if found:
-            warnings.append(f"{row.name} started from a model trained on {listed(found)}")
-    return f"{listed(warnings)}: such scores are too optimistic." if warnings else ""
 
 
 def unknown(board: Leaderboard) -> str:
@@ -210,8 +218,9 @@ def untrained(board: Leaderboard) -> str:
     if not found:
         return ""
     return (
-        "Training found nothing better by val than ridge regression on the features of the pretrained "
-        f"backbone, which these rows keep: {listed(found)}."
+        "Training found nothing better by val than what these rows had before the first epoch, ridge "
+        "regression on the features of the pretrained backbone, not held to the range of train: "
+        f"{listed(found)}."
     )
 
 
@@ -285,10 +294,7 @@ def trust(board: Leaderboard) -> str:
     if board.evidence is None:
         return "No run has finished."
     trained = [row for row in board.rows if row.head != "-" and row.val_mse is not None]
-    covers = list(dict.fromkeys(row.covers for row in trained if row.test_mse_low is not None))
-    text = f"{evidence(board)} Rows are ranked by val MSE."
-    if covers:
-        text += f" The 95 % interval of the test MSE accounts for: {'; '.join(covers)}."
+    text = f"{evidence(board)} Rows are ranked by val MSE.{_covered(board)}"
     if any(row.verdict in (NOT_WORSE, WORSE) for row in trained):
         text += (
             " A verdict compares the test MSE with that of the best row (α = 0.05, corrected for all pairs); "
@@ -302,19 +308,38 @@ def trust(board: Leaderboard) -> str:
     return text + (f" No interval: {reasons}." if reasons else "")
 
 
+def _covered(board: Leaderboard) -> str:
+    """Return what the intervals of the rows account for; nothing where there are none."""
+    covers: dict[str, list[str]] = defaultdict(list)
+    for row in board.rows:
+        if row.test_mse_low is not None and row.seeds:
+            covers[row.covers].append(row.name)
+    if not covers:
+        return ""
+    *some, (rest, _) = covers.items()
+    parts = [*(f"{what} ({listed(names)})" for what, names in some), f"{rest}{' (others)' * bool(some)}"]
+    if any(row.test_mse_low is not None and not row.seeds for row in board.rows) and "only" not in rest:
+        parts.append("test images alone in rows without seeds")
+    return f" The 95 % interval of the test MSE accounts for: {'; '.join(parts)}."
+
+
 def units(board: Leaderboard) -> str:
     """Return what the errors are measured in."""
     ranges = [
-        f"{name} {readable(low)} to {readable(high)}"
+        f"{_word(name)} {readable(low)} to {readable(high)}"
         for name, low, high in zip(board.targets, board.low, board.high, strict=True)
     ]
     of = f" ({', '.join(ranges)})" if 0 < len(ranges) <= _TARGETS else ""
     if board.split.folds > 1:
         of = f" of its fold{of.replace('(', '(of the first: ')}"
     return (
-        f"MSE: squared errors, with the range of each target in train{of} as 0 to 1. RMSE: in the target's "
-        "own unit."
+        f"MSE: squared errors, with the range of each target in train{of} as 0 to 1. RMSE and MAE: in the "
+        "target's own unit."
     )
+
+
+def _close(one: float | None, other: float | None) -> bool:
+    return one is not None and other is not None and math.isclose(one, other, rel_tol=1e-9)
 
 
 def alike(board: Leaderboard) -> str:
@@ -322,8 +347,8 @@ def alike(board: Leaderboard) -> str:
     rows = [
         row.name
         for row in board.rows
-        if row.seeds > 1 and row.val_mse is not None and row.ensemble_val_mse is not None
-        if math.isclose(row.val_mse, row.ensemble_val_mse, rel_tol=1e-9)
+        if row.seeds > 1
+        if _close(row.val_mse, row.ensemble_val_mse) and _close(row.test_mse, row.ensemble_test_mse)
     ]
     same = f"All seeds of {listed(rows)} give the same predictions"
     return f"{same}: their number is no evidence of how sure the row is." if rows else ""

@@ -162,7 +162,7 @@ COLUMNS: tuple[Column[Row], ...] = (
         text=lambda row: row.start,
         number=False,
         shown="differs",
-        priority=3,
+        priority=1,
     ),
     Column(
         name="tuned",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from quadzoo.model.recipe import Recipe
 from quadzoo.records.baseline import MEAN
 from quadzoo.report.baselines import in_words
 from quadzoo.report.rows import DOES_NOT_BEAT, Leaderboard, Row, Unread, is_baseline
@@ -11,6 +12,7 @@ from quadzoo.report.text import listed, share_text, short
 from quadzoo.report.verdicts import ALPHA
 
 _FEW_VAL, _TARGETS = 30, 6  # val images; targets that are named
+_NEAR = 1.5  # times an MSE: what few images may give by chance
 
 
 def beaten(board: Leaderboard) -> str:
@@ -21,10 +23,12 @@ def beaten(board: Leaderboard) -> str:
     name, val = in_words(baseline.backbone), (short(best.val_mse), short(baseline.val_mse))
     if (best.val_mse or 0.0) >= (baseline.val_mse or 0.0):
         text = f"No network beats {name} on the validation images (MSE {val[0]} against {val[1]})"
-        if board.split.folds == 1 and board.split.n_val < _FEW_VAL:
-            n = board.split.n_val
+        n, near = board.split.n_val, (best.val_mse or 0.0) < _NEAR * (baseline.val_mse or 0.0)
+        if near and board.split.folds == 1 and n < _FEW_VAL:
             return f"{text}. Of so few, {n}, much is luck: 5 folds would test networks on all images."
-        text += ": none of them is worth using."
+        if near and best.covers and best.test_mse_low is None:
+            return f"{text}, which may be luck: no difference can be tested ({best.covers})."
+        text += f": none of them is worth using.{_brief(best)}"
         if baseline.test_mse is not None and (best.test_mse or math.inf) < baseline.test_mse:
             means = f"{short(best.test_mse)} against {short(baseline.test_mse)}"
             text += f" On the test images {best.name} has a lower MSE ({means}), but val decides: with more "
@@ -49,6 +53,17 @@ def beaten(board: Leaderboard) -> str:
     return text
 
 
+def _brief(row: Row) -> str:
+    """Return that a row was trained for less than the recipe takes by itself; nothing where it was not."""
+    if row.recipe is None or row.epochs is None or row.n_train is None or row.recipe["epochs"] == "auto":
+        return ""
+    usual = Recipe.model_validate(row.recipe | {"epochs": "auto"}).epochs_for(round(row.n_train))
+    if row.epochs >= usual:
+        return ""
+    epochs = f"{row.epochs} epoch{'s' * (row.epochs != 1)}"
+    return f" They were trained for {epochs}, where `--epochs auto` takes {usual}: that may be why."
+
+
 def doubted(board: Leaderboard) -> str:
     """Return that the best row, lower by val, is no better than a baseline on test; nothing where it is.
 
@@ -68,6 +83,19 @@ def doubted(board: Leaderboard) -> str:
     )
 
 
+def beaten_on_test(row: Row, board: Leaderboard) -> str:
+    """Return how a row that does not beat a baseline compares with it on test; nothing for one that does."""
+    if row.beats_baselines:
+        return ""
+    name = row.verdict.removeprefix(DOES_NOT_BEAT).strip()
+    baseline = next((one for one in board.rows if in_words(one.backbone) == name), None)
+    if baseline is None or baseline.test_mse is None or row.test_mse is None:
+        return f"{row.verdict} on the test images"
+    significantly = "significantly " * (row.test_mse < baseline.test_mse)
+    means = f"MSE {short(row.test_mse)} against {short(baseline.test_mse)}"
+    return f"is not {significantly}better than {name} on the test images ({means})"
+
+
 def unread(board: Leaderboard) -> str:
     """Return which targets the best row does not read better than a baseline; nothing without any."""
     best = board.best
@@ -83,9 +111,34 @@ def unread(board: Leaderboard) -> str:
 
 def _unread(row: Row, one: Unread) -> str:
     share = "" if one.r2 is None else f" (R² {share_text(one.r2)})"
+    if one.open:
+        than = in_words(one.baseline)
+        return f"No test shows that {row.name} reads {one.target} better than {than}{share}."
     if one.baseline == MEAN:
         return f"{row.name} does not read {one.target}{share}."
     return f"{row.name} does not read {one.target} better than {in_words(one.baseline)}{share}."
+
+
+def seen(board: Leaderboard) -> str:
+    """Return the warning that rows started from models that had seen images of val or test."""
+    warnings = [f"{row.name} {told}" for row in board.rows if (told := _seen(row))]
+    return f"{listed(warnings)}: such scores are too optimistic." if warnings else ""
+
+
+def _seen(row: Row) -> str:
+    overlap = row.overlap
+    sides = [] if overlap is None else [
+        ("test", overlap.test, overlap.n_test), ("validation", overlap.val, overlap.n_val)
+    ]  # fmt: skip
+    found = [f"{count:,} of the {n:,} {side} images" for side, count, n in sides if count]
+    return f"started from a model trained on {listed(found)}" if found else ""
+
+
+def against(board: Leaderboard) -> list[str]:
+    """Return why the best row may not be the one to take, each reason a sentence or more."""
+    best = board.best
+    told = f"{best.name} {one}: its rank is too good." if best and (one := _seen(best)) else ""
+    return [one for one in (beaten(board) or doubted(board), told, contradicted(board)) if one]
 
 
 def contradicted(board: Leaderboard) -> str:

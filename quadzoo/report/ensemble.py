@@ -15,6 +15,7 @@ from quadzoo.records.facts import SplitFacts
 from quadzoo.records.predictions import columns_of
 from quadzoo.records.record import Metrics, RunRecord
 from quadzoo.report.column import Column, csv_only, figure
+from quadzoo.report.doubts import beaten_on_test
 from quadzoo.report.intervals import LEVEL, Outcome, intervals_of, outcome_of
 from quadzoo.report.results import Run
 from quadzoo.report.rows import ENSEMBLE, Leaderboard, Member, Row
@@ -138,15 +139,12 @@ def made_of(board: Leaderboard) -> str:
     ordered = sorted(row.members, key=lambda one: (one.fold, -one.weight))
     folds = board.split.folds
     named = listed([_named(one, folds) for one in ordered])
+    doubt = f" It {failed}." if (failed := beaten_on_test(row, board)) else ""
     of = f"{len(ordered)} runs" if folds == 1 else f"the runs of its fold among {len(ordered)}"
     return (
         f"{row.name} is the mean prediction of {of}, chosen greedily by val MSE: {named}. That choice makes "
-        f"its val MSE too low, so it has no rank; it costs as much as all of them together.{_beaten(row)}"
+        f"its val MSE too low, so it has no rank; it costs as much as all of them together.{doubt}"
     )
-
-
-def _beaten(row: Row) -> str:
-    return "" if row.beats_baselines else f" On the test images it {row.verdict}."
 
 
 def _named(one: Member, folds: int = 1) -> str:

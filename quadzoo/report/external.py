@@ -24,8 +24,9 @@ from quadzoo.records.record import Metrics, sha256_of
 from quadzoo.report.baseline_rows import baseline_rows
 from quadzoo.report.baselines import in_words, is_name_of_baseline
 from quadzoo.report.column import Column
+from quadzoo.report.doubts import beaten_on_test
 from quadzoo.report.results import Answer, Run
-from quadzoo.report.rows import DOES_NOT_BEAT, ENSEMBLE, Leaderboard, Outside, Row, is_baseline
+from quadzoo.report.rows import DOES_NOT_BEAT, ENSEMBLE, NO_EVIDENCE, Leaderboard, Outside, Row, is_baseline
 from quadzoo.report.scores import mean_absolute, pooled, scores_as
 from quadzoo.report.text import listed, p_value_text, short
 from quadzoo.report.verdicts import Judged, compare_with_baselines, compare_with_best, set_interval
@@ -65,6 +66,10 @@ def with_external(
     for name, path in external.items():
         read = _read(name, path, known)
         shares = [read.share_of(side) for side in sides]
+        unfit = [n for n, board in enumerate(found) if shares[n] and not read.fits(board.targets)]
+        if len(unfit) < sum(map(bool, shares)):
+            shares = [0.0 if n in unfit else share for n, share in enumerate(shares)]
+            warnings += [f"{path}: not in the table {found[n].title}: a target has no column" for n in unfit]
         if not any(shares):
             there = [one for side in sides for run in side.folds for one in run.test.index]
             raise DataError(
@@ -104,22 +109,14 @@ def outside(board: Leaderboard) -> str:
         if row.times_best is not None:
             text += f", {short(row.times_best)} times the test MSE of the best row"
             text += "" if row.p_value is None else f" (p {p_value_text(row.p_value)})"
-        worse = [
-            one
-            for one in board.rows
-            if is_baseline(one) and one.test_mse is not None and one.test_mse <= (row.test_mse or 0.0)
-        ]
-        if worse:
-            strongest = min(worse, key=lambda one: one.test_mse or 0.0)
-            text += f", no better than {in_words(strongest.backbone)}"
-        elif not row.beats_baselines:
-            text += f", not significantly better than {row.verdict.removeprefix(DOES_NOT_BEAT).strip()}"
+        if failed := beaten_on_test(row, board):
+            text += f"; it {failed}"
         told.append(text)
     if not told:
         return ""
     return (
-        f"Predicted outside of the bench: {listed(told)}. There are no val predictions, so no val MSE and no "
-        "rank; what such a predictor has seen before is unknown."
+        f"Predicted outside of the bench: {listed(told, '; ')}. There are no val predictions, so no val MSE "
+        "and no rank; what such a predictor has seen before is unknown."
     )
 
 
@@ -143,6 +140,10 @@ class _Answers(NamedTuple):
     def share_of(self, side: _Side) -> float:
         """Return the share of a table's test images that are here."""
         return len(side.ids & self.rows.keys()) / len(side.ids) if side.ids else 0.0
+
+    def fits(self, targets: Sequence[str]) -> bool:
+        """Whether there is a column for each target."""
+        return all({target, f"{target}_pred"} & {*self.header} for target in targets)
 
 
 def _is_of(run: Run, board: Leaderboard) -> bool:
@@ -248,12 +249,21 @@ def _row(
         row.covers = "test images are missing"  # which have no spread of their own, so there is no test
         if ranked and ranked[0].row.test_mse and row.test_mse is not None:
             row.times_best = row.test_mse / ranked[0].row.test_mse
+        higher = [one for one in board.rows if is_baseline(one) and _is_lower(one, row)]
+        row.verdict = NO_EVIDENCE
+        if higher:
+            strongest = min(higher, key=lambda one: one.test_mse or 0.0)
+            row.verdict = f"{DOES_NOT_BEAT} {in_words(strongest.backbone)}"
         return row
     set_interval(row, everything)
     compare_with_baselines(row, everything, baseline_rows([run.record for run in side.runs], of_baselines))
     if ranked:
         compare_with_best(row, everything, ranked)
     return row
+
+
+def _is_lower(one: Row, other: Row) -> bool:
+    return one.test_mse is not None and one.test_mse <= (other.test_mse or 0.0)
 
 
 def _mean_error(test: pd.DataFrame) -> float | None:

@@ -120,7 +120,7 @@ def _leaderboard(
     simple = [
         one.row for members in (runs, *smaller) for one in baseline_rows([run.record for run in members])
     ]
-    first = records[0]
+    first = _typical(records)
     return Leaderboard(
         data=first.data,
         split=first.split.model_copy(update={"fold": 0}),
@@ -136,6 +136,13 @@ def _leaderboard(
         sizes=_sizes(records),
         partial=sorted({name for one in records for name in one.baselines} - {row.backbone for row in rows}),
     )
+
+
+def _typical(records: Sequence[RunRecord]) -> RunRecord:
+    """Return a record whose data and split are called as in most: one does not speak for all."""
+    names = [(record.data.name, record.data.n, record.split.name) for record in records]
+    usual, _ = Counter(names).most_common(1)[0]
+    return records[names.index(usual)]
 
 
 def _sizes(records: Sequence[RunRecord]) -> dict[str, tuple[int, int]]:

@@ -23,11 +23,12 @@ from quadzoo.records.record import N_WORST, WORST
 from quadzoo.report import plots
 from quadzoo.report.answer import answers
 from quadzoo.report.baselines import in_words
-from quadzoo.report.captions import captions, leak, left_out, seen, size_text, units
+from quadzoo.report.captions import captions, leak, left_out, size_text, units
 from quadzoo.report.column import Value
 from quadzoo.report.columns import shown_columns
 from quadzoo.report.comparison import ImageComparison, comparison
 from quadzoo.report.details import MOST_DETAILED, with_best_rows
+from quadzoo.report.doubts import seen
 from quadzoo.report.learning import explained, is_of, sentences, share_columns, share_rows
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Leaderboard, Row, Unreadable

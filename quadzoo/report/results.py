@@ -29,11 +29,11 @@ from quadzoo.records.record import (
 )
 from quadzoo.report.agreement import check_means, check_scores, check_whole, contradicting, fold_of
 from quadzoo.report.copies import copies, repeated, told, told_twice
+from quadzoo.report.named_images import SIDES, NamedImages
 from quadzoo.report.rows import Conflict, Unreadable
 from quadzoo.report.text import one_line
 
 _REASON = 300  # characters
-_SIDES: tuple[Side, ...] = ("val", "test")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Run:
     float64 (n_val, T), NaN where one is missing, and no more, since all runs are held at once. It is also
     empty where the predictions are not those of all val images: no score of the table depends on it.
     ``val_groups`` are the groups of its images, ``val_spread`` the spread of its predictions in the scaled
-    unit, float64 (n_val, T), which is empty where the model gives them none.
+    unit, float64 (n_val, T), which is empty where the model gives them none. ``images`` is a hash of the
+    images of both sides, their groups and their truth; empty without predictions.
     """
 
     record: RunRecord
@@ -55,6 +56,7 @@ class Run:
     val: pd.DataFrame = field(default_factory=pd.DataFrame)
     val_groups: pd.Series = field(default_factory=lambda: pd.Series(dtype=object))
     val_spread: pd.DataFrame = field(default_factory=pd.DataFrame)
+    images: str = ""
 
     @cached_property
     def answers(self) -> tuple[np.ndarray, np.ndarray]:
@@ -133,7 +135,7 @@ def read_runs(folders: Iterable[Path]) -> Results:
         ]
     copied = {copy.key: told(like) for copy, like in copies(run.record for run in runs)}
     copied |= {one.key: told_twice(like) for one, like in repeated(run.record for run in runs)}
-    copied |= {one.key: reason for one, reason in contradicting(run.record for run in runs)}
+    copied |= {one.key: reason for one, reason in contradicting((run.record, run.images) for run in runs)}
     for run in runs:
         if reason := copied.get(run.record.key):
             where = run.folder.parents[1]
@@ -271,31 +273,11 @@ def _record(path: Path) -> RunRecord:
     return record
 
 
-class _Images:
-    """The images of tables that name the same ones, as the runs of a bench do: what is made of them once."""
-
-    def __init__(self, texts: Mapping[str, list[str]]) -> None:
-        sides = np.array(texts["split"], dtype=object)
-        self.rows = {side: np.flatnonzero(sides == side) for side in _SIDES}
-        table = pd.DataFrame({name: cells for name, cells in texts.items() if name != "id"}, dtype=object)
-        table.index = pd.Index(texts["id"], dtype=object, name="id")
-        self.of_side = {side: table.iloc[rows] for side, rows in self.rows.items()}
-        self.is_unique = {side: bool(part.index.is_unique) for side, part in self.of_side.items()}
-        self.groups = self.of_side["val"]["image_group"]
-        self._columns: dict[tuple[str, ...], pd.Index] = {}
-
-    def columns(self, names: Sequence[str]) -> pd.Index:
-        """Return the index of columns with these names."""
-        if (key := tuple(names)) not in self._columns:
-            self._columns[key] = pd.Index(names)
-        return self._columns[key]
-
-
 class _Tables:
     """Reads the predictions of runs; images that several runs have are kept once."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[tuple[str, ...], ...], _Images] = {}
+        self._known: dict[tuple[tuple[str, ...], ...], NamedImages] = {}
 
     def of_run(self, path: Path, record: RunRecord) -> Run:
         """Return the run of a record and its file. Raises DataError for one that cannot be scored."""
@@ -310,8 +292,10 @@ class _Tables:
             check_whole(predictions, record)
             if val.empty and record.split.n_val:
                 raise DataError(f"{predictions}: its val images are not those that the record counts")
-            check_scores(record, *(_both(_of_side(parsed, images, side), record) for side in _SIDES))
-        return Run(record, path.parent, test, val, images.groups, _spread(parsed, images, val, record))
+            check_scores(record, *(_both(_of_side(parsed, images, side), record) for side in SIDES))
+        spread, known = _spread(parsed, images, val, record), images.digest(_both(parsed.numbers, record)[0])
+        known = known if record.files else ""  # of an older folder nothing can be compared
+        return Run(record, path.parent, test, val, images.groups, spread, known)
 
     def answer(self, path: Path, record: BaselineRecord, like: RunRecord) -> pd.DataFrame:
         """Return the test images of a baseline's predictions, whose ranges are those of a run.
@@ -324,14 +308,14 @@ class _Tables:
         check_means(record.metrics, val.to_numpy(), test["error"].to_numpy())
         return test
 
-    def _images(self, texts: Mapping[str, list[str]]) -> _Images:
+    def _images(self, texts: Mapping[str, list[str]]) -> NamedImages:
         key = ((*texts,), *map(tuple, texts.values()))
         if key not in self._known:
-            self._known[key] = _Images(texts)
+            self._known[key] = NamedImages(texts)
         return self._known[key]
 
 
-def _test(path: Path, parsed: Parsed, images: _Images, record: RunRecord) -> pd.DataFrame:
+def _test(path: Path, parsed: Parsed, images: NamedImages, record: RunRecord) -> pd.DataFrame:
     """Return `Run.test`. Raises DataError for predictions that are not those of the record's test images."""
     rows = images.rows["test"]
     if len(rows) != record.split.n_test:
@@ -353,7 +337,7 @@ def _test(path: Path, parsed: Parsed, images: _Images, record: RunRecord) -> pd.
     return pd.concat([pd.DataFrame(np.vstack([numbers.T, error]).T, texts.index, names), texts], axis=1)
 
 
-def _of_side(parsed: Parsed, images: _Images, side: Side) -> np.ndarray:
+def _of_side(parsed: Parsed, images: NamedImages, side: Side) -> np.ndarray:
     # Columns stay together in memory: sums keep their last digits.
     return parsed.numbers.T[:, images.rows[side]].T
 
@@ -371,7 +355,7 @@ def _known(truth: np.ndarray, record: RunRecord, side: Side) -> np.ndarray | Non
     return known if counts == record.split.known_on(side, record.targets) else None
 
 
-def _val(parsed: Parsed, images: _Images, record: RunRecord) -> pd.DataFrame:
+def _val(parsed: Parsed, images: NamedImages, record: RunRecord) -> pd.DataFrame:
     """Return `Run.val`."""
     rows = images.rows["val"]
     truth, prediction = _both(_of_side(parsed, images, "val"), record)
@@ -383,7 +367,7 @@ def _val(parsed: Parsed, images: _Images, record: RunRecord) -> pd.DataFrame:
     return pd.DataFrame(residuals, images.of_side["val"].index, images.columns(record.targets))
 
 
-def _spread(parsed: Parsed, images: _Images, val: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
+def _spread(parsed: Parsed, images: NamedImages, val: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
     """Return `Run.val_spread`."""
     spread = parsed.numbers[images.rows["val"], 2 * len(record.targets) :]
     if not spread.size or val.empty:

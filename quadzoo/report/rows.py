@@ -158,11 +158,12 @@ class Overlap(BaseModel):
 
 
 class Unread(BaseModel):
-    """A target that a row does not predict better than a baseline, and the row's R² of it."""
+    """A target that a row reads no better than a baseline, or, ``open``, that a test leaves so; its R²."""
 
     target: str
     r2: float | None
     baseline: str
+    open: bool = False
 
 
 class Member(BaseModel):
@@ -338,8 +339,8 @@ class Leaderboard(BaseModel):
 
     ``targets`` are their names, ``low`` and ``high`` the ranges that count as 0 to 1, of the first fold. All
     rows were trained on the same images, the largest share that there are runs of. Where there are smaller
-    ones, ``shares`` has each row on all of its shares. ``unreadable`` are the runs of the same folders that
-    could not be read, of whatever data; ``partial`` the baselines not known for all folds, which have no row.
+    ones, ``shares`` has each row on all of its shares. ``unreadable`` are runs of the same folders that could
+    not be read, of whatever data; ``partial`` the baselines not known for all folds, which have no row.
     ``apart`` tells the table from one whose data and split have the same names.
     """
 

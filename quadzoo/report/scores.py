@@ -32,10 +32,31 @@ def pooled(scored: list[tuple[Metrics, SplitFacts]]) -> dict[str, Any]:
     Scores of a target are weighted by the images that have it, ``test_exact`` by those that have all.
     """
     splits = [split for _, split in scored]
-    return {
+    found = {
         name: _average(name, [getattr(one, name) for one, _ in scored], splits)
         for name in (Metrics.model_fields if scored else ())
     }
+    if len({split.fold for split in splits}) > 1 and found["test_r2"] and found["test_rmse"]:
+        found["test_r2"] = {
+            target: _r2_of_folds(scored, target, rmse) if found["test_r2"][target] is not None else None
+            for target, rmse in found["test_rmse"].items()
+        }
+    return found
+
+
+def _r2_of_folds(scored: Sequence[tuple[Metrics, SplitFacts]], target: str, rmse: float) -> float:
+    """Return the R² of a target over folds: what of its squares around the means of the folds is explained.
+
+    The mean of the folds' own would be that of the fold where the target varies least. Each fold's variance
+    follows from its scores.
+    """
+    variances, weights = [], []
+    for metrics, split in scored:
+        own, r2 = (metrics.test_rmse or {})[target], (metrics.test_r2 or {})[target]
+        if r2 is not None and r2 < 1:  # of one without an error it cannot be told
+            variances.append(own**2 / (1 - r2))
+            weights.append(_weight("test_r2", split, target))
+    return 1 - rmse**2 / float(np.average(variances, weights=weights)) if any(variances) else 1.0
 
 
 def differences(

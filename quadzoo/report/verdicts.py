@@ -319,23 +319,23 @@ def _find_unread(ranked: Sequence[Judged], baselines: Sequence[Simple], stronges
         simple = next(one for one in against if one.row.backbone == baseline)
         failed = _not_better(ranked, simple, open_targets)
         best.row.unread += [
-            Unread(target=target, r2=(best.row.test_r2 or {}).get(target), baseline=baseline)
-            for target in failed
+            Unread(target=target, r2=(best.row.test_r2 or {}).get(target), baseline=baseline, open=by_test)
+            for target, by_test in failed.items()
         ]
         open_targets = [target for target in open_targets if target not in failed]
 
 
-def _not_better(ranked: Sequence[Judged], baseline: Simple, targets: Sequence[str]) -> list[str]:
-    """Return the targets that the best row does not read better than a baseline.
+def _not_better(ranked: Sequence[Judged], baseline: Simple, targets: Sequence[str]) -> dict[str, bool]:
+    """Return the targets that the best row does not read better than a baseline, and whether by a test alone.
 
-    By a test where there is one, else by its mean error.
+    Without a test its mean error says so.
     """
     best = ranked[0]
     own, other = best.row.test_rmse or {}, baseline.row.test_rmse or {}
-    failed = {target for target in targets if target in other and own[target] >= other[target]}
+    failed = {target: False for target in targets if target in other and own[target] >= other[target]}
     if baseline.row.backbone == MEAN:
         shares = best.row.test_r2 or {}
-        failed |= {one for one in targets if (share := shares.get(one)) is not None and share < _READ}
+        failed |= {one: False for one in targets if (share := shares.get(one)) is not None and share < _READ}
     p_values = {}
     for target in targets if len(targets) <= _MOST_TARGETS else ():
         if target in failed or not best.tests:
@@ -349,5 +349,5 @@ def _not_better(ranked: Sequence[Judged], baseline: Simple, targets: Sequence[st
             p_values[target] = versus.better
     for target, p in zip(p_values, holm(list(p_values.values()), len(p_values)), strict=True):
         if p >= ALPHA:
-            failed.add(target)
-    return [target for target in targets if target in failed]
+            failed[target] = True
+    return {target: failed[target] for target in targets if target in failed}

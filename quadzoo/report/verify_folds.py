@@ -54,7 +54,10 @@ class Folds:
         """Yield how images and truth of a record's predictions differ from the first ones of its fold."""
         truth = [*columns_of(record.targets).values()]
         place = _Place.of(record.data, record.split)
-        images, values = [table[name].tolist() for name in ("split", "id")], table[truth].to_numpy()
+        images, values = (
+            [table[name].tolist() for name in ("split", "id", "image_group")],
+            table[truth].to_numpy(),
+        )
         first_images, first_truth, first_values = self._as_written.setdefault(place, (images, truth, values))
         if (
             place in self._first
@@ -72,6 +75,8 @@ class Folds:
             yield same.format("images")
         elif not set(truth) <= {*first.columns}:
             yield same.format("targets")
+        elif not table["image_group"].equals(first["image_group"]):
+            yield same.format("groups of images")
         elif (wrong := (table[truth].fillna(np.inf) != first[truth].fillna(np.inf)).any(axis=1)).any():
             yield same.format(f"true values of image {table['id'][wrong].iloc[0]}")
 

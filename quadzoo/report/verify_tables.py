@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from quadzoo.storage import read_regular
 _TOLERANCE = 1e-6  # relative
 _BYTES = 256 << 20  # of a file
 _MOST_BITS = 1000  # of a whole number; larger ones are no floating-point numbers
+_OF_NETWORKS, _HEADINGS = ("rank", "val_mse", "seeds"), ("rank", "val MSE", "seeds")
 _REASON = 120  # characters
 _LONGEST = 10_000  # characters of a cell, after which it is cut off
 _TAG = re.compile(r'<(/?)([a-zA-Z][a-zA-Z0-9]*)((?>[^<>"]+|"[^"]*")*)>')
@@ -93,6 +95,7 @@ def _csv(name: str, text: str, expected: str, outside: list[str]) -> Faults:
     for number, row in enumerate(said, 1):
         if row.get("answered"):
             outside.append(f"{name}: row {number} ({row.get('backbone')})")
+            yield from _claims(f"row {number}", [row.get(one) for one in _OF_NETWORKS])
         else:
             numbered.append((number, row))
     if len(numbered) != len(given):
@@ -120,6 +123,7 @@ def _json(name: str, text: str, boards: Sequence[Leaderboard], outside: list[str
         for row in _rows_of(board):
             if row.get("outside") is not None:
                 outside.append(f"{name}: row {row.get('backbone')}")
+                yield from _claims(str(row.get("backbone")), [row.get(one) for one in _OF_NETWORKS])
             else:
                 rows.append(row)
         # What tells it from others, and which runs could not be read, depends on what else was read.
@@ -178,7 +182,8 @@ def _rows(
 ) -> Faults:
     """Compare the rows that people read; their figures are rounded, so their texts are the same."""
     # A column that a row has no text in is there where another row has one.
-    expected = [_filled(row) for board in boards for row in texts(board)]
+    of_boards = [[_filled(row) for row in texts(board)] for board in boards]
+    expected = [row for rows in of_boards for row in rows]
     names = {_plain(row.get("backbone", "")) for row in expected}  # a record may name it by blanks
     known = {frozenset(row.items()) for row in expected}
     found = list(found)
@@ -187,6 +192,7 @@ def _rows(
     for row in found:
         if _plain(row.name) not in names:
             outside.append(f"{name}: row {row.number} ({printable(row.name)})")
+            yield from _claims(f"row {row.number}", [row.texts.get(one) for one in _HEADINGS])
         elif frozenset(_filled(row.texts).items()) not in known:
             same = [one for one in expected if one.get("backbone", "") == row.name]
             nearest = min(same, key=lambda one: len(_unlike(row.texts, one)))
@@ -196,6 +202,27 @@ def _rows(
                 f"row {row.number} ({printable(row.name)}): {heading} is {said!r}, "
                 f"the records give {given!r}; {_AGAIN}"
             )
+
+    there = [frozenset(_filled(row.texts).items()) for row in found if _plain(row.name) in names]
+    if not {*there} <= known:
+        return  # told above
+    wanted = []
+    often = Counter(frozenset(row.items()) for row in expected)
+    for rows in of_boards:  # those that the file has
+        own = [frozenset(row.items()) for row in rows]
+        telling = {row for row in own if often[row] == 1} or {*own}
+        wanted += own if telling & {*there} else []
+    if missing := Counter(wanted) - Counter(there):
+        lost = sorted(printable(dict(row).get("backbone", "")) for row in missing)
+        yield f"lacks {sum(missing.values())} of {len(wanted)} rows, such as {lost[0]}; {_AGAIN}"
+    elif there != wanted:
+        yield f"has its rows in another order than the records give; {_AGAIN}"
+
+
+def _claims(where: str, values: Sequence[Any]) -> Faults:
+    """Yield that the row of an outside predictor has what only rows of the bench can have."""
+    if any(value not in (None, "", 0, "0") for value in values):
+        yield f"{where}: it has a rank, seeds or a val MSE, which an outside predictor cannot have; {_AGAIN}"
 
 
 def _unlike(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

@@ -12,7 +12,7 @@ from quadzoo.records.record import run_folder
 from quadzoo.records.suite import is_suite
 from quadzoo.report.baselines import in_words
 from quadzoo.report.captions import left_out
-from quadzoo.report.doubts import beaten, doubted
+from quadzoo.report.doubts import against, beaten_on_test
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import ENSEMBLE, INCOMPLETE, Leaderboard, Row
@@ -21,6 +21,7 @@ from quadzoo.report.text import short
 BEST = "best"
 NAMES = (BEST, ENSEMBLE)
 _DEFAULT_OUT = Path("results")
+_DIGITS = 8  # of a key, where several are named
 
 
 class Chosen(NamedTuple):
@@ -55,7 +56,8 @@ def next_step(board: Leaderboard, out: Path) -> str:
         return ""
     if warnings := _warnings(board, best):
         return warnings[0]
-    words = ["quadzoo predict", ",".join(best.details.runs), "IMAGES"]
+    keys = best.details.runs
+    words = ["quadzoo predict", ",".join(key[:_DIGITS] if len(keys) > 1 else key for key in keys), "IMAGES"]
     words += [] if out == _DEFAULT_OUT else ["--out", shlex.quote(str(out))]
     return f"to use {best.name} on new images: {' '.join(words)}"
 
@@ -95,8 +97,8 @@ def _ensemble(board: Leaderboard, out: Path) -> Chosen:
     if baseline and (row.val_mse or 0.0) >= (baseline.val_mse or 0.0):
         against = f"(val MSE {short(row.val_mse)} against {short(baseline.val_mse)})"
         warnings.append(f"{row.name} does not beat {in_words(baseline.backbone)} {against}")
-    elif not row.beats_baselines:
-        warnings.append(f"{row.name} {row.verdict} on the test images (MSE {short(row.test_mse)})")
+    elif failed := beaten_on_test(row, board):
+        warnings.append(f"{row.name} {failed}")
     return Chosen(runs, f"{row.name} is the mean of {len(runs)} runs", warnings)
 
 
@@ -108,5 +110,4 @@ def _left_out(board: Leaderboard) -> list[str]:
 def _warnings(board: Leaderboard, best: Row) -> list[str]:
     if best.verdict == INCOMPLETE:
         return [f"no row is complete: runs of {best.name} failed or are missing, so it may not be the best"]
-    doubt = beaten(board) or doubted(board)
-    return [doubt] if doubt else []
+    return against(board)

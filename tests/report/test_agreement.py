@@ -13,8 +13,9 @@ from quadzoo.records.baseline import BaselineRecord, baseline_key, write_baselin
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import Leaderboard
+from quadzoo.report.verify import verify
 from tests.report.records import board_of, predict, record
-from tests.report.tampering import RIDGE, RIDGE_TEXT, add_run, finished
+from tests.report.tampering import RIDGE, RIDGE_TEXT, SCORES, TEXT, add_run, finished
 
 
 def change(out: Path, key: str, **facts: Any) -> None:
@@ -139,3 +140,51 @@ def test_two_sets_with_one_division_have_their_own_baselines(tmp_path: Path) -> 
 def _parts(*folders: Path) -> tuple[Any, Any, Any]:
     results = read_runs(list(folders))
     return results.runs, results.unreadable, results.answers
+
+
+GROUPED = "".join(
+    f"{line},{line.split(',')[0] if n else 'image_group'}\n" for n, line in enumerate(TEXT.split())
+)
+EDITED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "range": (
+        {
+            "target_low": [-10.0],
+            "metrics": SCORES.model_copy(update={"val_mse": 0.00125, "test_mse": 0.0025}),
+        },
+        GROUPED,
+        "target_low is [-10.0] in its record, but [0.0] in 3 others",
+    ),
+    "leaky": (
+        {"split": {"leaky": True}},
+        GROUPED,
+        "split.leaky is True in its record, but False in 3 others",
+    ),
+    "truth": ({}, GROUPED.replace("v1,val,2,3", "v1,val,4,5"), "true values than 3 others"),
+    "images": ({}, GROUPED.replace("t4", "t9"), "has other images, groups or true values than 3 others"),
+    "groups": ({}, GROUPED.replace("7,7,t4", "7,7,t1"), "has other images, groups or true values"),
+}
+
+
+@pytest.mark.parametrize("case", EDITED)
+def test_images_truth_and_ranges_are_those_of_the_others(case: str, tmp_path: Path) -> None:
+    """A record with easier images, a truth or a range of its own would rank too well."""
+    facts, text, told = EDITED[case]
+    for backbone in "abc":
+        add_run(tmp_path, GROUPED, backbone=backbone)
+    assert board(tmp_path).unreadable == []
+    split = record("0", 0.1).split.model_dump() | facts.get("split", {})
+    edited = add_run(tmp_path, text, **facts | {"backbone": "z", "split": split})
+    found = board(tmp_path)
+    assert [one.key for one in found.unreadable] == [edited.key]
+    assert told in found.unreadable[0].reason
+    verdict = verify(tmp_path)
+    assert any(one.where == edited.key for one in verdict.faults)
+
+
+def test_one_record_does_not_name_the_data(tmp_path: Path) -> None:
+    for backbone in "abc":
+        add_run(tmp_path, GROUPED, backbone=backbone)
+    first = keys_of(tmp_path)[0]
+    change(tmp_path, first, data={"name": "ImageNet", "n": 2_000_000})
+    found = board(tmp_path)
+    assert (found.data.name, found.data.n) == ("d", 10)

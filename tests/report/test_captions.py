@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from quadzoo.records.record import Metrics
 from quadzoo.report.caveats import restless
+from quadzoo.report.columns import shown_columns
 from quadzoo.report.doubts import beaten
 from quadzoo.report.rows import DOES_NOT_BEAT
-from tests.report.judged import row_of, texts
+from tests.report.judged import N, answer, row_of, texts
 from tests.report.records import board_of, record
 
 
@@ -19,6 +22,8 @@ def test_seeds_that_are_all_the_same_are_told(tmp_path: Path) -> None:
     board = board_of(tmp_path)
     (row,) = [one for one in board.rows if one.backbone == "net"]
     row.ensemble_val_mse = row.val_mse
+    assert "give the same predictions" not in texts(board)  # of val alone
+    row.ensemble_test_mse = row.test_mse
     assert "All seeds of net + mlp give the same predictions" in texts(board)
 
 
@@ -118,3 +123,52 @@ def test_an_incomplete_row_tells_nothing_of_how_many_seeds_there_are(tmp_path: P
     board = board_of(tmp_path)
     assert board.evidence == "screen"
     assert "3 seeds per row: enough" in texts(board)
+
+
+def test_a_difference_of_rounding_is_no_leak(tmp_path: Path) -> None:
+    board = board_of(tmp_path, record("0", 0.01))
+    for lookup, told in ((0.08 * (1 - 1e-12), False), (0.0799, True)):
+        (row,) = [row for row in board.rows if row.backbone == "pixel-lookup"]
+        row.test_mse = lookup
+        assert ("test images are also in train" in texts(board)) is told
+
+
+def test_intervals_of_rows_without_seeds_are_told_apart(tmp_path: Path) -> None:
+    row_of(tmp_path, "a", 1.0, val=0.01)
+    row_of(tmp_path, "b", 1.1, val=0.02)
+    answer(tmp_path, "ridge-pixels", np.random.default_rng(0).normal(0, 3, N), 0.05)
+    board = board_of(tmp_path)
+    told = "test images, seeds and the choice from 2 rows (a + mlp); test images and seeds (others)"
+    assert f"accounts for: {told}; test images alone in rows without seeds." in texts(board)
+
+
+@pytest.mark.parametrize("names", [["width", "age"], ["width, mm", "age"]])
+def test_names_with_commas_are_told_apart(names: list[str], tmp_path: Path) -> None:
+    metrics = Metrics(
+        val_mse=0.01, test_mse=0.01, test_rmse=dict.fromkeys(names, 1.0), test_r2=dict.fromkeys(names)
+    )
+    one = record(
+        "0", 0.01, targets=names, target_low=[0, 0], target_high=[1, 1], target_integer=[False, False],
+        metrics=metrics, baselines={},
+    )  # fmt: skip
+    told = 'targets "width, mm" and age;' if "," in names[0] else "targets width and age;"
+    assert told in texts(board_of(tmp_path, one))
+
+
+def test_of_folds_r2_is_of_all_their_images(tmp_path: Path) -> None:
+    """A fold whose target hardly varies has any R²; the mean of both would be -49."""
+    runs = []
+    for fold, (rmse, r2) in enumerate(((1.0, 0.9), (1.0, -98.0))):
+        metrics = Metrics(val_mse=0.01, test_mse=0.01, test_rmse={"y": rmse}, test_r2={"y": r2})
+        one = record(f"{fold}", 0.01, metrics=metrics, baselines={})
+        one.split.fold, one.split.folds = fold, 2
+        runs.append(one)
+    (row,) = board_of(tmp_path, *runs).rows
+    variances = 1 / (1 - 0.9), 1 / (1 + 98.0)
+    assert (row.test_r2 or {})["y"] == pytest.approx(1 - 1 / np.mean(variances))
+
+
+def test_columns_of_targets_and_weights_go_last(tmp_path: Path) -> None:
+    board = board_of(tmp_path, record("0", 0.01), record("1", 0.02, weights="pretrained"))
+    priorities = {column.name: column.priority for column in shown_columns(board)}
+    assert priorities["weights"] == 1 <= min(one for one in priorities.values() if one)

@@ -8,6 +8,7 @@ import numpy as np
 
 from quadzoo.records.record import Metrics, write_record
 from quadzoo.report.answer import answers
+from quadzoo.report.rows import Overlap
 from quadzoo.report.winner import chosen, next_step
 from tests.report.judged import N, answer, by_name, row_of, texts
 from tests.report.records import board_of, predict, record
@@ -80,3 +81,66 @@ def test_nothing_is_read_where_r2_is_next_to_nothing(tmp_path: Path) -> None:
     metrics = Metrics(val_mse=0.01, test_mse=0.05, test_rmse={"y": 2.7}, test_r2={"y": 0.008})
     board = board_of(tmp_path, record("1", 0.01, metrics=metrics))
     assert "net + mlp does not read y (R² 0.01)." in texts(board)
+
+
+def test_a_target_that_only_a_test_leaves_open_is_not_called_unread(tmp_path: Path) -> None:
+    """Seeds that differ much: the error is far below that of the mean, and three seeds do not show it."""
+    row_of(tmp_path, "net", 1.0, spread=1.2)
+    answer(tmp_path, "mean-of-train", np.random.default_rng(6).normal(0, 2.5, N), 0.3)
+    board = board_of(tmp_path)
+    best = by_name(board)["net"]
+    assert [(one.target, one.open) for one in best.unread] == [("y", True)]
+    assert (best.test_rmse or {})["y"] < (by_name(board)["mean-of-train"].test_rmse or {})["y"]
+    best.verdict = "best"  # whatever the row as a whole does
+    assert "No test shows that net + mlp reads y better than always predicting the mean (R² 0.50)" in texts(
+        board
+    )
+    assert "does not read" not in texts(board)
+
+
+def test_luck_is_blamed_only_where_errors_are_near(tmp_path: Path) -> None:
+    far = record("1", 0.5)
+    assert "none of them is worth using" in texts(board_of(tmp_path / "far", far))
+    near = record("1", 0.095)
+    near.split.n_val, near.data.n = 40, 48
+    board = board_of(tmp_path / "near", near)
+    assert "none of them is worth using" in texts(board)
+    board.best.covers = "3 test images or groups: it takes 10"  # type: ignore[union-attr]
+    assert "which may be luck: no difference can be tested (3 test images or groups: it takes 10)" in texts(
+        board
+    )
+
+
+def test_a_training_that_was_short_is_told_where_nothing_is_worth_using(tmp_path: Path) -> None:
+    short, usual = record("1", 0.5), record("1", 0.5, recipe={"epochs": 200})
+    told = "They were trained for 2 epochs, where `--epochs auto` takes 200: that may be why."
+    assert told in texts(board_of(tmp_path / "short", short))
+    assert told not in texts(board_of(tmp_path / "usual", usual))
+
+
+def test_a_row_that_has_seen_the_images_is_recommended_with_a_warning(tmp_path: Path) -> None:
+    row_of(tmp_path, "net", 0.5)
+    board = board_of(tmp_path)
+    assert next_step(board, tmp_path).startswith("to use net + mlp")
+    board.best.overlap = Overlap(test=3, val=2, n_test=N, n_val=2)  # type: ignore[union-attr]
+    told = (
+        "net + mlp started from a model trained on 3 of the 200 test images and 2 of the 2 validation images"
+    )
+    assert next_step(board, tmp_path) == f"{told}: its rank is too good."
+    assert f"{told}: its rank is too good." in answers(board)["Which backbone?"]
+
+
+def test_what_test_says_against_val_is_said_wherever_a_row_is_recommended(tmp_path: Path) -> None:
+    row_of(tmp_path, "a", 2.0, val=0.001)
+    row_of(tmp_path, "b", 0.5, val=0.002)
+    board = board_of(tmp_path)
+    told = "has a significantly lower MSE than a + mlp, the best by val"
+    assert told in next_step(board, tmp_path)
+    assert told in answers(board)["Which backbone?"]
+    assert told in chosen("best", tmp_path).warnings[0]
+
+
+def test_without_any_baseline_nothing_is_shown(tmp_path: Path) -> None:
+    told = "No baseline is known here"
+    assert told in texts(board_of(tmp_path / "a", record("1", 0.01, baselines={})))
+    assert told not in texts(board_of(tmp_path / "b", record("1", 0.01)))

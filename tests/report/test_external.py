@@ -320,3 +320,32 @@ def test_it_is_compared_with_the_best_row(tmp_path: Path, quadzoo: Call) -> None
     assert rows["bad"]["times_best"] == pytest.approx(9, rel=0.2)
     assert rows["same"]["p_value"] > 0.05
     assert "times the test MSE of the best row (p < 0.001)" in result.out
+
+
+def test_a_table_with_other_targets_does_not_cost_the_one_that_fits(
+    results: Path, ocr: Path, quadzoo: Call
+) -> None:
+    facts = record("x", 0.1)
+    two = Metrics(val_mse=0.1, test_mse=0.1, test_rmse={"y": 1.0, "z": 1.0}, test_r2={"y": None, "z": None})
+    write_record(
+        results,
+        record(
+            "2", 0.1, targets=["y", "z"], target_low=[0, 0], target_high=[10, 10], target_integer=[False] * 2,
+            metrics=two, baselines={}, split=facts.split.model_copy(update={"hash": "other"}),
+        ),
+    )  # fmt: skip
+    predict(results, "2", np.full(6, 0.5), z=1.0, z_pred=2.0)
+    done = quadzoo("report", results, "--external", f"ocr={ocr}")
+    assert done.status == 0
+    assert "not in the table d, split grouped" in done.err
+    assert "a target has no column" in done.err
+    assert "ocr" in rows_of(results)
+
+
+def test_a_predictor_with_missing_images_is_not_tested(results: Path, ocr: Path, quadzoo: Call) -> None:
+    ocr.write_text("".join(ocr.read_text().splitlines(keepends=True)[:6]))
+    quadzoo("report", results, "--external", f"ocr={ocr}")
+    assert rows_of(results)["ocr"]["verdict"] == "no evidence"
+    ocr.write_text("id,y\np0,9\np1,0\np2,0\np3,0\np4,0\n")
+    quadzoo("report", results, "--external", f"ocr={ocr}")
+    assert rows_of(results)["ocr"]["verdict"].startswith("does not beat ")

@@ -100,7 +100,8 @@ def test_captions_say_what_to_trust(tmp_path: Path) -> None:
     write_record(out, record("b2", 0.02, seed=2, backbone="b"))
     predict(out, "b2", np.linspace(-2.0, 2.2, 40))
     (trust,) = [text for text in texts(board_of(out)) if "Rows are ranked by val MSE" in text]
-    assert "test images, seeds and the choice from 2 rows; test images and seeds." in trust
+    told = "test images, seeds and the choice from 2 rows (a + mlp); test images and seeds (others)."
+    assert f"accounts for: {told}" in trust
     assert "A verdict compares the test MSE with that of the best row (α = 0.05" in trust
 
 

@@ -42,8 +42,9 @@ def test_a_row_that_keeps_ridge_regression_is_named(tmp_path: Path) -> None:
     board_of(tmp_path, record("k", 0.05, history=history, best_epoch=0))
     predict(tmp_path, "k", [0.1, 0.2, 0.1, 0.1])
     text = (
-        "Training found nothing better by val than ridge regression on the features of the pretrained "
-        "backbone, which these rows keep: net + mlp (1 of 1 runs)."
+        "Training found nothing better by val than what these rows had before the first epoch, ridge "
+        "regression on the features of the pretrained backbone, not held to the range of train: net + mlp "
+        "(1 of 1 runs)."
     )
     assert Caption(text, warning=True) in captions(board_of(tmp_path))
 

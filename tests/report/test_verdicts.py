@@ -261,7 +261,7 @@ def test_an_ensemble_is_compared_with_the_baselines(tmp_path: Path) -> None:
     answer(tmp_path, "ridge-pixels", np.random.default_rng(0).normal(0, 1, N) * 0.9, val=0.02)
     board = board_of(tmp_path)
     assert by_name(board)["ensemble"].verdict == "does not beat ridge regression on pixels"
-    assert "On the test images it does not beat ridge regression on pixels." in texts(board)
+    assert "better than ridge regression on pixels on the test images (MSE " in texts(board)
     assert "ridge regression on pixels on the test images" in chosen("ensemble", tmp_path).warnings[-1]
 
 

@@ -16,6 +16,7 @@ from tests.report.tampering import (
     RIDGE_KEY,
     SCORES,
     TEXT,
+    add_run,
     change,
     change_baseline,
     change_split,
@@ -269,3 +270,13 @@ def test_failed_runs_have_nothing_to_recompute(results: Path) -> None:
     verdict = verify(results)
     assert verdict.faults == []
     assert (verdict.runs, verdict.ok) == (2, 1)
+
+
+def test_of_a_damaged_file_the_others_are_not_blamed(tmp_path: Path) -> None:
+    """The first run of a fold is what the others are compared with: not one whose file was changed."""
+    for backbone in "abc":
+        add_run(tmp_path, backbone=backbone)
+    first = min(path.name for path in (tmp_path / "runs").iterdir())
+    path = tmp_path / "runs" / first / "predictions.csv"
+    path.write_text(path.read_text().replace("t4", "t9"))
+    assert {one.where for one in verify(tmp_path).faults} == {first}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,11 +106,36 @@ def test_rows_of_others_are_named_as_not_checked(results: Path) -> None:
     path = results / "leaderboard.md"
     lines = path.read_text().splitlines()
     row = next(line for line in lines if "best" in line and line.startswith("|"))
-    path.write_text("\n".join([*lines[: lines.index(row) + 1], row.replace("a\\_", "ocr_"), ""]))
+    headings = next(line for line in lines if "verdict" in line and line.startswith("|")).split(" | ")
+    cells = row.replace("a\\_", "ocr_").split(" | ")
+    at = lines.index(row) + 1
+    path.write_text("\n".join([*lines[:at], " | ".join(cells), *lines[at:], ""]))
+    assert ["it has a rank, seeds or a val MSE" in told for told in of_files(results)] == [True]
+    for heading in ("| rank", "val MSE", "seeds"):
+        if heading in headings:
+            cells[headings.index(heading)] = "| " * heading.startswith("|")
+    path.write_text("\n".join([*lines[:at], " | ".join(cells), *lines[at:], ""]))
     verdict = verify(results)
     assert of_files(results) == []
     assert len(verdict.not_checked) == 1
     assert "leaderboard.md: row 2 (ocr_" in verdict.not_checked[0]
+
+
+@pytest.mark.parametrize("name", ["leaderboard.md", "leaderboard.html"])
+def test_rows_that_are_gone_or_moved_are_told(name: str, results: Path) -> None:
+    path = results / name
+    text = path.read_text()
+    if name.endswith("md"):
+        rows = [line for line in text.splitlines() if line.startswith("| ") and "verdict" not in line][1:]
+    else:
+        rows = re.findall(r"<tbody data-plugins.*?</tbody>", text, re.S)
+    path.write_text(text.replace(rows[-1], ""))
+    assert [told.split(" rows")[0].split(" of ")[0] for told in of_files(results)] == [f"{name}: lacks 1"]
+    moved = text.replace(rows[-1], "LAST").replace(rows[0], rows[-1]).replace("LAST", rows[0])
+    path.write_text(moved)
+    assert [told.split(" than")[0] for told in of_files(results)] == [
+        f"{name}: has its rows in another order"
+    ]
 
 
 def test_a_table_of_one_of_two_data_sets_matches(results: Path) -> None:

@@ -47,9 +47,10 @@ def places(errors: Sequence[np.ndarray], groups: np.ndarray) -> list[Place | Non
     spread = np.sqrt(variance / [len(table) for table in errors])
     draws = np.random.default_rng(0).standard_t(freedom, size=deviations.shape)
     logs = np.log(np.maximum(images.means, np.finfo(float).tiny)) + deviations + spread * draws
-    ranks = stats.rankdata(logs, method="min", axis=1)
-    low, high = np.quantile(ranks, [0.025, 0.975], axis=0, method="inverted_cdf")
-    first = ranks == 1
+    first_of_equal, last_of_equal = (stats.rankdata(logs, method=way, axis=1) for way in ("min", "max"))
+    low = np.quantile(first_of_equal, 0.025, axis=0, method="inverted_cdf")
+    high = np.quantile(last_of_equal, 0.975, axis=0, method="inverted_cdf")
+    first = first_of_equal == 1
     best = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)  # equal rows share it
     return [
         Place(int(low[row]), int(high[row]), float(best[row])) if own and not images.carries(row) else None

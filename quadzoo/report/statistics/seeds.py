@@ -38,7 +38,8 @@ def seed_variances(errors: Sequence[np.ndarray], noises: np.ndarray) -> SeedVari
     variance, freedom, own_freedom = np.zeros(len(errors)), freedoms.copy(), freedoms.copy()
     if moderated.any():
         own, seen = own[moderated], freedoms[moderated]
-        mean, total = float(np.average(own, weights=seen)), float(seen.sum())
+        # Each row counts the same: many seeds of one say nothing about the spread of another.
+        mean, total = float(own.mean()), float(len(seen) ** 2 / (1 / seen).sum())
         variance[moderated] = np.maximum(0.0, np.maximum(own, mean) - noises[moderated])
         shrunk = np.minimum(seen + prior_freedom(own, seen), total)
         freedom[moderated] = np.where(own > mean, shrunk, total)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from quadzoo.report.captions import Caption, leak, left_out, mixed, seen
+from quadzoo.report.captions import Caption, leak, left_out, mixed
+from quadzoo.report.doubts import seen
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.suite.board import SuiteBoard, SuiteRow, overlapping
 from quadzoo.report.suite.columns import cell_text

@@ -54,9 +54,9 @@ def test_p_value_of_seeds_alone() -> None:
     own = [np.log(row[:, 0]).var(ddof=1) for row in (one, other)]
     own[0] = max(own[0], np.var(one[:, 0] / one[:, 0].mean(), ddof=1))
     own[1] = max(own[1], np.var(other[:, 0] / other[:, 0].mean(), ddof=1))
-    mean = (2 * own[0] + 3 * own[1]) / 5
+    mean = (own[0] + own[1]) / 2
     assert own[1] < mean < own[0]
-    expected = p_of(np.log(other.mean() / one.mean()), [(own[0] / 3, 2), (mean / 4, 5)])
+    expected = p_of(np.log(other.mean() / one.mean()), [(own[0] / 3, 2), (mean / 4, 4 / (1 / 2 + 1 / 3))])
     assert found == pytest.approx(expected, rel=0.01)
 
 

@@ -49,7 +49,7 @@ def test_images_leave_doubt_without_seeds() -> None:
 def test_rows_that_err_alike_share_a_place() -> None:
     errors = board(np.random.default_rng(0), 3, (0.0,))[0, :, :N]
     same = np.tile(errors[:1], (3, 1))
-    assert places([same, same], np.arange(N)) == [(1, 1, 0.5), (1, 1, 0.5)]
+    assert places([same, same], np.arange(N)) == [(1, 2, 0.5), (1, 2, 0.5)]
 
 
 def test_too_little_to_say() -> None:
