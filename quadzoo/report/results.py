@@ -96,9 +96,9 @@ def read_runs(folders: Iterable[Path]) -> Results:
     """Return the runs of all results folders, one a key, in the order of keys.
 
     Of several records with one key the newest that is ok counts, or the newest where none is. Two that are
-    ok and differ in a score are a conflict. A run is unreadable, and takes no part, where its record is
-    none, holds a number that is not finite, or says ok where its predictions cannot be scored, or have other
-    scores than it says; so does the copy of a run under another seed, a further run with the seed of one, and
+    ok and differ in a score are a conflict, and the older is named, too. A run is unreadable, and takes no
+    part, where its record is none, holds a number that is not finite, or says ok where its predictions cannot
+    be scored, or have other scores than it says; so does the copy of a run under another seed, a further run with the seed of one, and
     a record whose facts of the division are not those of the others.
     """
     found: dict[str, list[Run]] = {}
@@ -121,18 +121,24 @@ def read_runs(folders: Iterable[Path]) -> Results:
             found[key], key=lambda run: (run.record.status == "ok", run.record.finished), reverse=True
         )
         runs.append(taken)
-        conflicts += [
-            Conflict(
-                key=key,
-                backbone=taken.record.backbone,
-                head=taken.record.head,
-                seed=taken.record.seed,
-                taken_test_mse=taken.record.metrics.test_mse,
-                other_test_mse=other.record.metrics.test_mse,
+        for other in others:
+            if other.record.status != "ok" or other.record.metrics == taken.record.metrics:
+                continue
+            taken_mse, other_mse = (run.record.metrics.test_mse for run in (taken, other))
+            conflicts.append(
+                Conflict(
+                    key=key,
+                    backbone=taken.record.backbone,
+                    head=taken.record.head,
+                    seed=taken.record.seed,
+                    taken_test_mse=taken_mse,
+                    other_test_mse=other_mse,
+                )
             )
-            for other in others
-            if other.record.status == "ok" and other.record.metrics != taken.record.metrics
-        ]
+            reason = (
+                f"done twice with different scores, test MSE {other_mse}, and {taken_mse} in the newer one"
+            )
+            unreadable.append(_unreadable(other.folder.parents[1], other.folder, DataError(reason)))
     copied = {copy.key: told(like) for copy, like in copies(run.record for run in runs)}
     copied |= {one.key: told_twice(like) for one, like in repeated(run.record for run in runs)}
     copied |= {one.key: reason for one, reason in contradicting((run.record, run.images) for run in runs)}

@@ -34,9 +34,11 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
 def test_folders_are_merged(two: tuple[Path, Path], quadzoo: Call, tmp_path: Path) -> None:
     result = quadzoo("report", *two, "--to", tmp_path / "both")
     assert result.status == 0
-    assert "run 1 (net · mlp · seed 0) was done twice with different scores, test MSE 0.02 and 0.01" in (
-        result.err
-    )
+    told = "done twice with different scores, test MSE 0.01, and 0.02 in the newer one"
+    assert f"run 1 left out: {told}" in result.err
+    for name in ("md", "html", "json"):
+        assert told in (tmp_path / "both" / f"leaderboard.{name}").read_text()
+    assert f"1 run was left out of this table: 1 ({told})." in " ".join(result.out.split())
     assert all(name in result.out for name in ("net", "mine", "yours"))
     assert {path.name for path in (tmp_path / "both").iterdir()} == {
         "leaderboard.html", "leaderboard.md", "leaderboard.csv", "leaderboard.json",
