@@ -98,8 +98,8 @@ def read_runs(folders: Iterable[Path]) -> Results:
     Of several records with one key the newest that is ok counts, or the newest where none is. Two that are
     ok and differ in a score are a conflict, and the older is named, too. A run is unreadable, and takes no
     part, where its record is none, holds a number that is not finite, or says ok where its predictions cannot
-    be scored, or have other scores than it says; so does the copy of a run under another seed, a further run with the seed of one, and
-    a record whose facts of the division are not those of the others.
+    be scored, or have other scores than it says; so does the copy of a run under another seed, a further run
+    with the seed of one, and a record whose facts of the division are not those of the others.
     """
     found: dict[str, list[Run]] = {}
     unreadable = []
