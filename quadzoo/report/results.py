@@ -135,7 +135,7 @@ def read_runs(folders: Iterable[Path]) -> Results:
                     other_test_mse=other_mse,
                 )
             )
-            reason = (
+            why = (
                 f"done twice with different scores, test MSE {other_mse}, and {taken_mse} in the newer one"
             )
             unreadable.append(_unreadable(other.folder.parents[1], other.folder, DataError(why)))
