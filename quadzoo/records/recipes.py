@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from quadzoo.model.recipe import RECIPES
+from quadzoo.model.recipe import RECIPES, Recipe
 
 
 def nearest(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -16,6 +16,11 @@ def nearest(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     differ = {name: _besides(fields, recipe.model_dump()) for name, recipe in RECIPES.items()}
     name = min(differ, key=lambda name: len(differ[name]))
     return name, differ[name]
+
+
+def usual_epochs(fields: Mapping[str, Any], n_train: int) -> int:
+    """Return the number of epochs over ``n_train`` images that a recipe of these fields takes by itself."""
+    return Recipe.model_validate({**fields, "epochs": "auto"}).epochs_for(n_train)
 
 
 def _besides(fields: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:

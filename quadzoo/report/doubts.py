@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from quadzoo.model.recipe import Recipe
 from quadzoo.records.baseline import MEAN
+from quadzoo.records.recipes import usual_epochs
 from quadzoo.report.baselines import in_words
 from quadzoo.report.rows import DOES_NOT_BEAT, Leaderboard, Row, Unread, is_baseline
 from quadzoo.report.text import listed, share_text, short
@@ -57,7 +57,7 @@ def _brief(row: Row) -> str:
     """Return that a row was trained for less than the recipe takes by itself; nothing where it was not."""
     if row.recipe is None or row.epochs is None or row.n_train is None or row.recipe["epochs"] == "auto":
         return ""
-    usual = Recipe.model_validate(row.recipe | {"epochs": "auto"}).epochs_for(round(row.n_train))
+    usual = usual_epochs(row.recipe, round(row.n_train))
     if row.epochs >= usual:
         return ""
     epochs = f"{row.epochs} epoch{'s' * (row.epochs != 1)}"

@@ -135,9 +135,7 @@ def read_runs(folders: Iterable[Path]) -> Results:
                     other_test_mse=other_mse,
                 )
             )
-            why = (
-                f"done twice with different scores, test MSE {other_mse}, and {taken_mse} in the newer one"
-            )
+            why = f"done twice with different scores, test MSE {other_mse}, and {taken_mse} in the newer one"
             unreadable.append(_unreadable(other.folder.parents[1], other.folder, DataError(why)))
     copied = {copy.key: told(like) for copy, like in copies(run.record for run in runs)}
     copied |= {one.key: told_twice(like) for one, like in repeated(run.record for run in runs)}

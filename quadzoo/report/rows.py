@@ -212,8 +212,8 @@ class Row(Metrics):
     one of those that docs/metrics.md lists; ``times_best`` is the test MSE as a multiple of that of the best
     row. ``p_value`` is of the same test MSE as the best row's, ``p_baseline`` of none lower than that of the
     best baseline. ``covers`` says what the interval of the test MSE accounts for, or why there is none.
-    ``settings`` are what may differ between rows, in words, ``origin`` is where weights and code come from,
-    and ``variant`` those of them that tell the row from others with the same backbone and head.
+    ``settings`` are what may differ between rows, ``origin`` is where weights and code come from, and
+    ``variant`` those of them that tell the row from others with the same backbone and head.
     ``ensemble_val_mse`` and ``ensemble_test_mse`` are of the mean prediction of its seeds; ``members`` are
     the runs that the row ``ensemble`` is made of. ``outside`` is set in the row of an outside predictor.
     ``intervals`` are None where val predictions are missing, or too few. ``halved`` says where `halving` has
@@ -374,8 +374,7 @@ class Leaderboard(BaseModel):
     def every_row(self) -> list[Row]:
         """The rows, then those of smaller shares of the training images."""
         largest = self.split.train_share
-        smaller = [row for curve in self.shares for row in curve.rows if row.train_share != largest]
-        return [*self.rows, *smaller]
+        return [*self.rows, *(one for of in self.shares for one in of.rows if one.train_share != largest)]
 
     @property
     def best(self) -> Row | None:
