@@ -38,25 +38,27 @@ def pooled(scored: list[tuple[Metrics, SplitFacts]]) -> dict[str, Any]:
     }
     if len({split.fold for split in splits}) > 1 and found["test_r2"] and found["test_rmse"]:
         found["test_r2"] = {
-            target: _r2_of_folds(scored, target, rmse) if found["test_r2"][target] is not None else None
-            for target, rmse in found["test_rmse"].items()
+            target: _r2_of_folds(scored, target, rmse) for target, rmse in found["test_rmse"].items()
         }
     return found
 
 
-def _r2_of_folds(scored: Sequence[tuple[Metrics, SplitFacts]], target: str, rmse: float) -> float:
+def _r2_of_folds(scored: Sequence[tuple[Metrics, SplitFacts]], target: str, rmse: float) -> float | None:
     """Return the R² of a target over folds: what of its squares around the means of the folds is explained.
 
     The mean of the folds' own would be that of the fold where the target varies least. Each fold's variance
-    follows from its scores.
+    follows from its scores; one without R² has none. None where the target varies in no fold.
     """
     variances, weights = [], []
     for metrics, split in scored:
         own, r2 = (metrics.test_rmse or {})[target], (metrics.test_r2 or {})[target]
-        if r2 is not None and r2 < 1:  # of one without an error it cannot be told
-            variances.append(own**2 / (1 - r2))
-            weights.append(_weight("test_r2", split, target))
-    return 1 - rmse**2 / float(np.average(variances, weights=weights)) if any(variances) else 1.0
+        if r2 == 1:  # without an error the variance cannot be told
+            continue
+        variances.append(0.0 if r2 is None else own**2 / (1 - r2))
+        weights.append(_weight("test_r2", split, target))
+    if any(variances):
+        return 1 - rmse**2 / float(np.average(variances, weights=weights))
+    return None if variances else 1.0
 
 
 def differences(

@@ -11,12 +11,16 @@ _HARMFUL = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
 _NAMED = 6  # in a sentence
+_MILLION = 1e6
 _LONG_WORD = 60  # characters
 
 
 def short(value: float | None) -> str:
-    """Return three significant digits."""
-    return "" if value is None else f"{value:.3g}"
+    """Return three significant digits, of thousands without an exponent."""
+    if value is None:
+        return ""
+    text = f"{value:.3g}"
+    return f"{float(text):,.0f}" if "e" in text and 1 <= abs(value) < _MILLION else text
 
 
 def readable(value: float) -> str:

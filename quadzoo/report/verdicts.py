@@ -314,7 +314,9 @@ def _find_unread(ranked: Sequence[Judged], baselines: Sequence[Simple], stronges
     best = ranked[0]
     mean = next((one for one in baselines if one.row.backbone == MEAN), None)
     against = [one for one in (mean, strongest) if one is not None]
-    open_targets = list(best.row.test_rmse or {})
+    shares = (mean.row.test_r2 if mean else None) or {}
+    # Of a target that is one number in test nothing can be said.
+    open_targets = [one for one in best.row.test_rmse or {} if shares.get(one, 0.0) is not None]
     for baseline in dict.fromkeys(one.row.backbone for one in against):
         simple = next(one for one in against if one.row.backbone == baseline)
         failed = _not_better(ranked, simple, open_targets)

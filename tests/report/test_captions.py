@@ -172,3 +172,12 @@ def test_columns_of_targets_and_weights_go_last(tmp_path: Path) -> None:
     board = board_of(tmp_path, record("0", 0.01), record("1", 0.02, weights="pretrained"))
     priorities = {column.name: column.priority for column in shown_columns(board)}
     assert priorities["weights"] == 1 <= min(one for one in priorities.values() if one)
+
+
+def test_of_a_target_that_is_one_number_in_test_nothing_is_said(tmp_path: Path) -> None:
+    mean = Metrics(val_mse=0.09, test_mse=0.08, test_rmse={"y": 1.0}, test_r2={"y": None})
+    for r2, told in ((None, False), (0.0, True)):
+        metrics = Metrics(val_mse=0.01, test_mse=0.01, test_rmse={"y": 1.0}, test_r2={"y": r2})
+        baselines = {"mean-of-train": mean.model_copy(update={"test_r2": {"y": r2}})}
+        board = board_of(tmp_path / str(r2), record("0", 0.01, metrics=metrics, baselines=baselines))
+        assert ("does not read y" in texts(board)) is told

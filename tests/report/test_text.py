@@ -13,7 +13,7 @@ import pytest
 
 from quadzoo.report.markdown import escaped
 from quadzoo.report.tables import _cell, to_csv
-from quadzoo.report.text import json_text, one_line, printable
+from quadzoo.report.text import json_text, one_line, printable, short
 
 from .records import board_of, record
 
@@ -110,3 +110,8 @@ def test_a_long_value_does_not_hide_what_to_do() -> None:
     assert line.endswith("instead")
     assert one_line("y" * 70, 300) == "y" * 70
     assert one_line("a b " * 200, 10) == "a b a b a…"
+
+
+def test_thousands_are_written_in_full() -> None:
+    given = (0.0001234, 1.0, 12.34, 4344.0, -999_999.0, 2e7, None)
+    assert [short(one) for one in given] == ["0.000123", "1", "12.3", "4,340", "-1,000,000", "2e+07", ""]
