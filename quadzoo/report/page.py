@@ -38,8 +38,8 @@ from quadzoo.storage import read_regular
 _DETAILS_BYTES = 2_500_000  # for the details of all rows
 _IMAGES_BYTES = 2_000_000
 _COMPARISON_BYTES = 1_000_000
-_PAGE_ROWS = 1000  # of all tables together,
-_FEWEST_ROWS = 10  # but so many of each
+PAGE_ROWS = 1000  # of all tables together,
+FEWEST_ROWS = 10  # but so many of each
 _MOST_BOARDS = 50
 _MOST_FAILURES = 200  # of a table
 _MOST_TARGETS = 12  # that are shown one by one
@@ -100,7 +100,7 @@ class _Page:
     room: int
     image_room: int
     comparison_room: int
-    row_room: int = _PAGE_ROWS
+    row_room: int = PAGE_ROWS
     strips: list[Strip] = field(default_factory=list)
 
     @property
@@ -135,7 +135,7 @@ class _Page:
 
     def part(self, board: Leaderboard) -> Leaderboard:
         """Return a leaderboard with the rows that the page has room for: those that are best by val."""
-        room = max(_FEWEST_ROWS, min(MOST_DETAILED, self.row_room))
+        room = max(FEWEST_ROWS, min(MOST_DETAILED, self.row_room))
         part = with_best_rows(board, room)
         self.row_room -= len(part.rows)
         return part

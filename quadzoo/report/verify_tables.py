@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,9 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from quadzoo.report.columns import shown_columns
+from quadzoo.report.details import MOST_DETAILED, with_best_rows
 from quadzoo.report.files import SHARES
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.markdown import escaped
+from quadzoo.report.page import FEWEST_ROWS, PAGE_ROWS
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.tables import shares_to_csv, to_csv, to_json
@@ -72,7 +75,9 @@ def table_faults(out: Path, outside: list[str]) -> Iterator[tuple[str, str]]:
             elif name.endswith(".md"):
                 found = _rows(name, _markdown_rows(text), boards, _markdown_texts, outside)
             else:
-                found = _rows(name, _page_rows(text), boards, _page_texts, outside)
+                fits = sum(min(len(board.rows), 2 * MOST_DETAILED) for board in boards) <= PAGE_ROWS
+                most = MOST_DETAILED if fits else FEWEST_ROWS
+                found = _rows(name, _page_rows(text), boards, _page_texts, outside, most=most)
             for fault in found:
                 yield name, fault
         except (OSError, ValueError, csv.Error, RecursionError) as error:  # JSON may be nested too deeply
@@ -179,8 +184,13 @@ def _rows(
     boards: Sequence[Leaderboard],
     texts: Callable[[Leaderboard], list[dict[str, str]]],
     outside: list[str],
+    *,
+    most: int = sys.maxsize,
 ) -> Faults:
-    """Compare the rows that people read; their figures are rounded, so their texts are the same."""
+    """Compare the rows that people read; their figures are rounded, so their texts are the same.
+
+    At least ``most`` rows of a leaderboard must be there, the best, with a model and without.
+    """
     # A column that a row has no text in is there where another row has one.
     of_boards = [[_filled(row) for row in texts(board)] for board in boards]
     expected = [row for rows in of_boards for row in rows]
@@ -206,12 +216,16 @@ def _rows(
     there = [frozenset(_filled(row.texts).items()) for row in found if _plain(row.name) in names]
     if not {*there} <= known:
         return  # told above
-    wanted = []
+    wanted, present = [], {*there}
     often = Counter(frozenset(row.items()) for row in expected)
-    for rows in of_boards:  # those that the file has
+    for board, rows in zip(boards, of_boards, strict=True):
         own = [frozenset(row.items()) for row in rows]
         telling = {row for row in own if often[row] == 1} or {*own}
-        wanted += own if telling & {*there} else []
+        if not telling & present:
+            continue  # the file has not that board
+        models = sum(one in present for one, row in zip(own, board.rows, strict=True) if row.head != "-")
+        shown = {row.name for row in with_best_rows(board, max(most, models)).rows}
+        wanted += [one for one, row in zip(own, board.rows, strict=True) if row.name in shown]
     if missing := Counter(wanted) - Counter(there):
         lost = sorted(printable(dict(row).get("backbone", "")) for row in missing)
         yield f"lacks {sum(missing.values())} of {len(wanted)} rows, such as {lost[0]}; {_AGAIN}"

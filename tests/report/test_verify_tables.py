@@ -162,3 +162,15 @@ def test_names_that_markdown_would_act_on_are_read_back(tmp_path: Path) -> None:
     report(tmp_path)
     assert r"tilt \[rad\]" in (tmp_path / "leaderboard.md").read_text()
     assert of_files(tmp_path) == []
+
+
+def test_rows_that_a_page_has_no_room_for_are_not_missed(tmp_path: Path) -> None:
+    for n in range(205):
+        write_record(tmp_path, record(f"{n:03d}", 0.01 + n / 1e4, backbone=f"n{n:03d}"))
+    report(tmp_path)
+    assert of_files(tmp_path) == []
+    path = tmp_path / "leaderboard.html"
+    rows = re.findall(r"<tbody data-plugins.*?</tbody>", path.read_text(), re.DOTALL)
+    assert len(rows) == 202
+    path.write_text(path.read_text().replace(rows[100], ""))
+    assert of_files(tmp_path)[0].startswith("leaderboard.html: lacks 1 of 202 rows")
