@@ -249,10 +249,10 @@ def _row(
         row.covers = "test images are missing"  # which have no spread of their own, so there is no test
         if ranked and ranked[0].row.test_mse and row.test_mse is not None:
             row.times_best = row.test_mse / ranked[0].row.test_mse
-        higher = [one for one in board.rows if is_baseline(one) and _is_lower(one, row)]
+        known = [one for one in board.rows if is_baseline(one) and one.test_mse is not None]
+        strongest = min(known, key=lambda one: one.test_mse or 0.0, default=None)
         row.verdict = NO_EVIDENCE
-        if higher:
-            strongest = min(higher, key=lambda one: one.test_mse or 0.0)
+        if strongest and (strongest.test_mse or 0.0) <= (row.test_mse or 0.0):
             row.verdict = f"{DOES_NOT_BEAT} {in_words(strongest.backbone)}"
         return row
     set_interval(row, everything)
@@ -260,10 +260,6 @@ def _row(
     if ranked:
         compare_with_best(row, everything, ranked)
     return row
-
-
-def _is_lower(one: Row, other: Row) -> bool:
-    return one.test_mse is not None and one.test_mse <= (other.test_mse or 0.0)
 
 
 def _mean_error(test: pd.DataFrame) -> float | None:

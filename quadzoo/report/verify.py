@@ -22,7 +22,7 @@ from quadzoo.records.record import (
 )
 from quadzoo.records.suite import is_suite
 from quadzoo.records.tuning import read_tuning, tuning_key
-from quadzoo.report.agreement import wrong_scores
+from quadzoo.report.agreement import check_whole, wrong_scores
 from quadzoo.report.copies import copies, told
 from quadzoo.report.results import kept_records
 from quadzoo.report.verify_folds import Folds, baseline_faults, fold_faults, known_faults
@@ -89,10 +89,10 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
 def _is_whole(out: Path, record: RunRecord) -> bool:
     """Whether a run's predictions are those that its record names."""
     try:
-        found = sha256_of(run_folder(out, record.key) / PREDICTIONS)
-    except OSError:
+        check_whole(run_folder(out, record.key) / PREDICTIONS, record)
+    except DataError:
         return False
-    return found == record.files.get(PREDICTIONS)
+    return True
 
 
 def _run(out: Path, record: RunRecord, weights: bool, folds: Folds) -> Iterator[str]:
