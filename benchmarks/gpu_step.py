@@ -1,6 +1,6 @@
 """What a GPU gives: is there one that computes, its ceilings, and the training step without a Trainer.
 
-    python benchmarks/gpu_step.py --device | --ceilings | --launches | --training | --precisions |
+    python benchmarks/gpu_step.py --device | --ceilings | --launches | --training | --starts | --precisions |
                                   --streaming [--small]
 
 benchmarks/gpu.sh runs these parts one by one. Each figure is printed as a line of JSON, {"name": value}, as
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import multiprocessing
 import statistics
 import subprocess
 import sys
@@ -35,14 +36,15 @@ from quadzoo.data.splits import Split
 from quadzoo.model.augment import augment
 from quadzoo.model.build import build_backbone, build_head, join
 from quadzoo.model.callbacks import AveragedWeights, BestWeights, PeakMemory, Throughput
+from quadzoo.model.kernels import use_kernels_for, use_tf32
 from quadzoo.model.optimizer import optimizer_of
 from quadzoo.model.recipe import Recipe
-from quadzoo.model.tf32 import use_tf32
 from quadzoo.registry import catalogue
 from quadzoo.targets import TargetInfo
 
 TARGETS = TargetInfo(names=("a", "b", "c"), low=(0.0,) * 3, high=(1.0,) * 3, integer=(False,) * 3)
 ROUNDS, WARM_UP = 5, 3
+FEW, MANY = 0.0, 1e12  # pixels of training images, which kernels follow from
 SHOWN, LONGEST = 12, 90  # kernels, and characters of their names
 LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx",
             "cudaGraphLaunch", "cudaMemcpyAsync", "cudaMemsetAsync", "hipLaunchKernel",
@@ -77,15 +79,18 @@ def seconds(work: Callable[[], object], times: int) -> float:
 class Step:
     """A training step of a backbone with the head mlp, on images that lie on the device."""
 
-    def __init__(self, backbone: str, batch: int, side: int, device: str, *, bf16: bool) -> None:
+    def __init__(
+        self, backbone: str, batch: int, size: int | tuple[int, int], device: str, *, bf16: bool
+    ) -> None:
         torch.manual_seed(0)
         names = catalogue.load()
         spec, self.recipe, self.bf16 = names.backbones[backbone].spec, Recipe(), bf16
-        built = build_backbone(spec, pretrained=False, in_channels=3, image_size=(side, side))
+        height, width = (size, size) if isinstance(size, int) else size
+        built = build_backbone(spec, pretrained=False, in_channels=3, image_size=(height, width))
         head = build_head(names.heads["mlp"].spec, num_features=built.num_features, targets=TARGETS)
         self.module = join(spec, built, head, self.recipe, 3).to(device).train()
         self.optimizer = optimizer_of(self.recipe, self.module.parameters(), fused=True)
-        pixels = torch.randint(0, 256, (batch, side, side, 3), dtype=torch.uint8, device=device)
+        pixels = torch.randint(0, 256, (batch, height, width, 3), dtype=torch.uint8, device=device)
         self.images, self.target = pixels.permute(0, 3, 1, 2), torch.rand(batch, 3, device=device)
 
     def __call__(self, images: Tensor | None = None, target: Tensor | None = None) -> None:
@@ -93,11 +98,15 @@ class Step:
         images = self.images if images is None else images
         target = self.target if target is None else target
         self.optimizer.zero_grad()
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
-            raw = self.module(augment(images, self.recipe.augment))
-        self.module.head.loss(raw, target).backward()
+        self.differentiate(images, target)
         torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.gradient_clip or 1.0)
         self.optimizer.step()
+
+    def differentiate(self, images: Tensor, target: Tensor) -> None:
+        """Pass forward and backward."""
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False):
+            raw = self.module(augment(images, self.recipe.augment))
+        self.module.head.loss(raw, target).backward()
 
 
 def describe_device(small: bool, device: str) -> None:
@@ -153,9 +162,9 @@ def ceilings(small: bool, device: str) -> None:
 def launches(small: bool, device: str) -> None:
     """Count what a step asks of the driver, how long that takes, and which kernels take the time."""
     use_tf32(GPU)
-    torch.backends.cudnn.benchmark = GPU
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if GPU else [])]
     for backbone, batch, side in _networks(small, (32, 512)):
+        use_kernels_for(FEW if batch == 32 else MANY)
         step = Step(backbone, batch, side, device, bf16=True)
         for _ in range(WARM_UP):
             step()
@@ -190,12 +199,13 @@ def training(small: bool, device: str) -> None:
     """Measure quadzoo's own training in a Trainer, in images a second: steps as always, replayed, compiled.
 
     Cells are (backbone, images a batch, ways); each is three epochs of 30 steps, of which the first warms up.
+    With 32 images a batch kernels are those of a short training, else those of a long one.
     """
     cells: list[tuple[str, int, tuple[str, ...]]] = [
         ("resnet50", 32, ("eager", "replayed")), ("efficientnet_b0", 32, ("eager", "replayed")),
+        ("resnet50", 512, ("replayed", "compiled, replayed", "eager")),
         ("resnet18", 32, ("eager", "replayed")), ("tiny_cnn", 32, ("eager", "replayed")),
-        ("resnet50", 512, ("eager", "replayed", "compiled, replayed")),
-        ("efficientnet_b0", 512, ("eager", "replayed", "compiled, replayed")),
+        ("efficientnet_b0", 512, ("replayed", "compiled, replayed", "eager")),
         ("resnet50", 1024, ("replayed",)), ("resnet50", 32, ("compiled, replayed",)),
     ]  # fmt: skip
     if small:
@@ -223,10 +233,13 @@ def trained(backbone: str, batch: int, way: str, *, side: int, steps: int, devic
         split = Split("x", 0, 1, rows[:-2], rows[-2:], rows[-2:], 0, "")
         data = DataModule(file, np.random.default_rng(0).random((n, 3)), split, batch, seed=0)
         speed, memory = Throughput(), PeakMemory(lambda: data.resident_bytes)
+        is_short = batch == 32
         use_tf32(GPU)
+        use_kernels_for(FEW if is_short else MANY)
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
         pl.Trainer(
-            accelerator=device, devices=1, precision="bf16-mixed", max_epochs=3, benchmark=GPU,
+            accelerator=device, devices=1, precision="bf16-mixed", max_epochs=3,
+            benchmark=GPU and not is_short,
             callbacks=[BestWeights(), AveragedWeights(0.98), speed, memory], num_sanity_val_steps=0,
             logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         ).fit(module, datamodule=data)  # fmt: skip
@@ -236,6 +249,48 @@ def trained(backbone: str, batch: int, way: str, *, side: int, steps: int, devic
         "replayed": module.is_replayed, "why not": replay.why_not if replay else "",
         "train MSE": [epoch["train_mse"] for epoch in module.history],
     }  # fmt: skip
+
+
+def starts(small: bool, device: str) -> None:
+    """Measure the first step and later ones with each kind of kernels, each in a process of its own.
+
+    These are torch's own for depthwise convolutions, cuDNN's, and cuDNN's fastest of those that it tried.
+    """
+    cells = [("efficientnet_b0", 32, (32, 208)), ("resnet50", 32, (32, 208)),
+             ("efficientnet_b0", 512, (100, 100)), ("resnet50", 512, (100, 100))]  # fmt: skip
+    if small:
+        cells = [("efficientnet_b0", 2, (24, 32))]
+    for backbone, batch, size in cells:
+        for kernels in ("torch's own", "cuDNN's", "cuDNN's, tried"):
+            if backbone == "resnet50" and kernels == "torch's own":  # it has no depthwise convolution
+                continue
+            given = backbone, batch, size, kernels, device
+            process = multiprocessing.get_context("fork").Process(target=started, args=given)
+            process.start()
+            process.join()
+
+
+def started(backbone: str, batch: int, size: tuple[int, int], kernels: str, device: str) -> None:
+    """Tell how many seconds steps take, and milliseconds when forward and backward are replayed."""
+    use_tf32(GPU)
+    use_kernels_for(FEW if kernels == "torch's own" else MANY)
+    torch.backends.cudnn.benchmark = GPU and "tried" in kernels
+    step = Step(backbone, batch, size, device, bf16=True)
+    wait()
+    taken = []
+    for _ in range(WARM_UP):
+        clock = time.perf_counter()
+        step()
+        wait()
+        taken.append(time.perf_counter() - clock)
+    told: dict[str, object] = {"seconds of the first step": taken[0], "of the next": taken[-1]}
+    if GPU:
+        step.optimizer.zero_grad()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            step.differentiate(step.images, step.target)
+        told["ms, replayed, without optimizer"] = 1000 * seconds(graph.replay, 8)
+    tell(f"{backbone}, {size[0]} x {size[1]}, batch {batch}, {kernels}", told)
 
 
 def precisions(small: bool, device: str) -> None:
@@ -257,7 +312,6 @@ def streaming(small: bool, device: str) -> None:
     """
     n, batch, side = (64, 8, 24) if small else (16_384, 512, 100)
     use_tf32(GPU)
-    torch.backends.cudnn.benchmark = GPU
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "images.npy"
         np.save(file, np.random.default_rng(0).integers(0, 256, (n, side, side, 3), dtype=np.uint8))
@@ -290,7 +344,7 @@ def _networks(small: bool, batches: tuple[int, ...]) -> list[tuple[str, int, int
 
 
 PARTS = {"device": describe_device, "ceilings": ceilings, "launches": launches, "training": training,
-         "precisions": precisions, "streaming": streaming}  # fmt: skip
+         "starts": starts, "precisions": precisions, "streaming": streaming}  # fmt: skip
 
 
 def main() -> None:

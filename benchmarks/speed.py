@@ -255,6 +255,23 @@ def on_a_gpu(one: dict) -> list[str]:
             short = kernel.removeprefix("void at::native::").split("<")[0]
             lines.append(f"| {name} | {told['ms of all kernels']:.1f} | {told['ms to issue']:.1f} "
                          f"| {told['ms']:.1f} | {told['launches']} | {short}, {ms:.1f} ms |")  # fmt: skip
+    if starts := one.get("starts"):
+        lines += ["", "| kernels | first step, s | replayed, ms |", "| --- | --- | --- |"]
+        for name, told in starts.items():
+            if isinstance(told, dict):
+                first, later = told["seconds of the first step"], told["ms, replayed, without optimizer"]
+                lines.append(f"| {name} | {first:.1f} | {later:.1f} |")
+    if runs := one.get("main job", {}).get("runs"):
+        each = "; ".join(
+            f"{run['backbone']} {run['fit_seconds']:.1f} s of training, "
+            f"{run['train_images_per_second']:,.0f} images/s"
+            for run in runs
+        )
+        whole = one["main job"]["whole_command_seconds"]
+        lines += [
+            "",
+            f"`quadzoo bench` with two backbones, its defaults and an empty cache: {whole:.0f} s; {each}.",
+        ]
     loop = one.get("the tutorial's loop, images per second of each epoch", {})
     speeds = ", ".join(f"{name} {values[-1]:,.0f}" for name, values in loop.items())
     lines += ["", f"The tutorial's loop there, second epoch, images/s: {speeds}."]

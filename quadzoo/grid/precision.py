@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +22,7 @@ from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.intensity import ON_CPU, TRIED, is_worth_a_trial, judge_on_cpu
 from quadzoo.grid.models import Model
 from quadzoo.grid.plan import PrecisionChoice
+from quadzoo.model.kernels import is_few
 from quadzoo.records.keys import Provenance, hash_of
 from quadzoo.registry.catalogue import Catalogue
 from quadzoo.storage import lock, read_regular, write_atomically
@@ -36,7 +38,10 @@ _CHOICES = TypeAdapter(dict[str, PrecisionChoice])
 
 @dataclass(frozen=True)
 class Trial:
-    """What a child needs to know: the first batch, and on what it is tried."""
+    """What a child needs to know: the first batch, and on what it is tried.
+
+    ``pixels`` are about those of the training images, epochs together: kernels follow from them.
+    """
 
     backbone: str
     images: Path
@@ -44,6 +49,7 @@ class Trial:
     size: tuple[int, int]
     batch_size: int
     device: Device
+    pixels: int
 
 
 class _Answer(NamedTuple):
@@ -137,15 +143,19 @@ class PrecisionChooser:
             return _Answer(PrecisionChoice("32", "bf16 is not native here"))
         geometry, recipe, on_gpu = self.images.geometry, self.config.recipe, self.device.kind == "cuda"
         batch_size = recipe.batch_size if on_gpu else min(TRIED, recipe.batch_size)
-        device = replace(self.device, memory=None)
-        trial = Trial(backbone, self.images.file, geometry.channels, geometry.size, batch_size, device)
+        device, pixels = replace(self.device, memory=None), self._images * math.prod(geometry.size)
+        trial = Trial(
+            backbone, self.images.file, geometry.channels, geometry.size, batch_size, device, pixels
+        )
         circumstances = asdict(trial) | {
             "backbone": self._code(backbone),  # it may answer to two names
             "images": None,
             "device": {name: getattr(self.device, name) for name in ("kind", "name", "bf16")},
             "torch": version("torch"),
-            **({} if on_gpu else {"by": "operators"}),  # once it was by a stop-watch
+            # On a CPU it once was by a stop-watch.
+            **({"few": is_few(pixels)} if on_gpu else {"by": "operators"}),
         }
+        del circumstances["pixels"]
         path = precision_folder() / f"{hash_of(circumstances)}.json"
         try:
             return _Answer(_CHOICE.validate_json(read_regular(path, _MOST_BYTES)))
@@ -164,11 +174,16 @@ class PrecisionChooser:
         return _Answer(choice, holds=certain, anywhere=certain)
 
     def _on_cpu(self, trial: Trial) -> _Answer:
-        n = len(self.images.content_ids) // 2  # or a few more are trained on
-        may_try = self.keep and is_worth_a_trial(n * self.config.recipe.epochs_for(n))
+        may_try = self.keep and is_worth_a_trial(self._images)
         measured = self._measured(ON_CPU, (trial, may_try))
         choice, anywhere = judge_on_cpu(measured, dry=not self.keep)
         return _Answer(choice, holds=not isinstance(measured, str), anywhere=anywhere)
+
+    @property
+    def _images(self) -> int:
+        """How many images are trained on, epochs together, or a few more."""
+        n = len(self.images.content_ids) // 2
+        return n * self.config.recipe.epochs_for(n)
 
     def _measured(self, work: str, question: Any) -> dict[str, Any] | str:
         """Return what a trial found, or why the backbone could not be tried."""

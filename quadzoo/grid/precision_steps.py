@@ -12,8 +12,8 @@ from quadzoo.executors.base import Send
 from quadzoo.grid.agreement import MEMORY
 from quadzoo.grid.precision import Trial
 from quadzoo.model.build import build_backbone, join
+from quadzoo.model.kernels import use_kernels_for, use_tf32
 from quadzoo.model.recipe import Recipe
-from quadzoo.model.tf32 import use_tf32
 from quadzoo.registry import catalogue
 from quadzoo.training.device import take
 
@@ -31,6 +31,7 @@ class Steps:
         torch.manual_seed(0)
         kind = trial.device.kind
         use_tf32(kind == "cuda")
+        use_kernels_for(trial.pixels)
         spec = catalogue.load().backbones[trial.backbone].spec
         backbone = build_backbone(spec, pretrained=False, in_channels=trial.channels, image_size=trial.size)
         self._device = kind

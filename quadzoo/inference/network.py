@@ -17,8 +17,8 @@ from quadzoo.errors import BadModule, DataError, NameNotFound
 from quadzoo.inference.view import View
 from quadzoo.model.build import build_backbone, build_head, join, load_weights
 from quadzoo.model.contract import backbone_width, named, predictions
+from quadzoo.model.kernels import use_tf32
 from quadzoo.model.regressor import RegressionModule
-from quadzoo.model.tf32 import use_tf32
 from quadzoo.records.keys import Provenance
 from quadzoo.records.record import WEIGHTS
 from quadzoo.records.trained import Trained

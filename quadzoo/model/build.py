@@ -12,7 +12,7 @@ from torch import nn
 
 from quadzoo.errors import BadModule
 from quadzoo.model.contract import backbone_width, check_head, named
-from quadzoo.model.depthwise import keep_depthwise_in_float32
+from quadzoo.model.depthwise import adapt_depthwise
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.registry.specs import BackboneSpec, HeadSpec
@@ -66,7 +66,7 @@ def join(
     Raises BadModule for a backbone without a width.
     """
     _check(backbone_width, backbone, f"backbone {spec.name!r}")
-    keep_depthwise_in_float32(backbone)
+    adapt_depthwise(backbone)
     n_further = max(0, in_channels - 3)
     mean, std = (
         [*values, *(measured or [statistics.fmean(values)] * n_further)]

@@ -120,15 +120,15 @@ class Replay:
     def _recorded(self, device: torch.device) -> torch.cuda.CUDAGraph:
         if device.type != "cuda":
             raise RuntimeError(f"there are none on {device.type}")
-        graph, generator = torch.cuda.CUDAGraph(), _generator(device)
+        graph, pool, generator = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle(), _generator(device)
         random_state = generator.get_state()
         torch.cuda.reset_peak_memory_stats(device)
         try:
             # A thread that reads images ahead may go on with it.
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
                 self._loss, self._prediction = self._differentiated()
         except Exception:
-            _forget(graph, generator, random_state, device)
+            _forget(pool, generator, random_state, device)
             raise
         self.peak_bytes = torch.cuda.max_memory_allocated(device)
         return graph
@@ -258,12 +258,11 @@ def _waits_counted(device: torch.device) -> Iterator[list[str]]:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
-def _forget(
-    graph: torch.cuda.CUDAGraph, generator: torch.Generator, state: Tensor, device: torch.device
-) -> None:
+def _forget(pool: tuple[int, int], generator: torch.Generator, state: Tensor, device: torch.device) -> None:
     """Undo the beginning of a recording that failed: torch leaves generator and allocator in the middle."""
     with suppress(Exception):
-        torch._C._cuda_endAllocateToPool(device.index or 0, graph.pool())
+        torch._C._cuda_endAllocateToPool(device.index or 0, pool)
+        torch._C._cuda_releasePool(device.index or 0, pool)
     anew = torch.Generator(device)
     anew.set_state(state)
     generator.graphsafe_set_state(anew)

@@ -31,8 +31,8 @@ from quadzoo.model.callbacks import (
     Throughput,
 )
 from quadzoo.model.contract import backbone_width
+from quadzoo.model.kernels import is_worth_trying, use_kernels_for, use_tf32
 from quadzoo.model.regressor import RegressionModule
-from quadzoo.model.tf32 import use_tf32
 from quadzoo.records.predictions import MOST
 from quadzoo.records.record import (
     WEIGHTS,
@@ -341,6 +341,7 @@ def make_trainer(
     kind = placement.device.kind
     on_gpu = kind == "cuda"
     use_tf32(on_gpu)
+    use_kernels_for(task.pixels)
     # With deterministic algorithms torch fills all memory it takes, which nobody reads; without,
     # efficientnet_b0 trains 8 % faster on two CPU cores.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -352,7 +353,10 @@ def make_trainer(
         check_val_every_n_epoch=task.recipe.validate_every(task.split.n_train),
         deterministic=kind == "cpu" or (on_gpu and placement.deterministic),
         # cuDNN times a few algorithms for each shape; ROCm's MIOpen would search through all, for minutes.
-        benchmark=on_gpu and not placement.deterministic and torch.version.hip is None,
+        benchmark=on_gpu
+        and is_worth_trying(task.pixels)
+        and not placement.deterministic
+        and torch.version.hip is None,
         callbacks=callbacks,
         num_sanity_val_steps=0,
         logger=list(loggers) or False,

@@ -106,6 +106,12 @@ class Task:
         return self.identity.precision
 
     @property
+    def pixels(self) -> int:
+        """How many pixels of training images its epochs have, height times width."""
+        height, width = self.identity.image.size
+        return self.epochs * self.split.n_train * height * width
+
+    @property
     def title(self) -> str:
         """The run's name for people."""
         return f"{self.backbone} · {self.head} · seed {self.seed}{self.part}"

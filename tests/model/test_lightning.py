@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from quadzoo.data.datamodule import DataModule
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.model.callbacks import AveragedWeights, BestWeights
-from quadzoo.model.depthwise import keep_depthwise_in_float32
+from quadzoo.model.depthwise import adapt_depthwise
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.targets import TargetInfo
@@ -147,7 +147,7 @@ class Pooled(nn.Linear):
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
 def test_copies_are_whole_and_their_own(duplicate: Any, compiled: bool) -> None:
     backbone = Depthwise()
-    keep_depthwise_in_float32(backbone)
+    adapt_depthwise(backbone)
     model = module(backbone, Pooled(4, 1)).eval()
     if compiled:
         model.compile_training()

@@ -22,7 +22,7 @@ from quadzoo.model.callbacks import (
     Progress,
     Throughput,
 )
-from quadzoo.model.depthwise import keep_depthwise_in_float32
+from quadzoo.model.depthwise import adapt_depthwise
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.registry import catalogue
@@ -181,7 +181,7 @@ def test_depthwise_runs_in_float32_and_others_in_bf16() -> None:
     network = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 4, 3, groups=2))
     images = torch.rand(1, 4, 9, 9)
     plain = network(images)
-    keep_depthwise_in_float32(network)
+    adapt_depthwise(network)
     torch.testing.assert_close(network(images), plain)
     kinds: list[torch.dtype] = []
     for layer in network:

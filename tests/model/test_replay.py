@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from quadzoo.data.datamodule import DataModule
+from quadzoo.model import replay as replay_module
 from quadzoo.model.build import build_backbone, build_head, join
 from quadzoo.model.callbacks import AveragedWeights, BestWeights, PeakMemory
 from quadzoo.model.recipe import Recipe
@@ -283,7 +285,8 @@ def test_a_gpu_replays_the_same_training(backbone: str, head: str, tmp_path: Pat
         histories.append([epoch["train_mse"] for epoch in model.history])
         peaks.append(memory.mib)
     assert histories[1] == pytest.approx(histories[0], rel=0.05)  # kernels may add in any order
-    assert peaks[1] == pytest.approx(peaks[0], rel=0.3)
+    # Of small networks the most is what libraries set aside for each stream, 170 to 220 MiB in all.
+    assert peaks[1] == pytest.approx(peaks[0], rel=0.3, abs=256)
 
 
 class Waits(Line):
@@ -292,12 +295,23 @@ class Waits(Line):
         return loss * (1 if loss.item() < 1e9 else 2)
 
 
+class Asks(Line):
+    """Asks whether the GPU is done, which a recording forbids, and waits for nothing."""
+
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        torch.cuda.current_stream().query()
+        return super().loss(raw, target)
+
+
 @needs_a_gpu
-def test_what_cannot_be_recorded_trains_as_always(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("head", "why"), [(Waits, "it waits for the GPU"), (Asks, "cannot be recorded as a CUDA graph")]
+)
+def test_what_cannot_be_recorded_trains_as_always(head: type[Line], why: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     histories = []
     for replays in (False, True):
-        model = module(head=Waits(2), augment="photo")
+        model = module(head=head(2), augment="photo")
         np.save(tmp_path / "p.npy", rng.integers(0, 256, (60, 48, 64, 1), dtype=np.uint8))
         data = coloured(tmp_path)
         np.save(tmp_path / "p.npy", np.load(tmp_path / "p.npy")[..., :1])
@@ -307,7 +321,7 @@ def test_what_cannot_be_recorded_trains_as_always(tmp_path: Path) -> None:
         fitted(model, data, accelerator="gpu")
         histories.append(model.history)
     assert model.replay
-    assert "cannot be recorded as a CUDA graph" in model.replay.why_not
+    assert why in model.replay.why_not
     assert not model.is_replayed
     assert [one["train_mse"] for one in histories[1]] == pytest.approx(
         [one["train_mse"] for one in histories[0]], rel=1e-3
@@ -322,3 +336,41 @@ def test_what_cannot_be_recorded_trains_as_always(tmp_path: Path) -> None:
         del block
         torch.cuda.synchronize()
     assert torch.cuda.memory_reserved() - before < 10 << 26
+
+
+def test_a_recording_that_fails_leaves_nothing_begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By stubs: torch ends neither the allocator's part of it, nor knows the pool of such a graph."""
+    asked: list[tuple[str, int, object]] = []
+    pool = (0, 7)
+
+    class Fails:
+        def __init__(self, _: object, pool: object, capture_error_mode: str) -> None:
+            asked.append(("begin", 0, pool))
+
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None:
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    for name, stub in (("CUDAGraph", object), ("graph", Fails), ("graph_pool_handle", lambda: pool),
+                       ("reset_peak_memory_stats", lambda _: None)):  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, stub)
+    for name in ("_cuda_endAllocateToPool", "_cuda_releasePool"):
+        note = partial(lambda name, *given: asked.append((name, *given)), name)
+        monkeypatch.setattr(torch._C, name, note, raising=False)
+    model = built("tiny_cnn", "mlp")
+    model.replay_training()
+    replay = model.replay
+    assert replay
+    as_it_is = replay._recorded
+
+    def on_a_gpu(_: torch.device) -> torch.cuda.CUDAGraph:
+        return as_it_is(SimpleNamespace(type="cuda", index=3))  # type: ignore[arg-type]
+
+    generator = torch.Generator()
+    monkeypatch.setattr(replay_module, "_generator", lambda _: generator)
+    monkeypatch.setattr(torch, "Generator", lambda *_: generator)
+    monkeypatch.setattr(replay, "_recorded", on_a_gpu)
+    fitted(model, coloured(tmp_path))
+    assert "cannot be recorded as a CUDA graph" in replay.why_not
+    assert asked == [("begin", 0, pool), ("_cuda_endAllocateToPool", 3, pool), ("_cuda_releasePool", 3, pool)]

@@ -23,7 +23,12 @@ def mac(monkeypatch: pytest.MonkeyPatch) -> None:
 def trainer(kind: Any, precision: str = "32") -> Any:
     recipe = Recipe(epochs=2)
     task = SimpleNamespace(
-        precision=precision, epochs=2, recipe=recipe, split=SimpleNamespace(n_train=40), title="a run"
+        precision=precision,
+        epochs=2,
+        recipe=recipe,
+        split=SimpleNamespace(n_train=40),
+        title="a run",
+        pixels=1e6,
     )
     placement = SimpleNamespace(device=Device(kind, "a name", bf16=False), deterministic=False)
     return make_trainer(task, placement, [])  # type: ignore[arg-type]

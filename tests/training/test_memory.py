@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from quadzoo.errors import OutOfMemory
+from quadzoo.model import kernels
 from quadzoo.training import cost
 from quadzoo.training.memory import explained
 from quadzoo.training.run import make_trainer
@@ -18,7 +19,7 @@ from quadzoo.training.task import Device, Placement
 
 TASK: Any = SimpleNamespace(
     precision="32", epochs=1, split=SimpleNamespace(n_train=8),
-    recipe=SimpleNamespace(batch_size=512, validate_every=lambda _: 1),
+    recipe=SimpleNamespace(batch_size=512, validate_every=lambda _: 1), pixels=1e10,
 )  # fmt: skip
 TORCHS = (
     "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 5.79 GiB of which 1.1 GiB "
@@ -75,6 +76,23 @@ def test_which_kernels_a_gpu_may_use(
     finally:
         torch.set_float32_matmul_precision(before)
     assert (made["deterministic"], made["benchmark"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("pixels", "own", "tries"), [(1e8, True, False), (3e9, False, False), (1e10, False, True)]
+)
+def test_kernels_begin_slowly_only_where_that_pays(
+    pixels: float, own: bool, tries: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: dict[str, Any] = {}
+    monkeypatch.setattr(pl, "Trainer", lambda **given: made.update(given))
+    before = torch.get_float32_matmul_precision()
+    try:
+        make_trainer(SimpleNamespace(**{**vars(TASK), "pixels": pixels}), placement(), [])  # type: ignore[arg-type]
+        assert (kernels.depthwise_of_torch(), made["benchmark"]) == (own, tries)
+    finally:
+        torch.set_float32_matmul_precision(before)
+        kernels.use_kernels_for(1e10)
 
 
 def test_memory_of_predictions_leaves_out_what_came_before_and_images(
