@@ -18,6 +18,7 @@ from quadzoo.data.datamodule import ArrayFile
 from quadzoo.data.fold import Fold
 from quadzoo.executors.base import Send
 from quadzoo.model.build import Further, join
+from quadzoo.model.kernels import use_kernels_for
 from quadzoo.model.recipe import Recipe
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.model.weights import digest_of
@@ -51,6 +52,7 @@ def pooled_features(work: tuple[Task, Placement], send: Send) -> None:
     """
     task, placement = work
     take(placement.device)
+    use_kernels_for(task.pixels)
     torch.set_num_threads(placement.threads)
     spec, image = catalogue.load().backbones[task.backbone].spec, task.identity.image
     backbone = started_backbone(spec, task, placement)
