@@ -15,6 +15,8 @@ _MOST_BLOCKS = 4000  # that are resampled; more groups are put together
 _CARRIES = 0.5  # of the error
 _STEADY = 0.1  # of the standard error: a resample with less has lost what the spread comes from
 _LOST = 0.005  # of resamples
+# With few images what was not drawn matters: one more is imagined, so many n-ths as far off as the farthest.
+_NOT_DRAWN, _FEW = 25, 200
 
 
 class Interval(NamedTuple):
@@ -93,11 +95,29 @@ class Images:
         """Return quantiles of the logarithm of each row's mean error, as deviations from it, float64 (2, R).
 
         A studentised bootstrap of whole groups, on the logarithm (Efron & Tibshirani 1993, An Introduction to
-        the Bootstrap, ch. 12.5). The resamples are the same for every row.
+        the Bootstrap, ch. 12.5). The resamples are the same for every row. Few images of unequal errors often
+        lack the largest, and then look alike; so the upper end is no less than with one image more that is
+        ``_NOT_DRAWN`` / n times as far above the mean as the largest: without it, intervals from 12 images
+        whose errors have a spread of 1.5 cover 85 %, with it 94 % (`benchmarks/coverage.py`).
         """
         means, errors, error = self._resampled
-        scaled = -np.log(means) * means / errors * error
-        return np.asarray(np.quantile(scaled, [low, high], axis=0))
+        ends = np.quantile(-np.log(means) * means / errors * error, [low, high], axis=0)
+        if self.n < _FEW:
+            ends[1] = np.maximum(ends[1], self._end_with_one_more(high))
+        return np.asarray(ends)
+
+    def _end_with_one_more(self, high: float) -> np.ndarray:
+        """Return the upper quantile of `ends` with one group more, (R,)."""
+        mean_size = self.sizes.mean()
+        beyond = np.maximum(0.0, self.totals.max(axis=1, keepdims=True) - mean_size)
+        totals = np.hstack([self.totals, mean_size + _NOT_DRAWN / self.n * beyond])
+        sizes = np.append(self.sizes, mean_size)
+        one = np.ones((1, len(sizes)), dtype=np.float32)
+        (mean, error), (means, errors) = (
+            _ratio(weights, totals, sizes) for weights in (one, _resamples(len(sizes)))
+        )
+        deviations = -np.log(means / mean) * means / errors * error
+        return np.asarray(np.log(mean[0]) + np.quantile(deviations / mean, high, axis=0))
 
     @property
     def resampled_logs(self) -> np.ndarray:
@@ -150,7 +170,7 @@ def _ratio(weights: np.ndarray, totals: np.ndarray, sizes: np.ndarray) -> tuple[
     return mean, error
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _resamples(n: int) -> np.ndarray:
     """Return how often each of ``n`` blocks is drawn in each resample, float32 (B, n): the same for all."""
     rng = np.random.default_rng(0)

@@ -86,3 +86,26 @@ def test_very_many_groups() -> None:
     assert peak < 200e6  # bytes; 720e6 if all groups were resampled
     expected = 1.96 * errors.std() / errors.mean() / np.sqrt(30_000)
     assert [-low, high] == pytest.approx([expected, expected], rel=0.1)
+
+
+def test_few_images_that_look_alike_may_have_missed_the_worst() -> None:
+    """Of 12 images whose errors have a spread of 1.5 the intervals covered 85 %."""
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(400):
+        errors = rng.lognormal(-(1.5**2) / 2, 1.5, (1, 12))  # whose true mean is 1
+        images = Images([errors], np.arange(12))
+        if not images.reason(0):
+            low, high = images.ends(0.04, 0.99)[:, 0] + np.log(errors.mean())
+            covered.append(low <= 0 <= high)
+    assert len(covered) > 200
+    assert np.mean(covered) > 0.92
+
+
+def test_of_many_images_none_is_imagined() -> None:
+    errors = np.random.default_rng(0).lognormal(0, 1.5, (1, 400))
+    images = Images([errors], np.arange(400))
+    means, spreads, spread = images._resampled
+    alone = np.quantile(-np.log(means) * means / spreads * spread, 0.99, axis=0)
+    assert images.ends(0.04, 0.99)[1] == pytest.approx(alone)
+    assert images.ends(0.04, 0.99)[1] != images._end_with_one_more(0.99)
