@@ -134,7 +134,7 @@ def end_own_group() -> None:
 def end_within(seconds: float, status: int) -> None:
     """Have this process end in that time at the latest, with an exit status.
 
-    Python waits for ever for threads that are no daemons, such as one that a plugin has started.
+    Python waits for ever for threads that are no daemons, and for exit hooks, such as those of plugins.
     """
     timer = threading.Timer(seconds, os._exit, (status,))
     timer.daemon = True

@@ -16,7 +16,6 @@ from quadzoo.errors import QuadzooError
 
 _STREAMS = ("stdin", "stdout", "stderr")
 _LONGEST = 200  # characters of a reason
-_started: set[threading.Thread] = set()
 
 
 @contextmanager
@@ -28,7 +27,7 @@ def contained() -> Iterator[list[int]]:
     that it forks and that returns from it ends here, or a command would be done twice. Yields a list of the
     signals that have arrived: without one, a KeyboardInterrupt is the plugin's own.
     """
-    process, folder, threads = os.getpid(), None, {*threading.enumerate()}
+    process, folder = os.getpid(), None
     filters = list(warnings.filters)
     with suppress(OSError):  # it may have been deleted
         folder = os.getcwd()
@@ -42,7 +41,6 @@ def contained() -> Iterator[list[int]]:
     finally:
         if os.getpid() != process:
             os._exit(0)
-        _started.update(one for one in threading.enumerate() if one not in threads and not one.daemon)
         added = [one for one in warnings.filters if one[0] != "error" and one not in filters]
         warnings.filters[:] = [*added, *filters]  # type: ignore[index]  # a list
         with suppress(OSError):
@@ -77,11 +75,6 @@ def in_a_line(error: BaseException, *, bare: bool = False) -> str:
         text = name
     line = " ".join(text.split("\n", 1)[0].split()) or "an error without a text"
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
-
-
-def threads_left() -> bool:
-    """Say whether plugins have left threads behind for which Python would wait at its end."""
-    return any(one.is_alive() for one in _started)
 
 
 @contextmanager

@@ -260,7 +260,7 @@ def test_a_list_without_an_end_has_one() -> None:
 
 
 PLUGIN_FILE = """
-import os, threading, time
+import atexit, os, threading, time
 from quadzoo import HeadSpec, hookimpl
 {does}
 
@@ -275,6 +275,7 @@ def register_heads():
     [
         "os.fork()",  # or the command would be done twice
         "threading.Thread(target=time.sleep, args=(600,)).start()",  # or Python would wait for it
+        "atexit.register(time.sleep, 600)",  # and for this
     ],
 )
 def test_a_command_is_done_once_and_ends(does: str, tmp_path: Path, quadzoo_process: Any) -> None:
