@@ -53,7 +53,7 @@ def covered(errors: Sequence[np.ndarray], images: Images, truth: float, method: 
     seeds = _seeds([np.log(table.mean(axis=1)) for table in errors], test)
     n = np.array([len(table) for table in errors])
     variance = np.maximum(0, seeds.variance - images.noises) / n
-    ends = np.sqrt(images.ends(0.025, 0.975) ** 2 + stats.t.ppf(0.975, seeds.freedom) ** 2 * variance)
+    ends = np.sqrt(images.bootstrapped(0.025, 0.975) ** 2 + stats.t.ppf(0.975, seeds.freedom) ** 2 * variance)
     distance = np.log(truth / images.means)
     return (-ends[0] <= distance) & (distance <= ends[1])
 
@@ -81,7 +81,7 @@ def told_until_now(errors: Sequence[np.ndarray], val: Sequence[np.ndarray], imag
 def interval_until_now(table: np.ndarray, images: Images, row: int) -> tuple[float, float]:
     """Return the interval of a row from its own seeds alone, whose variance is that of raw means."""
     mean, n = images.means[row], len(table)
-    ends = images.ends(0.025, 0.975)[:, row]
+    ends = images.bootstrapped(0.025, 0.975)[:, row]
     if n > 1:
         relative = float((table.mean(axis=1) / mean).var(ddof=1))
         of_seeds = stats.t.ppf(0.975, n - 1) ** 2 * max(0.0, relative - images.noises[row]) / n

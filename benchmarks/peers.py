@@ -1,6 +1,6 @@
 """The loops that a user would otherwise write, training the same network; for benchmarks/speed.py.
 
-    python benchmarks/peers.py tutorial|lightning|timm|torchvision --backbone resnet50 --data FOLDER
+    python benchmarks/peers.py tutorial|lightning|timm|torchvision|fastai --backbone resnet50 --data FOLDER
 
 Each reads the files of FOLDER (published layout) in every epoch, scales them to 100 x 100, and trains one of
 quadzoo's backbones with its head `mlp` in float32, in batches of 32, on a GPU where there is one:
@@ -9,6 +9,7 @@ tutorial     per item cv2.imread, cv2.resize, reshape; no workers; Adam (see tut
 lightning    a plain LightningModule and Trainer; torchvision's transforms in two DataLoader workers; AdamW
 timm         timm's transforms and loader with two workers, without augmentation; AdamW
 torchvision  after its reference scripts: transforms in two workers, SGD, the loss read at every step
+fastai       a DataBlock with its transforms in two workers, and a Learner; Adam. Where it is installed
 
 It prints one line of JSON: training images a second in each epoch, without validation.
 """
@@ -169,7 +170,53 @@ def lightning(net: Net, source: Source, targets: np.ndarray, epochs: int) -> Ite
     yield from (len(source) // BATCH * BATCH / taken for taken in module.seconds)
 
 
-PEERS = {"tutorial": tutorial, "lightning": lightning, "timm": timm, "torchvision": torchvision}
+def fastai(net: Net, source: Source, targets: np.ndarray, epochs: int) -> Iterator[float]:
+    from fastai.vision.all import (
+        Callback,
+        DataBlock,
+        ImageBlock,
+        IndexSplitter,
+        Learner,
+        Normalize,
+        RegressionBlock,
+        Resize,
+        ResizeMethod,
+    )
+
+    seconds: list[float] = []
+
+    class Clock(Callback):  # type: ignore[misc]
+        def before_train(self) -> None:
+            self.begun = time.perf_counter()
+
+        def after_train(self) -> None:
+            if DEVICE == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - self.begun)
+
+    def path(row: int) -> Path:  # a bound method is none of its transforms
+        return source.path(row)
+
+    block = DataBlock(
+        (ImageBlock, RegressionBlock(n_out=targets.shape[1])),
+        get_x=path, get_y=lambda row: targets[row].astype(np.float32), splitter=IndexSplitter([0]),
+        item_tfms=Resize(SIDE, ResizeMethod.Squish), batch_tfms=Normalize.from_stats(MEAN, STD),
+    )  # fmt: skip
+    loaders = block.dataloaders(list(range(len(source))), bs=BATCH, num_workers=WORKERS, device=DEVICE)
+
+    def loss(raw: Tensor, target: Tensor) -> Tensor:
+        found: Tensor = net.head.loss(raw.as_subclass(Tensor), target.as_subclass(Tensor))
+        return found
+
+    learner = Learner(loaders, net.to(DEVICE), loss, cbs=Clock())
+    with learner.no_bar(), learner.no_logging():
+        learner.fit(epochs)
+    yield from ((len(source) - 1) // BATCH * BATCH / taken for taken in seconds)
+
+
+PEERS = {
+    "tutorial": tutorial, "lightning": lightning, "timm": timm, "torchvision": torchvision, "fastai": fastai
+}  # fmt: skip
 
 
 def main() -> None:

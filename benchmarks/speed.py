@@ -5,8 +5,9 @@
 
 It draws equations and, round by round, lets every contender of benchmarks/peers.py and `quadzoo bench` train
 the same backbone for two epochs on the same number of images, one after the other, each in a process of its
-own. `quadzoo` has the peers' 100 x 100 pixels, `quadzoo, auto` the size that it chooses (32 x 208 here,
-which is two thirds of the pixels); both begin with an empty cache, so they decode, and try precisions.
+own. `quadzoo` has the peers' 100 x 100 pixels, `quadzoo, 32` their precision, too, and `quadzoo, auto` the
+size that it chooses (32 x 208 here, which is two thirds of the pixels); all begin with an empty cache, so
+they decode, and the last two choose a precision. fastai takes part where it is installed.
 Nothing else should run at the same time.
 
 It writes benchmarks/results/speed.json (every figure, device, versions) and benchmarks/SPEED.md: training
@@ -28,6 +29,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from quadzoo.data.equations import write_folder
@@ -36,8 +38,9 @@ from quadzoo.grid.devices import find_device
 from quadzoo.records.record import read_records
 
 HERE = Path(__file__).parent
-PEERS = ("tutorial", "lightning", "timm", "torchvision")
-OURS = {"quadzoo": ["--image-size", "100x100", "--resize", "stretch"], "quadzoo, auto": []}
+PEERS = ("tutorial", "lightning", "timm", "torchvision", *(("fastai",) if find_spec("fastai") else ()))
+SAME = ["--image-size", "100x100", "--resize", "stretch"]
+OURS = {"quadzoo, 32": [*SAME, "--precision", "32"], "quadzoo": SAME, "quadzoo, auto": []}
 EPOCHS = 2
 PACKAGES = ("torch", "torchvision", "timm", "pytorch-lightning", "opencv-python-headless", "pillow")
 
@@ -159,7 +162,7 @@ def table(result: dict) -> str:
             "| contender | precision | size | images/s | × tutorial | whole command, s | × tutorial |",
             "| --- | --- | --- | --- | --- | --- | --- |",
         ]
-        for contender in (*OURS, *PEERS):
+        for contender in dict.fromkeys(one["contender"] for one in figures):
             own = [one for one in figures if (one["backbone"], one["contender"]) == (backbone, contender)]
             speed, whole = (
                 statistics.median(one[key] for one in own) for key in ("images_per_second", "whole_seconds")

@@ -15,8 +15,8 @@ _MOST_BLOCKS = 4000  # that are resampled; more groups are put together
 _CARRIES = 0.5  # of the error
 _STEADY = 0.1  # of the standard error: a resample with less has lost what the spread comes from
 _LOST = 0.005  # of resamples
-# With few images what was not drawn matters: one more is imagined, so many n-ths as far off as the farthest.
-_NOT_DRAWN, _FEW = 25, 200
+# With few images what was not drawn matters: one more is imagined, so far off, by simulation.
+_NOT_DRAWN, _FEW = 7, 400
 
 
 class Interval(NamedTuple):
@@ -94,23 +94,30 @@ class Images:
     def ends(self, low: float, high: float) -> np.ndarray:
         """Return quantiles of the logarithm of each row's mean error, as deviations from it, float64 (2, R).
 
-        A studentised bootstrap of whole groups, on the logarithm (Efron & Tibshirani 1993, An Introduction to
-        the Bootstrap, ch. 12.5). The resamples are the same for every row. Few images of unequal errors often
-        lack the largest, and then look alike; so the upper end is no less than with one image more that is
-        ``_NOT_DRAWN`` / n times as far above the mean as the largest: without it, intervals from 12 images
-        whose errors have a spread of 1.5 cover 85 %, with it 94 % (`benchmarks/coverage.py`).
+        They are those of `bootstrapped`. But few images of unequal errors often lack the largest, and then
+        look alike; so the upper end is no less than with one image more, which is ``_NOT_DRAWN`` / √n times
+        as far above the mean as the largest of n. Without it, intervals from 12 images whose errors have a
+        spread of 1.5 cover 84 %, with it 93 % (`benchmarks/coverage.py`).
         """
-        means, errors, error = self._resampled
-        ends = np.quantile(-np.log(means) * means / errors * error, [low, high], axis=0)
+        ends = self.bootstrapped(low, high)
         if self.n < _FEW:
             ends[1] = np.maximum(ends[1], self._end_with_one_more(high))
-        return np.asarray(ends)
+        return ends
+
+    def bootstrapped(self, low: float, high: float) -> np.ndarray:
+        """Return quantiles as `ends` does, float64 (2, R), from these images alone.
+
+        A studentised bootstrap of whole groups, on the logarithm (Efron & Tibshirani 1993, An Introduction to
+        the Bootstrap, ch. 12.5). The resamples are the same for every row.
+        """
+        means, errors, error = self._resampled
+        return np.asarray(np.quantile(-np.log(means) * means / errors * error, [low, high], axis=0))
 
     def _end_with_one_more(self, high: float) -> np.ndarray:
         """Return the upper quantile of `ends` with one group more, (R,)."""
         mean_size = self.sizes.mean()
         beyond = np.maximum(0.0, self.totals.max(axis=1, keepdims=True) - mean_size)
-        totals = np.hstack([self.totals, mean_size + _NOT_DRAWN / self.n * beyond])
+        totals = np.hstack([self.totals, mean_size + _NOT_DRAWN / np.sqrt(self.n) * beyond])
         sizes = np.append(self.sizes, mean_size)
         one = np.ones((1, len(sizes)), dtype=np.float32)
         (mean, error), (means, errors) = (

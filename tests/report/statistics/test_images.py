@@ -14,7 +14,7 @@ def test_ends_are_those_of_a_studentised_bootstrap() -> None:
     """Written out again, with loops and other random numbers."""
     rng = np.random.default_rng(1)
     errors, groups = rng.lognormal(0, 1.2, 120), np.arange(120) // 2
-    low, high = Images([errors[None]], groups).ends(0.04, 0.99)[:, 0]
+    low, high = Images([errors[None]], groups).bootstrapped(0.04, 0.99)[:, 0]
 
     def mean_and_error(chosen: np.ndarray) -> tuple[float, float]:
         totals = np.array([errors[2 * g : 2 * g + 2].sum() for g in chosen])
@@ -105,7 +105,11 @@ def test_few_images_that_look_alike_may_have_missed_the_worst() -> None:
 def test_of_many_images_none_is_imagined() -> None:
     errors = np.random.default_rng(0).lognormal(0, 1.5, (1, 400))
     images = Images([errors], np.arange(400))
-    means, spreads, spread = images._resampled
-    alone = np.quantile(-np.log(means) * means / spreads * spread, 0.99, axis=0)
-    assert images.ends(0.04, 0.99)[1] == pytest.approx(alone)
-    assert images.ends(0.04, 0.99)[1] != images._end_with_one_more(0.99)
+    assert images.ends(0.04, 0.99) == pytest.approx(images.bootstrapped(0.04, 0.99))
+    few = Images([errors[:, :50]], np.arange(50))
+    assert few.ends(0.04, 0.99)[1] > 1.1 * few.bootstrapped(0.04, 0.99)[1]
+
+
+def test_images_that_all_have_the_same_error_need_no_other() -> None:
+    images = Images([np.full((1, 20), 3.0)], np.arange(20))
+    assert np.abs(images.ends(0.04, 0.99)).max() < 1e-3
