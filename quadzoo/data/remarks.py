@@ -60,7 +60,8 @@ def remarks(tables: Sequence[TableRows], group_column: str | None) -> list[Findi
             GROUP_COLUMN,
             _repeating(tables[0]),
             "column whose values repeat: if the images of one value belong together (one patient, one site), "
-            "name it with `group_column`, which keeps them on one side",
+            "name it with `group_column`, which keeps them on one side or, with a split of your own, counts "
+            "those that are not",
         )
     return found.sorted()
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +64,8 @@ def check_parameters(split: str, folds: int, *, grouped: bool, tests: bool) -> N
     """
     if split != "grouped" and folds != 1:
         raise ConfigError(f"`folds` {folds} needs `split` grouped, not {split}")
-    if split != "grouped" and grouped:
-        raise ConfigError(f"`group_column` needs `split` grouped, not {split}")
+    if split == "article" and grouped:
+        raise ConfigError("`group_column` needs `split` grouped or a file, not article")
     if tests and (split != "grouped" or folds != 1):
         other = f"`split` {split}" if split != "grouped" else f"`folds` {folds}"
         raise ConfigError(
@@ -95,9 +96,10 @@ def make_splits(
     what the hash names them by; it may also name ``left_out`` ones, has them in ``id_column`` where it has
     that, and may name them by absolute paths into ``folder``. ``content_ids`` is int64 (N,), one number
     for pixel-identical images. ``grouped`` keeps these, and rows that share a value of ``group_values``, on
-    one side; ``targets``, float64 (N, T) with NaN where one is missing, are spread over the sides where a
-    division at random is too uneven. ``article`` is the tutorial's own division, whose train and val are
-    parts of its test. Any other ``split`` is the path of a table with the columns id and split. Where
+    one side; of another division it is counted where they are not. ``targets``, float64 (N, T) with NaN where
+    one is missing, are spread over the sides where a division at random is too uneven. ``article`` is the
+    tutorial's own division, whose train and val are parts of its test. Any other ``split`` is the path of a
+    table with the columns id and split. Where
     ``tests``, bool (N,), says which images are tested, the others are divided. Raises ConfigError for
     parameters that do not fit together, and SplitError for a file that cannot be used or a side that would be
     empty.
@@ -125,6 +127,10 @@ def make_splits(
                     "or its file names none"
                 )
     digest = hash_of_divisions(divisions, names)
+    if group_values is not None and (tests is not None or split != "grouped"):
+        # The sides do not follow from the groups, but what is said of them does.
+        pairs = sorted(zip(names, group_values, strict=True))
+        digest = hashlib.sha256("\0".join([digest, *chain.from_iterable(pairs)]).encode()).hexdigest()
     return [
         Split(
             name,

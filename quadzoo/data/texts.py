@@ -120,9 +120,14 @@ def listed(names: Sequence[str]) -> str:
         cut = name if len(name) <= _LONGEST_QUOTE else f"{name[:_LONGEST_QUOTE]}…"
         if shown and sum(map(len, shown)) + len(cut) > _MOST_CHARACTERS:
             break
-        shown.append(" ".join(cut.split()))
+        shown.append(one_name(" ".join(cut.split())))
     others = len(names) - len(shown)
     return f"{', '.join(shown)}{f' and {others:,} other' + 's' * (others > 1) if others else ''}"
+
+
+def one_name(name: str) -> str:
+    """Return a name for a sentence: in quotes where it would look like several."""
+    return f'"{name}"' if "," in name or ";" in name or " and " in name else name
 
 
 def where(path: Path) -> str:

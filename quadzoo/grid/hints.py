@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from quadzoo.data.texts import one_name
 from quadzoo.model.recipe import Recipe
 
 # What moving an image by up to 2 % and scaling it by up to 4 % changes.
@@ -20,7 +21,7 @@ def shift_hint(targets: Sequence[str], recipe: Recipe) -> str:
     moved = [name for name in targets if _MOVED & {*_WORD.findall(name.lower())}]
     if recipe.augment == "none" or not recipe.epochs or not moved:
         return ""
-    names = ", ".join(moved[:3]) + ", …" * (len(moved) > 3)
+    names = ", ".join(map(one_name, moved[:3])) + ", …" * (len(moved) > 3)
     return (
         f"note: {names}: if positions or sizes in the image are meant, `augment` {recipe.augment} changes "
         "them by up to 4 % while the labels stay; compare with `augment` none"

@@ -6,7 +6,7 @@ from quadzoo.records.baseline import MEAN
 from quadzoo.report.baselines import in_words
 from quadzoo.report.captions import evidence
 from quadzoo.report.columns import interval_text
-from quadzoo.report.doubts import against, beaten, doubted, unread
+from quadzoo.report.doubts import against, beaten, doubted, has_seen, unread
 from quadzoo.report.learning import more_images
 from quadzoo.report.rows import INCOMPLETE, NOT_WORSE, WORSE, Leaderboard, Row
 from quadzoo.report.text import listed, millions, milliseconds, percent, seconds, share_text, short
@@ -57,10 +57,6 @@ def _which(board: Leaderboard, best: Row) -> str:
             ratio = row.test_mse / best.test_mse
             text += f"; {in_words(row.backbone)} gives {short(row.test_mse)}"
             text += f" ({short(ratio)} times as much)" if ratio < _ROUNDING else ""
-    if best.leaky:
-        text += (
-            ". Test images were seen in training, so these scores do not show how well new images are read"
-        )
     return f"{text}."
 
 
@@ -77,7 +73,7 @@ def _how_sure(board: Leaderboard, best: Row) -> str:
             f"{percent(best.p_best)}"
             + ("." if best.rank_high == last else f", and be {places} in 95 % of cases.")
         )
-    near = [row for row in board.rows if row.verdict == NOT_WORSE]
+    near = _near(board)
     same = [f"{row.name} ({short(row.times_best)}×)" for row in near]
     if len(near) > _NAMED + 1:
         largest = max(row.times_best or 0.0 for row in near[_NAMED:])
@@ -96,7 +92,7 @@ def _how_sure(board: Leaderboard, best: Row) -> str:
 
 def _cost(board: Leaderboard, best: Row) -> str:
     text = f"{best.name}: {_price(best)}."
-    same = [row for row in board.rows if row.verdict == NOT_WORSE and row.cost.device == best.cost.device]
+    same = [row for row in _near(board) if row.cost.device == best.cost.device]
     fastest = min([best, *same], key=lambda row: row.cost.latency_ms or float("inf"))
     if fastest is not best:
         text += (
@@ -104,6 +100,15 @@ def _cost(board: Leaderboard, best: Row) -> str:
             f"test MSE {short(fastest.test_mse)} ({short(fastest.times_best)}×)."
         )
     return text
+
+
+def _near(board: Leaderboard) -> list[Row]:
+    """Return the rows that are not significantly worse, without those that had seen the images before."""
+    return [row for row in board.rows if row.verdict == NOT_WORSE and not has_seen(row)]
+
+
+def _with_all(board: Leaderboard) -> str:
+    return " that have all targets" if board.split.known else ""
 
 
 def _price(row: Row) -> str:
@@ -117,13 +122,14 @@ def _price(row: Row) -> str:
 
 
 def _wrong(board: Leaderboard, best: Row) -> str:
-    if best.test_exact == 1:
+    if best.test_exact == 1 and board.split.known is None:
         return "Nothing: every target is exactly right, after rounding, in every test image."
     text = f"{errors_in_words(best)}."
     if told := unread(board):
         text += f" {told}"
     if best.test_exact is not None:
-        text += f" Every target is exactly right, after rounding, in {percent(best.test_exact)} of images."
+        share = percent(best.test_exact)
+        text += f" Every target is exactly right, after rounding, in {share} of images{_with_all(board)}."
     kinds = sorted(best.details.kinds, key=lambda one: -one.test_mse)
     if len(kinds) > 1:
         worst = kinds[0]

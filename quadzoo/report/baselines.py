@@ -21,3 +21,8 @@ def in_words(name: str) -> str:
     if name.startswith(RIDGE_FEATURES):
         return f"ridge regression on the features of {name.removeprefix(RIDGE_FEATURES)}"
     return BASELINES.get(name, name)
+
+
+def by_strength(name: str, val_mse: float | None) -> tuple[float, bool]:
+    """Order baselines by val MSE; of equal ones the mean comes first, since that is what they come to."""
+    return val_mse or 0.0, name != MEAN

@@ -9,10 +9,11 @@ from statistics import median
 from typing import NamedTuple
 
 from quadzoo.data.splits import TEST_DATA
+from quadzoo.data.texts import one_name
 from quadzoo.records.baseline import LOOKUP, MEAN
 from quadzoo.report.caveats import restless
 from quadzoo.report.costs import crowded
-from quadzoo.report.doubts import beaten, contradicted, doubted, seen, unread
+from quadzoo.report.doubts import also_in_training, beaten, contradicted, doubted, seen, unread, untestable
 from quadzoo.report.ensemble import made_of
 from quadzoo.report.external import outside
 from quadzoo.report.halved import halved
@@ -46,7 +47,7 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(repeats(board), warning=True),
         Caption(seen(board), warning=True),
         Caption(beaten(board), warning=True),
-        Caption(doubted(board), warning=True),
+        Caption(doubted(board) or untestable(board), warning=True),
         Caption(unread(board), warning=True),
         Caption(incomplete(board), warning=True),
         Caption(contradicted(board), warning=True),
@@ -74,7 +75,7 @@ def task(board: Leaderboard) -> str:
     """Return what was measured."""
     data, split = board.data, board.split
     targets = (
-        f"target{'s' * (len(board.targets) > 1)} {listed([*map(_word, board.targets)])}; "
+        f"target{'s' * (len(board.targets) > 1)} {listed([*map(one_name, board.targets)])}; "
         if board.targets
         else ""
     )
@@ -101,11 +102,6 @@ def task(board: Leaderboard) -> str:
     )
 
 
-def _word(name: str) -> str:
-    """Return a name for a list of names."""
-    return f'"{name}"' if "," in name or ";" in name or " and " in name else name
-
-
 def size_text(board: Leaderboard, side: str) -> str:
     """Return how many images a side of the split has, train, val or test; of several folds the range."""
     low, high = board.sizes.get(side) or [getattr(board.split, f"n_{side}")] * 2
@@ -127,7 +123,7 @@ def leak(board: Leaderboard) -> str:
     if not split.leaky:
         return ""
     return (
-        f"This split leaks: {split.leaked:,} of {split.n_test:,} test images are also in train or val, "
+        f"This split leaks: {split.leaked:,} of {split.n_test:,} test images {also_in_training(split)}, "
         "so the test scores are too optimistic."
     )
 
@@ -326,7 +322,7 @@ def _covered(board: Leaderboard) -> str:
 def units(board: Leaderboard) -> str:
     """Return what the errors are measured in."""
     ranges = [
-        f"{_word(name)} {readable(low)} to {readable(high)}"
+        f"{one_name(name)} {readable(low)} to {readable(high)}"
         for name, low, high in zip(board.targets, board.low, board.high, strict=True)
     ]
     of = f" ({', '.join(ranges)})" if 0 < len(ranges) <= _TARGETS else ""

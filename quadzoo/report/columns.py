@@ -226,7 +226,7 @@ COLUMNS: tuple[Column[Row], ...] = (
     ),
     figure(
         "p_best",
-        "P(best)",
+        "P(lowest val)",
         "probability that the row has the lowest val MSE, over the choice of images and seeds",
         lambda row: row.p_best,
         percent,

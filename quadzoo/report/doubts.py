@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 
+from quadzoo.data.texts import one_name
 from quadzoo.records.baseline import MEAN
+from quadzoo.records.facts import SplitFacts
 from quadzoo.records.recipes import usual_epochs
 from quadzoo.report.baselines import in_words
-from quadzoo.report.rows import DOES_NOT_BEAT, Leaderboard, Row, Unread, is_baseline
+from quadzoo.report.rows import DOES_NOT_BEAT, INCOMPLETE, Leaderboard, Row, Unread, is_baseline
+from quadzoo.report.statistics import FEWEST_SEEDS
 from quadzoo.report.text import listed, share_text, short
 from quadzoo.report.verdicts import ALPHA
 
@@ -17,12 +20,16 @@ _NEAR = 1.5  # times an MSE: what few images may give by chance
 
 def beaten(board: Leaderboard) -> str:
     """Return that the best network does not beat the best baseline; nothing where it does."""
-    best, baseline = board.best, board.best_baseline
+    best, baseline = _whole(board), board.best_baseline
     if best is None or baseline is None or best.beats_baselines:
         return ""
     name, val = in_words(baseline.backbone), (short(best.val_mse), short(baseline.val_mse))
     if (best.val_mse or 0.0) >= (baseline.val_mse or 0.0):
         text = f"No network beats {name} on the validation images (MSE {val[0]} against {val[1]})"
+        if lower := _unfinished(board, baseline):
+            return (
+                f"{text} but {lower}: runs of these failed or are missing, and the same command repeats them."
+            )
         n, near = board.split.n_val, (best.val_mse or 0.0) < _NEAR * (baseline.val_mse or 0.0)
         if near and board.split.folds == 1 and n < _FEW_VAL:
             return f"{text}. Of so few, {n}, much is luck: 5 folds would test networks on all images."
@@ -53,6 +60,18 @@ def beaten(board: Leaderboard) -> str:
     return text
 
 
+def _whole(board: Leaderboard) -> Row | None:
+    """Return the best row, None where that is incomplete: then it has no verdict that these are about."""
+    return None if board.best is None or board.best.verdict == INCOMPLETE else board.best
+
+
+def _unfinished(board: Leaderboard, baseline: Row) -> str:
+    """Return which incomplete rows have a lower val MSE than a baseline; nothing without any."""
+    rows = [row for row in board.rows if row.verdict == INCOMPLETE and row.val_mse is not None]
+    val = baseline.val_mse or 0.0
+    return listed([f"{row.name} ({short(row.val_mse)})" for row in rows if (row.val_mse or 0.0) < val])
+
+
 def _brief(row: Row) -> str:
     """Return that a row was trained for less than the recipe takes by itself; nothing where it was not."""
     if row.recipe is None or row.epochs is None or row.n_train is None or row.recipe["epochs"] == "auto":
@@ -69,7 +88,7 @@ def doubted(board: Leaderboard) -> str:
 
     With three seeds and more the verdict says so: there is a test then.
     """
-    best = board.best
+    best = _whole(board)
     if best is None or not best.beats_baselines or best.p_baseline is not None or best.test_mse is None:
         return ""
     known = [row for row in board.rows if is_baseline(row) and row.test_mse is not None]
@@ -98,34 +117,39 @@ def beaten_on_test(row: Row, board: Leaderboard) -> str:
 
 def unread(board: Leaderboard) -> str:
     """Return which targets the best row does not read better than a baseline; nothing without any."""
-    best = board.best
+    best = _whole(board)
     if best is None:
         return ""
     found = best.unread
     if not best.beats_baselines and len(found) == len(board.targets):
         found = [one for one in found if one.baseline == MEAN]  # of the others `beaten` tells
-    return " ".join(_unread(best, one) for one in found[:_TARGETS]) + (
+    return " ".join(_unread(board, best, one) for one in found[:_TARGETS]) + (
         f" So it is with {len(found) - _TARGETS} more targets." if len(found) > _TARGETS else ""
     )
 
 
-def _unread(row: Row, one: Unread) -> str:
-    share = "" if one.r2 is None else f" (R² {share_text(one.r2)})"
+def _unread(board: Leaderboard, row: Row, one: Unread) -> str:
+    name, share = one_name(one.target), "" if one.r2 is None else f" (R² {share_text(one.r2)})"
+    if one.baseline == MEAN and not one.open:
+        return f"{row.name} does not read {name}{share}."
+    baseline = next((other for other in board.rows if other.backbone == one.baseline), None)
+    its = ((baseline and baseline.test_r2) or {}).get(one.target)
+    if one.r2 is not None and its is not None and one.baseline != MEAN:
+        share = f" (R² {share_text(one.r2)} against {share_text(its)})"
     if one.open:
         than = in_words(one.baseline)
-        return f"No test shows that {row.name} reads {one.target} better than {than}{share}."
-    if one.baseline == MEAN:
-        return f"{row.name} does not read {one.target}{share}."
-    return f"{row.name} does not read {one.target} better than {in_words(one.baseline)}{share}."
+        return f"That {row.name} reads {name} better than {than} is not significant{share}."
+    return f"{row.name} does not read {name} better than {in_words(one.baseline)}{share}."
 
 
 def seen(board: Leaderboard) -> str:
     """Return the warning that rows started from models that had seen images of val or test."""
-    warnings = [f"{row.name} {told}" for row in board.rows if (told := _seen(row))]
+    warnings = [f"{row.name} {told}" for row in board.rows if (told := has_seen(row))]
     return f"{listed(warnings)}: such scores are too optimistic." if warnings else ""
 
 
-def _seen(row: Row) -> str:
+def has_seen(row: Row) -> str:
+    """Return that a row started from a model that had seen images of val or test; nothing where none did."""
     overlap = row.overlap
     sides = [] if overlap is None else [
         ("test", overlap.test, overlap.n_test), ("validation", overlap.val, overlap.n_val)
@@ -137,8 +161,39 @@ def _seen(row: Row) -> str:
 def against(board: Leaderboard) -> list[str]:
     """Return why the best row may not be the one to take, each reason a sentence or more."""
     best = board.best
-    told = f"{best.name} {one}: its rank is too good." if best and (one := _seen(best)) else ""
-    return [one for one in (beaten(board) or doubted(board), told, contradicted(board)) if one]
+    told = f"{best.name} {one}: its rank is too good." if best and (one := has_seen(best)) else ""
+    failed = beaten(board) or doubted(board) or untestable(board)
+    return [one for one in (failed, told, contradicted(board), leaked(board)) if one]
+
+
+def untestable(board: Leaderboard) -> str:
+    """Return that the best row has no lower MSE than baselines by any test, since none is possible."""
+    best, baseline = _whole(board), board.best_baseline
+    if best is None or baseline is None or best.seeds < FEWEST_SEEDS:
+        return ""  # of fewer seeds other sentences tell
+    if not best.beats_baselines or best.p_baseline is not None:
+        return ""
+    if best.test_mse_low is not None or not best.covers:
+        return ""
+    return (
+        f"Whether {best.name} is better than {in_words(baseline.backbone)} cannot be tested: {best.covers}."
+    )
+
+
+def leaked(board: Leaderboard) -> str:
+    """Return that scores on test images that were seen in training show little; nothing where none were."""
+    if not board.split.leaky:
+        return ""
+    return (
+        f"{board.split.leaked:,} of {board.split.n_test:,} test images {also_in_training(board.split)}: "
+        "the scores do not show how well new images are read."
+    )
+
+
+def also_in_training(split: SplitFacts) -> str:
+    """Return what leaked images are: in train or val themselves, or others of their group are."""
+    by_group = f" or share {one_name(split.group_column)} with images there" if split.group_column else ""
+    return f"are also in train or val{by_group}"
 
 
 def contradicted(board: Leaderboard) -> str:

@@ -228,7 +228,8 @@ def _row(
     row = Row.without_model(
         answers.name,
         **pooled(scored),
-        test_mae=mean_absolute(tests, board.targets),
+        # Of the missing only the squared errors are known.
+        test_mae=mean_absolute(tests, board.targets) if side.ids <= answers.rows.keys() else None,
         leaky=False,
         outside=Outside(
             file=answers.path.name,
@@ -281,7 +282,7 @@ def _runs_of(row: Row, runs: Sequence[Run]) -> list[Run]:
 
 def _predictions(answers: _Answers, run: Run) -> tuple[np.ndarray, np.ndarray]:
     """Return the predictions for a run's test images, float64 (N, T), and which are missing, bool (N,)."""
-    places = [_column(answers, target) for target in run.record.targets]
+    places = [_column(answers, target, run.record.targets) for target in run.record.targets]
     values = np.full((len(run.test), len(places)), np.nan)
     found = [answers.rows.get(one) for one in run.test.index]
     for at, row in enumerate(found):
@@ -299,9 +300,14 @@ def _predictions(answers: _Answers, run: Run) -> tuple[np.ndarray, np.ndarray]:
     return values, np.array([row is None for row in found])
 
 
-def _column(answers: _Answers, target: str) -> int:
+def _column(answers: _Answers, target: str, others: Sequence[str]) -> int:
     header = answers.header
     name = f"{target}_pred" if f"{target}_pred" in header else target
+    if name == target and (other := next((one for one in others if f"{one}_pred" in header), None)):
+        raise DataError(
+            f"{answers.path}: it has {quoted(f'{other}_pred')}, but no {quoted(f'{target}_pred')}: is "
+            f"{quoted(target)} predicted, or the truth? Name the predictions alike"
+        )
     if header.count(name) != 1:
         problem = "no" if name not in header else "more than one"
         raise DataError(

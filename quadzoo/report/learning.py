@@ -14,7 +14,7 @@ from quadzoo.report.columns import COLUMNS
 from quadzoo.report.law import Law, Level, Withheld
 from quadzoo.report.powerlaw import PowerLaw, Samples, fitted, without_largest
 from quadzoo.report.results import Errors
-from quadzoo.report.rows import Details, Leaderboard, Row, ShareCurve
+from quadzoo.report.rows import INCOMPLETE, Details, Leaderboard, Row, ShareCurve
 from quadzoo.report.text import short, whole
 
 _POINTS = 13  # of a line
@@ -81,6 +81,11 @@ def _samples(members: list[OfShare]) -> Samples | str:
     if n_shares < 3:
         known_shares = f"{n_shares} share{'s' * (n_shares != 1)} with predictions"
         return f"no power law is fitted to {known_shares}: it takes three"
+    counts = {errors.table.shape[1] for _, errors in known}
+    if len(counts) > 1 or any(point.row.verdict == INCOMPLETE for point in members):
+        return (
+            "no power law is fitted, since its shares differ in seeds, or runs of them failed or are missing"
+        )
     first = known[0][1]
     common = first.table.index
     for _, errors in known[1:]:

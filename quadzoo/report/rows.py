@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from quadzoo.records.facts import DataFacts, Halved, SplitFacts
 from quadzoo.records.record import Cost, Metrics
-from quadzoo.report.baselines import is_name_of_baseline
+from quadzoo.report.baselines import by_strength, is_name_of_baseline
 from quadzoo.report.law import Law
 
 # Verdicts, each the first that holds.
@@ -386,7 +386,7 @@ class Leaderboard(BaseModel):
     def best_baseline(self) -> Row | None:
         """The baseline with the best val MSE."""
         rows = [row for row in self.rows if is_baseline(row) and row.val_mse is not None]
-        return min(rows, key=lambda row: row.val_mse or 0.0, default=None)
+        return min(rows, key=lambda row: by_strength(row.backbone, row.val_mse), default=None)
 
 
 class Conflict(BaseModel):

@@ -25,7 +25,7 @@ def short(value: float | None) -> str:
 
 def readable(value: float) -> str:
     """Return whole numbers in full, others with three significant digits."""
-    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.3g}"
+    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e12 else f"{value:.3g}"
 
 
 def share_text(value: float, digits: int = 2) -> str:

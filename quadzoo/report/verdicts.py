@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from quadzoo.records.baseline import MEAN
-from quadzoo.report.baselines import in_words
+from quadzoo.report.baselines import by_strength, in_words
 from quadzoo.report.caveats import restless_of
 from quadzoo.report.results import Answer, Errors, Run, errors_of, squared_error, val_errors_of
 from quadzoo.report.rows import (
@@ -82,14 +82,17 @@ def judge(networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
         if best.test_mse and one.row.test_mse is not None:
             one.row.times_best = one.row.test_mse / best.test_mse
     _compare_with_best(ranked, compared)
-    for one in ranked:
-        if one.row.seeds < FEWEST_SEEDS or (one.row is not best and one.row.p_value is None):
+    untold = {position for one in compared for position in one.withheld}
+    for position, one in enumerate(ranked):
+        untested = position in untold if one.row is best else one.row.p_value is None
+        if one.row.seeds < FEWEST_SEEDS or untested:
             one.row.verdict = NO_EVIDENCE
     for simple in baselines:
         if simple.answers:
             set_interval(simple.row, pd.concat([one.test for one in simple.answers]))
     known = sorted(
-        (one for one in baselines if one.row.val_mse is not None), key=lambda one: one.row.val_mse or 0.0
+        (one for one in baselines if one.row.val_mse is not None),
+        key=lambda one: by_strength(one.row.backbone, one.row.val_mse),
     )
     if known and ranked:
         for baseline in reversed(known):  # the best by val has the last word
@@ -120,6 +123,11 @@ class _Compared(NamedTuple):
     comparison: Comparison
     place: dict[int, int]  # by the position of the row among all
     ids: pd.Index
+
+    @property
+    def withheld(self) -> list[int]:
+        """The positions of rows that nothing can be said of."""
+        return [position for position, place in self.place.items() if self.comparison.withheld(place)]
 
 
 def set_intervals(networks: Sequence[Judged], *, chosen: bool = False) -> list[_Compared]:
@@ -305,6 +313,7 @@ def _compare_with_baseline(ranked: Sequence[Judged], compared: Sequence[_Compare
             beats &= found[position] < ALPHA
         elif row.seeds >= FEWEST_SEEDS and baseline.row.test_mse is not None:
             beats &= (row.test_mse or 0.0) < baseline.row.test_mse
+            row.p_baseline = row.p_baseline if beats else None  # those of others say nothing
         if not beats:
             row.verdict = f"{DOES_NOT_BEAT} {in_words(baseline.row.backbone)}"
 

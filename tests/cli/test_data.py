@@ -188,7 +188,7 @@ def test_check_finds_images_ids_and_targets_and_goes_on(quadzoo: Call, tmp_path:
     for told in (
         f"found           the images are in {tmp_path / 'img'}",
         "found           column 'photo' names the images",
-        "found           the target is weight, kg",
+        'found           the target is "weight, kg"',
         "warning  1 × column that is not taken as a target, since many of its cells are empty",
         "           age (9 of 24, as in row 2)",
         "           size (row 2: '0,5'; write decimals with a point: 0.5)",

@@ -174,7 +174,7 @@ def test_refusals() -> None:
         make_splits("random", IDS, CONTENT_IDS)
     with pytest.raises(ConfigError, match="`folds` 3 needs `split` grouped, not article"):
         make_splits("article", IDS, CONTENT_IDS, folds=3)
-    with pytest.raises(ConfigError, match="`group_column` needs `split` grouped, not article"):
+    with pytest.raises(ConfigError, match="`group_column` needs `split` grouped or a file, not article"):
         make_splits("article", IDS, CONTENT_IDS, group_values=IDS)
     with pytest.raises(SplitError, match="at least 3 different"):
         make_splits("grouped", IDS, np.zeros(N, dtype=int))
@@ -190,3 +190,18 @@ def test_published_images_never_on_two_sides(published: Path) -> None:
     assert split.leaked == 0
     (article,) = make_splits("article", source.ids, images.content_ids)
     assert article.leaked == 400
+
+
+def test_groups_on_two_sides_of_a_split_file_are_counted(tmp_path: Path) -> None:
+    """The division stays as the file has it; what is known of groups makes it another split."""
+    path = tmp_path / "mine.csv"
+    rows = (f"{one},{('train', 'val', 'test')[n % 3]}\n" for n, one in enumerate(IDS))
+    path.write_text("id,split\n" + "".join(rows))
+    contents, values = np.arange(N), [f"P{n // 2}" for n in range(N)]
+    (plain,) = make_splits(str(path), IDS, contents)
+    (grouped,) = make_splits(str(path), IDS, contents, group_values=values)
+    assert [list(one) for one in sides(plain)] == [list(one) for one in sides(grouped)]
+    assert (plain.leaked, plain.leaky) == (0, False)
+    elsewhere = {values[other] for other in (*grouped.train, *grouped.val)}
+    assert grouped.leaked == sum(values[one] in elsewhere for one in grouped.test) > 0
+    assert plain.hash != grouped.hash

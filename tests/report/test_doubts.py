@@ -92,9 +92,8 @@ def test_a_target_that_only_a_test_leaves_open_is_not_called_unread(tmp_path: Pa
     assert [(one.target, one.open) for one in best.unread] == [("y", True)]
     assert (best.test_rmse or {})["y"] < (by_name(board)["mean-of-train"].test_rmse or {})["y"]
     best.verdict = "best"  # whatever the row as a whole does
-    assert "No test shows that net + mlp reads y better than always predicting the mean (R² 0.50)" in texts(
-        board
-    )
+    told = "That net + mlp reads y better than always predicting the mean is not significant (R² 0.50)"
+    assert told in texts(board)
     assert "does not read" not in texts(board)
 
 
@@ -144,3 +143,86 @@ def test_without_any_baseline_nothing_is_shown(tmp_path: Path) -> None:
     told = "No baseline is known here"
     assert told in texts(board_of(tmp_path / "a", record("1", 0.01, baselines={})))
     assert told not in texts(board_of(tmp_path / "b", record("1", 0.01)))
+
+
+def test_a_best_row_that_cannot_be_tested_is_no_evidence_of_anything(tmp_path: Path) -> None:
+    """Three seeds and two groups of images: the means were compared, and the row was called the best."""
+    row_of(tmp_path, "net", 1.0, image_group=np.arange(N) % 2)
+    answer(tmp_path, "ridge-pixels", np.random.default_rng(6).normal(0, 2.5, N), 0.3)
+    board = board_of(tmp_path)
+    assert by_name(board)["net"].verdict == "no evidence"
+    told = (
+        "Whether net + mlp is better than always predicting the mean cannot be tested: only 2 independent "
+        "test images or groups: it takes 10."
+    )
+    assert told in texts(board)
+    assert told in answers(board)["Which backbone?"]
+    assert next_step(board, tmp_path) == told
+    assert told in chosen("best", tmp_path).warnings
+
+
+def test_what_is_not_complete_is_not_said_to_beat_anything(tmp_path: Path) -> None:
+    write_record(tmp_path, record("1", 0.7, 0.6))
+    write_record(tmp_path, record("2", None, seed=1))
+    board = board_of(tmp_path)
+    assert by_name(board)["net"].verdict == "incomplete"
+    assert "lower val MSE" not in texts(board)
+    assert "beat" not in texts(board)
+
+
+def test_of_incomplete_rows_that_are_lower_it_is_not_said_that_none_is_worth_using(tmp_path: Path) -> None:
+    for one in (
+        record("1", 0.2, backbone="whole"), record("2", 0.01, backbone="part"),
+        record("3", None, backbone="part", seed=1),
+    ):  # fmt: skip
+        one.split.n_val, one.data.n = 30, 38
+        write_record(tmp_path, one)
+    told = texts(board_of(tmp_path))
+    assert (
+        "No network beats always predicting the mean on the validation images (MSE 0.2 against 0.09)" in told
+    )
+    assert "but part + mlp (0.01): runs of these failed or are missing, and the same command repeats" in told
+    assert "worth using" not in told
+
+
+def test_of_equal_baselines_the_mean_is_named(tmp_path: Path) -> None:
+    one = record("1", 0.095)
+    one.baselines = {"pixel-lookup": one.baselines["mean-of-train"], **one.baselines}
+    board = board_of(tmp_path, one)
+    assert by_name(board)["net"].verdict == "does not beat always predicting the mean"
+
+
+def test_a_row_that_had_seen_the_images_is_not_the_quickest_to_take(tmp_path: Path) -> None:
+    row_of(tmp_path, "net", 1.0)
+    row_of(tmp_path, "again", 1.0, val=0.5)
+    answer(tmp_path, "ridge-pixels", np.random.default_rng(6).normal(0, 9, N), 0.9)
+    board = board_of(tmp_path)
+    other = by_name(board)["again"]
+    other.verdict = "not significantly worse"
+    other.cost.latency_ms = 0.001
+    assert (
+        "The fastest row that is not significantly worse is again + mlp"
+        in answers(board)["What does it cost?"]
+    )
+    other.overlap = Overlap(test=3, n_test=N, val=0, n_val=2)
+    assert "again" not in answers(board)["What does it cost?"]
+    assert "Not significantly worse" not in answers(board)["How sure is that?"]
+
+
+def test_a_group_that_is_on_two_sides_is_no_image_that_was_seen(tmp_path: Path) -> None:
+    one = record("1", 0.01)
+    one.split.leaky, one.split.leaked, one.split.group_column = True, 2, "patient"
+    board = board_of(tmp_path, one)
+    told = "2 of 4 test images are also in train or val or share patient with images there"
+    assert f"This split leaks: {told}" in texts(board)
+    assert f"{told}: the scores do not show how well new images are read" in answers(board)["Which backbone?"]
+
+
+def test_the_r2_of_the_baseline_stands_beside_the_rows(tmp_path: Path) -> None:
+    row_of(tmp_path, "net", 1.0, spread=1.2)
+    answer(tmp_path, "ridge-pixels", np.random.default_rng(6).normal(0, 2.5, N), 0.05)
+    board = board_of(tmp_path)
+    board.rows[0].verdict = "best"
+    assert "y better than ridge regression on pixels is not significant (R² 0.50 against 0.10)" in texts(
+        board
+    )

@@ -349,3 +349,27 @@ def test_a_predictor_with_missing_images_is_not_tested(results: Path, ocr: Path,
     ocr.write_text("id,y\np0,9\np1,0\np2,0\np3,0\np4,0\n")
     quadzoo("report", results, "--external", f"ocr={ocr}")
     assert rows_of(results)["ocr"]["verdict"].startswith("does not beat ")
+
+
+def test_truth_is_not_taken_for_predictions(tmp_path: Path, quadzoo: Call) -> None:
+    """Of one target the predictions, of the other the column that a `predictions.csv` has the truth in."""
+    out = tmp_path / "results"
+    two = Metrics(val_mse=0.1, test_mse=0.1, test_rmse={"y": 1.0, "z": 1.0}, test_r2={"y": None, "z": None})
+    one = record(
+        "1", 0.1, targets=["y", "z"], target_low=[0, 0], target_high=[10, 10], target_integer=[False] * 2,
+        metrics=two, baselines={},
+    )  # fmt: skip
+    write_record(out, one)
+    predict(out, "1", np.full(6, 0.5), z=1.0, z_pred=2.0)
+    file = tmp_path / "some.csv"
+    file.write_text("id,y,z,y_pred\n" + "".join(f"p{n},5,1,5.5\n" for n in range(6)))
+    result = quadzoo("report", out, "--external", f"some={file}")
+    assert result.status == 2
+    assert "it has 'y_pred', but no 'z_pred': is 'z' predicted, or the truth?" in result.err
+
+
+def test_no_absolute_error_is_made_up_for_missing_images(results: Path, ocr: Path, quadzoo: Call) -> None:
+    table = pd.read_csv(ocr)
+    table[table["id"] != "p1"].to_csv(ocr, index=False)
+    quadzoo("report", results, "--external", f"ocr={ocr}")
+    assert rows_of(results)["ocr"]["test_mae"] is None

@@ -220,3 +220,13 @@ def test_report_over_such_a_folder(tmp_path: Path, quadzoo: object) -> None:
     assert done.out.count("Twice the images: about") == 1
     assert str(tmp_path / SHARES) in done.err
     assert run_folder(tmp_path, "net-0.25-0").exists()
+
+
+def test_no_law_is_fitted_where_a_run_is_missing(tmp_path: Path) -> None:
+    """A share without its worst seed looked better, and its interval 36 times narrower."""
+    write_shares(tmp_path)
+    shutil.rmtree(next(iter(tmp_path.glob("runs/net-0.25-*"))))
+    (reason,) = (curve.reason for curve in only(tmp_path).shares if curve.name == "net + mlp")
+    assert reason.startswith(
+        "no power law is fitted, since its shares differ in seeds, or runs of them failed"
+    )

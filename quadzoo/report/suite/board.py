@@ -82,7 +82,8 @@ class SuiteRow(BaseModel):
 class SetFacts(BaseModel):
     """One set: its data and split, None before its first run, its best row, and its best baseline, by val.
 
-    ``beaten`` says whether the best row has a lower val MSE than the best baseline.
+    ``beaten`` says whether the best row has a lower val MSE than the best baseline, ``shown`` whether any row
+    is significantly better than all baselines on the test images.
     """
 
     name: str
@@ -96,6 +97,7 @@ class SetFacts(BaseModel):
     baseline_val_mse: float | None = None
     baseline_test_mse: float | None = None
     beaten: bool | None = None
+    shown: bool = False
 
 
 class SuiteBoard(BaseModel):
@@ -192,6 +194,7 @@ def _facts(name: str, request: SetRequest, board: Leaderboard | None) -> SetFact
     if best := board.best_baseline:
         facts.baseline, facts.baseline_val_mse = best.backbone, best.val_mse
         facts.baseline_test_mse = best.test_mse
+    facts.shown = any(row.rank and row.beats_baselines and row.p_baseline is not None for row in board.rows)
     return facts
 
 

@@ -128,13 +128,18 @@ SET_COLUMNS: tuple[Column[SetFacts], ...] = (
     Column(
         name="beaten",
         heading="network beats it",
-        meaning="whether the best row has a lower val MSE than the best baseline",
+        meaning="whether the best row has a lower val MSE than the best baseline; `by val` where no row is "
+        "significantly better on the test images",
         value=lambda one: None if one.beaten is None else str(one.beaten),
-        text=lambda one: "" if one.beaten is None else "yes" if one.beaten else "no",
+        text=lambda one: "" if one.beaten is None else _beaten(one),
         number=False,
         priority=7,
     ),
 )
+
+
+def _beaten(one: SetFacts) -> str:
+    return "no" if not one.beaten else "yes" if one.shown else "by val"
 
 
 def row_columns(board: SuiteBoard) -> list[Column[SuiteRow]]:

@@ -58,7 +58,14 @@ def _which(board: SuiteBoard) -> str:
         return f"No row is finished on all of the {n} that have results: there is no mean rank yet."
     first = [row.name for row in board.ranked if row.rank == 1]
     has = "share the lowest mean rank" if len(first) > 1 else "has the lowest mean rank"
-    return f"{listed(first)} {has}: {short(board.best.mean_rank)} over {n}, by val MSE."
+    return f"{listed(first)} {has}: {short(board.best.mean_rank)} over {n}, by val MSE.{_unranked(board)}"
+
+
+def _unranked(board: SuiteBoard) -> str:
+    rows = [row.name for row in board.rows if row.rank is None]
+    return (
+        f" {listed(rows)} {'is' if len(rows) == 1 else 'are'} not ranked: runs are missing." if rows else ""
+    )
 
 
 def _how_sure(board: SuiteBoard, best: SuiteRow) -> str:
@@ -92,14 +99,28 @@ def _beats(best: SuiteRow) -> str:
 
 def _nowhere(board: SuiteBoard) -> str:
     beaten = [one for one in board.counted if one.beaten is False]
+    unshown = [one.name for one in board.counted if one.beaten and not one.shown]
+    tests = (
+        f"On {listed(unshown)} networks have a lower val MSE than the best baseline, but none is "
+        "significantly better than baselines on the test images."
+        if unshown
+        else ""
+    )
+    if not beaten and unshown:
+        return tests
     if not beaten:
-        return "Nowhere: on every set a network has a lower val MSE than the best baseline."
+        return (
+            "Nowhere: on every set a network has a lower val MSE than the best baseline, and one is "
+            "significantly better than baselines on the test images."
+        )
     told = [
         f"{one.baseline} on {one.name} (val MSE {short(one.best_val_mse)} against "
         f"{short(one.baseline_val_mse)})"
         for one in beaten
     ]
-    return f"On {len(beaten)} of {_sets(len(board.counted))}. No network beats {listed(told)}."
+    return (
+        f"On {len(beaten)} of {_sets(len(board.counted))}. No network beats {listed(told)}. {tests}".strip()
+    )
 
 
 def _task(board: SuiteBoard) -> str:

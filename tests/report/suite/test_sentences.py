@@ -28,7 +28,8 @@ def test_a_clear_winner(tmp_path: Path) -> None:
         "(α = 0.05).",
         "a + mlp has a lower val MSE than the best baseline on 8 of 8 data sets. Baselines are "
         "mean-of-train, pixel-lookup, and ridge regression on pixels and pretrained features.",
-        "Nowhere: on every set a network has a lower val MSE than the best baseline.",
+        "On s0, s1, s2, s3, s4, s5 and 2 more networks have a lower val MSE than the best baseline, but none "
+        "is significantly better than baselines on the test images.",
     ]  # fmt: skip
     assert warned(board) == []
     assert captions(board)[0].text == "8 data sets, 80 images; 2 rows, 2 seeds each."
@@ -49,7 +50,15 @@ def test_rows_that_are_not_told_apart(tmp_path: Path) -> None:
 def test_where_no_network_is_worth_using(tmp_path: Path) -> None:
     board = write(tmp_path, {"u": {"a": [0.2], "b": [0.3]}, "v": {"a": [0.01], "b": [0.02]}})
     assert answers(board)["Where is no network worth using?"] == (
-        "On 1 of 2 data sets. No network beats ridge-pixels on u (val MSE 0.2 against 0.1)."
+        "On 1 of 2 data sets. No network beats ridge-pixels on u (val MSE 0.2 against 0.1). On v networks "
+        "have a lower val MSE than the best baseline, but none is significantly better than baselines on the "
+        "test images."
+    )
+    for one in board.sets:
+        one.beaten, one.shown = True, True
+    assert answers(board)["Where is no network worth using?"] == (
+        "Nowhere: on every set a network has a lower val MSE than the best baseline, and one is "
+        "significantly better than baselines on the test images."
     )
 
 
