@@ -17,7 +17,10 @@ def result(script: Callable[..., None], tmp_path: Path) -> dict:
 
 def test_small(result: dict, tmp_path: Path) -> None:
     figures = {one["contender"]: one for one in result["figures"]}
-    assert list(figures) == ["quadzoo", "quadzoo, auto", "tutorial", "lightning", "timm", "torchvision"]
+    figures.pop("fastai", None)  # it takes part where it is installed
+    assert list(figures) == [
+        "quadzoo, 32", "quadzoo", "quadzoo, auto", "tutorial", "lightning", "timm", "torchvision"
+    ]  # fmt: skip
     assert figures["quadzoo"]["image_size"] == [100, 100]
     assert all(one["images_per_second"] > 0 and one["whole_seconds"] > 1 for one in figures.values())
     assert result["train"] < 60
