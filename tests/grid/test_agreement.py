@@ -75,7 +75,8 @@ def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]
         monkeypatch.setattr(catalogue, "load", lambda: known)
         said: list[Any] = []
         try_on_gpu(
-            Trial("net", tmp_path / "p.npy", 3, (8, 8), 4, Device("cpu", "a CPU", bf16=False)), said.append
+            Trial("net", tmp_path / "p.npy", 3, (8, 8), 4, Device("cpu", "a CPU", bf16=False), 10**6),
+            said.append,
         )
         (measured,) = said
         return measured
