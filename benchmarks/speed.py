@@ -273,7 +273,7 @@ def on_a_gpu(one: dict) -> list[str]:
         whole = one["main job"]["whole_command_seconds"]
         lines += [
             "",
-            f"`quadzoo bench` with two backbones, its defaults and an empty cache: {whole:.0f} s; {each}.",
+            f"`quadzoo bench --weights none` with two backbones and an empty cache: {whole:.0f} s; {each}.",
         ]
     loop = one.get("the tutorial's loop, images per second of each epoch", {})
     speeds = ", ".join(f"{name} {values[-1]:,.0f}" for name, values in loop.items())
