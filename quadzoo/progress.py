@@ -143,8 +143,8 @@ class Display:
         split, initial = largest.split, largest.initial
         if split.leaky:
             self.note(
-                f"warning: split {split.name} leaks: {split.leaked} of {split.n_test} test images are also "
-                "in train or val"
+                f"warning: split {split.name} leaks: {split.leaked} of {split.n_test} test images "
+                f"{split.also_in_training}"
             )
         if initial and initial.overlap is None:
             self.note(

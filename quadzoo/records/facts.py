@@ -84,7 +84,7 @@ class DataFacts(_Facts):
 
 
 class SplitFacts(_Facts):
-    """The division; ``leaked`` counts test images that are also, pixel for pixel, in train or val.
+    """The division; ``leaked`` counts test images that train or val have, too, or another of their group.
 
     Where ``train_share`` is below 1, train is about that share of train in the division with the hash
     ``whole_hash``, with the same val and test. ``known`` counts targets where some are missing.
@@ -105,6 +105,12 @@ class SplitFacts(_Facts):
     whole_hash: str | None = None
     known: Known | None = None
     group_column: Name | None = None
+
+    @property
+    def also_in_training(self) -> str:
+        """What is to be said of leaked images: they themselves are there, or others of their group."""
+        by_group = f" or share {self.group_column} with images there" if self.group_column else ""
+        return f"are also in train or val{by_group}"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -13,7 +13,7 @@ from quadzoo.data.texts import one_name
 from quadzoo.records.baseline import LOOKUP, MEAN
 from quadzoo.report.caveats import restless
 from quadzoo.report.costs import crowded
-from quadzoo.report.doubts import also_in_training, beaten, contradicted, doubted, seen, unread, untestable
+from quadzoo.report.doubts import beaten, contradicted, doubted, seen, unread, untestable
 from quadzoo.report.ensemble import made_of
 from quadzoo.report.external import outside
 from quadzoo.report.halved import halved
@@ -123,7 +123,7 @@ def leak(board: Leaderboard) -> str:
     if not split.leaky:
         return ""
     return (
-        f"This split leaks: {split.leaked:,} of {split.n_test:,} test images {also_in_training(split)}, "
+        f"This split leaks: {split.leaked:,} of {split.n_test:,} test images {split.also_in_training}, "
         "so the test scores are too optimistic."
     )
 

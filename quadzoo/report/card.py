@@ -283,7 +283,7 @@ def _data(record: RunRecord) -> Iterator[str]:
         f"split {split.name}, fold {split.fold + 1} of {split.folds}: {split.n_train:,} train, "
         f"{split.n_val:,} val and {split.n_test:,} test images"
         + (f", trained on a share of {split.train_share:g}" if split.train_share < 1 else ""),
-        f"{split.leaked:,} test images are also in train or val, pixel for pixel"
+        f"{split.leaked:,} test images {split.also_in_training}"
         + (": the scores flatter the model" if split.leaky or split.leaked else ""),
     ]
     if split.known:

@@ -6,7 +6,6 @@ import math
 
 from quadzoo.data.texts import one_name
 from quadzoo.records.baseline import MEAN
-from quadzoo.records.facts import SplitFacts
 from quadzoo.records.recipes import usual_epochs
 from quadzoo.report.baselines import in_words
 from quadzoo.report.rows import DOES_NOT_BEAT, INCOMPLETE, Leaderboard, Row, Unread, is_baseline
@@ -185,15 +184,9 @@ def leaked(board: Leaderboard) -> str:
     if not board.split.leaky:
         return ""
     return (
-        f"{board.split.leaked:,} of {board.split.n_test:,} test images {also_in_training(board.split)}: "
+        f"{board.split.leaked:,} of {board.split.n_test:,} test images {board.split.also_in_training}: "
         "the scores do not show how well new images are read."
     )
-
-
-def also_in_training(split: SplitFacts) -> str:
-    """Return what leaked images are: in train or val themselves, or others of their group are."""
-    by_group = f" or share {one_name(split.group_column)} with images there" if split.group_column else ""
-    return f"are also in train or val{by_group}"
 
 
 def contradicted(board: Leaderboard) -> str:
