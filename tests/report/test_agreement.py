@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from quadzoo.records.baseline import BaselineRecord, baseline_key, write_baseline
+from quadzoo.records.record import Metrics
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import Leaderboard
+from quadzoo.report.scores import differences
 from quadzoo.report.verify import verify
 from tests.report.records import board_of, predict, record
 from tests.report.tampering import RIDGE, RIDGE_TEXT, SCORES, TEXT, add_run, finished
@@ -188,3 +190,12 @@ def test_one_record_does_not_name_the_data(tmp_path: Path) -> None:
     change(tmp_path, first, data={"name": "ImageNet", "n": 2_000_000})
     found = board(tmp_path)
     assert (found.data.name, found.data.n) == ("d", 10)
+
+
+def test_an_r2_near_nothing_is_rounded_like_one() -> None:
+    """`verify` named that of mean-of-train: -2.491395443e-07 in its record, and by its predictions …430e-07."""
+    said = Metrics(val_mse=0.1, test_mse=0.1, test_rmse={"y": 1.0}, test_r2={"y": -2.4913954432825847e-07})
+    found = said.model_copy(update={"test_r2": {"y": -2.4913954299599084e-07}})
+    assert list(differences(said, found, 1e-9)) == []
+    other = said.model_copy(update={"test_r2": {"y": -2.6e-07}})
+    assert [name for name, _, _ in differences(said, other, 1e-9)] == ["test_r2 of y"]
