@@ -193,7 +193,7 @@ def test_one_record_does_not_name_the_data(tmp_path: Path) -> None:
 
 
 def test_an_r2_near_nothing_is_rounded_like_one() -> None:
-    """`verify` named that of mean-of-train: -2.491395443e-07 in its record, and by its predictions …430e-07."""
+    """`verify` named that of mean-of-train, for digits beyond the fifteenth after the point."""
     said = Metrics(val_mse=0.1, test_mse=0.1, test_rmse={"y": 1.0}, test_r2={"y": -2.4913954432825847e-07})
     found = said.model_copy(update={"test_r2": {"y": -2.4913954299599084e-07}})
     assert list(differences(said, found, 1e-9)) == []
