@@ -278,12 +278,58 @@ def on_a_gpu(one: dict) -> list[str]:
     loop = one.get("the tutorial's loop, images per second of each epoch", {})
     speeds = ", ".join(f"{name} {values[-1]:,.0f}" for name, values in loop.items())
     lines += ["", f"The tutorial's loop there, second epoch, images/s: {speeds}."]
+    lines += others_on_a_gpu(one)
     failed = [
         f"{name} ({part['failed']})"
         for name, part in one.items()
         if isinstance(part, dict) and "failed" in part
     ]
     return [*lines, "", f"Not finished: {'; '.join(failed)}."] if failed else lines
+
+
+def others_on_a_gpu(one: dict) -> list[str]:
+    """Return what is measured after the main job, as lines of Markdown."""
+    lines: list[str] = []
+    units = {
+        "images that do not fit": "images/s of an epoch",
+        "TF32 and bf16, cudnn.benchmark on and off": "bare eager step, images/s",
+    }
+    for part, unit in units.items():
+        figures = {name: value for name, value in one.get(part, {}).items() if isinstance(value, float)}
+        if figures:
+            lines += ["", f"| {part} | {unit} |", "| --- | --- |"]
+            lines += [f"| {name} | {value:,.0f} |" for name, value in figures.items()]
+    commands = {
+        name: part
+        for name, part in one.items()
+        if isinstance(part, dict) and "whole_command_seconds" in part and name != "main job"
+    }
+    if commands:
+        lines += [
+            "",
+            "| command | whole, s | training of each run, s | images/s | val MSE of each run, by seed |",
+            "| --- | --- | --- | --- | --- |",
+        ]
+    for name, part in commands.items():
+        runs = sorted((run for run in part["runs"] if run["status"] == "ok"), key=lambda run: run["seed"])
+        fit = ", ".join(f"{run['fit_seconds']:.1f}" for run in runs)
+        speed = ", ".join(f"{run['train_images_per_second']:,.0f}" for run in runs)
+        val = ", ".join(f"{run['val_mse']:.6g}" for run in runs)
+        lines.append(f"| {name} | {part['whole_command_seconds']:.0f} | {fit} | {speed} | {val} |")
+    cells = [
+        cell
+        for part in ("first cells", "other cells")
+        for cell in one.get(part, {}).get("cells", ())
+        if "failed" not in cell
+    ]
+    if cells:
+        lines += ["", "| matrix.py | batch | way | images/s | peak MB |", "| --- | --- | --- | --- | --- |"]
+        lines += [
+            f"| {cell['backbone']} | {cell['batch']} | {cell['way']} | {cell['images_per_second']:,.0f} "
+            f"| {cell['peak_memory_mb']:,.0f} |"
+            for cell in cells
+        ]
+    return lines
 
 
 if __name__ == "__main__":
