@@ -22,6 +22,7 @@ from typing import Any
 import quadzoo
 from quadzoo.model.recipe import RECIPES as NAMED
 from quadzoo.model.recipe import Recipe
+from quadzoo.records.baseline import MEAN
 from quadzoo.records.record import RunRecord, read_records
 
 HERE = Path(__file__).parents[1]
@@ -41,6 +42,9 @@ RECIPES: dict[str, tuple[Recipe, str]] = {
     "batch 16": (Recipe(batch_size=16), "mlp"),
     "no augmentation": (Recipe(augment="none"), "mlp"),
     "first": (NAMED["first"], "mlp"),
+    "frozen ridge": (Recipe(freeze=True), "ridge"),
+    "frozen linear": (Recipe(freeze=True), "linear"),
+    "frozen mlp": (Recipe(freeze=True), "mlp"),
 }
 
 
@@ -94,6 +98,7 @@ def row_of(recipe: str, name: str, record: RunRecord) -> dict[str, Any]:
     best = min(
         (metrics.val_mse, kind) for kind, metrics in record.baselines.items() if metrics.val_mse is not None
     )
+    mean = record.baselines[MEAN]
     return {
         "recipe": recipe,
         "set": name,
@@ -105,6 +110,9 @@ def row_of(recipe: str, name: str, record: RunRecord) -> dict[str, Any]:
         "val_mse": record.metrics.val_mse,
         "baseline": best[1],
         "baseline_val_mse": best[0],
+        "test_mse": record.metrics.test_mse,
+        "mean_val_mse": mean.val_mse,
+        "mean_test_mse": mean.test_mse,
         "epochs": record.epochs,
         "fit_seconds": record.cost.fit_seconds,
         "key": record.key,
@@ -164,7 +172,37 @@ def page(rows: list[dict[str, Any]]) -> str:
             )
             columns = " | ".join(cell(cells.get(name, [])) for name in sets)
             lines.append(f"| {recipe} | {mean} | {columns} |")
+    lines += against_the_mean(rows)
     return "\n".join(lines) + "\n"
+
+
+def against_the_mean(rows: list[dict[str, Any]]) -> list[str]:
+    """Return how often a head on frozen features loses to the mean of train, which it never should."""
+    frozen = [row for row in rows if row["status"] == "ok" and row["settings"]["freeze"]]
+    if not frozen:
+        return []
+    lines = [
+        "",
+        "## Heads on frozen features against the mean of train",
+        "",
+        "Their predictions are drawn to the mean by a weight that val chooses: by val none can lose to "
+        "it. On test:",
+        "",
+        "| head | set | test MSE, mean over seeds | of the mean of train |",
+        "| --- | --- | --- | --- |",
+    ]
+    lost = 0
+    of_row: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in frozen:
+        of_row[row["backbone"], row["head"], row["set"]].append(row)
+    for (_, head, name), runs in of_row.items():
+        test, mean = statistics.fmean(row["test_mse"] for row in runs), runs[0]["mean_test_mse"]
+        if test > mean:
+            lost += 1
+            lines.append(f"| {head} | {name} | {test:.4g} | {mean:.4g} |")
+    by_val = sum(row["val_mse"] > row["mean_val_mse"] * (1 + 1e-6) for row in frozen)
+    told = f"By val {by_val} of {len(frozen)} runs lose to the mean, on test {lost} of {len(of_row)} rows"
+    return [*(lines if lost else lines[:3]), "", f"{told}{', those of the table' if lost else ''}."]
 
 
 def cell(values: list[float]) -> str:

@@ -16,6 +16,8 @@ from quadzoo.data.texts import plural
 
 # Times the interquartile range beyond the quartiles: Tukey 1977, Exploratory Data Analysis, p. 44.
 _FENCE = 3.0
+_FEW = 0.02  # of the values: no more can be slips,
+_STRETCH = 10  # which make the range so many times as wide
 _TAIL = 0.01  # where more than this share lies beyond the fences, it is a long tail
 # Codes of surveys that stand beside those above: -998 for another reason why a value is missing.
 _BESIDE = SENTINELS | {
@@ -71,7 +73,15 @@ def check_target(findings: Findings, source: Source, column: int) -> TargetFacts
             f"{name} = {value:g} ({count / len(values):.0%} of rows), far from all others: if it stands for "
             "a missing value, delete it",
         )
-    if set(values[outliers.astype(int)]) - {value for value, _ in stand_ins}:
+    stretching, times = _stretching(values)
+    if len(stretching) and not stand_ins:
+        rows = [f"{source.where(int(known[i]))}: {name} = {values[i]:g}" for i in stretching]
+        text = (
+            f"{name} that makes its range {times:,.0f} times as wide, in {len(rows):,} of {len(values):,} "
+            "rows: errors of the others hardly count; if it is wrong, mend or delete it"
+        )
+        findings.add("warning", "stretched-range", rows, text)
+    elif set(values[outliers.astype(int)]) - {value for value, _ in stand_ins}:
         tail = len(outliers) > _TAIL * len(values)
         findings.add(
             "note" if tail else "warning",
@@ -97,6 +107,22 @@ def check_target(findings: Findings, source: Source, column: int) -> TargetFacts
         outliers=len(outliers),
         missing=len(missing),
     )
+
+
+def _stretching(values: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the positions of few values that stretch the range ten times and more, and how many times.
+
+    Few are at most 2 %, or one. The fewest are taken; int64 (0,) and 1 where there are none.
+    """
+    order = np.argsort(values, kind="stable")
+    ordered, n = values[order], len(values)
+    for few in range(1, min(n - 2, max(1, int(_FEW * n))) + 1):
+        spans = ordered[n - 1 - few :] - ordered[: few + 1]  # of neighbours, all but so many
+        first = int(spans.argmin())
+        if 0 < spans[first] <= (ordered[-1] - ordered[0]) / _STRETCH:
+            off = np.sort(np.concatenate([order[:first], order[first + n - few :]]))
+            return off, float((ordered[-1] - ordered[0]) / spans[first])
+    return np.empty(0, np.int64), 1.0
 
 
 def _stand_ins(values: np.ndarray) -> list[tuple[float, int]]:

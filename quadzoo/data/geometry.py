@@ -228,6 +228,14 @@ def shrunk(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return _scaled_bands(pixels, size, cv2.INTER_AREA)
 
 
+def unenlarged(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return an enlarged image, uint8, uint16 or float32 (H, W) or (H, W, C), at its own size (h, w).
+
+    Each pixel is taken at its centre, where an interpolation has the value that it had.
+    """
+    return _scaled_bands(pixels, size, cv2.INTER_LINEAR)
+
+
 def _scaled_bands(pixels: np.ndarray, size: tuple[int, int], way: int) -> np.ndarray:
     if pixels.ndim == 2 or pixels.shape[2] <= _PER_CALL:
         return cv2.resize(pixels, size[::-1], interpolation=way)

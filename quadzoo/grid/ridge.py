@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -11,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from quadzoo.data.cache import ImageSet
 from quadzoo.data.fold import Fold
-from quadzoo.data.geometry import shrunk
+from quadzoo.data.geometry import shrunk, unenlarged
 from quadzoo.data.splits import Split
 from quadzoo.executors.base import Executor, NoAnswer, answer
 from quadzoo.grid.baselines import simple_answers
@@ -79,7 +81,7 @@ def with_ridge(plan: Plan, executor: Executor, observer: Observer) -> Plan:
     advance = observer.counting("fitting ridge regression", (1 + len(firsts)) * len(plan.data.folds))
     found: dict[tuple[str, int], dict[str, Metrics]] = {}  # by the hash of the split, and fold
     for one in plan.data.folds:
-        of_pixels = partial(_of_pixels, plan.data.images.file)
+        of_pixels = partial(_of_pixels, plan.data.images.file, _own_size(plan.data.images))
         answers = simple_answers(one.fold.targets, plan.data.images.content_ids, one.fold.split)
         for name, given in answers.items():
             _kept(plan, one, name, None, partial(_given, given, one.fold.split))
@@ -149,14 +151,30 @@ def _kept(plan: Plan, of_fold: FoldPlan, name: str, task: Task | None, made: Cal
     return record.metrics
 
 
-def _of_pixels(images: Path) -> Rows:
-    """Return what gives images as vectors, float32 (M, F), at most 32 pixels a side, in all bands."""
+def _own_size(images: ImageSet) -> tuple[int, int]:
+    """Return the (H, W) that the canvas would have had, had images not been enlarged for networks."""
+    (height, width), before = images.geometry.size, images.originals
+    if before is None:
+        return height, width
+    top, left, bottom, right = images.geometry.crop or (0, 0, before.height[1], before.width[1])
+    down, across = max(1.0, height / (bottom - top)), max(1.0, width / (right - left))
+    if images.geometry.resize == "letterbox":
+        down = across = min(down, across, images.geometry.max_scale or math.inf)
+    return math.ceil(height / down), math.ceil(width / across)
+
+
+def _of_pixels(images: Path, own: tuple[int, int]) -> Rows:
+    """Return what gives images as vectors, float32 (M, F), at most 32 pixels a side, in all bands.
+
+    Where their ``own`` size, (H, W), is smaller, they have that: enlarging adds nothing but what its filter
+    makes up.
+    """
 
     def rows(positions: np.ndarray) -> np.ndarray:
         array = _mapped(images)
-        height, width = (min(side, _SIDE) for side in array.shape[1:3])
-        small = [shrunk(array[position], (height, width)).reshape(-1) for position in positions]
-        return np.stack(small).astype(np.float32)
+        size = min(_SIDE, own[0], array.shape[1]), min(_SIDE, own[1], array.shape[2])
+        small = unenlarged if size == own != array.shape[1:3] else shrunk
+        return np.stack([small(array[at], size).reshape(-1) for at in positions]).astype(np.float32)
 
     return rows
 
@@ -168,9 +186,17 @@ def _of_features(plan: Plan, task: Task, executor: Executor) -> Callable[[], Row
         work, longest = "quadzoo.training.features:pooled_features", plan.config.timeout or _LONG
         placement = plan.placement(task)
         path = answer(executor, work, (task, placement), longest, placement.needs)
-        return lambda positions: np.asarray(_mapped(path)[positions])
+        return partial(_finite, path)
 
     return computed
+
+
+def _finite(path: Path, positions: np.ndarray) -> np.ndarray:
+    """Return the rows of an array at int64 positions (M,). Raises NoAnswer for one that is not finite."""
+    rows = np.asarray(_mapped(path)[positions])
+    if bad := int((~np.isfinite(rows)).any(axis=1).sum()):
+        raise NoAnswer(f"its features of {bad:,} of {len(rows):,} images are NaN or infinite")
+    return rows
 
 
 def _mapped(path: Path) -> np.ndarray:

@@ -127,10 +127,12 @@ def in_words(plan: Plan) -> str:
     # Said, because few steps hardly tell one learning rate from another. An incomplete batch is left out.
     epochs = [task.epochs for task in tasks]
     steps = [task.epochs * max(1, task.split.n_train // task.recipe.batch_size) for task in tasks]
-    rates = ", ".join(f"{lr:g}" for lr in plan.to_do[0].recipe.learning_rates)
+    recipe = plan.to_do[0].recipe
+    rates = ", ".join(f"{lr:g}" for lr in recipe.learning_rates)
+    without = "" if recipe.lr in recipe.learning_rates else f"; an odd number tries {recipe.lr:g}, too"
     return (
         f"before that {len(tasks)} trial{'s' * (len(tasks) > 1)}, each of {_span(epochs, 'epoch')} "
-        f"(about {_span(steps, 'step')}), to choose learning rates from {rates}"
+        f"(about {_span(steps, 'step')}), to choose learning rates from {rates}{without}"
     )
 
 

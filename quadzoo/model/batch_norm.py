@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 import torch
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 
 from quadzoo.data.datamodule import Batch, DataModule
 
@@ -19,27 +19,30 @@ _MOST_BATCHES = 16  # of a loader that is not ours
 
 
 def reestimate(module: RegressionModule, batches: Iterable[Batch]) -> None:
-    """Set the running statistics of every batch-norm layer to the mean over ``batches``.
+    """Set the statistics of batch-norm layers, if training changes them, to the mean over ``batches``.
 
     Running statistics lag behind the weights: with momentum 0.01 and eight steps an epoch they are still
     those of the pretrained network when the weights have moved on. So they are computed anew, as for averaged
     weights (Izmailov et al. 2018, Averaging Weights Leads to Wider Optima, section 3.2), on images without
     augmentation. Batch-norm layers alone are in training mode meanwhile: dropout and drop-connect would
-    change what they see. The module stays in evaluation mode.
+    change what they see. A layer that its network keeps in evaluation mode keeps its statistics; instance
+    norm that tracks statistics has them computed anew, too. The module is in evaluation mode afterwards,
+    one without such layers in the mode that it was in.
     ``batches`` hold images uint8 (B, C, H, W), or features where the recipe freezes the backbone.
     """
-    layers = [layer for layer in _layers(module) if layer.track_running_stats]
+    was_training, layers = module.training, _layers(module)
+    module.train(was_training and not layers)
     if not layers:
         return
-    module.eval()
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.reset_running_stats()
-        layer.momentum = None  # a cumulative average
         layer.train()
     try:
         with torch.no_grad():
-            for inputs, _ in batches:
+            for n, (inputs, _) in enumerate(batches, start=1):
+                for layer in layers:
+                    layer.momentum = 1 / n  # the average of all so far
                 module.raw(inputs.to(module.device))
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
@@ -47,11 +50,12 @@ def reestimate(module: RegressionModule, batches: Iterable[Batch]) -> None:
             layer.eval()
 
 
-def _layers(module: RegressionModule) -> list[_BatchNorm]:
+def _layers(module: RegressionModule) -> list[_NormBase]:
+    """Return the layers whose statistics training changes: those that are in training mode then."""
+    module.train()
     parts = (module.head,) if module.recipe.freeze else (module.backbone, module.head)
-    frozen = {one for part in module.frozen_layers for one in part.modules()}
-    layers = (layer for part in parts for layer in part.modules() if isinstance(layer, _BatchNorm))
-    return [layer for layer in layers if layer not in frozen]
+    layers = (layer for part in parts for layer in part.modules() if isinstance(layer, _NormBase))
+    return [layer for layer in layers if layer.training and layer.track_running_stats]
 
 
 class ReestimatedBatchNorm(pl.Callback):

@@ -11,6 +11,7 @@ import safetensors.torch
 from torch import nn
 
 from quadzoo.errors import BadModule
+from quadzoo.model.bounds import Bounds
 from quadzoo.model.contract import backbone_width, check_head, named
 from quadzoo.model.depthwise import adapt_depthwise
 from quadzoo.model.recipe import Recipe
@@ -87,6 +88,7 @@ def load_weights(module: RegressionModule, path: Path, who: str) -> None:
         state = safetensors.torch.load_file(path)
         for name in ("feature_mean", "feature_std"):  # which only a model with a frozen backbone has
             setattr(module, name, state.get(name))
+        module.bounds = Bounds(len(state["bounds.low"])) if "bounds.low" in state else None
         module.load_state_dict(state)
     except (RuntimeError, OSError, safetensors.SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]

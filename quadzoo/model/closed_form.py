@@ -9,6 +9,7 @@ import numpy as np
 
 _ALPHAS = np.logspace(-2, 6, 17)
 _FEWEST_ROWS = 2
+_LEAST = 0.01  # of the median deviation
 _MOST_FITTED = 5000  # images: of more, so many are drawn, since the time grows with their square
 
 
@@ -42,17 +43,29 @@ def drawn(rows: np.ndarray) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(rows, _MOST_FITTED, replace=False))
 
 
-def fit_ridge(features: np.ndarray, targets: np.ndarray) -> Ridge:
+def with_floor(std: np.ndarray) -> np.ndarray:
+    """Return the deviations of features, floating point (F,), of those near 0 a hundredth of the median one.
+
+    A feature that hardly varies in training would be a thousand deviations off in another image.
+    """
+    varying = std[std > 0]
+    return np.maximum(std, _LEAST * np.median(varying)) if len(varying) else np.ones_like(std)
+
+
+def fit_ridge(features: np.ndarray, targets: np.ndarray, *, floor: bool = False) -> Ridge:
     """Fit ridge regression to features, float32 or float64 (N, F), and targets, float32 or float64 (N, T).
 
-    Features are standardised; the penalty of each target is that of 17 from 1e-2 to 1e6 with the least
-    leave-one-out error (Golub, Heath & Wahba 1979, Technometrics 21, p. 215). Of targets that are NaN in
-    some rows each is fitted to the rows that have it; in fewer than two, the mean is all that can be said.
+    Features are standardised, with ``floor`` by the deviations that `with_floor` gives. The penalty of each
+    target is that of 17 from 1e-2 to 1e6 with the least leave-one-out error (Golub, Heath & Wahba 1979,
+    Technometrics 21, p. 215). Of targets that are NaN in some rows each is fitted to the rows that have it;
+    in fewer than two, the mean is all that can be said.
     """
     from sklearn.linear_model import RidgeCV
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(features.astype(np.float64))
+    if floor:
+        scaler.scale_ = with_floor(np.sqrt(scaler.var_))
     x, y = scaler.transform(features.astype(np.float64)), targets.astype(np.float64)
     weight, bias, alphas = np.zeros((y.shape[1], x.shape[1])), np.zeros(y.shape[1]), np.ones(y.shape[1])
     for rows, some in _known_together(y):

@@ -51,9 +51,12 @@ def schedule_of(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: float) 
         return {"scheduler": halving, "interval": "epoch"}
     if math.isinf(steps):
         raise ConfigError("a onecycle schedule needs a last step: set max_epochs or max_steps")
+    # Its last step has a rate of nearly 0. Of steps so few that the warm-up is shorter than one, that step
+    # would be a large share, and of one alone nothing would be learned: there it comes after the last.
+    total = int(steps) + (recipe.warmup * steps < 1)
     # OneCycleLR divides by zero when the warm-up is exactly one step.
-    warmup = recipe.warmup * (1 + 1e-9) if recipe.warmup * steps == 1 else recipe.warmup
+    warmup = recipe.warmup * (1 + 1e-9) if recipe.warmup * total == 1 else recipe.warmup
     cycle = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=recipe.lr, total_steps=int(steps), pct_start=warmup
+        optimizer, max_lr=recipe.lr, total_steps=total, pct_start=warmup
     )
     return {"scheduler": cycle, "interval": "step"}

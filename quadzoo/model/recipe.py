@@ -25,6 +25,10 @@ _FROZEN_STEPS = 1000  # a head alone is trained in no time
 _VALIDATIONS = 20  # at most
 
 
+# What follows from `freeze`, and is no choice beside it.
+OF_FREEZE = {"augment": "none", "frozen_features": "bounded"}
+
+
 def trial_epochs(epochs: int) -> int:
     """Return how many epochs a trial of a learning rate takes, of those of a run: a quarter, rounded up."""
     return math.ceil(epochs / _TRIAL_SHARE)
@@ -49,7 +53,9 @@ class Recipe(BaseModel):
     kept where training gives nothing better; as ``start`` training also begins there (Kumar et al. 2022,
     Fine-Tuning can Distort Pretrained Features, section 3.4). ``freeze`` trains the head alone, on features
     that are computed once, so nothing can be augmented; ``frozen_features`` says whether it gets them raw or
-    standardised, by their means over the training images. ``freeze_to`` freezes the first layers alone, the
+    standardised, by their means over the training images. With ``bounded``, the default of ``freeze``, they
+    are standardised, and predictions stay within the range of train and are drawn towards its mean by a
+    weight of each target that val chooses. ``freeze_to`` freezes the first layers alone, the
     ``stem`` or also the first stage, ``layer1``: they stay as they are, and in evaluation mode.
 
     ``tune``, as ``lr:N``, is a request: N learning rates are tried, and the best by val takes the place of
@@ -72,7 +78,7 @@ class Recipe(BaseModel):
     unit: Literal["range", "standard", "head"] = "head"
     ridge: Literal["none", "candidate", "start"] = "candidate"
     freeze: bool = False
-    frozen_features: Literal["raw", "standardised"] = "standardised"
+    frozen_features: Literal["raw", "standardised", "bounded"] = "standardised"
     tune: str | None = None
     freeze_to: FreezeTo | None = None
 
@@ -107,7 +113,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _freeze_excludes_augment(cls, given: dict[str, Any]) -> dict[str, Any]:
+    def _freeze_has_consequences(cls, given: dict[str, Any]) -> dict[str, Any]:
         if not given.get("freeze"):
             return given
         if given.get("augment", "none") != "none":
@@ -115,7 +121,7 @@ class Recipe(BaseModel):
                 f"`augment` {given['augment']}: `freeze` computes features once, from images that are not "
                 "augmented; leave out one of the two"
             )
-        return {**given, "augment": "none"}
+        return {**OF_FREEZE, **given, "augment": OF_FREEZE["augment"]}
 
     @model_validator(mode="after")
     def _freezes_once(self) -> Self:

@@ -17,6 +17,7 @@ from quadzoo.data.datamodule import Batch, DataModule
 from quadzoo.errors import ConfigError, DataError, NonFiniteLoss
 from quadzoo.model.augment import augment
 from quadzoo.model.batch_norm import ReestimatedBatchNorm
+from quadzoo.model.bounds import bounds_for
 from quadzoo.model.callbacks import AveragedWeights
 from quadzoo.model.contract import backbone_width, feature_map, loss_value, predictions
 from quadzoo.model.freezing import freeze_modules
@@ -50,8 +51,8 @@ class RegressionModule(Replaying):
     backbone=..., head=...)`` takes everything else from the checkpoint.
 
     Raises BadModule when backbone or head break the plugin contract, or targets are missing and the head
-    cannot do without, NonFiniteLoss when training diverges, ConfigError for a Trainer that cannot do what the
-    recipe asks for, and DataError for images in floating point from elsewhere.
+    needs them, NonFiniteLoss when training diverges, ConfigError for a Trainer that cannot do what the recipe
+    asks for, and DataError for images in floating point from elsewhere.
     """
 
     backbone: nn.Module
@@ -88,6 +89,7 @@ class RegressionModule(Replaying):
         self.frozen_layers = freeze_modules(self.backbone, self.recipe.freeze_to)
         for name in ("feature_mean", "feature_std"):  # of a frozen backbone
             self.register_buffer(name, None)
+        self.bounds = bounds_for(self.recipe, unit)
         for name, values in (("mean", mean), ("std", std)):
             self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=len(values) > 3)
         self.mse = nn.ModuleDict({f"{stage}_mse": MeanSquaredError() for stage in _STAGES})
@@ -152,12 +154,12 @@ class RegressionModule(Replaying):
 
     def predict(self, images: Tensor) -> Tensor:
         """Map images (B, C, H, W), 0 to 255, to predictions, float32 (B, T) in the scaled unit."""
-        return self._prediction(self(images))
+        return self.prediction_of(self(images))
 
     def predict_with_spread(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Map images (B, C, H, W) to what `predict` returns, and its `spread`, float32 (B, T) each."""
         raw = self(images)
-        return self._prediction(raw), self.spread(raw)
+        return self.prediction_of(raw), self.spread(raw)
 
     def raw(self, inputs: Tensor) -> Tensor:
         """Map a batch's inputs to the head's raw output.
@@ -172,15 +174,11 @@ class RegressionModule(Replaying):
         features = inputs if self.recipe.freeze else self.features(inputs)
         return self._standardised(features.float()).mean(dim=(2, 3))
 
-    def standardise_by(self, pooled: Tensor) -> None:
-        """Have the head get features as multiples of their deviations over mean features, float32 (N, F)."""
-        std, mean = torch.std_mean(pooled, dim=0, correction=0)
-        self.feature_mean, self.feature_std = mean[:, None, None], torch.where(std > 0, std, 1)[:, None, None]
-
-    def _prediction(self, raw: Tensor) -> Tensor:
+    def prediction_of(self, raw: Tensor) -> Tensor:
+        """Return predictions, float32 (B, T) in the scaled unit, from the head's raw output."""
         with torch.autocast(self.device.type, enabled=False):
             prediction: Tensor = self.head.predict(raw)
-        return prediction
+            return prediction if self.bounds is None else self.bounds(prediction)
 
     def spread(self, raw: Tensor) -> Tensor | None:
         """Return how far from the truth the head expects its predictions to be, from its raw output.
@@ -198,14 +196,14 @@ class RegressionModule(Replaying):
         raw = self.raw(augment(inputs, self.recipe.augment))
         with torch.autocast(target.device.type, enabled=False):
             loss = self._loss(raw, target, "train")
-        return loss, predictions(self._prediction(raw), target).detach()
+        return loss, predictions(self.prediction_of(raw), target).detach()
 
     def _evaluate(self, batch: Batch, stage: str) -> dict[str, Tensor]:
         inputs, target = batch
         raw = self.raw(inputs)
         with torch.autocast(target.device.type, enabled=False):
             loss = self._loss(raw, target, stage)
-        prediction = predictions(self._prediction(raw), target).detach()
+        prediction = predictions(self.prediction_of(raw), target).detach()
         self._count(prediction, target, stage)
         done = {"loss": loss, "prediction": prediction}
         self._scores(stage, target).update(prediction, target)
@@ -256,7 +254,7 @@ class RegressionModule(Replaying):
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the predictions of a batch, float32 (B, T) in the scaled unit."""
         self._check_images(batch)
-        return self._prediction(self.raw(batch[0]))
+        return self.prediction_of(self.raw(batch[0]))
 
     def _check_images(self, batch: Batch) -> None:
         """Raise DataError for images in floating point: in 0 to 1, as others give them, they are black."""
@@ -340,8 +338,9 @@ class RegressionModule(Replaying):
 
     def _scores(self, stage: str, target: Tensor) -> Any:
         if stage not in self.scores:
-            scores = TargetScores(target.shape[1], self.targets, masked=self._masked)
-            self.scores[stage] = scores.to(target.device)
+            self.scores[stage] = TargetScores(target.shape[1], self.targets, masked=self._masked).to(
+                target.device
+            )
         return self.scores[stage]
 
     def _reset(self, stage: str) -> None:

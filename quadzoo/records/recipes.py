@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from quadzoo.model.recipe import RECIPES, Recipe
+from quadzoo.model.recipe import OF_FREEZE, RECIPES, Recipe
 
 
 def nearest(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the name of the recipe that is nearest to some of a recipe's fields, and those that differ.
 
-    That nothing is augmented where the backbone is frozen is no difference: nothing can be.
+    What follows from a frozen backbone is no difference.
     """
     differ = {name: _besides(fields, recipe.model_dump()) for name, recipe in RECIPES.items()}
     name = min(differ, key=lambda name: len(differ[name]))
@@ -24,9 +24,9 @@ def usual_epochs(fields: Mapping[str, Any], n_train: int) -> int:
 
 
 def _besides(fields: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
-    frozen = fields.get("freeze") and fields.get("augment") == "none"
+    follows = OF_FREEZE if fields.get("freeze") else {}
     return {
         name: value
         for name, value in fields.items()
-        if value != named[name] and not (frozen and name == "augment")
+        if value != named[name] and follows.get(name, named[name]) != value
     }

@@ -25,6 +25,7 @@ from quadzoo.report.verdicts import seeds_of
 
 _MEMORISED = 5  # times the training error
 _ROUNDING = 1e-9  # relative: means over folds are added in any order
+_TWO = 2  # learning rates, of which one is the lowest and one the highest
 _TARGETS = 6  # that are named
 _KEEPS_GROUPS = ("grouped", TEST_DATA)  # splits; a file divides as it says
 
@@ -255,6 +256,8 @@ def at_the_edge(found: Sequence[float], tried: Sequence[float]) -> str:
 
     ``found`` are the best ones, one or several, ``tried`` all of them, lowest first.
     """
+    if len(tried) == _TWO:
+        return "of two learning rates the best is always at one end: try three or more"
     some = "in some folds " if len(found) > 1 else ""
     ends = [(min(tried), "lowest", "lower"), (max(tried), "highest", "higher")] if tried else []
     return "; ".join(

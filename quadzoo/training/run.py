@@ -56,7 +56,7 @@ from quadzoo.training.energy import CostMeter
 from quadzoo.training.features import frozen_features, further_bands
 from quadzoo.training.memory import explained
 from quadzoo.training.outcome import failure_of, record_of
-from quadzoo.training.start import start_head
+from quadzoo.training.start import draw_to_mean, start_head
 from quadzoo.training.task import Placement, Task
 from quadzoo.training.watching import Curves, show, watching
 
@@ -180,6 +180,7 @@ def trained(
             **({} if memory.mib is None else {"peak_memory_mb": memory.mib}),
         )
         best.restore(module)
+        draw_to_mean(module, datamodule, trainer)
         if module.replay and module.replay.why_not:
             send(f"its steps are not replayed as a CUDA graph, which is slower: {module.replay.why_not}")
     return Trained(fold, module, datamodule, fitted, best.epoch + 1 if task.epochs else None)

@@ -1,4 +1,6 @@
-"""What comes before training: standardised features for a frozen backbone's head, and ridge regression."""
+"""What comes before training, standardised features for a frozen backbone's head and ridge regression; and
+what comes after it: how far such a head's answers are drawn to the mean.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,9 @@ from torch import Tensor
 
 from quadzoo.data.datamodule import DataModule
 from quadzoo.model.batch_norm import reestimate
+from quadzoo.model.bounds import bounds_for
 from quadzoo.model.callbacks import BestWeights
-from quadzoo.model.closed_form import drawn
+from quadzoo.model.closed_form import drawn, with_floor
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.training.task import FROM_FILE, Task
 
@@ -39,9 +42,13 @@ def _prepare(
     task: Task, module: RegressionModule, datamodule: DataModule, trainer: pl.Trainer, best: BestWeights
 ) -> None:
     recipe = task.recipe
-    if recipe.freeze and recipe.frozen_features == "standardised" and module.feature_mean is None:
+    if recipe.freeze and recipe.frozen_features != "raw" and module.feature_mean is None:
         with _forward(trainer):
-            module.standardise_by(_training(module, datamodule)[0])
+            _standardise(module, _training(module, datamodule)[0])
+    module.bounds = bounds_for(recipe, module.targets)  # those that came with weights are of other images
+    if module.bounds is not None:
+        module.bounds.to(module.device)
+        module.bounds.set_range(datamodule.targets[torch.from_numpy(datamodule.split.train)])
     trains = any(parameter.requires_grad for parameter in module.parameters())
     pretrained = recipe.freeze or task.identity.weights in ("pretrained", FROM_FILE)
     if trains and (recipe.ridge == "none" or not pretrained or not hasattr(module.head, "start")):
@@ -61,6 +68,26 @@ def _fit(module: RegressionModule, datamodule: DataModule, trainer: pl.Trainer, 
         module.head.start(*_training(module, datamodule))
     trainer.validate(module, datamodule=datamodule, verbose=False)
     best.take(float(trainer.callback_metrics["val_mse"]), module)
+
+
+def _standardise(module: RegressionModule, pooled: Tensor) -> None:
+    """Have the head get features as multiples of their deviations over mean features, float32 (N, F)."""
+    std, mean = torch.std_mean(pooled, dim=0, correction=0)
+    floored = torch.from_numpy(with_floor(std.cpu().numpy())).to(std)
+    module.feature_mean, module.feature_std = mean[:, None, None], floored[:, None, None]
+
+
+def draw_to_mean(module: RegressionModule, datamodule: DataModule, trainer: pl.Trainer) -> None:
+    """Choose by val how far the answers of a head on frozen features are drawn to the mean of train."""
+    if module.bounds is None:
+        return
+    module.to(trainer.strategy.root_device).eval()
+    predictions, targets = [], []
+    with _forward(trainer):
+        for inputs, target in datamodule.batches_of(datamodule.split.val):
+            predictions.append(module.prediction_of(module.raw(inputs.to(module.device))))
+            targets.append(target.to(module.device))
+    module.bounds.set_weight(torch.cat(predictions), torch.cat(targets))
 
 
 def _training(module: RegressionModule, datamodule: DataModule) -> tuple[Tensor, Tensor]:

@@ -173,21 +173,48 @@ def test_targets_that_are_constant_or_far_out(good: Path) -> None:
     text = good.read_text().splitlines()
     good.write_text("\n".join([text[0], *(line.rsplit(",", 1)[0] + ",7" for line in text[1:])]))
     found = audited(good, targets=("weight", "height"))
-    constant, far = finding(found, "constant-target"), finding(found, "long-tail")
+    constant, far = finding(found, "constant-target"), finding(found, "stretched-range")
     assert constant
     assert (constant.severity, constant.examples) == ("error", ["height = 7"])
     assert far
-    assert far.examples == ["row 2 (p00): weight = 1234"]  # one of twenty is more than 1 %: a note
+    assert far.examples == ["row 2 (p00): weight = 1234"]
+    assert (far.severity, far.text) == (
+        "warning",
+        "weight that makes its range 137 times as wide, in 1 of 20 rows: errors of the others hardly count; "
+        "if it is wrong, mend or delete it",
+    )
     assert (found.targets[0].outliers, found.targets[1].outliers) == (1, 0)
 
 
 def test_one_value_in_many_is_an_outlier(equations: Path, tmp_path: Path) -> None:
     shutil.copytree(equations, tmp_path / "e")
-    edit(tmp_path / "e" / DETAILS_CSV, "eqn_0000,quadratic/eqn_0000,", "eqn_0000,quadratic/eqn_0000,9999")
+    edit(tmp_path / "e" / DETAILS_CSV, "eqn_0000,quadratic/eqn_0000,", "eqn_0000,quadratic/eqn_0000,1")
     outlier = finding(audited(tmp_path / "e"), "outlier")
     assert outlier
     assert (outlier.severity, outlier.count) == ("warning", 1)
-    assert outlier.examples[0].startswith("row 2 (eqn_0000): a = 9999")
+    assert outlier.examples[0].startswith("row 2 (eqn_0000): a = 119")
+
+
+@pytest.mark.parametrize(
+    ("values", "rows"),
+    [
+        ([*range(100), 5000], 1),
+        ([-4000, *range(100), 5000], 2),
+        ([*range(100), 500], 0),  # five times as wide
+        ([*range(50), *range(5000, 5003)], 0),  # more than slips
+        ([0] * 99 + [1], 0),  # the others do not vary
+        ([*np.exp(np.random.default_rng(0).normal(size=500))], 0),  # a long tail
+    ],
+)
+def test_few_values_that_stretch_the_range(values: list[float], rows: int, tmp_path: Path) -> None:
+    lines = ["id,weight"]
+    rng = np.random.default_rng(1)
+    for number, value in enumerate(values):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), rng.integers(0, 256, (4, 5), dtype=np.uint8))
+        lines.append(f"{number},{value}")
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    found = finding(audited(tmp_path / "t.csv"), "stretched-range")
+    assert (found.count if found else 0) == rows
 
 
 @pytest.mark.parametrize("sides", [("train", "test"), ("val", "test"), ("train", "val")])

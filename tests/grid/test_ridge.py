@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
+from quadzoo.data.cache import ImageSet
 from quadzoo.data.fold import Fold
+from quadzoo.data.geometry import Geometry, fit, shrunk, unenlarged
 from quadzoo.data.splits import Split
+from quadzoo.data.survey import Originals
 from quadzoo.grid import ridge as module
 from quadzoo.grid.ridge import ridge
 from quadzoo.records.baseline import BaselineRecord, read_baseline
@@ -117,9 +121,41 @@ def test_images_are_mapped_no_longer_than_they_are_read(tmp_path: Path) -> None:
     """The pages of a map count as the command's memory: in the end they would be all images."""
     path = tmp_path / "images.npy"
     np.save(path, np.arange(6 * 40 * 8, dtype=np.uint8).reshape(6, 40, 8, 1))
-    rows = module._of_pixels(path)
+    rows = module._of_pixels(path, (40, 8))
     assert rows(np.array([4, 1])).shape == (2, 32 * 8)
     assert path.name not in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "sides", "expected"),
+    [
+        ({"size": (64, 64)}, ((8, 8), (8, 8)), (8, 8)),
+        ({"size": (64, 64)}, ((8, 12), (8, 16)), (16, 16)),  # 12 x 16, enlarged 4 times onto a square
+        ({"size": (64, 64), "max_scale": 2.0}, ((8, 8), (8, 8)), (32, 32)),
+        ({"size": (64, 60), "resize": "stretch"}, ((8, 8), (20, 20)), (8, 20)),
+        ({"size": (64, 64)}, ((100, 100), (90, 200)), (64, 64)),  # they were shrunk
+        ({"size": (64, 64), "crop": (2, 2, 18, 18)}, ((20, 20), (20, 20)), (16, 16)),
+    ],
+)
+def test_images_that_were_enlarged_are_read_at_their_own_size(
+    given: dict[str, Any], sides: tuple[tuple[int, int], tuple[int, int]], expected: tuple[int, int]
+) -> None:
+    geometry = Geometry(**{"channels": 1, "crop": None, "max_scale": None, "fill": (0,), **given})
+    images = ImageSet(Path(), geometry, np.empty((0, 32)), "", originals=Originals(*sides, (1,)))
+    assert module._own_size(images) == expected
+    assert module._own_size(replace(images, originals=None)) == geometry.size
+
+
+@pytest.mark.parametrize("scale", [4, 5, 8])
+def test_enlarging_is_undone(scale: int) -> None:
+    """What a filter makes up beside steps from black to white is clipped, and no mean brings it back."""
+    pixels = 255 * np.random.default_rng(0).integers(0, 2, (6, 8, 1), dtype=np.uint8)
+    large = fit(pixels[..., 0], Geometry((6 * scale, 8 * scale), 1, None, None, (0,)))
+    own = unenlarged(large, (6, 8)).reshape(6, 8).astype(float)
+    mean = shrunk(large, (6, 8)).reshape(6, 8).astype(float)
+    off, off_mean = (np.abs(one - pixels[..., 0]).mean() for one in (own, mean))
+    assert off < 0.6 * off_mean
+    assert off < 15
 
 
 def test_every_bench_has_ridge_on_pixels(discs: Path, quadzoo: Call, tmp_path: Path) -> None:

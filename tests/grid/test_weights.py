@@ -86,6 +86,26 @@ def test_a_bench_starts_from_a_file(discs: Path, tiny_weights: Path, quadzoo: Ca
     assert keys(quadzoo(*plan, "none")) != [record["key"]]
 
 
+def test_features_that_are_not_finite_cost_one_baseline(
+    discs: Path, tiny_weights: Path, quadzoo: Call, tmp_path: Path
+) -> None:
+    import torch
+
+    state = torch.load(tiny_weights, weights_only=True)["state_dict"]
+    path = tmp_path / "huge.pth"
+    for name in ("weight", "bias"):  # of the last batch norm
+        state[f"module.10.{name}"].fill_(3e38)
+    torch.save(state, path)
+    done = quadzoo(*bench(discs, tmp_path / "out", "--backbones", "tiny_cnn", "--weights", path))
+    assert done.status == 1
+    assert "Traceback" not in done.err
+    assert "warning: no ridge-features:tiny_cnn: its features of " in done.err
+    assert "are NaN or infinite" in done.err
+    (record,) = records(tmp_path / "out")
+    assert record["status"] == "failed"
+    assert "ridge-pixels" in (tmp_path / "out" / "leaderboard.md").read_text()
+
+
 def test_training_begins_with_the_file_s_weights(
     discs: Path, tiny_weights: Path, quadzoo: Call, tmp_path: Path
 ) -> None:

@@ -31,7 +31,8 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         folder, ".tif", lambda radius, index: tiff(bands(radius, index, 5, 4).astype(np.uint16) * 40), 30
     )
     quadzoo.bench(
-        **SHARED, heads=["linear"], freeze=True, data=str(table), images=folder / "img", targets=["y"],
+        **SHARED, heads=["linear"], recipe={"freeze": True, "frozen_features": "standardised"},
+        data=str(table), images=folder / "img", targets=["y"],
         bands=[4, 2, 1, 5], precision="32", out=folder / "results",
     )  # fmt: skip
     (run,) = (folder / "results" / "runs").iterdir()

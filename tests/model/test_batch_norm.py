@@ -102,3 +102,31 @@ def test_a_network_without_batch_norm_is_left_alone(data: DataModule) -> None:
     model.backbone.norm = nn.Identity()
     reestimate(model.train(), data.calibration_batches())
     assert model.training
+
+
+class KeepsItsStatistics(Normed):
+    """Keeps its batch norm in evaluation mode, as networks for detection do."""
+
+    def train(self, mode: bool = True) -> KeepsItsStatistics:
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+
+@pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training")
+def test_statistics_that_a_network_keeps_stay(data: DataModule) -> None:
+    model = RegressionModule(KeepsItsStatistics(), Line(), Recipe(), [0.5], [0.25])
+    with torch.no_grad():
+        model.backbone.norm.running_mean.fill_(0.7)
+    trainer(epochs=2).fit(model.train(), datamodule=data)
+    assert model.backbone.norm.running_mean.item() == pytest.approx(0.7)
+    assert model.backbone.norm.num_batches_tracked == 0
+
+
+def test_instance_norm_that_tracks_statistics_gets_new_ones(data: DataModule) -> None:
+    model = module()
+    model.backbone.norm = nn.InstanceNorm2d(1, momentum=1e-6, track_running_stats=True)
+    reestimate(model, data.calibration_batches())
+    mean, _ = statistics(model, data)
+    assert torch.allclose(model.backbone.norm.running_mean, mean, atol=1e-5)
+    assert model.backbone.norm.momentum == 1e-6

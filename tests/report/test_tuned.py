@@ -112,7 +112,10 @@ def test_a_row_whose_runs_failed_is_marked_by_the_request(tmp_path: Path) -> Non
 def test_edges() -> None:
     assert at_the_edge([0.2], [0.1, 0.2, 0.3]) == ""
     assert "highest one, 0.3: a higher one" in at_the_edge([0.3], [0.1, 0.2, 0.3])
-    assert at_the_edge([0.1, 0.3], [0.1, 0.3]).count("in some folds") == 2
+    assert at_the_edge([0.1, 0.3], [0.1, 0.2, 0.3]).count("in some folds") == 2
+    assert at_the_edge([0.1], [0.1, 0.3]) == (
+        "of two learning rates the best is always at one end: try three or more"
+    )
     assert at_the_edge([], []) == ""
 
 

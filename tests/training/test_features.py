@@ -81,7 +81,7 @@ def test_all_heads_and_seeds_share_one_frozen_backbone(
 
 def test_what_is_saved_reads_images_as_it_read_features(discs: Path, quadzoo: Call, tmp_path: Path) -> None:
     done = quadzoo(
-        *frozen(discs, "--backbones", "resnet18", "--heads", "spatial", "--epochs", 2, "--weights", "none",
+        *frozen(discs, "--backbones", "resnet18", "--heads", "spatial", "--epochs", 20, "--weights", "none",
                 "--precision", 32, "--out", tmp_path)
     )  # fmt: skip
     assert done.status == 0, done.err

@@ -63,7 +63,7 @@ class LinearHead(PooledHead):
 
     def start(self, features: Tensor, target: Tensor) -> None:
         """Set the layer to the ridge solution for float32 features (N, F) and targets (N, T)."""
-        weight, bias = fit_ridge(features.cpu().numpy(), target.cpu().numpy()).unscaled
+        weight, bias = fit_ridge(features.cpu().numpy(), target.cpu().numpy(), floor=True).unscaled
         with torch.no_grad():
             for parameter, value in zip(self.parameters(), (weight, bias), strict=True):
                 parameter.copy_(torch.from_numpy(value).float())

@@ -32,7 +32,7 @@ class RidgeHead(nn.Module):
 
     def start(self, features: Tensor, target: Tensor) -> None:
         """Fit to float32 features (N, F) and targets (N, T) in the scaled unit."""
-        weight, bias = fit_ridge(features.cpu().numpy(), target.cpu().numpy()).unscaled
+        weight, bias = fit_ridge(features.cpu().numpy(), target.cpu().numpy(), floor=True).unscaled
         self.weight.copy_(torch.from_numpy(weight).float())
         self.bias.copy_(torch.from_numpy(bias).float())
         known = target.isfinite()  # a missing target is NaN

@@ -39,7 +39,7 @@ class SkipHead(nn.Module):
 
     def start(self, features: Tensor, target: Tensor) -> None:
         """Set the linear layer to the ridge solution for float32 features (N, F) and targets (N, T)."""
-        fit = fit_ridge(features.cpu().numpy(), target.cpu().numpy())
+        fit = fit_ridge(features.cpu().numpy(), target.cpu().numpy(), floor=True)
         statistics = {"running_mean": fit.mean, "running_var": fit.scale**2}
         for name, values in statistics.items():
             self.norm.get_buffer(name).copy_(torch.from_numpy(values).float())
