@@ -127,7 +127,7 @@ def print_suite(board: SuiteBoard) -> None:
         columns.pop()
     print_table(_table(columns, board.sets))
     if places:
-        told = f"#1{f' to #{len(places)}' * (len(places) > 1)}: the rows above, from top to bottom."
+        told = f"row 1{f' to row {len(places)}' * (len(places) > 1)}: the rows above, from top to bottom."
         told += f" The last {hidden} have no room here; leaderboard-suite.md has them." * (hidden > 0)
         say_wrapped(told)
 

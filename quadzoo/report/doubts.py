@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from quadzoo.data.texts import one_name
 from quadzoo.records.baseline import MEAN
@@ -34,7 +35,7 @@ def beaten(board: Leaderboard) -> str:
             return f"{text}. Of so few, {n}, much is luck: 5 folds would test networks on all images."
         if near and best.covers and best.test_mse_low is None:
             return f"{text}, which may be luck: no difference can be tested ({best.covers})."
-        text += f": none of them is worth using.{_brief(best)}"
+        text += f": none of them is worth using.{brief([best])}"
         if baseline.test_mse is not None and (best.test_mse or math.inf) < baseline.test_mse:
             means = f"{short(best.test_mse)} against {short(baseline.test_mse)}"
             text += f" On the test images {best.name} has a lower MSE ({means}), but val decides: with more "
@@ -71,15 +72,29 @@ def _unfinished(board: Leaderboard, baseline: Row) -> str:
     return listed([f"{row.name} ({short(row.val_mse)})" for row in rows if (row.val_mse or 0.0) < val])
 
 
-def _brief(row: Row) -> str:
-    """Return that a row was trained for less than the recipe takes by itself; nothing where it was not."""
-    if row.recipe is None or row.epochs is None or row.n_train is None or row.recipe["epochs"] == "auto":
+def brief(rows: Sequence[Row], where: str = "") -> str:
+    """Return that rows were trained for less than the recipe takes by itself; nothing where none was.
+
+    ``where`` begins the sentence, such as "On digits".
+    """
+    known = [
+        (row.epochs, usual_epochs(row.recipe, round(row.n_train)))
+        for row in rows
+        if row.recipe is not None and row.epochs is not None and row.n_train is not None
+        and row.recipe["epochs"] != "auto"
+    ]  # fmt: skip
+    short_of = [(epochs, usual) for epochs, usual in known if epochs < usual]
+    if not short_of:
         return ""
-    usual = usual_epochs(row.recipe, round(row.n_train))
-    if row.epochs >= usual:
-        return ""
-    epochs = f"{row.epochs} epoch{'s' * (row.epochs != 1)}"
-    return f" They were trained for {epochs}, where `--epochs auto` takes {usual}: that may be why."
+    epochs, usual = (_range(numbers) for numbers in zip(*short_of, strict=True))
+    number = f"{epochs} epoch{'s' * (epochs != '1')}"
+    they = f"{where} they" if where else "They"
+    return f" {they} were trained for {number}, where `--epochs auto` takes {usual}: that may be why."
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def doubted(board: Leaderboard) -> str:

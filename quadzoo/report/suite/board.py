@@ -9,7 +9,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, geometric_mean
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field
@@ -19,7 +19,17 @@ from quadzoo.records.facts import DataFacts, SplitFacts
 from quadzoo.records.suite import SetRequest, is_set_name, read_suite
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
-from quadzoo.report.rows import Leaderboard, Row, Unreadable
+from quadzoo.report.rows import (
+    BEST,
+    DOES_NOT_BEAT,
+    INCOMPLETE,
+    NO_EVIDENCE,
+    NOT_WORSE,
+    WORSE,
+    Leaderboard,
+    Row,
+    Unreadable,
+)
 from quadzoo.report.settings import differ_in
 from quadzoo.report.statistics import critical_difference
 from quadzoo.report.text import one_line
@@ -61,7 +71,8 @@ class SuiteRow(BaseModel):
 
     ``mean_rank``, its interval and ``rank``, the place by it, are None where a cell is not finished, and
     where no other row is finished on all sets. ``sets`` counts the finished cells, ``wins`` those where the
-    row beats the set's best baseline. ``variant`` says what tells rows of one name apart.
+    row beats the set's best baseline, ``mean_ratio`` is the geometric mean of their ratios.
+    ``verdict`` is one of those that docs/metrics.md lists. ``variant`` tells rows of one name apart.
     """
 
     rank: int | None = None
@@ -75,8 +86,14 @@ class SuiteRow(BaseModel):
     mean_rank_high: float | None = None
     wins: int = 0
     sets: int = 0
-    verdict: str = "incomplete"
+    mean_ratio: float | None = None
+    verdict: str = INCOMPLETE
     cells: dict[str, Cell]
+
+    @property
+    def beats_baselines(self) -> bool:
+        """Whether nothing is known against it being better than the best baselines, on average."""
+        return not self.verdict.startswith(DOES_NOT_BEAT)
 
 
 class SetFacts(BaseModel):
@@ -173,7 +190,7 @@ def suite_board(requests: Mapping[str, SetRequest], boards: Mapping[str, Leaderb
             cell, one.best = min(finished, key=lambda pair: (pair[0].val_mse or 0.0, pair[1]))
             one.best_val_mse, one.best_test_mse = cell.val_mse, cell.test_mse
             one.beaten = None if one.baseline is None else cell.wins
-    width = _rank(rows, [name for name, one in sets.items() if one.best is not None])
+    width = _rank(rows, [one for one in sets.values() if one.best is not None])
     rows.sort(key=lambda row: (row.rank is None, row.mean_rank or 0.0, -row.sets, -row.wins, row.name))
     return SuiteBoard(
         sets=list(sets.values()), rows=rows, critical_difference=width,
@@ -222,6 +239,7 @@ def _rows(boards: Mapping[str, Leaderboard], sets: Mapping[str, SetFacts]) -> li
     rows = []
     for names, by_set in found.items():
         cells = {name: _cell(one, by_set.get(name, [])) for name, one in sets.items()}
+        ratios = [cell.ratio for cell in cells.values() if cell.finished and cell.ratio is not None]
         rows.append(
             SuiteRow(
                 **names._asdict(),
@@ -229,6 +247,7 @@ def _rows(boards: Mapping[str, Leaderboard], sets: Mapping[str, SetFacts]) -> li
                 cells=cells,
                 sets=sum(cell.finished for cell in cells.values()),
                 wins=sum(cell.wins for cell in cells.values()),
+                mean_ratio=(geometric_mean(ratios) if all(ratios) else 0.0) if ratios else None,
             )
         )
     return rows
@@ -290,30 +309,40 @@ def _cell(one: SetFacts, rows: Sequence[Row]) -> Cell:
     )
 
 
-def _rank(rows: list[SuiteRow], counted: Sequence[str]) -> float | None:
-    """Set the ranks of the rows that are finished on all counted sets; return the critical difference.
+def _rank(rows: list[SuiteRow], counted: Sequence[SetFacts]) -> float | None:
+    """Set ranks and verdicts of the rows finished on all counted sets; return the critical difference.
 
     The others are left out of the ranking on every set: on some only, they would shift the ranks there.
     """
-    whole = [row for row in rows if counted and all(row.cells[name].finished for name in counted)]
+    names = [one.name for one in counted]
+    whole = [row for row in rows if counted and all(row.cells[name].finished for name in names)]
     for row in whole:
         row.verdict = ""
-    if len(whole) < _FEWEST:
-        return None
-    for name in counted:
+    width = _rank_whole(whole, names) if len(whole) >= _FEWEST else None
+    if any(one.baseline for one in counted):
+        for row in whole:
+            # A set whose best baseline has no error has no ratio, and is no win.
+            if not row.wins or (row.mean_ratio or 0.0) >= 1:
+                row.verdict = f"{DOES_NOT_BEAT} the baselines"
+    return width
+
+
+def _rank_whole(whole: Sequence[SuiteRow], names: Sequence[str]) -> float:
+    """Set ranks and verdicts of rows that are finished on all sets; return the critical difference."""
+    for name in names:
         places = rankdata([row.cells[name].val_mse for row in whole])
         for row, place in zip(whole, places, strict=True):
             row.cells[name].rank = float(place)
     for row in whole:
-        row.mean_rank = fmean(row.cells[name].rank or 0.0 for name in counted)
-    width = critical_difference(len(whole), len(counted))
+        row.mean_rank = fmean(row.cells[name].rank or 0.0 for name in names)
+    width = critical_difference(len(whole), len(names))
     best = min(row.mean_rank or 0.0 for row in whole)
     for row in whole:
         mean = row.mean_rank or 0.0
         row.rank = 1 + sum((other.mean_rank or 0.0) < mean for other in whole)
-        row.verdict = (
-            "best" if row.rank == 1 else "worse" if mean - best >= width else "not significantly worse"
-        )
+        row.verdict = BEST if row.rank == 1 else WORSE if mean - best >= width else NOT_WORSE
+        if width > len(whole) - 1:  # more than mean ranks can differ by, on so few sets
+            row.verdict = NO_EVIDENCE
         row.mean_rank_low = max(1.0, mean - width / 2)
         row.mean_rank_high = min(float(len(whole)), mean + width / 2)
     return width

@@ -70,10 +70,17 @@ ROW_COLUMNS: tuple[Column[SuiteRow], ...] = (
         shown="always",
     ),
     csv_only("sets", "sets on which the row is finished", lambda row: row.sets),
+    csv_only(
+        "mean_ratio",
+        "geometric mean of the ratios to the best baseline, over the sets where the row is finished",
+        lambda row: row.mean_ratio,
+    ),
     words(
         "verdict",
         "verdict",
-        "best, not significantly worse, worse, or incomplete",
+        "the first that holds: incomplete, does not beat the baselines (by val on no set, or not on average: "
+        "`mean_ratio` is 1 or more), no evidence (too few sets for any two rows to differ significantly), "
+        "best, not significantly worse, worse",
         lambda row: row.verdict,
         shown="always",
         priority=3,
@@ -219,7 +226,7 @@ _CELL = {
 def _place_column(number: int, row: SuiteRow) -> Column[SetFacts]:
     return Column(
         name=f"row {number}",
-        heading=f"#{number}",
+        heading=f"row {number}",
         meaning=f"the cell of {row.name}",
         value=lambda one: row.cells[one.name].ratio,
         text=lambda one: cell_text(row.cells[one.name]),

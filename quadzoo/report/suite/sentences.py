@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from quadzoo.report.captions import Caption, leak, left_out, mixed
-from quadzoo.report.doubts import seen
-from quadzoo.report.rows import Leaderboard
-from quadzoo.report.suite.board import SuiteBoard, SuiteRow, overlapping
+from quadzoo.report.doubts import brief, seen
+from quadzoo.report.rows import INCOMPLETE, Leaderboard
+from quadzoo.report.suite.board import SetFacts, SuiteBoard, SuiteRow, overlapping
 from quadzoo.report.suite.columns import cell_text
 from quadzoo.report.text import listed, short
 
@@ -21,7 +21,7 @@ def answers(board: SuiteBoard) -> dict[str, str]:
     found = {"Which backbone?": _which(board)}
     if board.best:
         found["How sure is that?"] = _how_sure(board, board.best)
-    if whole := [row for row in board.rows if row.verdict != "incomplete"]:
+    if whole := [row for row in board.rows if row.verdict != INCOMPLETE]:
         found["Does it beat the baselines?"] = _beats(whole[0])
     return {**found, "Where is no network worth using?": _nowhere(board)}
 
@@ -52,13 +52,28 @@ def captions(board: SuiteBoard) -> list[Caption]:
 def _which(board: SuiteBoard) -> str:
     n = _sets(len(board.counted))
     if board.best is None:
-        whole = [row.name for row in board.rows if row.verdict != "incomplete"]
+        whole = [row.name for row in board.rows if row.verdict != INCOMPLETE]
         if whole:
-            return f"{whole[0]} is the only row that is finished on {n}: there is nothing to rank it with."
+            only = f"{whole[0]} is the only row that is finished on {n}: there is nothing to rank it with."
+            return f"{only}{_no_use(board)}"
         return f"No row is finished on all of the {n} that have results: there is no mean rank yet."
     first = [row.name for row in board.ranked if row.rank == 1]
     has = "share the lowest mean rank" if len(first) > 1 else "has the lowest mean rank"
-    return f"{listed(first)} {has}: {short(board.best.mean_rank)} over {n}, by val MSE.{_unranked(board)}"
+    text = f"{listed(first)} {has}: {short(board.best.mean_rank)} over {n}, by val MSE."
+    return f"{text}{_no_use(board)}{_unranked(board)}"
+
+
+def _no_use(board: SuiteBoard) -> str:
+    """Return which of the first rows do not beat the baselines, and which others do."""
+    whole = [row for row in board.rows if row.verdict != INCOMPLETE]
+    beaten = [row.name for row in whole if row.rank in (1, None) and not row.beats_baselines]
+    if not beaten:
+        return ""
+    better = [row.name for row in whole if row.beats_baselines]
+    if not better:
+        return " No row beats the baselines: none is worth using."
+    does, do = ("do" if len(names) > 1 else "does" for names in (beaten, better))
+    return f" {listed(beaten)} {does} not beat the baselines; {listed(better)} {do}."
 
 
 def _unranked(board: SuiteBoard) -> str:
@@ -71,6 +86,11 @@ def _unranked(board: SuiteBoard) -> str:
 def _how_sure(board: SuiteBoard, best: SuiteRow) -> str:
     interval = f"Its interval, {short(best.mean_rank_low)} to {short(best.mean_rank_high)}, overlaps"
     others = len(board.ranked) - 1
+    if (board.critical_difference or 0.0) > others:
+        return (
+            f"Over {_sets(len(board.counted))} no difference between {others + 1} rows can be significant "
+            "(α = 0.05): with more data sets it can."
+        )
     same = [row.name for row in overlapping(board, best)]
     if not same:
         rest = "the other row is" if others == 1 else f"{_all(others)} other rows are"
@@ -91,13 +111,17 @@ def _all(others: int) -> str:
 
 
 def _beats(best: SuiteRow) -> str:
+    text = f"{best.name} has a lower val MSE than the best baseline on {best.wins} of {_sets(best.sets)}"
+    if best.mean_ratio is not None:
+        text += f"; on average (geometric mean) it is {short(best.mean_ratio)} times that of the baseline"
     return (
-        f"{best.name} has a lower val MSE than the best baseline on {best.wins} of {_sets(best.sets)}. "
-        "Baselines are mean-of-train, pixel-lookup, and ridge regression on pixels and pretrained features."
+        f"{text}. Baselines are mean-of-train, pixel-lookup, and ridge regression on pixels and pretrained "
+        "features."
     )
 
 
 def _nowhere(board: SuiteBoard) -> str:
+    """Return on which sets no network is worth using; on a terminal no question stands before it."""
     beaten = [one for one in board.counted if one.beaten is False]
     unshown = [one.name for one in board.counted if one.beaten and not one.shown]
     tests = (
@@ -110,17 +134,25 @@ def _nowhere(board: SuiteBoard) -> str:
         return tests
     if not beaten:
         return (
-            "Nowhere: on every set a network has a lower val MSE than the best baseline, and one is "
-            "significantly better than baselines on the test images."
+            "There is no such data set: on each a network has a lower val MSE than the best baseline, and "
+            "one is significantly better than baselines on the test images."
         )
     told = [
         f"{one.baseline} on {one.name} (val MSE {short(one.best_val_mse)} against "
         f"{short(one.baseline_val_mse)})"
         for one in beaten
     ]
-    return (
-        f"On {len(beaten)} of {_sets(len(board.counted))}. No network beats {listed(told)}. {tests}".strip()
-    )
+    of = f"{len(beaten)} of {_sets(len(board.counted))}"
+    on = f"On {of} no network is worth using: none beats {listed(told)}.{_brief(board, beaten)}"
+    return f"{on} {tests}".strip()
+
+
+def _brief(board: SuiteBoard, beaten: Sequence[SetFacts]) -> str:
+    """Return on which of the sets the best network was trained for few epochs."""
+    best = {one.name: board.boards[one.name].best for one in beaten}
+    rows = {name: row for name, row in best.items() if row is not None and brief([row])}
+    where = f"On {listed(list(rows))}" if len(rows) < len(beaten) else ""
+    return brief(list(rows.values()), where)
 
 
 def _task(board: SuiteBoard) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,25 @@ def test_intervals_are_half_the_critical_difference(tmp_path: Path) -> None:
     a, b, _ = board.rows
     assert (a.mean_rank_low, a.mean_rank_high) == (1, pytest.approx(1 + width / 2))  # no rank is below 1
     assert (b.mean_rank_low, b.mean_rank_high) == (pytest.approx(2 - width / 2), pytest.approx(2 + width / 2))
+
+
+def test_verdicts_are_those_of_a_leaderboard(tmp_path: Path) -> None:
+    def verdicts(folder: str, scores: dict[str, dict[str, list[float | None]]], **changes: Any) -> list[str]:
+        return [row.verdict for row in write(tmp_path / folder, scores, **changes).rows]
+
+    beaten, last = "does not beat the baselines", {"c": [0.3]}
+    nine = [f"s{n}" for n in range(9)]
+    assert verdicts("all", {name: {"a": [0.1], "b": [0.2], **last} for name in nine}) == [beaten] * 3
+    wins = {name: {"a": [0.01], "b": [0.05], **last} for name in nine}
+    assert verdicts("some", wins) == ["best", "not significantly worse", beaten]
+    assert verdicts("alone", {"u": {"a": [0.3]}, "v": {"a": [0.2]}}) == [beaten]
+    # One win does not make up for a loss that is larger, but for one that is smaller.
+    assert verdicts("average", {"u": {"a": [0.05], "b": [0.01]}, "v": {"a": [0.3], "b": [0.3]}}) == [
+        "no evidence", beaten,
+    ]  # fmt: skip
+    assert verdicts("nothing", {name: {"a": [0.2], "b": [0.3]} for name in nine}, baselines={}) == [
+        "best", "worse",
+    ]  # fmt: skip
 
 
 def test_what_is_not_finished_has_no_mean_rank_and_shifts_no_rank(tmp_path: Path) -> None:

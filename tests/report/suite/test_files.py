@@ -44,7 +44,7 @@ def test_csv_and_json_say_the_same(board: SuiteBoard) -> None:
 
 def test_markdown(board: SuiteBoard) -> None:
     page = to_markdown(board)
-    assert "| 1 | a | mlp | none | 1.5 | 1 – 2 | 1 of 2 | 0.1 (1) | 3 (2) | best |" in page
+    assert "| 1 | a | mlp | none | 1.5 | 1 – 2 | 1 of 2 | 0.1 (1) | 3 (2) | no evidence |" in page
     assert "|  | c | mlp | none |  |  | 0 of 1 | failed | 3 | incomplete |" in page
     assert "| v | 10 | ridge-pixels | 0.1 |" in page
     assert "<script>" not in page
@@ -100,10 +100,10 @@ def test_terminal(tmp_path: Path, wide: Any) -> None:
     board = write(tmp_path, scores)
     full = wide(board, 200)
     assert "verdict" in full
-    assert "#9" in full
-    assert "#1 to #9: the rows above, from top to bottom.\n" in full
+    assert "row 9" in full
+    assert "row 1 to row 9: the rows above, from top to bottom.\n" in full
     narrow = wide(board, 80)
-    tables = [line for line in narrow.splitlines() if "net_" in line or "number-" in line or "#1" in line]
+    tables = [line for line in narrow.splitlines() if "net_" in line or "number-" in line or "row 1" in line]
     assert all(len(line.rstrip()) <= 80 for line in tables[-8:] if line.startswith(("number-", "set")))
     assert "mean rank" in narrow
     assert "verdict" not in narrow
