@@ -97,7 +97,8 @@ def suite(
     ``parameters`` are those of `bench`, and replace what the file says, for all sets; what makes a set,
     ``data`` and the like, is in the file alone. Each set has its results folder, ``out``/<set>. All sets are
     checked before anything is trained. Raises QuadzooError for what cannot be run; its text names the file,
-    the set and the parameter.
+    the set and the parameter. A set that an earlier call has read, and that cannot be read any more, keeps
+    its finished runs; ``errors`` of the leaderboard names it if some are missing.
     """
     start(parameters.get("executor"))
     request = _suite_request(Path(path), parameters)
@@ -113,7 +114,8 @@ def plan_suite(
 ) -> dict[str, Plan]:
     """Check everything that `suite` would, and return the plan of each set; nothing is trained or written.
 
-    Raises QuadzooError for what cannot be run.
+    A set that an earlier `suite` has read, and that cannot be read any more, has no plan. Raises QuadzooError
+    for what cannot be run.
     """
     start(parameters.get("executor"))
     request = _suite_request(Path(path), parameters)

@@ -20,7 +20,7 @@ from quadzoo.grid.observer import Observer, Silent
 from quadzoo.grid.plan import Estimate, Plan
 from quadzoo.grid.runner import bench, plan_bench
 from quadzoo.records.record import RunRecord
-from quadzoo.records.suite import SetRequest, Suite, is_set_name, write_suite
+from quadzoo.records.suite import SetRequest, Suite, is_set_name, read_suite, write_suite
 from quadzoo.report.suite.board import SuiteBoard, read_suite_board
 from quadzoo.report.suite.files import write_suite_report
 from quadzoo.report.text import duration, one_line
@@ -50,6 +50,7 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
     "data": ("quadratic",), "images": (), "test_data": (), "split": ("grouped", "article"),
     "weights": ("auto", "pretrained", "none"),
 }  # fmt: skip
+_COLUMNS = {"targets", "id_column", "group_column"}
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
 
 Parameters = Mapping[str, Any]
@@ -154,8 +155,13 @@ def blamed(path: Path, name: str, given_beside: Parameters) -> Iterator[None]:
     try:
         yield
     except QuadzooError as error:
-        text = _PARAMETER.sub(lambda match: match[0] if match[1] in given_beside else match[1], str(error))
-        raise type(error)(one_line(f"{shown(path)}: set {name}: {text}", _LONGEST)) from error
+        text = f"{shown(path)}: set {name}: {_as_in_file(error, given_beside)}"
+        raise type(error)(one_line(text, _LONGEST)) from error
+
+
+def _as_in_file(error: QuadzooError, given_beside: Parameters) -> str:
+    """Return an error's text, where parameters of the suite's file have no backticks."""
+    return _PARAMETER.sub(lambda match: match[0] if match[1] in given_beside else match[1], str(error))
 
 
 class _Told:
@@ -195,9 +201,10 @@ class _Told:
 def plan_suite(request: SuiteRequest, executor: Executor, observer: Observer) -> dict[str, Plan]:
     """Check every set, and return their plans, with how long they take; nothing is trained or written.
 
-    Raises a QuadzooError, which names the set, for the first thing that does not fit.
+    A set that an earlier bench has read, and that cannot be read any more, is told and has no plan. Raises a
+    QuadzooError, which names the set, for the first other thing that does not fit.
     """
-    plans = _planned(request, executor, observer, set())
+    plans, _ = _planned(request, executor, observer, set())
     return _estimated(plans, executor, observer, dry=True)
 
 
@@ -223,40 +230,76 @@ def _estimated(
 
 def _planned(
     request: SuiteRequest, executor: Executor, observer: Observer, told: set[str]
-) -> dict[str, Plan]:
-    """Return the plans of all sets; ``told`` receives the lines that ``observer`` was told."""
+) -> tuple[dict[str, Plan], dict[str, str]]:
+    """Return the plans of all sets, and why those without one cannot be read any more.
+
+    These are sets that an earlier bench of the folder has read; a set that never could be is an error, and so
+    are a column that is not there and a suite of which nothing can be read. ``told`` receives the lines that
+    ``observer`` was told.
+    """
     if os.path.isdir(request.out / "runs"):
         raise ConfigError(
             f"`out` {request.out}: it holds the runs of a single bench; name another folder for the suite"
         )
+    earlier = _earlier(request.out)
     plans: dict[str, Plan] = {}
+    lost: dict[str, str] = {}
     names: dict[str, str] = {}
     for name, config in request.benches.items():
         with blamed(request.path, name, request.beside):
-            plans[name] = plan_bench(config, executor, _Told(observer, told, name), dry=True)
+            try:
+                plans[name] = plan_bench(config, executor, _Told(observer, told, name), dry=True)
+            except DataError as error:
+                last = not plans and len(lost) == len(request.benches) - 1
+                if name not in earlier or last or _names_a_column(error):
+                    raise
+                lost[name] = one_line(_as_in_file(error, request.beside), _LONGEST)
+                continue
             same = names.setdefault(plans[name].data.images.hash, name)
             if same != name:
                 raise DataError(f"it has the same images and targets as set {same}; take one of them out")
     for name, plan in plans.items():
         for note in plan.notes:
             observer.note(f"{name}: {note}")
-    return plans
+    for name, why in lost.items():
+        observer.note(f"warning: set {name} keeps its finished runs; it cannot be read any more: {why}")
+    return plans, lost
+
+
+def _names_a_column(error: DataError) -> bool:
+    """Whether an error is of a column that the suite's file names: then the file is to be mended."""
+    return not _COLUMNS.isdisjoint(_PARAMETER.findall(str(error)))
+
+
+def _earlier(out: Path) -> dict[str, SetRequest]:
+    """Return what an earlier bench of the folder asked of its sets; nothing where none can be read."""
+    try:
+        return read_suite(out).sets
+    except DataError:
+        return {}
 
 
 def bench_suite(request: SuiteRequest, executor: Executor, observer: Observer) -> SuiteBoard:
     """Run what is not done yet on each set, one set after the other, and write OUT's leaderboard-suite.
 
     Each set has a results folder of its own, OUT/<set>. A set that can no longer be run when its turn comes
-    is told and named in the board's ``errors``; the others go on. An interrupt leaves what is finished,
-    writes the leaderboards, and is raised again. Raises a QuadzooError for what cannot be run, before
-    anything is trained.
+    is told and named in the board's ``errors``; the others go on. So it is with a set that an earlier bench
+    has read and that cannot be read any more, unless all of its runs are finished. An interrupt leaves what
+    is finished, writes the leaderboards, and is raised again. Raises a QuadzooError for what cannot be run,
+    before anything is trained.
     """
     told: set[str] = set()
-    plans = _planned(request, executor, observer, told)
+    plans, lost = _planned(request, executor, observer, told)
     if not isinstance(observer, Silent):  # else nobody sees how long it takes
         plans = _estimated(plans, executor, observer)
         observer.note(total_estimate(plans).text)
-    write_suite(request.out, Suite(sets={name: _asked(plan) for name, plan in plans.items()}))
+    earlier = _earlier(request.out)
+    asked = {
+        name: _asked(plans[name]) if name in plans
+        else earlier[name].model_copy(update={"seeds": len(config.seeds)})
+        for name, config in request.benches.items()
+    }  # fmt: skip
+    write_suite(request.out, Suite(sets=asked))
     errors: dict[str, str] = {}
     try:
         for number, (name, plan) in enumerate(plans.items(), 1):
@@ -268,7 +311,12 @@ def bench_suite(request: SuiteRequest, executor: Executor, observer: Observer) -
                 observer.note(f"error: set {name} is not finished: {errors[name]}")
     finally:
         board = read_suite_board(request.out, errors)
+        for name, why in lost.items():
+            if not board.rows or not all(row.cells[name].finished for row in board.rows):
+                board.errors[name] = why
         write_suite_report(request.out, board)
+    for name in lost.keys() & board.errors.keys():
+        observer.note(f"error: set {name} is not finished: {lost[name]}")
     return board
 
 

@@ -325,6 +325,53 @@ def test_data_that_change_meanwhile_cost_their_own_set(file: Path, tmp_path: Pat
     assert records(tmp_path / "out" / "b") == []
 
 
+def test_a_finished_set_that_is_gone_keeps_its_place(file: Path, quadzoo: Call, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def bench(*flags: str) -> Any:
+        return quadzoo("bench", "--suite", file, "--out", out, *flags)
+
+    assert bench().status == 0
+    before = rows(out)
+    shutil.rmtree(file.parent / "b")
+    again = bench()
+    assert again.status == 0, again.err
+    assert "set b keeps its finished runs; it cannot be read any more: data " in again.err
+    assert rows(out) == before
+    plan = bench("--dry-run", "--json")
+    assert (plan.status, list(json.loads(plan.out)["sets"])) == (0, ["a"])
+    # More is asked for than b has.
+    for flags in (("--heads", "mlp,linear"), ("--seeds", "0,1")):
+        more = bench(*flags)
+        assert more.status == 1
+        assert "error: set b is not finished: data " in more.err
+        assert "b is not finished: data " in (out / "leaderboard-suite.md").read_text()
+    assert [len(records(out / name)) for name in "ab"] == [3, 1]
+    # Nothing is left that could be done.
+    shutil.rmtree(file.parent / "a" / "images")
+    assert bench().status == 2
+
+
+def test_a_set_that_is_gone_excuses_no_fault_of_the_file(file: Path, quadzoo: Call, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def refused() -> str:
+        result = quadzoo("bench", "--suite", file, "--out", out)
+        assert result.status == 2
+        return str(result.error)
+
+    shutil.move(file.parent / "b", tmp_path / "b")
+    assert "set b: data " in refused()  # it has never been read
+    assert not out.exists()
+    shutil.move(tmp_path / "b", file.parent / "b")
+    assert quadzoo("bench", "--suite", file, "--out", out).status == 0
+    text = file.read_text()
+    file.write_text(text.replace('["y"]', '["z"]'))
+    assert "no column 'z'" in refused()
+    file.write_text(text + THIRD.format("nowhere", "y"))
+    assert "set c: data " in refused()
+
+
 def test_a_set_that_cannot_go_on_is_exit_status_1(
     file: Path, quadzoo: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
