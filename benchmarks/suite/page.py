@@ -3,7 +3,7 @@
     python benchmarks/suite/page.py         writes both anew from the records in results/suite, trains nothing
     python benchmarks/suite/page.py OUT     first keeps the records of OUT, which `quadzoo bench --suite` made
 
-Weights are not kept (`quadzoo verify benchmarks/results/suite/SET --no-weights` checks the rest of a set).
+Weights are not kept (`quadzoo verify benchmarks/results/suite --no-weights` checks the rest).
 """
 
 from __future__ import annotations

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from quadzoo.cli.options import Metric, metric_option, names
 from quadzoo.cli.output import say, say_json, tell
 from quadzoo.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from quadzoo.report.verify import Verdict
 
 
 def _predictors(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
@@ -137,20 +141,35 @@ def verify(out: Path, no_weights: bool, as_json: bool) -> int:
 
     Computes every metric of runs and baselines again from the stored predictions, every key from its record,
     the SHA-256 of every file, what predictions tell of leaks, and from the records the leaderboard's csv and
-    json, ensembles included, and the rows of its md and html, but not the sentences around them. Exit status
-    1 if something does not match.
+    json, ensembles included, and the rows of its md and html, but not the sentences around them. Of the
+    folder of a suite, each set is checked, but not leaderboard-suite. Exit status 1 if something does not
+    match.
     """
+    from quadzoo.records.suite import is_suite
     from quadzoo.report.verify import verify as check
+    from quadzoo.report.verify import verify_suite
 
-    verdict = check(out, weights=not no_weights)
+    if not is_suite(out):
+        verdict = check(out, weights=not no_weights)
+        if as_json:
+            say_json(verdict.model_dump())
+        else:
+            _say(verdict)
+        return 1 if verdict.faults else 0
+    verdicts = verify_suite(out, weights=not no_weights)
     if as_json:
-        say_json(verdict.model_dump())
+        say_json({"sets": {name: verdict.model_dump() for name, verdict in verdicts.items()}})
     else:
-        for fault in verdict.faults:
-            say(f"{fault.where}: {fault.text}")
-        for row in verdict.not_checked:
-            say(f"{row}: not checked, since the file of an outside predictor is not kept here")
-        found = f"{len(verdict.faults)} do not match" if verdict.faults else "all match"
-        runs = f"{verdict.runs} run{'s' * (verdict.runs != 1)}, {verdict.ok} of them with status ok"
-        say(f"{runs}, {verdict.files} files: {found}")
-    return 1 if verdict.faults else 0
+        for name, verdict in verdicts.items():
+            _say(verdict, f"{name}: ")
+    return 1 if any(verdict.faults for verdict in verdicts.values()) else 0
+
+
+def _say(verdict: Verdict, of: str = "") -> None:
+    for fault in verdict.faults:
+        say(f"{of}{fault.where}: {fault.text}")
+    for row in verdict.not_checked:
+        say(f"{of}{row}: not checked, since the file of an outside predictor is not kept here")
+    found = f"{len(verdict.faults)} do not match" if verdict.faults else "all match"
+    runs = f"{verdict.runs} run{'s' * (verdict.runs != 1)}, {verdict.ok} of them with status ok"
+    say(f"{of}{runs}, {verdict.files} files: {found}")

@@ -20,7 +20,7 @@ from quadzoo.records.record import (
     run_folder,
     sha256_of,
 )
-from quadzoo.records.suite import is_suite
+from quadzoo.records.suite import read_suite
 from quadzoo.records.tuning import read_tuning, tuning_key
 from quadzoo.report.agreement import check_whole, wrong_scores
 from quadzoo.report.copies import copies, told
@@ -59,8 +59,6 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
     """
     keys = keys_in(out)
     if not keys:
-        if is_suite(out):
-            raise DataError(f"{out}: it holds a suite; verify the folders of its sets, one by one")
         raise DataError(f"{out}: no records under {out / 'runs'}; give the folder that `out` named")
     unreadable = {one.key: one.reason for one in kept_records(out).unreadable}
     faults = [Fault(where=key, text=reason) for key, reason in unreadable.items()]
@@ -84,6 +82,21 @@ def verify(out: Path, *, weights: bool = True) -> Verdict:
     outside: list[str] = []
     faults += [Fault(where=where, text=text) for where, text in table_faults(out, outside)]
     return Verdict(runs=len(keys), ok=ok, files=files, faults=faults, not_checked=outside)
+
+
+def verify_suite(out: Path, *, weights: bool = True) -> dict[str, Verdict]:
+    """Check the results folder of each set of a suite, as `verify` does; one without records is a fault.
+
+    Raises DataError where OUT/suite.json cannot be read.
+    """
+    verdicts = {}
+    for name in read_suite(out).sets:
+        try:
+            verdicts[name] = verify(out / name, weights=weights)
+        except DataError as error:
+            fault = Fault(where=name, text=str(error))
+            verdicts[name] = Verdict(runs=0, ok=0, files=0, faults=[fault])
+    return verdicts
 
 
 def _is_whole(out: Path, record: RunRecord) -> bool:

@@ -144,11 +144,28 @@ def test_a_suite_and_a_bench_do_not_share_a_folder(finished: Path, quadzoo: Call
     assert (result.status, "it holds a suite; name another folder" in result.error) == (2, True)
     result = quadzoo("bench", "--suite", finished.parent / "suite.toml", "--out", finished / "a")
     assert (result.status, "it holds the runs of a single bench" in result.error) == (2, True)
-    assert "it holds a suite; verify" in quadzoo("verify", finished).error
     with pytest.raises(DataError, match="it holds a suite, which suite_leaderboard reads"):
         public.leaderboard(finished)
     with pytest.raises(DataError, match="no results folder of a suite"):
         public.suite_leaderboard(finished / "a")
+
+
+def test_verify_checks_every_set(finished: Path, quadzoo: Call, tmp_path: Path) -> None:
+    result = quadzoo("verify", finished)
+    files = len(records(finished / "a")[0]["files"]) * 2
+    told = [f"{name}: 2 runs, 2 of them with status ok, {files} files: all match" for name in "ba"]
+    assert (result.status, result.out.splitlines()) == (0, told)
+    shutil.copytree(finished, tmp_path / "out")
+    record = records(tmp_path / "out" / "b")[0]
+    (tmp_path / "out" / "b" / "runs" / record["key"] / "model.safetensors").unlink()
+    assert quadzoo("verify", tmp_path / "out", "--no-weights").status == 0
+    broken = quadzoo("verify", tmp_path / "out")
+    assert (broken.status, broken.out.count("all match")) == (1, 1)
+    assert f"b: {record['key']}: model.safetensors is missing" in broken.out
+    shutil.rmtree(tmp_path / "out" / "a")
+    document = json.loads(quadzoo("verify", tmp_path / "out", "--json").out)["sets"]
+    assert list(document) == ["b", "a"]
+    assert "no records under" in document["a"]["faults"][0]["text"]
 
 
 def test_python(finished: Path) -> None:
