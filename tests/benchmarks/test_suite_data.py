@@ -238,3 +238,11 @@ def test_the_check_for_ci_compares_the_best_of_both_by_val() -> None:
     assert small.verdict(rows) == (True, "b val MSE 0.1 (test 0.5), ridge val MSE 0.2 (test 0.5)")
     assert not small.verdict([*rows, row("better", 0, 0.1)])[0]
     assert small.verdict(rows[2:]) == (False, "no network has a val MSE")
+
+
+def test_the_workflow_runs_what_ci_runs() -> None:
+    root = Path(__file__).parents[2]
+    wanted = re.findall(r"benchmarks/\S+\.py", (root / ".ci" / "run").read_text())
+    workflow = (root / ".github" / "workflows" / "tests.yml").read_text()
+    assert "benchmarks/suite/small.py" in wanted
+    assert [one for one in wanted if f"run: python {one}\n" not in workflow] == []

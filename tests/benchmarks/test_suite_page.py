@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,19 @@ def test_records_are_kept_without_weights(script: Callable[..., None], tmp_path:
     assert "b + mlp (v: no run)" in before["LEADERBOARD-SUITE.md"]
     script("suite/page", "--to", to)
     assert {name: (to / name).read_text() for name in PAGES} == before
+
+
+def test_how_long_the_runs_took() -> None:
+    in_words = runpy.run_path(str(ROOT / "benchmarks" / "suite" / "page.py"))["in_words"]
+
+    def at(*hours: float) -> list[datetime]:
+        return [datetime(2026, 1, 1) + timedelta(hours=hour) for hour in hours]
+
+    one, beside, later = at(0, 2), at(1, 2.5), at(4, 4.5)
+    assert in_words([tuple(times) for times in (later, beside, one)]) == (
+        "The 3 runs took 4.00 hours in sum, each from its start to its finish: 3.00 hours by the clock, in "
+        "which 2 at most were under way at the same time (2.00 hours if 2 always were). Ridge regression and "
+        "pauses between runs are not counted."
+    )
+    alone = in_words([tuple(one), tuple(later)])
+    assert alone.startswith("The 2 runs took 2.50 hours in sum, each from its start to its finish. Ridge")
