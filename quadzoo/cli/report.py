@@ -149,7 +149,7 @@ def verify(out: Path, no_weights: bool, as_json: bool) -> int:
     from quadzoo.report.verify import verify as check
     from quadzoo.report.verify import verify_suite
 
-    if not is_suite(out):
+    if os.path.isdir(out / "runs") or not is_suite(out):
         verdict = check(out, weights=not no_weights)
         if as_json:
             say_json(verdict.model_dump())
