@@ -12,18 +12,21 @@ from quadzoo.records.facts import SplitFacts
 from quadzoo.records.record import Metrics, RunRecord
 from quadzoo.report.results import Answer
 from quadzoo.report.rows import Row
-from quadzoo.report.scores import mean_absolute, pooled
+from quadzoo.report.scores import Truths, mean_absolute, pooled
 from quadzoo.report.verdicts import Simple
 
 _ROUNDING = 1e-6
 
 
-def baseline_rows(records: list[RunRecord], answers: Sequence[Answer] = ()) -> list[Simple]:
+def baseline_rows(
+    records: list[RunRecord], answers: Sequence[Answer] = (), truths: Truths | None = None
+) -> list[Simple]:
     """Return the rows without a model; records hold their scores on the records' folds.
 
     A later bench may know baselines that an earlier one did not; what is kept in the results folder counts,
     too, if it is of images and weights that a record has. Of several of one name, such as those on images of
-    two sizes, the best by val does. The ``answers`` of a row are those with its scores.
+    two sizes, the best by val does. The ``answers`` of a row are those with its scores; ``truths`` are those
+    of the folds.
     """
     found: dict[str, dict[int, tuple[Metrics, SplitFacts]]] = defaultdict(dict)
     splits = {record.split.fold: record.split for record in records}
@@ -57,7 +60,7 @@ def baseline_rows(records: list[RunRecord], answers: Sequence[Answer] = ()) -> l
         own = list(by_place.values()) if by_place.keys() == folds else []
         row = Row.without_model(
             name,
-            **pooled(list(by_fold.values())),
+            **pooled(list(by_fold.values()), truths or {}),
             test_mae=mean_absolute([one.test for one in own], records[0].targets),
             leaky=records[0].split.leaky,
             train_share=records[0].split.train_share,

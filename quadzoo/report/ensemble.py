@@ -19,7 +19,7 @@ from quadzoo.report.doubts import beaten_on_test
 from quadzoo.report.intervals import LEVEL, Outcome, intervals_of, outcome_of
 from quadzoo.report.results import Run
 from quadzoo.report.rows import ENSEMBLE, Leaderboard, Member, Row
-from quadzoo.report.scores import mean_absolute, pooled, scores_as
+from quadzoo.report.scores import mean_absolute, pooled, scores_as, truths_of
 from quadzoo.report.text import listed, percent
 from quadzoo.report.verdicts import Simple, compare_with_baselines, set_interval
 
@@ -49,7 +49,7 @@ def of_seeds(runs: Sequence[Run]) -> OfSeeds:
         if len(aligned) < len(members):
             return OfSeeds(None, None)
         scored.append((_scored(aligned, np.ones(len(aligned))), members[0].record.split))
-    means = pooled(scored)
+    means = pooled(scored, {})  # R² is not asked for
     return OfSeeds(means.get("val_mse"), means.get("test_mse"))
 
 
@@ -85,7 +85,7 @@ def ensemble_row(runs: Sequence[Run], baselines: Sequence[Simple] = ()) -> Row |
     split = scored[0][1]
     row = Row.without_model(
         ENSEMBLE,
-        **pooled(scored),
+        **pooled(scored, truths_of(runs)),
         test_mae=mean_absolute(tests, runs[0].record.targets),
         intervals=intervals_of(intervals, runs),
         members=members,

@@ -27,7 +27,7 @@ from quadzoo.report.column import Column
 from quadzoo.report.doubts import beaten_on_test
 from quadzoo.report.results import Answer, Run
 from quadzoo.report.rows import DOES_NOT_BEAT, ENSEMBLE, NO_EVIDENCE, Leaderboard, Outside, Row, is_baseline
-from quadzoo.report.scores import mean_absolute, pooled, scores_as
+from quadzoo.report.scores import mean_absolute, pooled, scores_as, truths_of
 from quadzoo.report.text import listed, p_value_text, short
 from quadzoo.report.verdicts import Judged, compare_with_baselines, compare_with_best, set_interval
 
@@ -227,7 +227,7 @@ def _row(
         tests.append(test)
     row = Row.without_model(
         answers.name,
-        **pooled(scored),
+        **pooled(scored, truths_of(side.folds)),
         # Of the missing only the squared errors are known.
         test_mae=mean_absolute(tests, board.targets) if side.ids <= answers.rows.keys() else None,
         leaky=False,

@@ -20,7 +20,7 @@ from quadzoo.report.intervals import LEVEL, intervals_of, outcome_of
 from quadzoo.report.learning import OfShare, share_curves
 from quadzoo.report.results import Answer, Errors, Run, errors_of
 from quadzoo.report.rows import INCOMPLETE, Evidence, FailedRun, Leaderboard, Row, RowCost, Tuned, Unreadable
-from quadzoo.report.scores import mean_absolute, pooled
+from quadzoo.report.scores import Truths, mean_absolute, pooled, truths_of
 from quadzoo.report.settings import origin_of, set_variants, settings_of
 from quadzoo.report.statistics import FEWEST_SEEDS
 from quadzoo.report.text import listed
@@ -96,8 +96,9 @@ def _leaderboard(
     records = [run.record for run in runs]
     devices = [name for name, _ in Counter(sorted(map(device_of, records))).most_common()]
     costs = partial(costs_of, device=devices[0], crowded=side_by_side(everything))
-    combinations = _combinations(runs, costs)
-    baselines = baseline_rows(records, answers)
+    truths = truths_of(everything)
+    combinations = _combinations(runs, costs, truths)
+    baselines = baseline_rows(records, answers, truths)
     rows = [*(one.row for one in combinations), *(one.row for one in baselines)]
     rows.sort(key=by_val)
     set_variants(rows)
@@ -113,12 +114,14 @@ def _leaderboard(
         rows = sorted([*rows, combined], key=by_val)
     points = [OfShare(one.curve, one.row, one.errors) for one in combinations] if smaller else []
     for members in smaller:
-        of_share = _combinations(members, costs)
+        of_share = _combinations(members, costs, truths)
         set_variants([one.row for one in of_share])
         set_intervals([Judged(one.row, one.tests) for one in of_share])
         points += [OfShare(one.curve, one.row, one.errors) for one in of_share]
     simple = [
-        one.row for members in (runs, *smaller) for one in baseline_rows([run.record for run in members])
+        one.row
+        for members in (runs, *smaller)
+        for one in baseline_rows([run.record for run in members], truths=truths)
     ]
     first = _typical(records)
     return Leaderboard(
@@ -154,11 +157,13 @@ def _sizes(records: Sequence[RunRecord]) -> dict[str, tuple[int, int]]:
     return {side: (min(numbers), max(numbers)) for side, numbers in sizes.items()}
 
 
-def _combinations(runs: list[Run], costs: _Costs) -> list[_Combination]:
+def _combinations(runs: list[Run], costs: _Costs, truths: Truths) -> list[_Combination]:
     by_combination: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         by_combination[run.record.combination].append(run)
-    return [_combination(row, costs) for members in by_combination.values() for row in _rows_of(members)]
+    return [
+        _combination(row, costs, truths) for members in by_combination.values() for row in _rows_of(members)
+    ]
 
 
 def _rows_of(members: list[Run]) -> list[list[Run]]:
@@ -171,7 +176,7 @@ def _rows_of(members: list[Run]) -> list[list[Run]]:
     return list(by_precision.values())
 
 
-def _combination(members: list[Run], costs: _Costs) -> _Combination:
+def _combination(members: list[Run], costs: _Costs, truths: Truths) -> _Combination:
     members = sorted(members, key=lambda run: (run.record.seed, run.record.split.fold))
     ok = [run for run in members if run.record.status == "ok"]
     halved = [run.record.found.halved for run in members if run.record.found.halved]
@@ -186,7 +191,7 @@ def _combination(members: list[Run], costs: _Costs) -> _Combination:
         weights=first.weights,
         seeds=len({run.record.seed for run in ok}),
         failed=len(members) - len(ok) - len(halved),
-        **pooled(scored),
+        **pooled(scored, truths),
         verdict=INCOMPLETE if len(ok) < len({run.record.seed for run in members}) * first.split.folds else "",
         test_mae=mean_absolute([run.test for run in tests], first.targets),
         ensemble_val_mse=averaged.val_mse,

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from quadzoo.metrics import Scores, evaluate, means
+from quadzoo.metrics import Scores, evaluate, means, variances
 from quadzoo.records.facts import SplitFacts
 from quadzoo.records.predictions import of_targets
 from quadzoo.records.record import Metrics, RunRecord
+
+if TYPE_CHECKING:
+    from quadzoo.report.results import Run
+
+Truths = Mapping[int, Mapping[str, tuple[float, float]]]
+"""Mean and variance of each target over the test images of a fold, by the fold's number."""
 
 
 def scores_as(record: RunRecord, truth: np.ndarray, prediction: np.ndarray) -> Scores:
@@ -26,10 +32,26 @@ def scores_as(record: RunRecord, truth: np.ndarray, prediction: np.ndarray) -> S
     )
 
 
-def pooled(scored: list[tuple[Metrics, SplitFacts]]) -> dict[str, Any]:
+def truths_of(runs: Iterable[Run]) -> Truths:
+    """Return mean and variance of the truth of each fold, from its first run with predictions.
+
+    All runs of a fold are tested on the same images. A fold without predictions is left out.
+    """
+    found: dict[int, dict[str, tuple[float, float]]] = {}
+    for run in runs:
+        if run.record.split.fold not in found and not run.test.empty:
+            truth, _ = run.answers
+            known = ~np.isnan(truth)
+            both = zip(means(truth, known).tolist(), variances(truth, known).tolist(), strict=True)
+            found[run.record.split.fold] = dict(zip(run.record.targets, both, strict=True))
+    return found
+
+
+def pooled(scored: list[tuple[Metrics, SplitFacts]], truths: Truths) -> dict[str, Any]:
     """Average every score over runs, each weighted by its images: folds may differ by one or two.
 
-    Scores of a target are weighted by the images that have it, ``test_exact`` by those that have all.
+    Scores of a target are weighted by the images that have it, ``test_exact`` by those that have all. R² of
+    several folds is that of all their test images, whose ``truths`` are given.
     """
     splits = [split for _, split in scored]
     found = {
@@ -38,27 +60,45 @@ def pooled(scored: list[tuple[Metrics, SplitFacts]]) -> dict[str, Any]:
     }
     if len({split.fold for split in splits}) > 1 and found["test_r2"] and found["test_rmse"]:
         found["test_r2"] = {
-            target: _r2_of_folds(scored, target, rmse) for target, rmse in found["test_rmse"].items()
+            target: _r2_of_folds(scored, truths, target, rmse) for target, rmse in found["test_rmse"].items()
         }
     return found
 
 
-def _r2_of_folds(scored: Sequence[tuple[Metrics, SplitFacts]], target: str, rmse: float) -> float | None:
-    """Return the R² of a target over folds: what of its squares around the means of the folds is explained.
+def _r2_of_folds(
+    scored: Sequence[tuple[Metrics, SplitFacts]], truths: Truths, target: str, rmse: float
+) -> float | None:
+    """Return the R² of a target over all test images of some folds; None where it does not vary.
 
-    The mean of the folds' own would be that of the fold where the target varies least. Each fold's variance
-    follows from its scores; one without R² has none. None where the target varies in no fold.
+    The squares are around the mean of all these images. Around each fold's own they would be fewer, and R²
+    of a few images a fold too low. That is taken where no predictions are kept that tell the means.
     """
-    variances, weights = [], []
+    if any(target not in truths.get(split.fold, {}) for _, split in scored):
+        return _r2_around_folds(scored, target, rmse)
+    weights = [_weight("test_r2", split, target) for _, split in scored]
+    # Of a fold where no image has the target they are NaN, and weigh nothing.
+    of_folds = np.nan_to_num([truths[split.fold][target] for _, split in scored])
+    centre = np.average(of_folds[:, 0], weights=weights)
+    variance = np.average(of_folds[:, 1] + (of_folds[:, 0] - centre) ** 2, weights=weights)
+    return float(1 - rmse**2 / variance) if variance > 0 else None
+
+
+def _r2_around_folds(scored: Sequence[tuple[Metrics, SplitFacts]], target: str, rmse: float) -> float | None:
+    """Return the R² of a target around the means of the folds, from the scores of the folds alone.
+
+    Each fold's variance follows from its scores; one without R² has none. None where the target varies in no
+    fold.
+    """
+    spreads, weights = [], []
     for metrics, split in scored:
         own, r2 = (metrics.test_rmse or {})[target], (metrics.test_r2 or {})[target]
         if r2 == 1:  # without an error the variance cannot be told
             continue
-        variances.append(0.0 if r2 is None else own**2 / (1 - r2))
+        spreads.append(0.0 if r2 is None else own**2 / (1 - r2))
         weights.append(_weight("test_r2", split, target))
-    if any(variances):
-        return 1 - rmse**2 / float(np.average(variances, weights=weights))
-    return None if variances else 1.0
+    if any(spreads):
+        return 1 - rmse**2 / float(np.average(spreads, weights=weights))
+    return None if spreads else 1.0
 
 
 def differences(
