@@ -9,7 +9,7 @@ from quadzoo.report.columns import interval_text
 from quadzoo.report.doubts import against, beaten, doubted, has_seen, unread
 from quadzoo.report.learning import more_images
 from quadzoo.report.rows import INCOMPLETE, NOT_WORSE, WORSE, Leaderboard, Row
-from quadzoo.report.text import listed, millions, milliseconds, percent, seconds, share_text, short
+from quadzoo.report.text import apart, listed, millions, milliseconds, percent, seconds, share_text, short
 
 _NAMED = 3  # rows, where there are several more; the table has all
 _ROUNDING = 1e6  # ratios of errors beyond this measure the rounding of float32
@@ -55,7 +55,7 @@ def _which(board: Leaderboard, best: Row) -> str:
     for row in told:
         if row and row.test_mse and best.test_mse:
             ratio = row.test_mse / best.test_mse
-            text += f"; {in_words(row.backbone)} gives {short(row.test_mse)}"
+            text += f"; {in_words(row.backbone)} gives {apart(row.test_mse, best.test_mse)[0]}"
             text += f" ({short(ratio)} times as much)" if ratio < _ROUNDING else ""
     return f"{text}."
 
@@ -132,7 +132,8 @@ def _wrong(board: Leaderboard, best: Row) -> str:
         text += f" Every target is exactly right, after rounding, in {share} of images{_with_all(board)}."
     kinds = sorted(best.details.kinds, key=lambda one: -one.test_mse)
     if len(kinds) > 1:
-        worst = kinds[0]
+        worst, least = kinds[0], kinds[-1]
+        most, fewest = apart(worst.test_mse, least.test_mse)
         text += f" The kind of image with the largest error is {worst.kind} ({worst.n} images): "
-        text += f"MSE {short(worst.test_mse)}, against {short(kinds[-1].test_mse)} for {kinds[-1].kind}."
+        text += f"MSE {most}, against {fewest} for {least.kind}."
     return text

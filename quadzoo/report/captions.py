@@ -20,7 +20,7 @@ from quadzoo.report.halved import halved
 from quadzoo.report.known import known
 from quadzoo.report.rows import INCOMPLETE, NOT_WORSE, WORSE, Leaderboard, Unreadable, is_baseline
 from quadzoo.report.settings import recipe_in_words
-from quadzoo.report.text import listed, printable, readable, short
+from quadzoo.report.text import apart, listed, printable, readable
 from quadzoo.report.verdicts import seeds_of
 
 _MEMORISED = 5  # times the training error
@@ -135,8 +135,9 @@ def repeats(board: Leaderboard) -> str:
     mean, lookup = (rows[name].test_mse if name in rows else None for name in (MEAN, LOOKUP))
     if board.split.leaky or mean is None or lookup is None or lookup >= mean * (1 - _ROUNDING):
         return ""
+    of_lookup, of_mean = apart(lookup, mean)
     return (
-        f"{LOOKUP} has a lower test MSE ({short(lookup)}) than {MEAN} ({short(mean)}): test images are also "
+        f"{LOOKUP} has a lower test MSE ({of_lookup}) than {MEAN} ({of_mean}): test images are also "
         "in train, so the test scores are too optimistic."
     )
 

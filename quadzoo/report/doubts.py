@@ -11,8 +11,8 @@ from quadzoo.records.recipes import usual_epochs
 from quadzoo.report.baselines import in_words
 from quadzoo.report.rows import DOES_NOT_BEAT, INCOMPLETE, Leaderboard, Row, Unread, is_baseline
 from quadzoo.report.statistics import FEWEST_SEEDS
-from quadzoo.report.text import listed, share_text, short
-from quadzoo.report.verdicts import ALPHA
+from quadzoo.report.text import apart, listed, share_text, short
+from quadzoo.report.verdicts import ALPHA, READ
 
 _FEW_VAL, _TARGETS = 30, 6  # val images; targets that are named
 _NEAR = 1.5  # times an MSE: what few images may give by chance
@@ -23,7 +23,7 @@ def beaten(board: Leaderboard) -> str:
     best, baseline = _whole(board), board.best_baseline
     if best is None or baseline is None or best.beats_baselines:
         return ""
-    name, val = in_words(baseline.backbone), (short(best.val_mse), short(baseline.val_mse))
+    name, val = in_words(baseline.backbone), apart(best.val_mse, baseline.val_mse)
     if (best.val_mse or 0.0) >= (baseline.val_mse or 0.0):
         text = f"No network beats {name} on the validation images (MSE {val[0]} against {val[1]})"
         if lower := _unfinished(board, baseline):
@@ -37,14 +37,14 @@ def beaten(board: Leaderboard) -> str:
             return f"{text}, which may be luck: no difference can be tested ({best.covers})."
         text += f": none of them is worth using.{brief([best])}"
         if baseline.test_mse is not None and (best.test_mse or math.inf) < baseline.test_mse:
-            means = f"{short(best.test_mse)} against {short(baseline.test_mse)}"
+            means = " against ".join(apart(best.test_mse, baseline.test_mse))
             text += f" On the test images {best.name} has a lower MSE ({means}), but val decides: with more "
             text += "images it may agree."
         return text
     # The one that it fails against may be another than the best by val.
     failed = best.verdict.removeprefix(DOES_NOT_BEAT).strip()
     baseline = next((row for row in board.rows if in_words(row.backbone) == failed), baseline)
-    name, own, its = in_words(baseline.backbone), short(best.test_mse), short(baseline.test_mse)
+    name, (own, its) = in_words(baseline.backbone), apart(best.test_mse, baseline.test_mse)
     text = f"{best.name} does not beat {name}: on the test images its MSE, {own}, is "
     if (best.test_mse or 0.0) >= (baseline.test_mse or 0.0):
         text += f"no lower than {its}."
@@ -69,7 +69,9 @@ def _unfinished(board: Leaderboard, baseline: Row) -> str:
     """Return which incomplete rows have a lower val MSE than a baseline; nothing without any."""
     rows = [row for row in board.rows if row.verdict == INCOMPLETE and row.val_mse is not None]
     val = baseline.val_mse or 0.0
-    return listed([f"{row.name} ({short(row.val_mse)})" for row in rows if (row.val_mse or 0.0) < val])
+    return listed(
+        [f"{row.name} ({apart(row.val_mse, val)[0]})" for row in rows if (row.val_mse or 0.0) < val]
+    )
 
 
 def brief(rows: Sequence[Row], where: str = "") -> str:
@@ -109,9 +111,10 @@ def doubted(board: Leaderboard) -> str:
     strongest = min(known, key=lambda row: row.test_mse or 0.0, default=None)
     if strongest is None or best.test_mse < (strongest.test_mse or 0.0):
         return ""
+    own, its = apart(best.test_mse, strongest.test_mse)
     return (
-        f"{best.name} has a lower val MSE than all baselines, but on the test images {short(best.test_mse)}, "
-        f"no lower than {short(strongest.test_mse)} of {in_words(strongest.backbone)}: nothing shows that it "
+        f"{best.name} has a lower val MSE than all baselines, but on the test images {own}, "
+        f"no lower than {its} of {in_words(strongest.backbone)}: nothing shows that it "
         "is worth using."
     )
 
@@ -125,8 +128,8 @@ def beaten_on_test(row: Row, board: Leaderboard) -> str:
     if baseline is None or baseline.test_mse is None or row.test_mse is None:
         return f"{row.verdict} on the test images"
     significantly = "significantly " * (row.test_mse < baseline.test_mse)
-    means = f"MSE {short(row.test_mse)} against {short(baseline.test_mse)}"
-    return f"is not {significantly}better than {name} on the test images ({means})"
+    means = " against ".join(apart(row.test_mse, baseline.test_mse))
+    return f"is not {significantly}better than {name} on the test images (MSE {means})"
 
 
 def unread(board: Leaderboard) -> str:
@@ -134,9 +137,11 @@ def unread(board: Leaderboard) -> str:
     best = _whole(board)
     if best is None:
         return ""
-    found = best.unread
+    found = sorted(best.unread, key=lambda one: one.open)  # what is certain first
     if not best.beats_baselines and len(found) == len(board.targets):
-        found = [one for one in found if one.baseline == MEAN]  # of the others `beaten` tells
+        # Of a single target, and of what tests leave open, `beaten` tells.
+        several = len(found) > 1
+        found = [one for one in found if one.baseline == MEAN or (several and not one.open)]
     return " ".join(_unread(board, best, one) for one in found[:_TARGETS]) + (
         f" So it is with {len(found) - _TARGETS} more targets." if len(found) > _TARGETS else ""
     )
@@ -145,11 +150,17 @@ def unread(board: Leaderboard) -> str:
 def _unread(board: Leaderboard, row: Row, one: Unread) -> str:
     name, share = one_name(one.target), "" if one.r2 is None else f" (R² {share_text(one.r2)})"
     if one.baseline == MEAN and not one.open:
-        return f"{row.name} does not read {name}{share}."
+        best = board.best_baseline
+        its = ((best and best.test_r2) or {}).get(one.target)
+        if best is None or best.backbone == MEAN or its is None or its < READ or its <= (one.r2 or 0.0):
+            return f"{row.name} does not read {name}{share}."
+        return (
+            f"{row.name} does not read {name}{share}; {in_words(best.backbone)} does (R² {share_text(its)})."
+        )
     baseline = next((other for other in board.rows if other.backbone == one.baseline), None)
     its = ((baseline and baseline.test_r2) or {}).get(one.target)
     if one.r2 is not None and its is not None and one.baseline != MEAN:
-        share = f" (R² {share_text(one.r2)} against {share_text(its)})"
+        share = f" (R² {' against '.join(apart(one.r2, its, share_text, 2))})"
     if one.open:
         than = in_words(one.baseline)
         return f"That {row.name} reads {name} better than {than} is not significant{share}."

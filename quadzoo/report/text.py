@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 # Controls but the line feed, surrogates, line separators, and what turns the direction of a text.
 _HARMFUL = re.compile(
@@ -13,13 +14,14 @@ _HARMFUL = re.compile(
 _NAMED = 6  # in a sentence
 _MILLION = 1e6
 _LONG_WORD = 60  # characters
+_MOST_DIGITS = 6  # of figures that are held against each other
 
 
-def short(value: float | None) -> str:
-    """Return three significant digits, of thousands without an exponent."""
+def short(value: float | None, digits: int = 3) -> str:
+    """Return three significant digits, or as many as are asked for, of thousands without an exponent."""
     if value is None:
         return ""
-    text = f"{value:.3g}"
+    text = f"{value:.{digits}g}"
     return f"{float(text):,.0f}" if "e" in text and 1 <= abs(value) < _MILLION else text
 
 
@@ -31,6 +33,20 @@ def readable(value: float) -> str:
 def share_text(value: float, digits: int = 2) -> str:
     """Return a coefficient of determination."""
     return f"{value:.{digits}f}" if value > -100 else f"{value:.3g}"
+
+
+def apart(
+    one: float | None, other: float | None, text: Callable[[Any, int], str] = short, fewest: int = 3
+) -> tuple[str, str]:
+    """Return two figures that are held against each other, with more digits where they would look equal.
+
+    ``text`` writes a figure with so many digits: from ``fewest`` on, up to six.
+    """
+    for digits in range(fewest, _MOST_DIGITS + 1):
+        written = text(one, digits), text(other, digits)
+        if one == other or written[0] != written[1]:
+            break
+    return written
 
 
 def whole(value: float | None) -> str:

@@ -28,7 +28,7 @@ from quadzoo.report.rows import (
 from quadzoo.report.statistics import FEWEST_SEEDS, Comparison, Folds, holm, places
 
 ALPHA = 0.05  # the level of all tests
-_READ = 0.02  # R²: a smaller one is nothing read, however many images there are
+READ = 0.02  # R²: a smaller one is nothing read, however many images there are
 _MOST_TARGETS = 50  # that are tested one by one
 _MOST_ROWS = 100  # from which it is seen how far seeds differ
 
@@ -319,7 +319,10 @@ def _compare_with_baseline(ranked: Sequence[Judged], compared: Sequence[_Compare
 
 
 def _find_unread(ranked: Sequence[Judged], baselines: Sequence[Simple], strongest: Simple) -> None:
-    """Name the targets that the best row does not read better than the mean, or than the best baseline."""
+    """Name the targets that the best row does not read better than the mean, or than the best baseline.
+
+    A lower error of the best baseline says more than a test against the mean that leaves a target open.
+    """
     best = ranked[0]
     mean = next((one for one in baselines if one.row.backbone == MEAN), None)
     against = [one for one in (mean, strongest) if one is not None]
@@ -329,6 +332,9 @@ def _find_unread(ranked: Sequence[Judged], baselines: Sequence[Simple], stronges
     for baseline in dict.fromkeys(one.row.backbone for one in against):
         simple = next(one for one in against if one.row.backbone == baseline)
         failed = _not_better(ranked, simple, open_targets)
+        if simple is not strongest:
+            masked = _no_lower(best.row, strongest.row, [one for one, by_test in failed.items() if by_test])
+            failed = {target: by_test for target, by_test in failed.items() if target not in masked}
         best.row.unread += [
             Unread(target=target, r2=(best.row.test_r2 or {}).get(target), baseline=baseline, open=by_test)
             for target, by_test in failed.items()
@@ -342,11 +348,10 @@ def _not_better(ranked: Sequence[Judged], baseline: Simple, targets: Sequence[st
     Without a test its mean error says so.
     """
     best = ranked[0]
-    own, other = best.row.test_rmse or {}, baseline.row.test_rmse or {}
-    failed = {target: False for target in targets if target in other and own[target] >= other[target]}
+    failed = {target: False for target in _no_lower(best.row, baseline.row, targets)}
     if baseline.row.backbone == MEAN:
         shares = best.row.test_r2 or {}
-        failed |= {one: False for one in targets if (share := shares.get(one)) is not None and share < _READ}
+        failed |= {one: False for one in targets if (share := shares.get(one)) is not None and share < READ}
     p_values = {}
     for target in targets if len(targets) <= _MOST_TARGETS else ():
         if target in failed or not best.tests:
@@ -362,3 +367,9 @@ def _not_better(ranked: Sequence[Judged], baseline: Simple, targets: Sequence[st
         if p >= ALPHA:
             failed[target] = True
     return {target: failed[target] for target in targets if target in failed}
+
+
+def _no_lower(row: Row, baseline: Row, targets: Iterable[str]) -> list[str]:
+    """Return the targets of which a row's error is no lower than that of a baseline."""
+    own, other = row.test_rmse or {}, baseline.test_rmse or {}
+    return [target for target in targets if target in other and own[target] >= other[target]]

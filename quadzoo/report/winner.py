@@ -16,7 +16,7 @@ from quadzoo.report.doubts import against, beaten_on_test
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
 from quadzoo.report.rows import ENSEMBLE, INCOMPLETE, Leaderboard, Row
-from quadzoo.report.text import short
+from quadzoo.report.text import apart
 
 BEST = "best"
 NAMES = (BEST, ENSEMBLE)
@@ -95,8 +95,8 @@ def _ensemble(board: Leaderboard, out: Path) -> Chosen:
     baseline = board.best_baseline
     warnings = _left_out(board)
     if baseline and (row.val_mse or 0.0) >= (baseline.val_mse or 0.0):
-        against = f"(val MSE {short(row.val_mse)} against {short(baseline.val_mse)})"
-        warnings.append(f"{row.name} does not beat {in_words(baseline.backbone)} {against}")
+        means = " against ".join(apart(row.val_mse, baseline.val_mse))
+        warnings.append(f"{row.name} does not beat {in_words(baseline.backbone)} (val MSE {means})")
     elif failed := beaten_on_test(row, board):
         warnings.append(f"{row.name} {failed}")
     return Chosen(runs, f"{row.name} is the mean of {len(runs)} runs", warnings)

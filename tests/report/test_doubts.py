@@ -226,3 +226,61 @@ def test_the_r2_of_the_baseline_stands_beside_the_rows(tmp_path: Path) -> None:
     assert "y better than ridge regression on pixels is not significant (R² 0.50 against 0.10)" in texts(
         board
     )
+
+
+def test_a_baseline_that_reads_a_target_better_is_named_before_a_test_against_the_mean(
+    tmp_path: Path,
+) -> None:
+    """The test against the mean leaves the target open, and ridge regression is far better than the row."""
+    row_of(tmp_path, "net", 1.0, spread=1.2)
+    answer(tmp_path, "mean-of-train", np.random.default_rng(6).normal(0, 2.5, N), 0.3)
+    answer(tmp_path, "ridge-pixels", np.random.default_rng(7).normal(0, 0.3, N), 0.05)
+    board = board_of(tmp_path)
+    best = by_name(board)["net"]
+    assert [(one.baseline, one.open) for one in best.unread] == [("ridge-pixels", False)]
+    best.verdict = "best"  # whatever the row as a whole does
+    told = "net + mlp does not read y better than ridge regression on pixels (R² 0.50 against 0.10)."
+    assert told in texts(board)
+    assert "better than always predicting the mean is not significant" not in texts(board)
+
+
+def of_targets(val: float, **r2: float) -> Metrics:
+    """Scores of targets whose standard deviation is 1."""
+    rmse = {name: (1 - share) ** 0.5 for name, share in r2.items()}
+    return Metrics(val_mse=val, test_mse=val, test_rmse=rmse, test_r2=dict(r2))
+
+
+def told_of(out: Path, net: Metrics, ridge: Metrics) -> str:
+    baselines = {
+        "mean-of-train": of_targets(0.3, **dict.fromkeys(net.test_r2 or {}, 0.0)),
+        "ridge-pixels": ridge,
+    }
+    one = record(
+        "1", net.val_mse, targets=[*(net.test_r2 or {})], metrics=net, baselines=baselines,
+        target_low=[0, 0], target_high=[10, 10], target_integer=[False, False],
+    )  # fmt: skip
+    return texts(board_of(out, one))
+
+
+def test_every_target_that_the_best_baseline_reads_better_is_told(tmp_path: Path) -> None:
+    """Even where no network beats it."""
+    told = told_of(tmp_path, of_targets(0.2, ink=0.52, digit=0.21), of_targets(0.1, ink=0.98, digit=0.51))
+    assert "No network beats ridge regression on pixels" in told
+    assert "does not read ink better than ridge regression on pixels (R² 0.52 against 0.98)." in told
+    assert "does not read digit better than ridge regression on pixels (R² 0.21 against 0.51)." in told
+
+
+def test_a_target_that_only_a_baseline_reads_is_told(tmp_path: Path) -> None:
+    told = told_of(tmp_path, of_targets(0.05, ink=-0.3, digit=0.9), of_targets(0.1, ink=0.98, digit=0.5))
+    assert "net + mlp does not read ink (R² -0.30); ridge regression on pixels does (R² 0.98)." in told
+
+
+def test_errors_that_are_held_against_each_other_do_not_look_equal(tmp_path: Path) -> None:
+    one = record("1", 0.09004)
+    one.split.n_val, one.data.n = 30, 38
+    assert "on the validation images (MSE 0.09004 against 0.09): none" in texts(board_of(tmp_path, one))
+
+
+def test_r2_that_are_held_against_each_other_do_not_look_equal(tmp_path: Path) -> None:
+    told = told_of(tmp_path, of_targets(0.05, ink=0.9812, digit=0.9), of_targets(0.1, ink=0.984, digit=0.5))
+    assert "better than ridge regression on pixels (R² 0.981 against 0.984)." in told

@@ -13,7 +13,7 @@ import pytest
 
 from quadzoo.report.markdown import escaped
 from quadzoo.report.tables import _cell, to_csv
-from quadzoo.report.text import json_text, one_line, printable, short
+from quadzoo.report.text import apart, json_text, one_line, printable, share_text, short
 
 from .records import board_of, record
 
@@ -115,3 +115,12 @@ def test_a_long_value_does_not_hide_what_to_do() -> None:
 def test_thousands_are_written_in_full() -> None:
     given = (0.0001234, 1.0, 12.34, 4344.0, -999_999.0, 2e7, None)
     assert [short(one) for one in given] == ["0.000123", "1", "12.3", "4,340", "-1,000,000", "2e+07", ""]
+
+
+def test_figures_get_digits_until_they_differ() -> None:
+    assert apart(0.0451, 0.052) == ("0.0451", "0.052")
+    assert apart(0.045102, 0.045131) == ("0.0451", "0.04513")
+    assert apart(0.98123, 0.98456, share_text, 2) == ("0.981", "0.985")
+    assert apart(0.0451, 0.0451) == ("0.0451", "0.0451")
+    assert apart(0.045_123_41, 0.045_123_42) == ("0.0451234", "0.0451234")  # six are enough
+    assert apart(12_341.0, 12_349.0) == ("12,340", "12,350")

@@ -9,7 +9,7 @@ from quadzoo.report.doubts import brief, seen
 from quadzoo.report.rows import INCOMPLETE, Leaderboard
 from quadzoo.report.suite.board import SetFacts, SuiteBoard, SuiteRow, overlapping
 from quadzoo.report.suite.columns import cell_text
-from quadzoo.report.text import listed, short
+from quadzoo.report.text import apart, listed, short
 
 _PER_SET: tuple[Callable[[Leaderboard], str], ...] = (leak, seen, mixed)
 
@@ -138,8 +138,8 @@ def _nowhere(board: SuiteBoard) -> str:
             "one is significantly better than baselines on the test images."
         )
     told = [
-        f"{one.baseline} on {one.name} (val MSE {short(one.best_val_mse)} against "
-        f"{short(one.baseline_val_mse)})"
+        f"{one.baseline} on {one.name} (val MSE "
+        f"{' against '.join(apart(one.best_val_mse, one.baseline_val_mse))})"
         for one in beaten
     ]
     of = f"{len(beaten)} of {_sets(len(board.counted))}"
