@@ -13,7 +13,7 @@ from quadzoo.data.texts import one_name
 from quadzoo.records.baseline import LOOKUP, MEAN
 from quadzoo.report.caveats import restless
 from quadzoo.report.costs import crowded
-from quadzoo.report.doubts import beaten, contradicted, doubted, seen, unread, untestable
+from quadzoo.report.doubts import beaten, contradicted, doubted, seen, to_test, unread, untestable
 from quadzoo.report.ensemble import made_of
 from quadzoo.report.external import outside
 from quadzoo.report.halved import halved
@@ -277,10 +277,17 @@ def evidence(board: Leaderboard) -> str:
     fewest, most = min(seeds), max(seeds)
     count = f"{fewest} to {most} seeds" if most > fewest else "One seed" if most == 1 else f"{most} seeds"
     ranked = [row for row in board.rows if row.rank is not None]
+    if ranked and len(_alike(board)) == len(ranked):
+        same = "which give the same predictions: their number is no evidence of how sure a row is"
+        return f"{count} per row, {same}."
     withheld = bool(ranked) and all(row.test_mse_low is None and row.p_value is None for row in ranked)
     why = f": {ranked[0].covers}" if withheld and ranked[0].covers else ""
     if withheld and board.evidence != "smoke":
-        return f"{count} per row, but no difference between rows can be tested{why}."
+        told = beaten(board) or untestable(board)
+        more = to_test(board, ranked[0])
+        return (
+            f"{count} per row, but no difference between rows can be tested{why}.{more * (more not in told)}"
+        )
     return {
         "smoke": f"{count} per row: differences between rows may be chance, three seeds are needed to tell."
         + f" There is no interval{why}." * bool(why),
@@ -300,6 +307,8 @@ def trust(board: Leaderboard) -> str:
             " A verdict compares the test MSE with that of the best row (α = 0.05, corrected for all pairs); "
             "× is the test MSE as a multiple of the best row's."
         )
+        if any(row.verdict == NOT_WORSE and (row.times_best or 1.0) < 1 for row in trained):
+            text += " Where that is below 1 the row is lower on test, which does not decide: val does."
     withheld: dict[str, list[str]] = defaultdict(list)
     for row in board.rows:
         if row.test_mse_low is None and row.test_mse is not None and row.covers:
@@ -343,15 +352,22 @@ def _close(one: float | None, other: float | None) -> bool:
 
 
 def alike(board: Leaderboard) -> str:
-    """Return which rows do not depend on the seed: a closed form on frozen features does not."""
-    rows = [
+    """Return which rows do not depend on the seed; nothing where none does, and `evidence` says so of all."""
+    rows = _alike(board)
+    if not rows or len(rows) == sum(row.rank is not None for row in board.rows):
+        return ""
+    same = f"All seeds of {listed(rows)} give the same predictions"
+    return f"{same}: their number is no evidence of how sure the row is."
+
+
+def _alike(board: Leaderboard) -> list[str]:
+    """Return the ranked rows whose seeds predict the same: a closed form on frozen features does."""
+    return [
         row.name
         for row in board.rows
-        if row.seeds > 1
+        if row.seeds > 1 and row.rank is not None
         if _close(row.val_mse, row.ensemble_val_mse) and _close(row.test_mse, row.ensemble_test_mse)
     ]
-    same = f"All seeds of {listed(rows)} give the same predictions"
-    return f"{same}: their number is no evidence of how sure the row is." if rows else ""
 
 
 def smaller(board: Leaderboard) -> str:

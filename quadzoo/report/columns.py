@@ -88,7 +88,8 @@ def interval_text(row: Row) -> str:
 def _verdict(row: Row) -> str:
     """Return the verdict; of a row that lost, also its error as a multiple of the best row's."""
     if row.verdict in (NOT_WORSE, WORSE) and row.times_best is not None:
-        return f"{row.verdict} ({row.times_best:.3g}×)"
+        lower = "lower on test, " * (row.verdict == NOT_WORSE and row.times_best < 1)
+        return f"{row.verdict} ({lower}{row.times_best:.3g}×)"
     return row.verdict
 
 
@@ -203,8 +204,8 @@ COLUMNS: tuple[Column[Row], ...] = (
         name="verdict",
         heading="verdict",
         meaning="the first that holds: incomplete, does not beat NAME (a baseline), no evidence (fewer than "
-        "three seeds), best, not significantly worse, worse; tables add the multiple of the best row's test "
-        "MSE",
+        "three seeds, or than 10 test images or groups), best, not significantly worse, worse; tables add "
+        "the multiple of the best row's test MSE",
         value=lambda row: row.verdict,
         text=_verdict,
         number=False,

@@ -11,6 +11,7 @@ from quadzoo.records.recipes import usual_epochs
 from quadzoo.report.baselines import in_words
 from quadzoo.report.rows import DOES_NOT_BEAT, INCOMPLETE, Leaderboard, Row, Unread, is_baseline
 from quadzoo.report.statistics import FEWEST_SEEDS
+from quadzoo.report.statistics.images import TOO_FEW
 from quadzoo.report.text import apart, listed, share_text, short
 from quadzoo.report.verdicts import ALPHA, READ
 
@@ -34,7 +35,8 @@ def beaten(board: Leaderboard) -> str:
         if near and board.split.folds == 1 and n < _FEW_VAL:
             return f"{text}. Of so few, {n}, much is luck: 5 folds would test networks on all images."
         if near and best.covers and best.test_mse_low is None:
-            return f"{text}, which may be luck: no difference can be tested ({best.covers})."
+            text += f", which may be luck: no difference can be tested ({best.covers})."
+            return text + to_test(board, best)
         text += f": none of them is worth using.{brief([best])}"
         if baseline.test_mse is not None and (best.test_mse or math.inf) < baseline.test_mse:
             means = " against ".join(apart(best.test_mse, baseline.test_mse))
@@ -51,7 +53,7 @@ def beaten(board: Leaderboard) -> str:
     else:
         text += f"not significantly lower than {its} (α = 0.05)."
     if best.p_baseline is None and best.test_mse_low is None and best.covers:
-        text += f" No test is possible: {best.covers}."
+        text += f" No test is possible: {best.covers}.{to_test(board, best)}"
     others = [row for row in board.rows if row.complete and row.beats_baselines]
     if tested := [row.name for row in others if row.p_baseline is not None]:
         text += f" {listed(tested)} {'do' if len(tested) > 1 else 'does'}."
@@ -200,9 +202,18 @@ def untestable(board: Leaderboard) -> str:
         return ""
     if best.test_mse_low is not None or not best.covers:
         return ""
-    return (
-        f"Whether {best.name} is better than {in_words(baseline.backbone)} cannot be tested: {best.covers}."
-    )
+    name = in_words(baseline.backbone)
+    return f"Whether {best.name} is better than {name} cannot be tested: {best.covers}.{to_test(board, best)}"
+
+
+def to_test(board: Leaderboard, row: Row) -> str:
+    """Return how to test a row on enough images or groups, a sentence after a space; nothing where it is."""
+    if row.test_mse_low is not None or TOO_FEW not in row.covers:
+        return ""
+    what = "groups" if board.split.group_column else "images"
+    if board.split.name == "grouped" and board.split.folds == 1:
+        return f" `--folds 5` would test networks on all {what}; if these are too few, it takes more {what}."
+    return f" It takes more {what}."
 
 
 def leaked(board: Leaderboard) -> str:

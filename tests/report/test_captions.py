@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from quadzoo.records.record import Metrics
+from quadzoo.report.captions import evidence
 from quadzoo.report.caveats import restless
 from quadzoo.report.columns import shown_columns
 from quadzoo.report.doubts import beaten
 from quadzoo.report.rows import DOES_NOT_BEAT
+from quadzoo.report.winner import next_step
 from tests.report.judged import N, answer, row_of, texts
 from tests.report.records import board_of, record
 
@@ -24,7 +26,51 @@ def test_seeds_that_are_all_the_same_are_told(tmp_path: Path) -> None:
     row.ensemble_val_mse = row.val_mse
     assert "give the same predictions" not in texts(board)  # of val alone
     row.ensemble_test_mse = row.test_mse
-    assert "All seeds of net + mlp give the same predictions" in texts(board)
+    told = texts(board)
+    assert "3 seeds per row, which give the same predictions: their number is no evidence of how" in told
+    assert "enough to drop" not in told
+    assert "All seeds" not in told
+
+
+def test_rows_whose_seeds_are_the_same_are_named_beside_others(tmp_path: Path) -> None:
+    row_of(tmp_path, "net", 1.0)
+    row_of(tmp_path, "other", 2.0)
+    board = board_of(tmp_path)
+    (row,) = [one for one in board.rows if one.backbone == "net"]
+    row.ensemble_val_mse, row.ensemble_test_mse = row.val_mse, row.test_mse
+    told = texts(board)
+    assert "All seeds of net + mlp give the same predictions: their number is no evidence" in told
+    assert "3 seeds per row: enough to drop the worst rows" in told
+
+
+@pytest.mark.parametrize(
+    ("column", "folds", "told"),
+    [
+        (
+            None,
+            1,
+            "it takes 10. `--folds 5` would test networks on all images; if these are too few, it takes",
+        ),
+        (
+            "ward",
+            1,
+            "it takes 10. `--folds 5` would test networks on all groups; if these are too few, it takes",
+        ),
+        ("ward", 5, "it takes 10. It takes more groups."),
+    ],
+)
+def test_what_makes_a_test_possible_is_in_the_closing_sentence(
+    column: str | None, folds: int, told: str, tmp_path: Path
+) -> None:
+    """Two groups of test images, of which nothing can be said."""
+    row_of(tmp_path, "net", 1.0, image_group=np.arange(N) % 2)
+    board = board_of(tmp_path)
+    board.split.group_column, board.split.folds = column, folds
+    assert told in next_step(board, tmp_path)
+    (row,) = [one for one in board.rows if one.backbone == "net"]
+    assert texts(board).count(told) == 2  # in caption and answer, and not again with the number of seeds
+    row.p_baseline = 0.01  # as if that had been tested
+    assert told in evidence(board)
 
 
 def test_three_seeds_without_a_test_tell_nothing(tmp_path: Path) -> None:

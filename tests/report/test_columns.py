@@ -19,6 +19,7 @@ from quadzoo.report.markdown import to_markdown
 from quadzoo.report.page import to_html
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.tables import to_csv
+from tests.report.judged import row_of, texts
 from tests.report.records import board_of, record
 
 METRICS = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -112,6 +113,16 @@ def test_in_a_narrow_terminal_nobody_misses_the_errors_of_the_targets(
     for target in board.targets:
         assert f"{target}: RMSE" in " ".join(out.split("No room here")[0].split())
     assert re.search(r" efficientnet_ .*\n +lite2_of_", out)
+
+
+def test_a_row_that_is_lower_on_test_says_so_beside_its_verdict(tmp_path: Path) -> None:
+    row_of(tmp_path, "lucky", 1.0, val=0.001, spread=1.0)
+    row_of(tmp_path, "lower", 0.95, val=0.002)
+    board = board_of(tmp_path)
+    (column,) = [one for one in COLUMNS if one.name == "verdict"]
+    told = {row.backbone: column.text(row) for row in board.rows}["lower"]
+    assert re.fullmatch(r"not significantly worse \(lower on test, 0\.\d+×\)", told)
+    assert "Where that is below 1 the row is lower on test, which does not decide: val does." in texts(board)
 
 
 def test_names_are_unique_and_those_of_the_contract_are_there() -> None:

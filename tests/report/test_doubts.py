@@ -157,8 +157,8 @@ def test_a_best_row_that_cannot_be_tested_is_no_evidence_of_anything(tmp_path: P
     )
     assert told in texts(board)
     assert told in answers(board)["Which backbone?"]
-    assert next_step(board, tmp_path) == told
-    assert told in chosen("best", tmp_path).warnings
+    assert next_step(board, tmp_path).startswith(told)
+    assert next_step(board, tmp_path) in chosen("best", tmp_path).warnings
 
 
 def test_what_is_not_complete_is_not_said_to_beat_anything(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ _MOST_BLOCKS = 4000  # that are resampled; more groups are put together
 _CARRIES = 0.5  # of the error
 _STEADY = 0.1  # of the standard error: a resample with less has lost what the spread comes from
 _LOST = 0.005  # of resamples
+TOO_FEW = "independent test image"  # in the reason where more images or groups would help
 # With few images what was not drawn matters: one more is imagined, so far off, by simulation.
 _NOT_DRAWN, _FEW = 7, 400
 
@@ -62,8 +63,8 @@ class Images:
         """Return why these images say nothing about a row, in words; nothing where they do."""
         totals = self.totals[row]
         if self.n < FEWEST_GROUPS:
-            noun = "test image or group" if self.n == 1 else "test images or groups"
-            return f"only {self.n} independent {noun}: it takes {FEWEST_GROUPS}"
+            noun = f"{TOO_FEW} or group" if self.n == 1 else f"{TOO_FEW}s or groups"
+            return f"only {self.n} {noun}: it takes {FEWEST_GROUPS}"
         with_error = int((totals > 0).sum())
         if with_error < FEWEST_GROUPS:
             return f"only {with_error} test images or groups have an error: it takes {FEWEST_GROUPS}"
