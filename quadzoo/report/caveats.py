@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 from quadzoo.records.record import RunRecord
@@ -13,6 +13,7 @@ from quadzoo.report.text import listed
 
 _RESTLESS = 0.5  # standard deviation of the logarithm of the MSE, between seeds
 _TIMES_OTHERS = 5  # the median of other rows
+_SETTLED = " Three more seeds per row would settle it."
 
 # What may differ between the runs of a row and move a score.
 _CONDITIONS: dict[str, Callable[[RunRecord], str]] = {
@@ -76,26 +77,46 @@ def restless_of(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
+def ends_of(rows: Sequence[Row]) -> list[Row]:
+    """Return the row whose seeds differ most and that whose seeds differ least; none of fewer than two.
+
+    Without these the estimate from all rows changes most.
+    """
+    known = sorted((row for row in rows if row.seed_spread is not None), key=lambda row: row.seed_spread or 0)
+    return [known[-1], known[0]] if len(known) > 1 else []
+
+
 def restless(board: Leaderboard) -> str:
     """Return which rows have seeds that differ far more than those of others; nothing without any.
 
-    And which verdicts would be others without these rows.
+    And which verdicts would be others without these rows, or without another one.
     """
-    found = restless_of(board.rows)
-    if not found or all(row.test_mse_low is None for row in board.rows if row.seed_spread is not None):
+    if all(row.test_mse_low is None for row in board.rows if row.seed_spread is not None):
         return ""  # there is nothing that could be less sure
-    text = (
-        f"Seeds of {listed([row.name for row in found])} differ far more than those of other rows. How far "
-        "seeds differ is estimated from all rows together, so all intervals and verdicts here are less sure "
-        "than without."
-    )
-    by_verdict: dict[str, list[str]] = defaultdict(list)
+    without: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for row in board.rows:
-        if row.otherwise:
-            by_verdict[row.otherwise].append(row.name)
-    changed = [f"{verdict} for {listed(names)}" for verdict, names in by_verdict.items()]
-    them = "them" if len(found) > 1 else "it"
-    return f"{text} Without {them} the verdict would be {'; '.join(changed)}." if changed else text
+        for left_out, verdict in row.otherwise.items():
+            without[left_out][verdict].append(row.name)
+    told = []
+    if found := restless_of(board.rows):
+        names = listed([row.name for row in found])
+        told.append(
+            f"Seeds of {names} differ far more than those of other rows. How far seeds differ is estimated "
+            "from all rows together, so all intervals and verdicts here are less sure than without."
+        )
+        if changed := without.pop(names, None):
+            told.append(f"Without {'them' if len(found) > 1 else 'it'} {_in_words(changed)}.{_SETTLED}")
+    for left_out, changed in without.items():
+        told.append(
+            "Rows are judged together, by how far the seeds of all differ, and a verdict hangs on that: "
+            f"without {left_out} {_in_words(changed)}.{_SETTLED}"
+        )
+    return " ".join(told)
+
+
+def _in_words(changed: Mapping[str, Sequence[str]]) -> str:
+    """Return what verdicts would be, from the names of their rows."""
+    return f"the verdict would be {'; '.join(f'{one} for {listed(names)}' for one, names in changed.items())}"
 
 
 def overlap_of(records: Sequence[RunRecord]) -> Overlap | None:

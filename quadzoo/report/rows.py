@@ -238,7 +238,7 @@ class Row(Metrics):
     test_mse_high: float | None = None
     covers: str = ""
     seed_spread: float | None = Field(default=None, exclude=True)  # of the logarithm of the test MSE
-    otherwise: str = Field(default="", exclude=True)  # the verdict without rows of restless seeds
+    otherwise: dict[str, str] = Field(default={}, exclude=True)  # the verdict without the rows so named
     test_mae: dict[str, float] | None = None
     ensemble_val_mse: float | None = None
     ensemble_test_mse: float | None = None

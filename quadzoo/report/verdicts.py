@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import compress
 from operator import not_
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from quadzoo.records.baseline import MEAN
 from quadzoo.report.baselines import by_strength, in_words
-from quadzoo.report.caveats import restless_of
+from quadzoo.report.caveats import ends_of, restless_of
 from quadzoo.report.results import Answer, Errors, Run, errors_of, squared_error, val_errors_of
 from quadzoo.report.rows import (
     BEST,
@@ -26,6 +26,7 @@ from quadzoo.report.rows import (
     Unread,
 )
 from quadzoo.report.statistics import FEWEST_SEEDS, Comparison, Folds, holm, places
+from quadzoo.report.text import listed
 
 ALPHA = 0.05  # the level of all tests
 READ = 0.02  # R²: a smaller one is nothing read, however many images there are
@@ -69,52 +70,72 @@ def seeds_of(rows: Iterable[Row]) -> list[int]:
 
 
 def judge(networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
-    """Set ranks, intervals and verdicts of the rows with a model."""
+    """Set ranks, intervals and verdicts of the rows with a model, and which verdicts hang on other rows."""
     whole = [one for one in networks if one.row.val_mse is not None and one.row.verdict != INCOMPLETE]
     ranked = sorted(whole, key=lambda one: by_val(one.row))
     set_intervals([one for one in networks if one not in ranked])
     compared = set_intervals(ranked, chosen=True)
     _set_ranks(ranked)
-    best = ranked[0].row if ranked else None
+    known = sorted(
+        (one for one in baselines if one.row.val_mse is not None),
+        key=lambda one: by_strength(one.row.backbone, one.row.val_mse),
+    )
+    _set_verdicts(ranked, compared, known)
+    for simple in baselines:
+        if simple.answers:
+            set_interval(simple.row, pd.concat([one.test for one in simple.answers]))
+    if known and ranked:
+        _find_unread(ranked, baselines, known[0])
+    if alone := restless_of([one.row for one in ranked]):
+        _judge_without(alone, ranked, known)
+    for row in ends_of([one.row for one in ranked]):
+        _judge_first_without(row, ranked, known)
+
+
+def _set_verdicts(ranked: Sequence[Judged], compared: Sequence[_Compared], known: Sequence[Simple]) -> None:
+    """Set the verdicts of ranked rows, against baselines that are ``known``, the strongest first."""
     for one in ranked:
-        assert best
+        best = ranked[0].row
         one.row.verdict = BEST if one.row is best else NOT_WORSE
         if best.test_mse and one.row.test_mse is not None:
             one.row.times_best = one.row.test_mse / best.test_mse
     _compare_with_best(ranked, compared)
     untold = {position for one in compared for position in one.withheld}
     for position, one in enumerate(ranked):
-        untested = position in untold if one.row is best else one.row.p_value is None
+        untested = one.row.p_value is None if position else position in untold
         if one.row.seeds < FEWEST_SEEDS or untested:
             one.row.verdict = NO_EVIDENCE
-    for simple in baselines:
-        if simple.answers:
-            set_interval(simple.row, pd.concat([one.test for one in simple.answers]))
-    known = sorted(
-        (one for one in baselines if one.row.val_mse is not None),
-        key=lambda one: by_strength(one.row.backbone, one.row.val_mse),
-    )
-    if known and ranked:
-        for baseline in reversed(known):  # the best by val has the last word
-            _compare_with_baseline(ranked, compared, baseline)
-        _find_unread(ranked, baselines, known[0])
-    if alone := restless_of([one.row for one in ranked]):
-        _judge_without(alone, networks, baselines)
+    for baseline in reversed(known):  # the best by val has the last word
+        _compare_with_baseline(ranked, compared, baseline)
 
 
-def _judge_without(alone: Sequence[Row], networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
+def _judged_without(
+    alone: Sequence[Row], ranked: Sequence[Judged], known: Sequence[Simple]
+) -> list[tuple[Row, Row]]:
+    """Return each other row, the best by val first, and a copy of it with the verdict that it would have."""
+    left = [one for one in ranked if all(one.row is not row for row in alone)]
+    fresh = {"p_value": None, "p_baseline": None}
+    others = [Judged(one.row.model_copy(update=fresh), one.tests) for one in left]
+    _set_verdicts(others, _comparisons(others), known)
+    return [(one.row, other.row) for one, other in zip(left, others, strict=True)]
+
+
+def _judge_without(alone: Sequence[Row], ranked: Sequence[Judged], known: Sequence[Simple]) -> None:
     """Set the verdicts that would be others without some rows, where the best row stays what it is."""
-    left = [one for one in networks if all(one.row is not row for row in alone)]
-    fresh: dict[str, Any] = {"p_value": None, "p_baseline": None, "unread": [], "seed_spread": None}
-    others = []
-    for one in left:
-        verdict = INCOMPLETE if one.row.verdict == INCOMPLETE else ""
-        others.append(Judged(one.row.model_copy(update=fresh | {"verdict": verdict}), one.tests))
-    judge(others, baselines)
-    if any(one.row.rank == 1 for one in left):
-        for one, other in zip(left, others, strict=True):
-            if other.row.verdict != one.row.verdict:
-                one.row.otherwise = other.row.verdict
+    pairs = _judged_without(alone, ranked, known)
+    for row, other in pairs if pairs and pairs[0][0].rank == 1 else ():
+        if other.verdict != row.verdict:
+            row.otherwise[listed([one.name for one in alone])] = other.verdict
+
+
+def _judge_first_without(alone: Row, ranked: Sequence[Judged], known: Sequence[Simple]) -> None:
+    """Set the verdict that the best row would have without another, where it is not the same.
+
+    Without the best row itself it is that of the second, where neither beats the baselines beside the other.
+    """
+    row, other = _judged_without([alone], ranked, known)[0]
+    if other.verdict != row.verdict and (row.rank == 1 or not (alone.beats_baselines or row.beats_baselines)):
+        row.otherwise[alone.name] = other.verdict
 
 
 class _Compared(NamedTuple):
@@ -135,6 +156,25 @@ def set_intervals(networks: Sequence[Judged], *, chosen: bool = False) -> list[_
 
     ``chosen`` says that the first row was chosen from all by its val MSE.
     """
+    compared = _comparisons(networks)
+    for comparison, positions, _ in compared:
+        for position, place in positions.items():
+            row = networks[position].row
+            from_rows = len(networks) if chosen and position == 0 else 1
+            ends = comparison.interval(place, selected_from=from_rows)
+            if ends is None:
+                row.covers = comparison.without_interval(place)
+                continue
+            row.test_mse_low, row.test_mse_high = ends
+            few = row.seeds < FEWEST_SEEDS
+            row.covers = "this run, test images only" if few else "test images and seeds"
+            if not few and from_rows > 1:
+                row.covers = f"test images, seeds and the choice from {from_rows} rows"
+    return compared
+
+
+def _comparisons(networks: Sequence[Judged]) -> list[_Compared]:
+    """Return what can be said of rows, and set how far their seeds differ, or why nothing can be said."""
     found: dict[tuple[str, ...], list[tuple[int, Errors]]] = defaultdict(list)
     for position, one in enumerate(networks):
         errors = errors_of(one.tests) if one.tests else None
@@ -161,20 +201,6 @@ def set_intervals(networks: Sequence[Judged], *, chosen: bool = False) -> list[_
         together = list(compress(members, map(not_, withheld)))
         # The seeds of all rows are seen together; one that nothing can be said of says nothing of others.
         compared += [_compared(networks, some) for some in (together, *([one] for one in alone)) if some]
-    for comparison, positions, _ in compared:
-        for position, place in positions.items():
-            row = networks[position].row
-            from_rows = len(networks) if chosen and position == 0 else 1
-            ends = comparison.interval(place, selected_from=from_rows)
-            if ends is None:
-                row.covers = comparison.without_interval(place)
-                continue
-            row.test_mse_low, row.test_mse_high = ends
-            row.covers = (
-                "test images and seeds" if row.seeds >= FEWEST_SEEDS else "this run, test images only"
-            )
-            if row.seeds >= FEWEST_SEEDS and from_rows > 1:
-                row.covers = f"test images, seeds and the choice from {from_rows} rows"
     return compared
 
 
@@ -215,9 +241,8 @@ def compare_with_best(row: Row, test: pd.DataFrame, ranked: Sequence[Judged]) ->
         row.times_best = row.test_mse / best.test_mse
     chosen = _chosen(ranked)
     if chosen and not chosen.ids.difference(test.index).size:
-        versus = chosen.comparison.versus(
-            0, test["error"].loc[chosen.ids].to_numpy(), selected_from=len(ranked)
-        )
+        errors = test["error"].loc[chosen.ids].to_numpy()
+        versus = chosen.comparison.versus(0, errors, selected_from=len(ranked))
         row.p_value = versus.different if versus else None
 
 

@@ -12,6 +12,7 @@ from quadzoo.records.record import run_folder
 from quadzoo.records.suite import is_suite
 from quadzoo.report.baselines import in_words
 from quadzoo.report.captions import left_out
+from quadzoo.report.caveats import restless
 from quadzoo.report.doubts import against, beaten_on_test
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import read_runs
@@ -55,7 +56,8 @@ def next_step(board: Leaderboard, out: Path) -> str:
     if best is None or not best.details.runs:
         return ""
     if warnings := _warnings(board, best):
-        return warnings[0]
+        hangs = any(row.otherwise for row in board.rows)
+        return f"{warnings[0]} {restless(board) if hangs else ''}".rstrip()
     keys = best.details.runs
     words = ["quadzoo predict", ",".join(key[:_DIGITS] if len(keys) > 1 else key for key in keys), "IMAGES"]
     words += [] if out == _DEFAULT_OUT else ["--out", shlex.quote(str(out))]

@@ -9,10 +9,12 @@ import pytest
 
 from quadzoo.records.record import Metrics
 from quadzoo.report.captions import evidence
-from quadzoo.report.caveats import restless
+from quadzoo.report.caveats import restless, restless_of
 from quadzoo.report.columns import shown_columns
 from quadzoo.report.doubts import beaten
-from quadzoo.report.rows import DOES_NOT_BEAT
+from quadzoo.report.markdown import to_markdown
+from quadzoo.report.page import to_html
+from quadzoo.report.rows import DOES_NOT_BEAT, Leaderboard
 from quadzoo.report.winner import next_step
 from tests.report.judged import N, answer, row_of, texts
 from tests.report.records import board_of, record
@@ -154,9 +156,48 @@ def test_verdicts_that_hang_on_a_restless_row_are_told(tmp_path: Path) -> None:
     board = board_of(tmp_path)
     rows = {row.backbone: row for row in board.rows}
     assert rows["b"].verdict == "not significantly worse"
-    assert rows["b"].otherwise == "worse"
+    assert rows["b"].otherwise == {"wild + mlp": "worse"}
     assert "Without it the verdict would be worse for b + mlp" in restless(board)
-    assert rows["a"].otherwise == rows["wild"].otherwise == ""
+    assert rows["a"].otherwise == rows["wild"].otherwise == {}
+
+
+def flipping(out: Path, steady: float, wild: float) -> tuple[Leaderboard, str]:
+    """Two rows far better than ridge regression, one of seeds that differ: no row counts as restless."""
+    row_of(out, "steady", 1.0, val=steady)
+    row_of(out, "wild", 1.0, val=wild, spread=0.4)
+    answer(out, "ridge-pixels", np.random.default_rng(5).normal(0, 1.5, N), 0.05)
+    board = board_of(out)
+    assert restless_of(board.rows) == []
+    return board, f"{DOES_NOT_BEAT} ridge regression on pixels"
+
+
+def test_the_best_verdict_that_hangs_on_another_row_is_told(tmp_path: Path) -> None:
+    board, beaten_by = flipping(tmp_path / "both", steady=0.01, wild=0.02)
+    assert {row.backbone: row.verdict for row in board.rows}["steady"] == beaten_by
+    told = "without wild + mlp the verdict would be best for steady + mlp. Three more seeds per row would"
+    assert told in texts(board)
+    assert told in next_step(board, tmp_path)
+    assert told in to_markdown([board])
+    assert told in to_html([board], [])
+    row_of(tmp_path / "alone", "steady", 1.0, val=0.01)
+    answer(tmp_path / "alone", "ridge-pixels", np.random.default_rng(5).normal(0, 1.5, N), 0.05)
+    assert {row.backbone: row.verdict for row in board_of(tmp_path / "alone").rows}["steady"] == "best"
+
+
+def test_a_best_row_that_hides_that_another_beats_the_baselines_is_told(tmp_path: Path) -> None:
+    """The row with the lowest val MSE is the one whose seeds differ."""
+    board, beaten_by = flipping(tmp_path, steady=0.02, wild=0.01)
+    assert [row.verdict for row in board.rows if row.rank] == [beaten_by, beaten_by]
+    assert "without wild + mlp the verdict would be best for steady + mlp." in texts(board)
+
+
+def test_a_verdict_that_hangs_on_no_other_row_is_not_called_in_doubt(tmp_path: Path) -> None:
+    row_of(tmp_path, "a", 1.0)
+    row_of(tmp_path, "b", 1.2)
+    answer(tmp_path, "ridge-pixels", np.random.default_rng(5).normal(0, 5.0, N), 0.05)
+    board = board_of(tmp_path)
+    assert board.rows[0].verdict == "best"
+    assert "would be" not in restless(board)
 
 
 def test_an_incomplete_row_tells_nothing_of_how_many_seeds_there_are(tmp_path: Path) -> None:
