@@ -44,7 +44,7 @@ def drawn(rows: np.ndarray) -> np.ndarray:
 
 
 def with_floor(std: np.ndarray) -> np.ndarray:
-    """Return the deviations of features, floating point (F,), of those near 0 a hundredth of the median one.
+    """Return the deviations of features, float32 or float64 (F,), of those near 0 a hundredth of the median.
 
     A feature that hardly varies in training would be a thousand deviations off in another image.
     """

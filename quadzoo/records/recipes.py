@@ -18,6 +18,11 @@ def nearest(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     return name, differ[name]
 
 
+def says_nothing_of_features(recipe: Recipe) -> bool:
+    """Return whether ``frozen_features`` says nothing, or no more than ``freeze`` does."""
+    return not recipe.freeze or recipe.frozen_features == OF_FREEZE["frozen_features"]
+
+
 def usual_epochs(fields: Mapping[str, Any], n_train: int) -> int:
     """Return the number of epochs over ``n_train`` images that a recipe of these fields takes by itself."""
     return Recipe.model_validate({**fields, "epochs": "auto"}).epochs_for(n_train)

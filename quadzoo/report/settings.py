@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from quadzoo.model.recipe import OF_FREEZE
-from quadzoo.records.recipes import nearest
+from quadzoo.records.recipes import nearest, says_nothing_of_features
 from quadzoo.records.record import RunRecord
 from quadzoo.report.caveats import conditions_of
 from quadzoo.report.rows import Row
@@ -21,8 +20,8 @@ def settings_of(records: Sequence[RunRecord]) -> dict[str, str]:
     """Return what the runs of a row were made with, in words; of several values, all."""
     first = records[0]
     found = {name: _text(value) for name, value in first.recipe.model_dump().items()}
-    if not first.recipe.freeze or found["frozen_features"] == OF_FREEZE["frozen_features"]:
-        del found["frozen_features"]  # which says nothing, or what `freeze` says
+    if says_nothing_of_features(first.recipe):
+        del found["frozen_features"]
     epochs = sorted({record.epochs for record in records if record.epochs is not None})
     found["epochs"] = ", ".join(map(str, epochs)) or found["epochs"]
     rates = sorted({record.found.lr for record in records if record.found.lr})

@@ -19,7 +19,7 @@ def row(recipe: str, name: str, seed: int, val: float | None, **changes: Any) ->
     return {
         "recipe": recipe, "set": name, "backbone": "net", "head": "mlp", "weights": "none", "seed": seed,
         "status": "failed" if val is None else "ok", "val_mse": val, "baseline": "ridge-pixels",
-        "baseline_val_mse": 0.1, "device": "c", "torch": "2", **changes,
+        "baseline_val_mse": 0.1, "device": "c", "torch": "2", "settings": {"freeze": False}, **changes,
     }  # fmt: skip
 
 
@@ -37,6 +37,21 @@ def test_the_page_has_ratios_to_the_best_baseline_and_their_geometric_mean() -> 
     assert (
         "| first | 3.333 (1 set) | 2.000 (n=1) |  |" in lines
     )  # 2 / 0.6, on the set that both were tried on
+
+
+def test_heads_on_frozen_features_are_held_against_the_mean() -> None:
+    from recipes import page
+
+    assert "frozen" not in page([row("default", "one", 0, 0.05)])
+    frozen = {"settings": {"freeze": True}, "mean_val_mse": 0.1, "mean_test_mse": 0.2}
+    rows = [
+        row("frozen mlp", name, seed, val, test_mse=test, **frozen)
+        for name, seed, val, test in [("one", 0, 0.09, 0.1), ("one", 1, 0.1, 0.2), ("two", 0, 0.11, 0.3)]
+    ]
+    text = page(rows)
+    assert text.endswith("By val 1 of 3 runs lose to the mean, on test 1 of 2 rows, those of the table.\n")
+    assert "| mlp | two | 0.3 | 0.2 |" in text
+    assert "| mlp | one | 0." not in text
 
 
 def test_every_recipe_is_one_and_says_what_it_is() -> None:

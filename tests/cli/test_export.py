@@ -19,7 +19,9 @@ def test_it_says_what_it_wrote(disc_runs: Path, quadzoo: Call, tmp_path: Path) -
     told, files, warned = done.err.splitlines()
     assert told.startswith("quadzoo: best is tiny_cnn + integer, seed ")
     assert files.endswith("README.md, config.json, model.safetensors, predictions.csv, seen_images.npy")
-    assert warned.startswith("quadzoo: warning: No network beats ridge regression on pixels")
+    assert warned.startswith(
+        "quadzoo: warning: tiny_cnn + integer has a lower val MSE than all baselines, but on"
+    )
 
 
 REFUSED = {

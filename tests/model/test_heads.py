@@ -118,3 +118,11 @@ def test_spatial_sees_in_which_order_columns_stand() -> None:
     assert not torch.allclose(spatial(features), spatial(turned), atol=1e-3)
     assert torch.allclose(spatial(features), spatial(lifted), atol=1e-5)
     assert torch.allclose(pooled(features), pooled(turned), atol=1e-5)
+
+
+def test_heads_that_regress_learn_in_standard_units() -> None:
+    """Their first answer is then near the mean of each target, not at the low end of its range."""
+    heads = load().heads
+    ours = ("mlp", "linear", "gaussian", "skip", "ridge", "spatial")
+    assert {heads[name].spec.unit for name in ours} == {"standard"}
+    assert heads["integer"].spec.unit == "range"

@@ -84,7 +84,8 @@ def register_heads() -> list[HeadSpec]:
             name="gaussian",
             build=build_gaussian,
             description="mean and variance, β-NLL (Seitzer et al. 2022), on the mean feature",
-            revision="0.1.0",
+            revision="1",
+            unit="standard",
         ),
         HeadSpec(
             name="integer",
@@ -111,6 +112,7 @@ def register_heads() -> list[HeadSpec]:
             name="spatial",
             build=build_spatial,
             description="two layers on the feature map, pooled to eight columns, MSE",
-            revision="0.1.0",
+            revision="1",
+            unit="standard",
         ),
     ]
