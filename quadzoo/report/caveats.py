@@ -13,7 +13,7 @@ from quadzoo.report.text import listed
 
 _RESTLESS = 0.5  # standard deviation of the logarithm of the MSE, between seeds
 _TIMES_OTHERS = 5  # the median of other rows
-_SETTLED = " Three more seeds per row would settle it."
+_SURER = " More seeds per row make verdicts surer."
 
 # What may differ between the runs of a row and move a score.
 _CONDITIONS: dict[str, Callable[[RunRecord], str]] = {
@@ -105,11 +105,11 @@ def restless(board: Leaderboard) -> str:
             "from all rows together, so all intervals and verdicts here are less sure than without."
         )
         if changed := without.pop(names, None):
-            told.append(f"Without {'them' if len(found) > 1 else 'it'} {_in_words(changed)}.{_SETTLED}")
+            told.append(f"Without {'them' if len(found) > 1 else 'it'} {_in_words(changed)}.{_SURER}")
     for left_out, changed in without.items():
         told.append(
             "Rows are judged together, by how far the seeds of all differ, and a verdict hangs on that: "
-            f"without {left_out} {_in_words(changed)}.{_SETTLED}"
+            f"without {left_out} {_in_words(changed)}.{_SURER}"
         )
     return " ".join(told)
 
