@@ -200,7 +200,7 @@ class Pretraining(RegressionModule):
             widths = torch.full_like(lengths, len(signs))
             spelling_loss = F.ctc_loss(signs, spelling, widths, lengths, zero_infinity=True)
             loss = self.head.loss(raw, target)
-        self._metric("train").update(self._prediction(raw).detach(), target)
+        self._metric("train").update(self.prediction_of(raw).detach(), target)
         self.spelling_loss = spelling_loss.detach()
         return {"loss": loss + spelling_loss}
 

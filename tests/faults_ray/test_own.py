@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 def test_a_signal_to_all_processes(equations: Path, tmp_path: Path, name: str) -> None:
     """As of a closed terminal: Ray's own must not end before the table is written."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = started(environment, tmp_path, "--executor", "ray", "--data", equations, *LONG)
+    process = started(environment, tmp_path, "--executor", "ray", "--data", equations, *LONG,
+                      "--epochs", 200)  # fmt: skip
     until(lambda: identities(tmp_path), process)
     of_ray = psutil.Process(process.pid).children(recursive=True)
     assert of_ray
