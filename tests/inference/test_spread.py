@@ -29,7 +29,8 @@ def test_the_gaussian_head_makes_intervals_of_unequal_widths(
     folder = tmp_path / "runs" / record["key"]
     table = pd.read_csv(folder / "predictions.csv")
     model = loaded(discs, folder)
-    ranges = np.array(record["target_high"]) - np.array(record["target_low"])
+    unit = model.task.unit  # that the head learns in: standard deviations, by this data set's
+    ranges = np.array(unit.high) - np.array(unit.low)
     for side, rows in (("val", model.fold.split.val), ("test", model.fold.split.test)):
         images = torch.from_numpy(model.images[rows]).permute(0, 3, 1, 2)
         with torch.no_grad():

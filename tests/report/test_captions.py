@@ -174,7 +174,7 @@ def flipping(out: Path, steady: float, wild: float) -> tuple[Leaderboard, str]:
 def test_the_best_verdict_that_hangs_on_another_row_is_told(tmp_path: Path) -> None:
     board, beaten_by = flipping(tmp_path / "both", steady=0.01, wild=0.02)
     assert {row.backbone: row.verdict for row in board.rows}["steady"] == beaten_by
-    told = "without wild + mlp the verdict would be best for steady + mlp. Three more seeds per row would"
+    told = "without wild + mlp the verdict would be best for steady + mlp. More seeds per row make verdicts "
     assert told in texts(board)
     assert told in next_step(board, tmp_path)
     assert told in to_markdown([board])
