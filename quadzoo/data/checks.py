@@ -73,15 +73,17 @@ def check_target(findings: Findings, source: Source, column: int) -> TargetFacts
             f"{name} = {value:g} ({count / len(values):.0%} of rows), far from all others: if it stands for "
             "a missing value, delete it",
         )
+    told = {value for value, _ in stand_ins}
     stretching, times = _stretching(values)
     if len(stretching) and not stand_ins:
+        told = set(values[stretching])
         rows = [f"{source.where(int(known[i]))}: {name} = {values[i]:g}" for i in stretching]
         text = (
             f"{name} that makes its range {times:,.0f} times as wide, in {len(rows):,} of {len(values):,} "
             "rows: errors of the others hardly count; if it is wrong, mend or delete it"
         )
         findings.add("warning", "stretched-range", rows, text)
-    elif set(values[outliers.astype(int)]) - {value for value, _ in stand_ins}:
+    if set(values[outliers.astype(int)]) - told:
         tail = len(outliers) > _TAIL * len(values)
         findings.add(
             "note" if tail else "warning",

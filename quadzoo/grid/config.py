@@ -22,7 +22,8 @@ from quadzoo.data.reading import Reading, reading_of
 from quadzoo.data.sources import DataRequest, MissingTargets
 from quadzoo.errors import ConfigError
 from quadzoo.executors.choice import ExecutorName
-from quadzoo.model.recipe import OF_FREEZE, RECIPES, Recipe
+from quadzoo.model.recipe import RECIPES, Recipe
+from quadzoo.records.recipes import besides
 from quadzoo.registry.given import GivenSpec
 
 LONGEST_TIMEOUT = 2_000_000
@@ -116,13 +117,8 @@ class BenchConfig(BaseModel):
                          "group_column", "image_size", "resize", "bands", "value_range", "damaged")
             if getattr(self, name) != type(self).model_fields[name].default
         }  # fmt: skip
-        follows = OF_FREEZE if self.recipe.freeze else {}  # a flag would say nothing
         for name, known in RECIPES.items():
-            others = {
-                field: value
-                for field, value in self.recipe
-                if follows.get(field) != value != getattr(known, field)
-            }
+            others = besides(dict(self.recipe), known)
             if {*others} <= {*_RECIPE_FLAGS}:
                 chosen |= others if name == "default" else {"recipe": name, **others}
                 break

@@ -13,7 +13,7 @@ def nearest(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
     What follows from a frozen backbone is no difference.
     """
-    differ = {name: _besides(fields, recipe.model_dump()) for name, recipe in RECIPES.items()}
+    differ = {name: besides(fields, recipe) for name, recipe in RECIPES.items()}
     name = min(differ, key=lambda name: len(differ[name]))
     return name, differ[name]
 
@@ -28,10 +28,11 @@ def usual_epochs(fields: Mapping[str, Any], n_train: int) -> int:
     return Recipe.model_validate({**fields, "epochs": "auto"}).epochs_for(n_train)
 
 
-def _besides(fields: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
+def besides(fields: Mapping[str, Any], named: Recipe) -> dict[str, Any]:
+    """Return those of a recipe's fields that differ from a named one, without what follows from others."""
     follows = OF_FREEZE if fields.get("freeze") else {}
     return {
         name: value
         for name, value in fields.items()
-        if value != named[name] and follows.get(name, named[name]) != value
+        if value not in (getattr(named, name), follows.get(name, getattr(named, name)))
     }

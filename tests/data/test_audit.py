@@ -217,6 +217,19 @@ def test_few_values_that_stretch_the_range(values: list[float], rows: int, tmp_p
     assert (found.count if found else 0) == rows
 
 
+def test_what_stretches_the_range_hides_no_other_outlier(tmp_path: Path) -> None:
+    lines = ["id,weight"]
+    for number, value in enumerate([*range(100), 400, 5000]):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((4, 5), number, np.uint8))
+        lines.append(f"{number},{value}")
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    found = audited(tmp_path / "t.csv")
+    stretched, tail = finding(found, "stretched-range"), finding(found, "long-tail")
+    assert stretched
+    assert tail
+    assert (stretched.count, tail.count) == (1, 2)
+
+
 @pytest.mark.parametrize("sides", [("train", "test"), ("val", "test"), ("train", "val")])
 def test_a_split_that_leaks(good: Path, sides: tuple[str, str]) -> None:
     shutil.copy(good.parent / "p00.png", good.parent / "p10.png")

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,41 +17,20 @@ import quadzoo as public
 from quadzoo import api
 from quadzoo.cli import main
 from quadzoo.errors import DataError
-from quadzoo.grid import suite as of_suite
-from quadzoo.grid.observer import Silent
-from quadzoo.records.record import RunRecord
 from quadzoo.records.suite import read_suite
 from quadzoo.report.verify import verify
 
 from ..runs import records
+from .suites import SET, SHARED, THIRD, rows, write_set, write_suite
 
 Call = Callable[..., Any]
-SHARED = 'backbones = ["tiny_cnn"]\nepochs = 1\nweights = "none"\nprecision = "32"\n'
-SET = '[sets.{name}]\ndata = "{name}/table.csv"\nimages = "{name}/images"\ntargets = ["y"]\n'
 LEFT = {f"leaderboard-suite.{suffix}" for suffix in ("csv", "md", "json", "html")} | {"suite.json"}
-
-
-def write_set(folder: Path, seed: int) -> None:
-    """30 grey images whose brightness is y."""
-    (folder / "images").mkdir(parents=True)
-    rng = np.random.default_rng(seed)
-    lines = ["id,y"]
-    for number in range(30):
-        y = rng.uniform()
-        image = rng.integers(0, 60, (16, 16)) + round(150 * y)
-        cv2.imwrite(str(folder / "images" / f"{number}.png"), image.astype(np.uint8))
-        lines.append(f"{number},{y:.4f}")
-    (folder / "table.csv").write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A suite of the sets a and b."""
-    for seed, name in enumerate("ab"):
-        write_set(tmp_path / "sets" / name, seed)
-    path = tmp_path / "sets" / "suite.toml"
-    path.write_text(SHARED + "".join(SET.format(name=name) for name in "ab"))
-    return path
+    return write_suite(tmp_path / "sets")
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +46,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         main(["bench", "--suite", str(folder / "suite.toml"), "--out", str(folder / "out")])
     assert ended.value.code == 0
     return folder / "out"
-
-
-def rows(out: Path) -> list[dict[str, str]]:
-    with (out / "leaderboard-suite.csv").open(encoding="utf-8") as table:
-        return list(csv.DictReader(table))
 
 
 def test_each_set_has_a_results_folder_of_its_own(finished: Path) -> None:
@@ -192,7 +165,6 @@ def test_a_plan_of_all_sets(file: Path, quadzoo: Call, tmp_path: Path) -> None:
 A = SET.format(name="a")
 TWO = SHARED + A + SET.format(name="b")
 AUTO = TWO.replace('precision = "32"\n', "")  # a precision that is chosen is written to the results folder
-THIRD = '[sets.c]\ndata = "{}/table.csv"\nimages = "a/images"\ntargets = ["{}"]\n'
 FAULTS = {
     "no set": (SHARED, "--suite {file}: no sets; add tables [sets.NAME]"),
     "no TOML": ("sets = [", "--suite {file}: not TOML: "),
@@ -287,132 +259,3 @@ def test_shares_of_the_training_images_in_a_suite(file: Path, quadzoo: Call, tmp
     assert {len(one.shares[0].rows) for one in board.boards.values()} == {3}
     file.write_text(file.read_text().replace("[0.5, 0.75]", "0.5"))
     assert "a list is needed" in quadzoo("bench", "--suite", file, "--out", tmp_path / "out").error
-
-
-class After(Silent):
-    """Does something when a run has ended, once."""
-
-    def __init__(self, do: Callable[[], None]) -> None:
-        self._do = do
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def ended(self, task: object, record: RunRecord) -> None:
-        do, self._do = self._do, lambda: None
-        do()
-
-
-def test_an_interrupt_leaves_what_is_finished(file: Path, tmp_path: Path, quadzoo: Call) -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    out = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt):
-        api.suite(file, out=out, progress=After(interrupt))
-    assert [len(records(out / name)) for name in "ab"] == [1, 0]
-    board = public.suite_leaderboard(out)
-    assert [one.best for one in board.sets] == ["tiny_cnn + mlp", None]
-    page = (out / "leaderboard-suite.md").read_text()
-    assert "No row is finished on b" in page
-    first = records(out / "a")[0]["finished"]
-    assert quadzoo("bench", "--suite", file, "--out", out).status == 0
-    assert records(out / "a")[0]["finished"] == first
-    assert len(records(out / "b")) == 1
-
-
-def test_data_that_vanish_cost_their_own_set(file: Path, tmp_path: Path) -> None:
-    write_set(file.parent / "c", 2)
-    file.write_text(file.read_text() + SET.format(name="c"))
-    gone = After(lambda: shutil.rmtree(file.parent / "b" / "images"))
-    board = api.suite(file, out=tmp_path / "out", progress=gone)
-    assert list(board.errors) == ["b"]
-    assert "no such folder" in board.errors["b"]
-    assert [len(records(tmp_path / "out" / name)) for name in "abc"] == [1, 0, 1]
-    assert any(note.startswith("error: set b is not finished: ") for note in gone.notes)
-    assert "b is not finished: " in (tmp_path / "out" / "leaderboard-suite.html").read_text()
-
-
-def test_data_that_change_meanwhile_cost_their_own_set(file: Path, tmp_path: Path) -> None:
-    table = file.parent / "b" / "table.csv"
-    changed = After(lambda: table.write_text(table.read_text().replace("0,0.", "0,1.", 1)) and None)
-    board = api.suite(file, out=tmp_path / "out", progress=changed)
-    assert "have changed since the bench began" in board.errors["b"]
-    assert records(tmp_path / "out" / "b") == []
-
-
-def test_a_finished_set_that_is_gone_keeps_its_place(file: Path, quadzoo: Call, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-
-    def bench(*flags: str) -> Any:
-        return quadzoo("bench", "--suite", file, "--out", out, *flags)
-
-    assert bench().status == 0
-    before = rows(out)
-    shutil.rmtree(file.parent / "b")
-    again = bench()
-    assert again.status == 0, again.err
-    assert "set b keeps its finished runs; it cannot be read any more: data " in again.err
-    assert rows(out) == before
-    plan = bench("--dry-run", "--json")
-    assert (plan.status, list(json.loads(plan.out)["sets"])) == (0, ["a"])
-    # More is asked for than b has.
-    for flags in (("--heads", "mlp,linear"), ("--seeds", "0,1")):
-        more = bench(*flags)
-        assert more.status == 1
-        assert "error: set b is not finished: data " in more.err
-        assert "b is not finished: data " in (out / "leaderboard-suite.md").read_text()
-    assert [len(records(out / name)) for name in "ab"] == [3, 1]
-    # Nothing is left that could be done.
-    shutil.rmtree(file.parent / "a" / "images")
-    assert bench().status == 2
-
-
-def test_a_set_that_is_gone_excuses_no_fault_of_the_file(file: Path, quadzoo: Call, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-
-    def refused() -> str:
-        result = quadzoo("bench", "--suite", file, "--out", out)
-        assert result.status == 2
-        return str(result.error)
-
-    shutil.move(file.parent / "b", tmp_path / "b")
-    assert "set b: data " in refused()  # it has never been read
-    assert not out.exists()
-    shutil.move(tmp_path / "b", file.parent / "b")
-    assert quadzoo("bench", "--suite", file, "--out", out).status == 0
-    text = file.read_text()
-    file.write_text(text.replace('["y"]', '["z"]'))
-    assert "no column 'z'" in refused()
-    file.write_text(text + THIRD.format("nowhere", "y"))
-    assert "set c: data " in refused()
-
-
-def test_a_set_that_cannot_go_on_is_exit_status_1(
-    file: Path, quadzoo: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench = of_suite.bench
-
-    def broken(config: Any, *others: Any, **more: Any) -> Any:
-        if config.out.name == "a":
-            raise DataError("the disk is gone")
-        return bench(config, *others, **more)
-
-    monkeypatch.setattr(of_suite, "bench", broken)
-    result = quadzoo("bench", "--suite", file, "--out", tmp_path / "out")
-    assert result.status == 1
-    assert "quadzoo: error: set a is not finished: the disk is gone" in result.err
-    assert len(records(tmp_path / "out" / "b")) == 1
-
-
-def test_a_failed_run_is_exit_status_1_and_the_others_go_on(
-    file: Path, quadzoo: Call, tmp_path: Path
-) -> None:
-    write_set(file.parent / "c", 2)
-    file.write_text(file.read_text() + "timeout = 0.01\n" + SET.format(name="c"))  # b has no time
-    result = quadzoo("bench", "--suite", file, "--out", tmp_path / "out")
-    assert result.status == 1
-    status = {name: records(tmp_path / "out" / name)[0]["status"] for name in "abc"}
-    assert status == {"a": "ok", "b": "failed", "c": "ok"}
-    assert "No row is finished on b: mean ranks are over the other sets." in result.out
