@@ -236,7 +236,7 @@ def read_regular(path: Path, most: int, *, follow: bool = False) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size > most:
             raise OSError(errno.EFBIG, f"it has {size:,} bytes, at most {most:,} are read", str(path))
-        return file.read(most)
+        return file.read(size)
 
 
 @contextmanager

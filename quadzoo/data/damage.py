@@ -11,6 +11,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import simplejpeg
 from PIL.WebPImagePlugin import WebPImageFile
@@ -23,6 +24,7 @@ _DROPPED = frozenset({*range(0xE0, 0xF0), _COM})  # APPn and comments
 _COEFFICIENTS = 64  # of a block
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"IEND")
+_PNG_PLAIN = frozenset({b"IHDR", b"IDAT", b"IEND"})
 _EXIF_TEXT, _MOST_TEXT = b"Raw profile type exif\0", 1 << 19  # bytes
 _WEBP_TAIL = 32  # bytes
 
@@ -90,25 +92,39 @@ def _check_scans(content: bytes, at: int) -> None:
         raise Damaged("its last scans are missing")
 
 
-def png_pixels(content: bytes) -> tuple[bytes, int]:
-    """Return a PNG without what is not needed for its pixels, and the number of its frames.
+class Png(NamedTuple):
+    """A PNG without what is not needed for its pixels; ``kinds`` are those of its chunks."""
+
+    content: bytes
+    kinds: frozenset[bytes]
+    frames: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is nothing but pixels: no palette, no colour that is transparent, no EXIF."""
+        return self.kinds == _PNG_PLAIN
+
+
+def png_pixels(content: bytes) -> Png:
+    """Return a PNG without what is not needed for its pixels.
 
     Raises Damaged for one whose pixels have another checksum, or which lacks its end.
     """
-    kept, frames, dropped = [_PNG], 1, False
+    kept, kinds, frames, dropped = [_PNG], set(), 1, False
     for kind, start, size in _png_chunks(content):
         if kind in _PNG_PIXELS or kind == b"eXIf" or _may_turn(kind, content, start, size):
             body = memoryview(content)[start : start + 8 + size]
             (checksum,) = struct.unpack(">I", content[start + 8 + size : start + 12 + size])
             if zlib.crc32(body[4:]) == checksum:
                 kept.append(content[start : start + 12 + size])
+                kinds.add(kind)
                 continue
             if kind in _PNG_PIXELS:
                 raise Damaged(f"wrong checksum of its {kind.decode()} chunk")
         elif kind == b"acTL" and size >= 4:
             (frames,) = struct.unpack(">I", content[start + 8 : start + 12])
         dropped = True
-    return b"".join(kept) if dropped else content, frames
+    return Png(b"".join(kept) if dropped else content, frozenset(kinds), frames)
 
 
 def _may_turn(kind: bytes, content: bytes, start: int, size: int) -> bool:

@@ -28,6 +28,7 @@ from quadzoo.data.samples import (
     npy_size,
     read_deep_png,
     read_npy,
+    read_plain_png,
     read_tiff,
     tiff_facts,
 )
@@ -56,6 +57,7 @@ _OPAQUE = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 32767.0, 65535.0)  # usual value
 _ORIENTATION = 0x0112
 _IHDR = struct.Struct(">IIBBBBB")  # width, height, bits, kind of colour, compression, filter, interlacing
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the kind of colour
+_PNG_MODES = {(8, 0, 0, 0, 0): "L", (8, 2, 0, 0, 0): "RGB", (8, 4, 0, 0, 0): "LA", (8, 6, 0, 0, 0): "RGBA"}
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda p: p[:, ::-1],
     3: lambda p: p[::-1, ::-1],
@@ -147,9 +149,13 @@ def _read(content: bytes, bands: tuple[int, ...] | None) -> tuple[str, Samples]:
             return kind, replace(read_tiff(content), frames=frames)
         check_tiff(content)
     if kind == "PNG":
-        content, frames = png_pixels(content)
-        width, height, bits, colours, *_ = _IHDR.unpack_from(content, 16)
+        png = png_pixels(content)
+        content, frames = png.content, png.frames
+        width, height, bits, colours, *others = _IHDR.unpack_from(content, 16)
         _check_size(height, width)
+        if png.is_plain and (mode := _PNG_MODES.get((bits, colours, *others))):
+            with suppress(Exception):  # of broken bytes: Pillow tells what is wrong
+                return kind, replace(read_plain_png(content, mode), frames=frames)
         if bits == 16 and (colours or b"tRNS" in content[: content.find(b"IDAT")]):
             upright = _exif(PngImageFile(io.BytesIO(content), ""))
             return kind, replace(read_deep_png(content), frames=frames, orientation=upright)
@@ -261,6 +267,8 @@ def _exif(image: Image.Image) -> int:
 def _on_white(samples: Samples) -> Samples:
     """Return pixels (H, W, C - 1), of the dtype that they had, laid on white by their last band."""
     dtype, opacity = samples.pixels.dtype, samples.pixels[:, :, -1:]
+    if dtype == np.uint8 and opacity.min() == 255:
+        return replace(samples, pixels=samples.pixels[:, :, :-1])
     if dtype == np.uint8 and samples.pixels.shape[2] in (2, 4) and not samples.premultiplied:
         pixels, see_through = _seen(Image.fromarray(samples.pixels))
         return replace(samples, pixels=pixels, on_white=see_through)

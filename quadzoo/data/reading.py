@@ -31,7 +31,6 @@ Advance = Callable[[int], None]
 
 _SPOOL_BYTES = 4 * 2**30  # and no more than half of the free disk space
 _DIGEST = 32  # bytes
-_AT_A_TIME = 16  # files to hash: a small one takes as long as handing it to a thread
 _UNREAD = bytes(_DIGEST)
 _SHAPE = struct.Struct("<IIHH")  # of an image in the spool; 0 channels for grey; the dtype's number
 _DTYPES = tuple(
@@ -111,15 +110,12 @@ class ImageReader:
     def hash_files(self, advance: Advance) -> None:
         """Read and hash every file; decode none. Raises DataError for one that cannot be read."""
 
-        def hashed(some: range) -> int:
-            for index in some:
-                with suppress(*(UnreadableImage,) * (self._reading.damaged == "skip")):
-                    self._read(index)
-            return len(some)
+        def hashed(index: int) -> None:
+            with suppress(*(UnreadableImage,) * (self._reading.damaged == "skip")):
+                self._read(index)
 
-        everything = range(len(self))
-        for n in parallel(hashed, (everything[i : i + _AT_A_TIME] for i in everything[::_AT_A_TIME])):
-            advance(n)
+        for _ in parallel(hashed, range(len(self))):
+            advance(1)
 
     def survey(
         self,

@@ -16,7 +16,8 @@ from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, SAMPLEFORMAT
 
 from quadzoo.data.strips import FAX, PACKED, check_strips, unpack
 
-logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it finds odd is not for users
+for _library in ("tifffile", "imagecodecs"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())  # what they find odd is not for users
 
 _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 _READ = (COMPRESSION.NONE, COMPRESSION.JPEG, *PACKED, *FAX)
@@ -232,6 +233,15 @@ def _npy_header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
         raise Unreadable(str(error).splitlines()[0]) from error
     _check_array(shape, dtype)
     return shape, by_columns, dtype, file.tell()
+
+
+def read_plain_png(content: bytes, mode: str) -> Samples:
+    """Read a PNG of 8 bits that is nothing but pixels, in half the time that Pillow takes.
+
+    ``mode`` is Pillow's name for its bands. Raises what imagecodecs does where it is broken.
+    """
+    pixels = imagecodecs.png_decode(content)
+    return Samples(pixels[:, :, None] if pixels.ndim == 2 else pixels, mode, alpha=mode in ("LA", "RGBA"))
 
 
 def read_deep_png(content: bytes) -> Samples:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +26,6 @@ ID, ERROR = "id", "error"  # columns beside those of the targets
 
 _SHOWN = 40  # characters
 _FAR = 0.25  # of a target's range in training, beyond it
-_SMALL = 1 << 15  # bytes of an image's file
 
 
 @dataclass(frozen=True)
@@ -141,7 +138,7 @@ def _calibrated(members: Sequence[Member], level: float) -> tuple[Intervals, lis
     return Intervals.of(source, level), source.doubts(level)
 
 
-def _blocks(members: Sequence[Member], images: Iterable[Image], oddities: Oddities) -> Iterator[_Block]:
+def _blocks(members: Sequence[Member], images: Sequence[Image], oddities: Oddities) -> Iterator[_Block]:
     """Yield the images in their order; in each block as many can be shown as a network is given at once."""
     views = list(dict.fromkeys(member.network.view for member in members))
     size = max(member.network.batch_size for member in members)
@@ -160,12 +157,11 @@ def _blocks(members: Sequence[Member], images: Iterable[Image], oddities: Odditi
 
 
 def _all_prepared(
-    images: Iterable[Image], views: Sequence[View], at_a_time: int | None
+    images: Sequence[Image], views: Sequence[View], at_a_time: int | None
 ) -> Iterator[_Prepared]:
     """Yield the images, prepared in the background, or so many ``at_a_time`` and nothing in between.
 
-    On the CPU the network needs the cores itself: beside decoding it takes longer than both in turns. Small
-    images are decoded in this thread: several would spend more time on waiting for the interpreter's lock.
+    On the CPU the network needs the cores itself: beside decoding it takes longer than both in turns.
     """
 
     def prepare(image: Image) -> _Prepared:
@@ -174,16 +170,8 @@ def _all_prepared(
     if at_a_time is None:
         yield from parallel(prepare, images)
         return
-    waiting = iter(images)
-    while some := list(islice(waiting, at_a_time)):
-        yield from map(prepare, some) if all(map(_is_small, some)) else list(parallel(prepare, some))
-
-
-def _is_small(image: Image) -> bool:
-    try:
-        return isinstance(image.source, Path) and image.source.stat().st_size <= _SMALL
-    except OSError:  # told when it is read
-        return True
+    for start in range(0, len(images), at_a_time):
+        yield from list(parallel(prepare, images[start : start + at_a_time]))
 
 
 def _prepared(image: Image, views: Sequence[View]) -> _Prepared:

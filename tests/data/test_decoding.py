@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +72,40 @@ def test_a_flipped_bit_in_a_png_is_noticed() -> None:
     content[content.index(b"IDAT") + 10] ^= 1
     with pytest.raises(Undecodable):
         decode(bytes(content))
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("opacity", [None, 255, 0])
+def test_a_png_of_8_bits_is_what_pillow_reads(mode: str, opacity: int | None) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 7, len(mode)), dtype=np.uint8)
+    if opacity is not None and mode in ("LA", "RGBA"):
+        pixels[:, :, -1] = opacity
+    content = saved(Image.fromarray(pixels.squeeze(), mode), "PNG")
+    image = Image.open(io.BytesIO(content)).convert("RGBA")
+    seen = np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image))[:, :, :3]
+    grey = (seen == seen[:, :, :1]).all()
+    assert close(decode(content).pixels, seen[:, :, 0] if grey else seen)
+    bands = tuple(range(1, len(mode) + 1))
+    assert close(decode(content, bands).pixels, pixels.squeeze())
+
+
+def test_a_png_with_more_data_than_pixels_is_read_without_a_word() -> None:
+    content = saved(Image.fromarray(GREY), "PNG")
+    start = content.index(b"IDAT") - 4
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in GREY) + bytes(99))
+    end = b"\0\0\0\0IEND" + zlib.crc32(b"IEND").to_bytes(4)
+    longer = (
+        content[:start]
+        + len(rows).to_bytes(4)
+        + b"IDAT"
+        + rows
+        + zlib.crc32(b"IDAT" + rows).to_bytes(4)
+        + end
+    )
+    read = "decode(sys.stdin.buffer.read()).pixels.sum()"
+    program = f"import sys; from quadzoo.data.decoding import decode; print({read})"
+    done = subprocess.run([sys.executable, "-c", program], input=longer, capture_output=True, check=True)
+    assert (int(done.stdout), done.stderr) == (GREY.sum(), b"")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "JPEG"])

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,12 +11,11 @@ from quadzoo.threads import available_cpus
 def test_parallel_keeps_the_order_and_a_window() -> None:
     under_way: list[int] = []
 
-    def items() -> Iterator[int]:
-        for index in range(2000):
-            under_way.append(index)
-            yield index
+    def work(index: int) -> int:
+        under_way.append(index)
+        return index * 2
 
-    results = parallel(lambda index: index * 2, items())
+    results = parallel(work, range(2000))
     first = [next(results) for _ in range(5)]
     assert first == [0, 2, 4, 6, 8]
     assert len(under_way) < 300
