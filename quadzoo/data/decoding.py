@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
@@ -268,7 +269,9 @@ def _on_white(samples: Samples) -> Samples:
     """Return pixels (H, W, C - 1), of the dtype that they had, laid on white by their last band."""
     dtype, opacity = samples.pixels.dtype, samples.pixels[:, :, -1:]
     if dtype == np.uint8 and opacity.min() == 255:
-        return replace(samples, pixels=samples.pixels[:, :, :-1])
+        if samples.pixels.shape[2] != 4:
+            return replace(samples, pixels=samples.pixels[:, :, :-1])
+        return replace(samples, pixels=cv2.cvtColor(samples.pixels, cv2.COLOR_RGBA2RGB))  # without gaps
     if dtype == np.uint8 and samples.pixels.shape[2] in (2, 4) and not samples.premultiplied:
         pixels, see_through = _seen(Image.fromarray(samples.pixels))
         return replace(samples, pixels=pixels, on_white=see_through)
@@ -313,8 +316,9 @@ def _chosen(pixels: np.ndarray, bands: tuple[int, ...] | None) -> np.ndarray:
         raise Undecodable(f"{pixels.shape[2]} bands; 1 to {MOST_BANDS} can be read: choose some with `bands`")
     first = pixels[:, :, 0]
     if pixels.shape[2] == 3 and not bands:
-        coloured = (first != pixels[:, :, 1]).any() or (first != pixels[:, :, 2]).any()
-        return pixels if coloured else first
+        without_gaps = pixels.dtype == np.uint8 and pixels.flags.c_contiguous  # else OpenCV copies slowly
+        first, *others = cv2.split(pixels) if without_gaps else np.moveaxis(pixels, 2, 0)
+        return first if all(np.array_equal(first, other) for other in others) else pixels
     return first if pixels.shape[2] == 1 else pixels
 
 

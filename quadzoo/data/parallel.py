@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from itertools import islice
 from typing import TypeVar
 
@@ -18,14 +19,20 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def parallel(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """Yield ``work(item)`` for each item, in order, computed in threads.
+def threads() -> ThreadPoolExecutor:
+    """Return a thread for each available CPU."""
+    return ThreadPoolExecutor(available_cpus())
+
+
+def parallel(
+    work: Callable[[Item], Result], items: Sequence[Item], pool: ThreadPoolExecutor | None = None
+) -> Iterator[Result]:
+    """Yield ``work(item)`` for each item, in order, computed in threads, those of ``pool`` where it is given.
 
     Pillow, OpenCV and hashlib release the interpreter's lock. No more than 256 items are in progress. Raises
     the first error of ``work``.
     """
-    cpus = available_cpus()
-    at_a_time = min(_AT_A_TIME, 1 + len(items) // (_PARTS * cpus))
+    at_a_time = min(_AT_A_TIME, 1 + len(items) // (_PARTS * available_cpus()))
     parts = (items[start : start + at_a_time] for start in range(0, len(items), at_a_time))
     in_progress: deque[Future[tuple[list[Result], BaseException | None]]] = deque()
 
@@ -37,11 +44,11 @@ def parallel(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[
             return results, error
         return results, None
 
-    with ThreadPoolExecutor(cpus) as pool:
+    with nullcontext(pool) if pool else threads() as running:
         try:
             while True:
                 room = _WINDOW // at_a_time - len(in_progress)
-                in_progress.extend(pool.submit(done, part) for part in islice(parts, room))
+                in_progress.extend(running.submit(done, part) for part in islice(parts, room))
                 if not in_progress:
                     return
                 results, error = in_progress.popleft().result()

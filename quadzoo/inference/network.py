@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
@@ -38,6 +38,18 @@ Spec = TypeVar("Spec", BackboneSpec, HeadSpec)
 Built = TypeVar("Built")
 
 
+class Answers(NamedTuple):
+    """Predictions for N images, float64 (N, T) in original units.
+
+    ``unbounded`` are those that the head gives, where its answers end with the range of training, and else
+    the same. ``spread`` is None for a head that has none.
+    """
+
+    values: np.ndarray
+    unbounded: np.ndarray
+    spread: np.ndarray | None
+
+
 @dataclass(frozen=True)
 class Network:
     """A trained network on its device; ``notes`` say what is not as it was when it was trained."""
@@ -52,8 +64,8 @@ class Network:
         """How many images it is given at once: as many as in its run's test."""
         return min(self.trained.record.recipe.batch_size, _MOST)
 
-    def predict(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return predictions and their spread, float64 (N, T) each in original units; None for no spread.
+    def predict(self, pixels: np.ndarray) -> Answers:
+        """Return the predictions for N images, in original units.
 
         ``pixels`` are N images as its view shows them: uint8, uint16 or float32 (N, H, W, C). The network
         computes in the precision that the run had.
@@ -67,19 +79,21 @@ class Network:
             _products_of_training(device),
             torch.autocast(device.type, torch.bfloat16, enabled=record.precision == "bf16"),
         ):
-            parts = []
+            values, unheld, spreads = [], [], []
             for some in torch.split(images, self.batch_size):
-                prediction, spread = self.module.predict_with_spread(some.to(device))
-                expected = torch.empty(len(some), len(record.targets))
+                raw = self.module(some.to(device))
+                values.append(self.module.prediction_of(raw))
                 with named(who):
-                    predictions(prediction, expected)
-                parts.append((prediction, spread))
-        values = torch.cat([prediction for prediction, _ in parts]).cpu().double().numpy()
-        spreads = [spread for _, spread in parts if spread is not None]
+                    predictions(values[-1], torch.empty(len(some), len(record.targets)))
+                unheld.append(self.module.unbounded(raw))
+                if (spread := self.module.spread(raw)) is not None:
+                    spreads.append(spread)
         unit = self.trained.unit
-        if not spreads:
-            return unscale(values, unit), None
-        return unscale(values, unit), unscale_spread(torch.cat(spreads).cpu().double().numpy(), unit)
+        return Answers(
+            unscale(_joined(values), unit),
+            unscale(_joined(unheld), unit),
+            unscale_spread(_joined(spreads), unit) if spreads else None,
+        )
 
 
 class Readout(nn.Module):
@@ -103,6 +117,12 @@ class Readout(nn.Module):
         """Map images, float32 (B, C, H, W) from 0 to 1, to predictions, float32 (B, T) in original units."""
         scaled: Tensor = self.network.predict(images * 255)
         return scaled * self.spread + self.low
+
+
+def _joined(parts: Sequence[Tensor]) -> np.ndarray:
+    """Return parts, float32 (n, T) each, as one array, float64 (N, T)."""
+    joined: np.ndarray = torch.cat([*parts]).cpu().double().numpy()
+    return joined
 
 
 def network_of(trained: Trained, names: Catalogue, device: torch.device) -> Network:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from quadzoo.data.decoding import Undecodable
-from quadzoo.data.parallel import parallel
+from quadzoo.data.parallel import parallel, threads
 from quadzoo.data.reading import Advance
 from quadzoo.errors import ConfigError
 from quadzoo.inference.calibration import Calibration, combined
@@ -71,11 +71,13 @@ class _Prepared(NamedTuple):
 class _Block(NamedTuple):
     """Some images with their predictions, float64 (n, T), and why those that are NaN have none.
 
+    ``unbounded`` is what the heads give, of those whose answers are held to the range of training.
     ``spread`` is that of the predictions, float64 (n, T); None where a network gives them none.
     """
 
     images: list[Image]
     values: np.ndarray
+    unbounded: np.ndarray
     spread: np.ndarray | None
     faults: list[str]
 
@@ -106,22 +108,32 @@ def predict(
         advance(len(block.images))
     columns = list(columns_of(members[0].network.trained.record.targets, (ID, ERROR)).values())
     frame = _frame(blocks, columns, intervals)
-    far = _far_off(frame, columns, members[0].network.trained.record)
+    unbounded = np.concatenate([np.empty((0, len(columns))), *(block.unbounded for block in blocks)])
+    far = _far_off(frame, columns, unbounded, members[0].network.trained.record)
     return Predicted(frame, columns, [*doubts, *oddities.warnings(len(frame)), *far])
 
 
-def _far_off(frame: pd.DataFrame, columns: Sequence[str], record: RunRecord) -> Iterator[str]:
-    """Yield a warning for each target with predictions far from all that the model was trained on."""
+def _far_off(
+    frame: pd.DataFrame, columns: Sequence[str], unbounded: np.ndarray, record: RunRecord
+) -> Iterator[str]:
+    """Yield a warning for each target with predictions far from all that the model was trained on.
+
+    Those that are held to its range are the worse: nothing in the table shows that they would be far off.
+    """
     ranges = zip(columns, record.targets, record.target_low, record.target_high, strict=True)
-    for column, target, low, high in ranges:
-        margin = _FAR * (high - low)
-        far = frame[(frame[column] < low - margin) | (frame[column] > high + margin)]
+    for place, (column, target, low, high) in enumerate(ranges):
+        given, margin = unbounded[:, place], _FAR * (high - low)
+        (far,) = np.nonzero((given < low - margin) | (given > high + margin))
         if len(far):
             n, are = f"{len(far):,} of {len(frame):,}", "are" if len(far) > 1 else "is"
+            first, answer = frame[ID].iloc[far[0]], frame[column].iloc[far[0]]
+            ends = (
+                "" if answer == given[far[0]] else f", given as {answer:.4g}: the model's answers end there"
+            )
             yield (
                 f"{n} predictions of {target} {are} far from the values of training, "
-                f"{low:.4g} to {high:.4g}, and may be wrong; the first is {far[column].iloc[0]:.4g} for "
-                f"{far[ID].iloc[0]}"
+                f"{low:.4g} to {high:.4g}, and may be wrong; the first is {given[far[0]]:.4g} for "
+                f"{first}{ends}"
             )
 
 
@@ -170,8 +182,9 @@ def _all_prepared(
     if at_a_time is None:
         yield from parallel(prepare, images)
         return
-    for start in range(0, len(images), at_a_time):
-        yield from list(parallel(prepare, images[start : start + at_a_time]))
+    with threads() as pool:  # new ones would have to get their memory each time
+        for start in range(0, len(images), at_a_time):
+            yield from list(parallel(prepare, images[start : start + at_a_time], pool))
 
 
 def _prepared(image: Image, views: Sequence[View]) -> _Prepared:
@@ -195,25 +208,28 @@ def _prepared(image: Image, views: Sequence[View]) -> _Prepared:
 def _predicted(members: Sequence[Member], prepared: Sequence[_Prepared]) -> _Block:
     n_targets = len(members[0].network.trained.record.targets)
     values, faults = np.full((len(prepared), n_targets), np.nan), [one.fault for one in prepared]
-    spread = None
+    unbounded, spread = values.copy(), None
     good = [place for place, fault in enumerate(faults) if not fault]
     if good:
         stacks = {view: np.stack([prepared[place].pixels[view] for place in good])
                   for view in prepared[good[0]].pixels}  # fmt: skip
         answers = [member.network.predict(stacks[member.network.view]) for member in members]
-        spreads = [one for _, one in answers if one is not None]
+        spreads = [one.spread for one in answers if one.spread is not None]
+        weights = [member.weight for member in members]
         values[good], of_good = combined(
-            np.stack([one for one, _ in answers]),
+            np.stack([one.values for one in answers]),
             np.stack(spreads) if len(spreads) == len(answers) else None,
-            [member.weight for member in members],
+            weights,
         )
+        unbounded[good], _ = combined(np.stack([one.unbounded for one in answers]), None, weights)
         if of_good is not None:
             spread = np.full_like(values, np.nan)
             spread[good] = of_good
     for place in good:
         if not np.isfinite(values[place]).all():
-            values[place], faults[place] = np.nan, "its prediction is NaN or infinite"
-    return _Block([one.image for one in prepared], values, spread, faults)
+            values[place], unbounded[place] = np.nan, np.nan
+            faults[place] = "its prediction is NaN or infinite"
+    return _Block([one.image for one in prepared], values, unbounded, spread, faults)
 
 
 def _frame(blocks: Sequence[_Block], columns: Sequence[str], intervals: Intervals | None) -> pd.DataFrame:

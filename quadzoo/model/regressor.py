@@ -156,11 +156,6 @@ class RegressionModule(Replaying):
         """Map images (B, C, H, W), 0 to 255, to predictions, float32 (B, T) in the scaled unit."""
         return self.prediction_of(self(images))
 
-    def predict_with_spread(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Map images (B, C, H, W) to what `predict` returns, and its `spread`, float32 (B, T) each."""
-        raw = self(images)
-        return self.prediction_of(raw), self.spread(raw)
-
     def raw(self, inputs: Tensor) -> Tensor:
         """Map a batch's inputs to the head's raw output.
 
@@ -179,6 +174,12 @@ class RegressionModule(Replaying):
         with torch.autocast(self.device.type, enabled=False):
             prediction: Tensor = self.head.predict(raw)
             return prediction if self.bounds is None else self.bounds(prediction)
+
+    def unbounded(self, raw: Tensor) -> Tensor:
+        """Return the predictions that the head gives, float32 (B, T), whatever it is held to."""
+        with torch.autocast(self.device.type, enabled=False):
+            prediction: Tensor = getattr(self.head, "unbounded", self.head.predict)(raw)
+            return prediction
 
     def spread(self, raw: Tensor) -> Tensor | None:
         """Return how far from the truth the head expects its predictions to be, from its raw output.

@@ -213,6 +213,26 @@ def test_unlike_images_are_warned_of_once(run_of: Find, discs: Path) -> None:
     ]
 
 
+def test_answers_that_are_held_to_the_range_of_training_are_warned_of(discs: Path, tmp_path: Path) -> None:
+    package.bench(
+        backbones=["tiny_cnn"], heads=["ridge"], weights="none", recipe={"freeze": True}, precision="32",
+        data=str(discs / "discs.csv"), images=discs / "photos", targets=["radius"], id_column="file",
+        out=tmp_path,
+    )  # fmt: skip
+    (run,) = (tmp_path / "runs").iterdir()
+    (low,), (high,) = record_of(run)["target_low"], record_of(run)["target_high"]
+    blank = np.stack(
+        [np.full((32, 48, 3), (0, 0, 1), np.uint8), np.full((32, 48, 3), (255, 255, 254), np.uint8)]
+    )
+    with pytest.warns(UserWarning, match="far from the values of training") as caught:
+        answers = package.load(run).predict(blank)["radius"]
+    assert answers.between(low - 1e-5, high + 1e-5).all()  # float32
+    ends = [
+        f"for {index}, given as {answer:.4g}: the model's answers end" for index, answer in answers.items()
+    ]
+    assert any(end in str(caught[0].message) for end in ends)
+
+
 def test_values_beyond_the_range_are_warned_of(deep: tuple[Path, Path]) -> None:
     model = package.load(deep[1])
     pixels = np.full((32, 48, 5), 3000, np.uint16)

@@ -27,8 +27,8 @@ class RidgeHead(nn.Module):
             self.register_buffer(name, torch.zeros(num_targets))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map float32 features (B, F, h, w) to predictions (B, T), within the training range."""
-        return F.linear(features.mean(dim=(2, 3)), self.weight, self.bias).clamp(self.low, self.high)
+        """Map float32 features (B, F, h, w) to predictions (B, T), not held to any range."""
+        return F.linear(features.mean(dim=(2, 3)), self.weight, self.bias)
 
     def start(self, features: Tensor, target: Tensor) -> None:
         """Fit to float32 features (N, F) and targets (N, T) in the scaled unit."""
@@ -40,9 +40,13 @@ class RidgeHead(nn.Module):
         self.high.copy_(torch.where(known, target, -torch.inf).amax(dim=0))
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return the mean squared error of float32 predictions and targets (B, T), a scalar."""
-        return F.mse_loss(raw, target)
+        """Return the mean squared error of what it predicts and targets, float32 (B, T), a scalar."""
+        return F.mse_loss(self.predict(raw), target)
 
     def predict(self, raw: Tensor) -> Tensor:
+        """Return the predictions, float32 (B, T) in the scaled unit, within the training range."""
+        return raw.clamp(self.low, self.high)
+
+    def unbounded(self, raw: Tensor) -> Tensor:
         """Return the output of ``forward`` unchanged: float32 (B, T) in the scaled unit."""
         return raw
