@@ -290,12 +290,20 @@ def _found(
             raise ConfigError(f"run {run[:_SHOWN]!r}: an empty name; say which run, or best")
         if part not in NAMES:
             found.append((find_trained(part, folder, names), 1 / len(parts)))
+            if len(parts) > 1:
+                one = found[-1][0].record
+                what = f"{one.backbone} + {one.head}, seed {one.seed}"
+                told.append(f"{part[:_SHOWN]} is run {one.key}: {what}")
             continue
         some = chosen(part, folder)
         told.append(some.told)
         warned += some.warnings
         total = sum(weight for _, weight in some.runs) * len(parts)
         found += [(read_trained(path, where(path)), weight / total) for path, weight in some.runs]
+    keys = [trained.record.key for trained, _ in found]
+    for place, key in enumerate(keys):
+        if key in keys[:place]:
+            raise ConfigError(f"run {run[:_SHOWN]!r}: run {key} is in it twice; name each run once")
     return found, told, warned
 
 

@@ -331,6 +331,6 @@ def bench(as_json: bool, dry_run: bool, metric: Metric, **flags: Any) -> int:
         f"quadzoo: {out / 'leaderboard.html'}, .md, .csv and .json; one folder per run in {out / 'runs'}",
         err=True,
     )
-    if text := next_step(board, Path(out)):
+    if text := next_step(board, Path(out), given.get("plugin", ())):
         click.echo(f"quadzoo: {text}", err=True)
     return 1 if display.failed or board.unreadable else 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from quadzoo.cli.options import plugin_option, run_out_option
-from quadzoo.cli.output import say_json, tell
+from quadzoo.cli.output import output_file, say_json, tell
 from quadzoo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from quadzoo.inference.load import Model
     from quadzoo.inference.predict import Predicted
 
-_LISTED = 50  # images that cannot be predicted
+_LISTED, _ALIKE = 50, 10  # images that cannot be predicted, and those for one reason
 _DIGITS, _LARGE = 4, 1e4  # of a number on the terminal, and from where on it has no decimals
 
 
@@ -96,6 +97,9 @@ def predict(
     if not csv_in and (folder or id_column):
         raise ConfigError(f"`{'images' if folder else 'id_column'}` is for the table that `csv_in` names")
     found = images_in_table(csv_in, folder, id_column) if csv_in else files_of(images)
+    if csv:
+        read = [csv_in] if csv_in else []
+        csv = output_file("csv", csv, [*read, *(one.source for one in found if isinstance(one.source, Path))])
     model = _loaded(run, out, plugin)
     done = _predicted(model, found, interval)
     for text in done.warnings:
@@ -153,13 +157,19 @@ def _document(model: Model, done: Predicted) -> dict[str, Any]:
         }
         for row in rows
     ]
-    return {"runs": model.runs, "targets": model.targets, "warnings": done.warnings, "predictions": clean}
+    return {
+        "runs": model.runs,
+        "targets": model.targets,
+        "warnings": [*model.warnings, *done.warnings],
+        "predictions": clean,
+    }
 
 
 def _print(model: Model, done: Predicted, interval: float | None) -> None:
     """Print the images that could be predicted as a table; whole targets are rounded."""
     from quadzoo.cli.tables import print_table, text_table
     from quadzoo.inference.predict import ERROR
+    from quadzoo.report.text import printable
 
     frame = done.frame
     if ERROR in frame:
@@ -170,12 +180,15 @@ def _print(model: Model, done: Predicted, interval: float | None) -> None:
     values, ends = numbers[: len(done.columns)], numbers[len(done.columns) :]
     # Ends of intervals for each target: none, or low and high, or these and the joint ones.
     of_each = len(ends) // len(values)
-    columns = [(str(frame.columns[0]), [str(one) for one in identities])]
+    columns = [(str(frame.columns[0]), [" ".join(printable(str(one)).splitlines()) for one in identities])]
     for place, (name, whole) in enumerate(zip(done.columns, model.integer, strict=True)):
         columns.append((name, [_short(value, whole=whole) for value in values[place]]))
         own = ends[place * of_each : (place + 1) * of_each]
-        for what, low, high in zip((f"{interval or 0:.3g}", "joint"), own[::2], own[1::2], strict=False):
-            columns.append((f"{name} ({what})", [_ends(*both) for both in zip(low, high, strict=True)]))
+        share = f"{100 * (interval or 0):.3g}%"
+        for what, low, high in zip(
+            (f"{share} interval", f"joint {share}"), own[::2], own[1::2], strict=False
+        ):
+            columns.append((f"{name} {what}", [_ends(*both) for both in zip(low, high, strict=True)]))
     names = [name for name, _ in columns]
     rows = list(zip(*(cells for _, cells in columns), strict=True))
     print_table(text_table(names, rows, right=names[1:]))
@@ -195,7 +208,12 @@ def _list_errors(done: Predicted) -> None:
     if not errors:
         return
     tell(f"{len(errors):,} of {len(done.frame):,} images could not be predicted:")
-    for identity, why in errors[:_LISTED]:
-        tell(f"{identity}: {why}")
-    if len(errors) > _LISTED:
-        tell(f"and {len(errors) - _LISTED:,} more; --csv and --json have all of them")
+    alike: Counter[str] = Counter()
+    shown = 0
+    for identity, why in errors:
+        alike[why] += 1
+        if alike[why] <= _ALIKE and shown < _LISTED:
+            tell(f"{identity}: {why}")
+            shown += 1
+    if len(errors) > shown:
+        tell(f"and {len(errors) - shown:,} more; --csv and --json have all of them")

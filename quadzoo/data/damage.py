@@ -166,6 +166,13 @@ def check_png_rows(content: bytes, n_bytes: int) -> None:
         raise Damaged(f"it has {n:,} of {n_bytes:,} bytes of pixels")
 
 
+def check_png_palette(content: bytes, highest: int) -> None:
+    """Check that the palette of a PNG has a colour of the number ``highest``. Raises Damaged where not."""
+    n = next((size // 3 for kind, _, size in _png_chunks(content) if kind == b"PLTE"), 0)
+    if highest >= n:
+        raise Damaged(f"a pixel has colour {highest}, the palette ends with {n - 1}")
+
+
 def webp_size(content: bytes) -> tuple[int, int]:
     """Return the (H, W) of a WebP: its decoder takes memory for all pixels before it says how many."""
     kind = content[12:16]

@@ -21,7 +21,15 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from quadzoo.data.damage import Damaged, check_jpeg, check_png_rows, check_webp, png_pixels, webp_size
+from quadzoo.data.damage import (
+    Damaged,
+    check_jpeg,
+    check_png_palette,
+    check_png_rows,
+    check_webp,
+    png_pixels,
+    webp_size,
+)
 from quadzoo.data.samples import (
     Samples,
     Unreadable,
@@ -214,6 +222,8 @@ def _with_pillow(
             check_webp(content)
         elif kind == "PNG":
             _check_last_row(image, content)
+            if mode == "P":
+                check_png_palette(content, int(np.asarray(image).max()))
         pixels, laid = (_samples(image), False) if bands else _seen(image)
         return format_, Samples(pixels, mode, frames, _exif(image), on_white=laid)
 

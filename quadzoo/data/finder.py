@@ -13,6 +13,9 @@ from quadzoo.data.texts import folded, key, listed, printable, quoted, where, wi
 from quadzoo.errors import DataError
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".npy"})
+_UNREADABLE = frozenset({
+    ".heic", ".heif", ".avif", ".jxl", ".jp2", ".jfif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".dcm",
+})  # fmt: skip
 _MOST_HINTS = 100_000  # images that are looked through for what was meant
 
 
@@ -24,17 +27,18 @@ class NotFound(Exception):
         self.is_id = is_id
 
 
-def is_image(name: str) -> bool:
-    """Say whether a file's name has the suffix of an image."""
-    return os.path.splitext(name)[1].lower() in _SUFFIXES
+def is_image(name: str, *, readable: bool = True) -> bool:
+    """Say whether a file has the suffix of an image; unless ``readable`` one that nothing here reads, too."""
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix in _SUFFIXES or (suffix in _UNREADABLE and not readable)
 
 
-def images_under(folder: Path) -> Iterator[str]:
-    """Yield the paths, relative to the folder, of all files whose suffix is that of an image."""
+def images_under(folder: Path, *, readable: bool = True) -> Iterator[str]:
+    """Yield the paths, relative to the folder, of all files that `is_image`."""
     for place, _, names in os.walk(folder):
         inside = os.path.relpath(place, folder)
         for name in names:
-            if is_image(name):
+            if is_image(name, readable=readable):
                 yield os.path.normpath(os.path.join(inside, name))
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from quadzoo.data.finder import ImageFinder, NotFound
 from quadzoo.data.numbers import LARGEST, Column, is_missing, number
-from quadzoo.data.tables import column, no_header, open_table
+from quadzoo.data.tables import column, names_image, no_header, open_table
 from quadzoo.data.texts import folded, key, listed, plural, quoted, where
 
 Kind = Literal["row", "id", "repeated", "missing target", "target", "group", "image"]
@@ -99,12 +99,7 @@ class _RowReader:
             column(table, header, wanted.group_column, "group_column") if wanted.group_column else None
         )
         if no_header(header) and finder.finds(header[self._id_at]):
-            self._fault(
-                "row",
-                1,
-                f"names an image ({quoted(header[self._id_at])}), not columns; put a line with the "
-                "names of the columns above it",
-            )
+            self._fault("row", 1, names_image(header, self._id_at))
         self._kind_at = header.index(wanted.kind_column) if wanted.kind_column in header else None
         self.found.columns = [Column(target) for target in wanted.targets]
         used = {self._id_at, *self._targets_at}

@@ -213,6 +213,12 @@ def column(table: Path, header: list[str], name: str, parameter: str) -> int:
     return header.index(name)
 
 
+def names_image(header: Sequence[str], at: int) -> str:
+    """Say that the first line of a table names an image in that column, and how to mend it."""
+    name = quoted(header[at])
+    return f"names an image ({name}), not columns; put a line with the names of the columns above it"
+
+
 def no_header(header: Sequence[str]) -> str:
     """Say that the first line of a table seems to be a row, where one of its cells is a number."""
     at = next((cell for cell in header if re.fullmatch(r"[+-]?\d+([.,]\d+)?", cell)), None)

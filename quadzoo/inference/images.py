@@ -14,7 +14,7 @@ import pandas as pd
 
 from quadzoo.data.finder import ImageFinder, NotFound, images_under, is_image
 from quadzoo.data.guess import complete
-from quadzoo.data.tables import open_table
+from quadzoo.data.tables import names_image, open_table
 from quadzoo.data.texts import key, listed, printable, where
 from quadzoo.errors import ConfigError, DataError
 
@@ -65,8 +65,8 @@ def files_of(arguments: Sequence[str | os.PathLike[str]]) -> list[Image]:
     """Return the images that paths lead to, each file once: files, folders with all in them, and patterns.
 
     A pattern may lead to folders, too. Of folders and patterns, files are taken whose suffix is that of an
-    image, in the order of their paths. A path that leads to none is an image with a fault. Raises DataError
-    where all are such.
+    image, also of a kind that cannot be read, in the order of their paths. A path that leads to none is an
+    image with a fault. Raises DataError where all are such.
     """
     return list({image.source or image.id: image for image in _led_to(arguments)}.values())
 
@@ -95,15 +95,15 @@ def _nothing(argument: str | os.PathLike[str]) -> str:
 
 def _files(path: Path) -> Iterator[Path]:
     if os.path.isdir(path):
-        yield from (path / name for name in sorted(images_under(path)))
+        yield from (path / name for name in sorted(images_under(path, readable=False)))
     elif os.path.lexists(path):
         yield path
     elif glob.has_magic(str(path)):
         for found in _matches(path):
             folder, name = os.path.split(found)
             if os.path.isdir(found):
-                yield from (Path(found) / one for one in sorted(images_under(Path(found))))
-            elif os.path.isfile(found) and is_image(name):
+                yield from (Path(found) / one for one in sorted(images_under(Path(found), readable=False)))
+            elif os.path.isfile(found) and is_image(name, readable=False):
                 yield Path(folder) / name
 
 
@@ -130,6 +130,8 @@ def images_in_table(table: Path, images: Path | None = None, id_column: str | No
     finder = ImageFinder(known.images or table.parent)
     with open_table(table) as (header, rows):
         at = header.index(str(known.id_column))
+        if finder.finds(header[at]):
+            raise DataError(f"{where(table)}: row 1: {names_image(header, at)}")
         found = [_of_row(line, cells, at, finder) for line, cells in rows]
     if not found:
         raise DataError(f"{where(table)}: no rows under the header")
@@ -141,7 +143,11 @@ def _of_row(line: int, cells: Sequence[str], at: int, finder: ImageFinder) -> Im
     try:
         return Image(identity, finder.folder / finder.find(identity))
     except NotFound as error:
-        return Image(identity or f"row {line}", None, f"row {line}: {error}")
+        return (
+            Image(identity, None, f"row {line}: {error}")
+            if identity
+            else Image(f"row {line}", None, f"{error}")
+        )
 
 
 def _of_frame(frame: pd.DataFrame) -> list[Image]:
@@ -155,8 +161,15 @@ def _of_frame(frame: pd.DataFrame) -> list[Image]:
         if list(frame.columns).count(name) > 1:
             raise DataError(f"the DataFrame has more than one column {name}; rename all but one")
     ids = frame["id"] if "id" in frame else frame[column]
-    return [_image(position, one, identity) for position, (identity, one) in
-            enumerate(zip(ids, frame[column], strict=True))]  # fmt: skip
+    images = [_image(position, one, identity) for position, (identity, one) in
+              enumerate(zip(ids, frame[column], strict=True))]  # fmt: skip
+    files = [one.source for one in images if isinstance(one.source, Path)]
+    if images and len(files) == len(images) and not any(map(os.path.lexists, files)):
+        raise DataError(
+            f"{where(files[0])}: no such file, nor any other that the column {column} names; paths begin at "
+            "the current folder"
+        )
+    return images
 
 
 def _image(position: int, one: object, identity: object = None) -> Image:

@@ -17,8 +17,11 @@ from quadzoo.inference.images import Given, Image, images_of
 from quadzoo.inference.network import Network, Readout, network_of
 from quadzoo.inference.predict import Member, Predicted, predict
 from quadzoo.model.device import why_unusable
+from quadzoo.records.record import RunRecord
 from quadzoo.records.trained import Trained
 from quadzoo.registry.catalogue import Catalogue
+
+_LARGER = 10  # times: a range of targets that is not in the same unit as the other
 
 
 class Model:
@@ -149,11 +152,25 @@ def load_model(
                 f"run {other.key} predicts {listed(other.targets)}, run {first.key} {listed(first.targets)}; "
                 "only runs with the same targets, in the same order, can be averaged"
             )
+        _check_same_unit(first, other)
     where, instead = _device(device)
     warned = [*warned, *instead]
     total = sum(weight for _, weight in found)
     members = [Member(network_of(trained, names, where), weight / total) for trained, weight in found]
     return Model(members, told=told, warned=warned)
+
+
+def _check_same_unit(first: RunRecord, other: RunRecord) -> None:
+    """Raise ConfigError where the targets of two runs can have no unit in common."""
+    ranges = [zip(one.target_low, one.target_high, strict=True) for one in (first, other)]
+    for name, (low, high), (other_low, other_high) in zip(first.targets, *ranges, strict=True):
+        small, large = sorted((high - low, other_high - other_low))
+        if other_low > high or other_high < low or large > _LARGER * small:
+            here, there = f"{low:.4g} to {high:.4g}", f"{other_low:.4g} to {other_high:.4g}"
+            raise ConfigError(
+                f"{name} is {here} in run {first.key}, and {there} in run {other.key}: of two units there is "
+                "no mean; name runs of one data set"
+            )
 
 
 def _device(name: str) -> tuple[torch.device, list[str]]:

@@ -184,7 +184,7 @@ def _entry(names: Names[Spec], name: str, code: Provenance, catalogue: Catalogue
                 f"{who} needs {kind} {name!r}; its {broken[0]} fails: {broken[0].failure}"
             ) from error
         raise DataError(f"{who} needs {kind} {name!r}, which is not installed{_remedy(code)}") from error
-    if entry.spec.name != code.name or _same(entry.plugin.distribution) != _same(code.distribution):
+    if entry.spec.name != code.name or not _is_one(entry.plugin.distribution, code.distribution):
         raise DataError(
             f"{who}: its {kind} {code.name!r} was that of {code.distribution!r}, but {name!r} is "
             f"{entry.spec.name!r} of {entry.plugin.distribution!r} here{_remedy(code)}"
@@ -204,9 +204,10 @@ def _remedy(code: Provenance) -> str:
     return f": pip install {code.distribution}{version}"
 
 
-def _same(distribution: str) -> str:
-    """Return a distribution's name as it is compared."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
+def _is_one(here: str, then: str) -> bool:
+    """Say whether two names mean one distribution; of plugins that are files, their names do not count."""
+    one, other = (re.sub(r"[-_.]+", "-", name).lower() for name in (here, then))
+    return one == other or (here.startswith("./") and then.startswith("./"))
 
 
 def _changed(entry: Entry[Any], code: Provenance) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -142,11 +143,11 @@ def _calibrated(members: Sequence[Member], level: float) -> tuple[Intervals, lis
 
     Raises ConfigError and DataError.
     """
-    if not isinstance(level, int | float) or not 0 < level < 1:
-        shown = f"{level:g}" if isinstance(level, int | float) else repr(level)[:_SHOWN]
+    if not isinstance(level, Real) or not 0 < level < 1:
+        shown = f"{level:g}" if isinstance(level, Real) else repr(level)[:_SHOWN]
         raise ConfigError(f"`interval` {shown}: say a share above 0 and below 1, such as 0.9")
     folders = [member.network.trained.folder for member in members]
-    source = Calibration.of_runs(folders, [member.weight for member in members])
+    source, level = Calibration.of_runs(folders, [member.weight for member in members]), float(level)
     return Intervals.of(source, level), source.doubts(level)
 
 

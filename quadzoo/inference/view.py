@@ -9,7 +9,7 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 
-from quadzoo.data.decoding import MOST_BANDS, Decoded, decode, of_array, read_image
+from quadzoo.data.decoding import MOST_BANDS, Decoded, Undecodable, decode, of_array, read_image
 from quadzoo.data.geometry import Geometry, Resize, fit
 from quadzoo.data.reading import reading_of
 from quadzoo.errors import ConfigError, DataError
@@ -89,7 +89,7 @@ class View:
             if kind not in allowed:
                 depth = "8 bits, 0 to 255" if len(allowed) == 1 else "8 and 16 bits"
                 raise Misfit(
-                    f"{kind} values; the model was trained on images of {depth}: convert it to uint8"
+                    f"{kind} values; the model was trained on images of {depth}, and can read no others"
                 )
             return ""
         low, high = geometry.value_range
@@ -122,7 +122,11 @@ def decoded(source: Path | np.ndarray, bands: tuple[int, ...] | None) -> Decoded
     Undecodable for what is no image.
     """
     if isinstance(source, np.ndarray):
-        return of_array(source, bands)
+        try:
+            return of_array(source, bands)
+        except Undecodable as error:
+            stack = "; grey images one behind the other are (N, H, W, 1)" if source.ndim == 3 else ""
+            raise Undecodable(f"{error}{stack}") from error
     return decode(read_image(source), bands)
 
 

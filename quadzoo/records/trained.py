@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from quadzoo.errors import ConfigError
-from quadzoo.records.record import RECORD, WEIGHTS, RunRecord, read_record_file, sha256_of
+from quadzoo.records.record import RECORD, WEIGHTS, Ranges, RunRecord, read_record_file, sha256_of
 from quadzoo.targets import TargetInfo
 
 _OPEN: Any = safe_open  # which has no types
@@ -18,6 +19,7 @@ _ELSEWHERE = ("hf-hub:", "local-dir:")  # what a record must not have anybody fe
 _SHOWN = 60  # characters of a name
 _WHY = 120  # characters of why a run has failed
 CONFIG = "config.json"  # what an exported folder calls its record
+PREDICTS = "predicts"  # of the metadata of weights: what `predicts` says
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,25 @@ class Trained:
     @property
     def unit(self) -> TargetInfo:
         """The targets in the network's own unit."""
-        ranges = self.record.unit or self.record.own_ranges
+        return self._with(self.record.unit or self.record.own_ranges)
+
+    @property
+    def targets(self) -> TargetInfo:
+        """The targets in the unit of the scores: their ranges in training."""
+        return self._with(self.record.own_ranges)
+
+    def _with(self, ranges: Ranges) -> TargetInfo:
         return TargetInfo(
             names=tuple(self.record.targets),
             low=tuple(ranges.low),
             high=tuple(ranges.high),
             integer=tuple(ranges.integer),
         )
+
+
+def predicts(targets: TargetInfo, unit: TargetInfo) -> str:
+    """Return what a network predicts, as text: the targets with their ranges, and the unit that it has."""
+    return json.dumps([asdict(targets), asdict(unit)])
 
 
 def record_file(folder: Path) -> Path | None:
@@ -87,9 +101,17 @@ def read_trained(folder: Path, who: str) -> Trained:
         )
     try:
         with _OPEN(folder / WEIGHTS, "numpy") as file:
-            holds = len(file.keys())
+            holds, said = len(file.keys()), (file.metadata() or {}).get(PREDICTS)
     except (OSError, SafetensorError) as error:
         raise ConfigError(f"{who}: {WEIGHTS} is no safetensors file, or cut off ({error})") from error
     if not holds:
         raise ConfigError(f"{who}: {WEIGHTS} holds no weights")
-    return Trained(folder, record, sha256)
+    found = Trained(folder, record, sha256)
+    if said is not None and said != predicts(
+        found.targets, found.unit
+    ):  # weights of quadzoo 0.1 do not say it
+        raise ConfigError(
+            f"{who}: its record names other targets, or other ranges of them, than {WEIGHTS} was made for; "
+            "take the folder as the run left it"
+        )
+    return found

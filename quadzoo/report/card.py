@@ -157,8 +157,8 @@ def _use(record: RunRecord, name: str, checked: Checked | None) -> str:
         f'print(model.predict(["image.jpg"]{interval}))',
         "```",
         "",
-        f"On the command line: `quadzoo predict {shlex.quote(name)} image.jpg`. Images are prepared as in "
-        f"training; predictions are in original units. {_needed(record)}",
+        f"On the command line: `quadzoo predict {shlex.quote(name)} image.jpg{_flags(record)}`. Images are "
+        f"prepared as in training; predictions are in original units. {_needed(record)}",
     ]
     if checked:
         code += [
@@ -195,7 +195,13 @@ def _needed(record: RunRecord) -> str:
     found, files = _distributions(record)
     packages = ["quadzoo", *(one for one in found if one != "quadzoo")]
     text = f"First `pip install {' '.join(map(_plain, packages))}`."
-    return text + "".join(f" It also needs the plugin `--plugin {_plain(file)}`." for file in files)
+    return text + "".join(f" It also needs the plugin {_plain(file)}." for file in files)
+
+
+def _flags(record: RunRecord) -> str:
+    """Return the further flags that `quadzoo predict` takes."""
+    _, files = _distributions(record)
+    return "".join(f" --plugin {_plain(file)}" for file in files)
 
 
 def _plain(name: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from quadzoo.data.texts import listed
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.records.record import run_folder
 from quadzoo.records.suite import is_suite
@@ -50,8 +52,11 @@ def chosen(name: str, out: Path) -> Chosen:
     return Chosen([(run_folder(out, key), 1.0) for key in best.details.runs], told, warnings)
 
 
-def next_step(board: Leaderboard, out: Path) -> str:
-    """Return the command that uses the best row, or that it beats nothing; nothing without a finished run."""
+def next_step(board: Leaderboard, out: Path, plugin: Sequence[Path] = ()) -> str:
+    """Return the command that uses the best row, or that it beats nothing; nothing without a finished run.
+
+    ``plugin`` are the one-file plugins of the bench, which it needs as well.
+    """
     best = board.best
     if best is None or not best.details.runs:
         return ""
@@ -61,6 +66,7 @@ def next_step(board: Leaderboard, out: Path) -> str:
     keys = best.details.runs
     words = ["quadzoo predict", ",".join(key[:_DIGITS] if len(keys) > 1 else key for key in keys), "IMAGES"]
     words += [] if out == _DEFAULT_OUT else ["--out", shlex.quote(str(out))]
+    words += [f"--plugin {shlex.quote(str(file))}" for file in plugin]
     return f"to use {best.name} on new images: {' '.join(words)}"
 
 
@@ -101,7 +107,8 @@ def _ensemble(board: Leaderboard, out: Path) -> Chosen:
         warnings.append(f"{row.name} does not beat {in_words(baseline.backbone)} (val MSE {means})")
     elif failed := beaten_on_test(row, board):
         warnings.append(f"{row.name} {failed}")
-    return Chosen(runs, f"{row.name} is the mean of {len(runs)} runs", warnings)
+    names = listed([f"{member.key[:_DIGITS]} × {member.weight / len(folds):.2g}" for member in row.members])
+    return Chosen(runs, f"{row.name} is the mean of {len(runs)} runs: {names}", warnings)
 
 
 def _left_out(board: Leaderboard) -> list[str]:

@@ -16,6 +16,7 @@ from quadzoo.metrics import means
 from quadzoo.model.regressor import RegressionModule
 from quadzoo.records import predictions, seen
 from quadzoo.records.record import N_WORST, PREDICTIONS, SEEN, WEIGHTS, WORST, run_folder, sha256_of
+from quadzoo.records.trained import PREDICTS, predicts
 from quadzoo.storage import write_atomically
 from quadzoo.targets import scale
 from quadzoo.training.task import Placement, Task
@@ -41,7 +42,7 @@ def save(
     worst = _worst(task, fold, test)
     images = ArrayFile(placement.images)[torch.from_numpy(worst)].numpy()
     files = {
-        WEIGHTS: _weights(module),
+        WEIGHTS: _weights(module, task),
         PREDICTIONS: predictions.of_fold(fold, task.targets.names, val, test, spread),
         WORST: _thumbnails(images),
     }
@@ -54,10 +55,10 @@ def save(
     return {name: sha256_of(folder / name) for name in files}, [fold.ids[row] for row in worst]
 
 
-def _weights(module: RegressionModule) -> bytes:
+def _weights(module: RegressionModule, task: Task) -> bytes:
     # Cloned, since safetensors refuses tensors that share memory.
     state = {name: value.cpu().contiguous().clone() for name, value in module.state_dict().items()}
-    return safetensors.torch.save(state)
+    return safetensors.torch.save(state, {PREDICTS: predicts(task.targets, task.unit)})
 
 
 def _worst(task: Task, fold: Fold, test: np.ndarray) -> np.ndarray:

@@ -53,7 +53,9 @@ def test_an_interval_is_one_column_beside_its_target(run: Path, discs: Path, qua
     given = ("predict", run, discs / "photos" / "disc 01.png", "--interval", 0.8)
     row = json.loads(quadzoo(*given, "--json").out)["predictions"][0]
     header, line = quadzoo(*given).out.splitlines()
-    names = ["id", "radius", "radius (0.8)", "radius (joint)", "x", "x (0.8)", "x (joint)"]
+    names = [
+        "id", "radius", "radius 80% interval", "radius joint 80%", "x", "x 80% interval", "x joint 80%",
+    ]  # fmt: skip
     assert [cell.strip() for cell in header.split("  ") if cell] == names
     cells = [cell.strip() for cell in line.split("  ") if cell]
     assert cells[5] == f"{row['x_low']:.4g} – {row['x_high']:.4g}"
@@ -113,6 +115,98 @@ def test_a_table_names_the_images(run: Path, discs: Path, quadzoo: Call, tmp_pat
     shutil.copy(discs / "discs.csv", tmp_path)
     (tmp_path / "photos").symlink_to(discs / "photos")
     assert len(quadzoo("predict", run, "--csv-in", tmp_path / "discs.csv").out.splitlines()) == 61
+
+
+def test_a_table_without_names_of_columns_loses_no_image(
+    run: Path, discs: Path, quadzoo: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "new.csv").write_text("disc 03.png\ndisc 04.png\n")
+    done = quadzoo("predict", run, "--csv-in", tmp_path / "new.csv", "--images", discs / "photos")
+    assert done.status == 2
+    assert "row 1: names an image ('disc 03.png'), not columns; put a line with the names" in done.error
+    (tmp_path / "gap.csv").write_text("id,note\ndisc 03.png,\n,empty\n")
+    done = quadzoo("predict", run, "--csv-in", tmp_path / "gap.csv", "--images", discs / "photos")
+    assert done.status == 1
+    assert "quadzoo: row 3: the id is empty" in done.err
+
+
+@pytest.mark.posix
+def test_what_is_read_or_is_of_a_run_is_never_written_over(
+    disc_runs: Path, run: Path, discs: Path, quadzoo: Call, tmp_path: Path
+) -> None:
+    shutil.copytree(disc_runs, tmp_path / "out")
+    shutil.copy(discs / "photos" / "disc 03.png", tmp_path)
+    (tmp_path / "new.csv").write_text("id\ndisc 03.png\n")
+    (tmp_path / "link.png").symlink_to("disc 03.png")
+    os.mkfifo(tmp_path / "pipe")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    of_run, of_table = (
+        tmp_path / "out" / "runs" / run.name / "predictions.csv",
+        tmp_path / "out/leaderboard.csv",
+    )
+    of_table.write_text("mine\n")
+    refused = {
+        tmp_path / "disc 03.png": "it is read by this very command; name another file",
+        tmp_path / "link.png": "it is read by this very command; name another file",
+        of_run: "it is a file of a results folder; name another one",
+        of_table: "it is a file of a results folder; name another one",
+        tmp_path / "pipe": "it is no regular file; name another one",
+        tmp_path: "it is a folder; name a file in it",
+    }
+    for csv, told in refused.items():
+        done = quadzoo("predict", run, tmp_path / "disc 03.png", "--csv", csv)
+        assert (done.status, done.out) == (2, "")
+        assert f"--csv {csv}: {told}" in done.error
+    table = tmp_path / "new.csv"
+    assert quadzoo("predict", run, "--csv-in", table, "--csv", table).status == 2
+    assert of_table.read_text() == "mine\n"
+    assert all(path.read_bytes() == content for path, content in before.items() if path != of_table)
+    # A link is followed, and stays; an own table of before is written anew.
+    (tmp_path / "answers.csv").write_text("old")
+    (tmp_path / "to.csv").symlink_to("answers.csv")
+    assert quadzoo("predict", run, tmp_path / "disc 03.png", "--csv", tmp_path / "to.csv").status == 0
+    assert (tmp_path / "to.csv").is_symlink()
+    assert (tmp_path / "answers.csv").read_text().startswith("id,radius,x\n")
+
+
+def test_an_image_of_a_kind_that_is_not_read_is_named(
+    run: Path, discs: Path, quadzoo: Call, tmp_path: Path
+) -> None:
+    shutil.copy(discs / "photos" / "disc 03.png", tmp_path)
+    (tmp_path / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (tmp_path / "notes.txt").write_text("nothing to predict")
+    done = quadzoo("predict", run, tmp_path)
+    assert done.status == 1
+    assert f"quadzoo: {tmp_path / 'phone.HEIC'}: not an image of a known format: PNG, JPEG" in done.err
+    assert "notes.txt" not in done.err
+
+
+@pytest.mark.posix
+def test_a_name_of_two_lines_is_one_row(run: Path, discs: Path, quadzoo: Call, tmp_path: Path) -> None:
+    odd = shutil.copy(discs / "photos" / "disc 03.png", tmp_path / "two\nlines.png")
+    assert len(quadzoo("predict", run, odd).out.splitlines()) == 2
+
+
+def test_images_that_fail_for_one_reason_are_not_all_listed(run: Path, quadzoo: Call, tmp_path: Path) -> None:
+    for number in range(14):
+        (tmp_path / f"{number:02}.png").write_bytes(b"no image")
+    (tmp_path / "zz.png").write_bytes(b"")
+    done = quadzoo("predict", run, tmp_path)
+    assert done.status == 1
+    _, *named, rest = done.err.splitlines()
+    assert [one.split("/")[-1].split(":")[0] for one in named] == [
+        *(f"{n:02}.png" for n in range(10)),
+        "zz.png",
+    ]
+    assert rest == "quadzoo: and 4 more; --csv and --json have all of them"
+
+
+def test_json_has_the_warnings_of_the_model(disc_runs: Path, discs: Path, quadzoo: Call) -> None:
+    image = discs / "photos" / "disc 03.png"
+    done = quadzoo("predict", "best", image, "--out", disc_runs, "--json")
+    told = [line.partition("quadzoo: warning: ")[2] for line in done.err.splitlines() if "warning:" in line]
+    assert told  # two epochs beat no baseline
+    assert [one[:60] for one in json.loads(done.out)["warnings"]] == [one[:60] for one in told]
 
 
 def test_a_path_that_leads_nowhere_costs_the_others_nothing(

@@ -184,6 +184,22 @@ def test_a_png_that_unpacks_to_less_than_it_says() -> None:
     assert not decode(png(black)).pixels.any()
 
 
+@pytest.mark.parametrize("bits", [2, 8])
+def test_a_png_with_colours_that_its_palette_lacks(bits: int) -> None:
+    image = Image.fromarray(np.array([[0, 1, 2, 3]], np.uint8), "P")
+    image.putpalette([value for colour in range(4) for value in (colour * 60, 0, 9)])
+    file = io.BytesIO()
+    image.save(file, "PNG", bits=bits)
+    content = file.getvalue()
+    assert decode(content).pixels[0, 3].tolist() == [180, 0, 9]
+    start = content.index(b"PLTE") - 4
+    size = int.from_bytes(content[start : start + 4])
+    palette = b"PLTE" + content[start + 8 : start + 8 + 3 * 3]
+    short = content[:start] + len(palette[4:]).to_bytes(4) + palette + zlib.crc32(palette).to_bytes(4)
+    with pytest.raises(Undecodable, match="a pixel has colour 3, the palette ends with 2"):
+        decode(short + content[start + 12 + size :])
+
+
 def test_a_png_with_wrong_checksums() -> None:
     rows = (b"\0" + bytes(range(1, 9))) * 8
     content = png(rows, chunk(b"tEXt", b"Title\0x", 5), chunk(b"pHYs", b"?", 1))

@@ -208,6 +208,8 @@ def test_a_plugin_of_one_file(discs: Path, quadzoo: Call, tmp_path: Path) -> Non
     done = quadzoo(*bench(discs, out, *flags))
     assert done.status == 0, done.err
     assert "--backbones my*: mynet" in done.err
+    if "to use " in done.err:
+        assert done.err.rstrip().endswith(f"--plugin {plugin}")
     (record,) = records(out)
     assert record["status"] == "ok"
     assert record["provenance"]["backbone"]["distribution"] == "./zoo.py"
@@ -218,6 +220,8 @@ def test_a_plugin_of_one_file(discs: Path, quadzoo: Call, tmp_path: Path) -> Non
     use = ("predict", out / "runs" / record["key"], discs / "photos" / "disc 00.png")
     assert "disc 00.png" in quadzoo(*use, "--plugin", plugin).out
     assert "it is from a one-file plugin; give the file with --plugin" in quadzoo(*use).error
+    renamed = Path(shutil.copy(plugin, tmp_path / "other.py"))
+    assert quadzoo(*use, "--plugin", renamed).out == quadzoo(*use, "--plugin", plugin).out
     plugin.write_text(NET + "# changed\n")
     assert keys(quadzoo(*plan)) != [record["key"]]
 

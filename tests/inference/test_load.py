@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -16,7 +17,11 @@ from safetensors.numpy import load_file, save_file
 
 import quadzoo as package
 from quadzoo import api
-from quadzoo.errors import QuadzooError
+from quadzoo.errors import ConfigError, QuadzooError
+from quadzoo.inference.load import load_model
+from quadzoo.records.record import RunRecord
+from quadzoo.records.trained import read_trained
+from quadzoo.registry import catalogue
 from tests.inference.conftest import record_of, rewritten
 
 Find = Callable[..., Path]
@@ -59,6 +64,26 @@ def test_names_of_nothing(out: Path, tmp_path: Path, run_of: Find) -> None:
     assert "an empty name" in refused(f"{run_of('linear').name},", out)
     with pytest.raises(QuadzooError, match="`device` 'tpu': say auto, cpu, cuda or mps"):
         package.load(run_of("linear"), device="tpu")
+
+
+def test_several_runs_are_named_and_each_once(run_of: Find, out: Path) -> None:
+    one, other = run_of("linear"), run_of("integer")
+    told = package.load(f"{one.name},{other.name}", out).told
+    assert told == [
+        f"{one.name} is run {one.name}: tiny_cnn + linear, seed 0",
+        f"{other.name} is run {other.name}: tiny_cnn + integer, seed 0",
+    ]
+    assert f"run {one.name} is in it twice; name each run once" in refused(f"{one},{one.name}", out)
+
+
+def test_runs_in_two_units_have_no_mean(run_of: Find) -> None:
+    metres, other = (read_trained(run_of(head), head) for head in ("linear", "integer"))
+    ends = {
+        end: [1000 * value for value in getattr(other.record, end)] for end in ("target_low", "target_high")
+    }
+    millimetres = dataclasses.replace(other, record=other.record.model_copy(update=ends))
+    with pytest.raises(ConfigError, match=r"radius is .* in run .*: of two units there is no mean"):
+        load_model([(metres, 0.5), (millimetres, 0.5)], catalogue.load(), "cpu")
 
 
 def test_one_value_for_a_list(run_of: Find, tmp_path: Path) -> None:
@@ -114,6 +139,24 @@ def tamper(folder: Path) -> str:
     fields["image"]["crop"][0] += 1
     (folder / "record.json").write_text(json.dumps(fields))
     return "its record was changed"
+
+
+def shifted(folder: Path) -> str:
+    fields = record_of(folder)
+    for end in ("target_low", "target_high"):
+        fields[end] = [value - 8 for value in fields[end]]
+    (folder / "record.json").write_text(json.dumps(fields))
+    return "its record names other targets, or other ranges of them, than model.safetensors was made for"
+
+
+def swapped(folder: Path) -> str:
+    content = (folder / "record.json").read_text()
+    for one, other in (('"radius"', '"?"'), ('"x"', '"radius"'), ('"?"', '"x"')):
+        content = content.replace(one, other)
+    fields = json.loads(content)
+    fields["key"] = RunRecord.model_validate(fields).identity.key
+    (folder / "record.json").write_text(json.dumps(fields))
+    return "its record names other targets, or other ranges of them, than model.safetensors was made for"
 
 
 def fail(folder: Path) -> str:
@@ -185,7 +228,22 @@ def namesake(folder: Path) -> str:
 
 
 PIPE = pytest.param(pipe, marks=pytest.mark.posix)
-SPOILED = [cut, lose, PIPE, tamper, fail, empty, foreign, pickled, huge, uninstalled, ugly, namesake]
+SPOILED = [
+    cut,
+    lose,
+    PIPE,
+    tamper,
+    shifted,
+    swapped,
+    fail,
+    empty,
+    foreign,
+    pickled,
+    huge,
+    uninstalled,
+    ugly,
+    namesake,
+]
 
 
 @pytest.mark.parametrize("spoil", SPOILED)

@@ -192,8 +192,8 @@ def test_images_that_do_not_fit_are_named_and_the_others_predicted(run_of: Find,
     assert found["error"].tolist() == [
         "5 bands; the model reads 3",
         "",
-        "uint16 values; the model was trained on images of 8 bits, 0 to 255: convert it to uint8",
-        "float64 values; the model was trained on images of 8 bits, 0 to 255: convert it to uint8",
+        "uint16 values; the model was trained on images of 8 bits, 0 to 255, and can read no others",
+        "float64 values; the model was trained on images of 8 bits, 0 to 255, and can read no others",
     ]
 
 
@@ -336,11 +336,26 @@ def test_a_pattern_leads_to_folders_too(run_of: Find, discs: Path, tmp_path: Pat
 
 
 def test_each_failure_is_counted_and_named(run_of: Find, tmp_path: Path) -> None:
-    frame = pd.DataFrame({"file": [tmp_path / "none.png"] * 2, "id": [["list"], ["list"]]})
+    (tmp_path / "text.png").write_text("no image")
+    frame = pd.DataFrame({"file": [tmp_path / "text.png"] * 2, "id": [["list"], ["list"]]})
     with pytest.warns(UserWarning, match="2 of 2 images cannot be predicted"):
         package.load(run_of("linear")).predict(frame)
+    nowhere = pd.DataFrame({"file": ["none.png", "lost.png"]})
+    with pytest.raises(
+        package.QuadzooError, match=r"none\.png: no such file, nor any other that the column file"
+    ):
+        package.load(run_of("linear")).predict(nowhere)
     twice = pd.DataFrame([["a.png", "b.png"]], columns=["file", "file"])
     with pytest.raises(package.QuadzooError, match="more than one column file"):
         package.load(run_of("linear")).predict(twice)
     with pytest.raises(package.QuadzooError, match=r"`interval` '0\.9': say a share"):
         package.load(run_of("linear")).predict(RED, interval="0.9")  # type: ignore[arg-type]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert "x_low" in package.load(run_of("linear")).predict(RED, interval=np.float32(0.8))
+
+
+def test_a_stack_of_grey_images_is_told_from_bands(run_of: Find) -> None:
+    for shape in ((2, 48, 80), (60, 32, 70)):
+        with pytest.warns(UserWarning, match=r"grey images one behind the other are \(N, H, W, 1\)"):
+            package.load(run_of("linear")).predict(np.zeros(shape, np.uint8))

@@ -75,4 +75,4 @@ def test_the_command_line(run_of: Find, discs: Path, quadzoo: Callable[..., Any]
     assert np.isnan(bad["x_low"])
     rows = json.loads(quadzoo(*arguments, "--json").out)["predictions"]
     assert rows[1]["x_high"] is None
-    assert "x (0.8)" in quadzoo(*arguments).out
+    assert "x 80% interval" in quadzoo(*arguments).out
