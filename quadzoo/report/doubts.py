@@ -79,12 +79,12 @@ def _unfinished(board: Leaderboard, baseline: Row) -> str:
 def brief(rows: Sequence[Row], where: str = "") -> str:
     """Return that rows were trained for less than the recipe takes by itself; nothing where none was.
 
-    ``where`` begins the sentence, such as "On digits".
+    Rows of no epochs are models that were only tested. ``where`` begins the sentence, such as "On digits".
     """
     known = [
         (row.epochs, usual_epochs(row.recipe, round(row.n_train)))
         for row in rows
-        if row.recipe is not None and row.epochs is not None and row.n_train is not None
+        if row.recipe is not None and row.epochs and row.n_train is not None
         and row.recipe["epochs"] != "auto"
     ]  # fmt: skip
     short_of = [(epochs, usual) for epochs, usual in known if epochs < usual]

@@ -115,6 +115,8 @@ def test_a_training_that_was_short_is_told_where_nothing_is_worth_using(tmp_path
     told = "They were trained for 2 epochs, where `--epochs auto` takes 200: that may be why."
     assert told in texts(board_of(tmp_path / "short", short))
     assert told not in texts(board_of(tmp_path / "usual", usual))
+    tested = record("1", 0.5, recipe={"epochs": 0}, best_epoch=None)
+    assert "epochs auto" not in texts(board_of(tmp_path / "tested", tested))
 
 
 def test_a_row_that_has_seen_the_images_is_recommended_with_a_warning(tmp_path: Path) -> None:
