@@ -47,7 +47,10 @@ def find_model(name: str, names: Catalogue) -> Model:
     except NameNotFound as error:
         registered = False
         if record_file(folder) is None:
-            raise NameNotFound(f"`init` {name}: {error}; nor is it the folder of a run") from None
+            told = f"{error}; nor is it the folder of a run"
+            if name == "best":  # what it means changes with each run in the folder
+                told = "write it to a folder, `quadzoo export best FOLDER --out RESULTS`, and name FOLDER"
+            raise NameNotFound(f"`init` {name}: {told}") from None
     found = read_trained(folder, f"`init` {name}")
     files, record_code = (found.folder, found.record, found.sha256), found.record.provenance
     if found.record.network is not None:  # its backbone is in no list, and what it was found in may be gone

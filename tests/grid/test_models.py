@@ -205,6 +205,9 @@ def test_nothing_to_start_from(discs: Path, quadzoo: Call, tmp_path: Path) -> No
     assert result.status == 2
     assert "unknown model" in result.error
     assert "nor is it the folder of a run" in result.error
+    result = quadzoo(*discs_of(discs), "--init", "best")
+    assert result.status == 2
+    assert "quadzoo export best FOLDER --out RESULTS" in result.error
     result = quadzoo(*discs_of(discs), "--epochs", 0)
     assert result.status == 2
     assert "--epochs 0 tests what --init loads" in result.error
