@@ -181,7 +181,7 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     "--init",
     metavar="MODEL|RUN",
     help="Start from a trained model: a name in `quadzoo list models`, or the folder of a run. It determines "
-    "backbone, head and image size.",
+    "backbone, head and how images are shown.",
 )
 @click.option(
     "--precision",

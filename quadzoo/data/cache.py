@@ -94,19 +94,21 @@ def prepare(
     resize: Resize = "letterbox",
     advance: Advance = lambda _: None,
     *,
-    channels: int | None = None,
+    like: Geometry | None = None,
     reading: Reading = Reading(),  # noqa: B008  # it is frozen
 ) -> ImageSet:
     """Return the source's images at one size, from the cache where their bytes are known.
 
-    ``image_size`` is ``auto``, ``HxW`` or ``N``; ``channels`` is None for what the images have. ``advance``
-    is given the number of images as they are read, and again as they are ready: 2N in all. With
+    ``image_size`` is ``auto``, ``HxW`` or ``N``. ``like`` is the geometry of a model that is to see them; as
+    for `choose_geometry` it stands in place of ``image_size`` and ``resize``. ``advance`` is given the number
+    of images as they are read, and again as they are ready: 2N in all. With
     ``reading.damaged`` skip, images that cannot be read are left out. Raises ConfigError for an
     ``image_size`` that is none, and DataError, naming table and row, for an image that cannot be read or
-    changes meanwhile, for images that do not belong together, or where the cache cannot be written.
+    changes meanwhile, for images that do not belong together or that the model cannot take, or where the
+    cache cannot be written.
     """
     wanted = parse_image_size(image_size)
-    settings = f"{_VERSION} {wanted} {resize} {channels or ''}".strip()
+    settings = f"{_VERSION} {wanted} {resize}" + (f" {like}" if like else "")
     settings += "" if reading == Reading() else f" {reading}"
     folder = _images_folder()
     hint = CacheHint(source, settings, folder)
@@ -115,7 +117,7 @@ def prepare(
             # Of processes that ask at once, one decodes; the others find its hint when they have the lock.
             stack.enter_context(_locked(folder / hint.key))
         reader = stack.enter_context(ImageReader(source, reading))
-        choose = partial(choose_geometry, wanted=wanted, resize=resize, channels=channels)
+        choose = partial(choose_geometry, wanted=wanted, resize=resize, like=like)
         read = partial(_surveyed, reader, source, reading, choose)
         found = None
         if hint.is_cached():

@@ -74,45 +74,108 @@ def choose_geometry(
     survey: Survey,
     wanted: tuple[int, int] | None,
     resize: Resize,
-    channels: int | None = None,
     value_range: tuple[float, float] | None = None,
+    like: Geometry | None = None,
 ) -> Geometry:
     """Find the constant border that all images share, the canvas to put them on, and the range of values.
 
     ``wanted`` is the canvas's (H, W); None chooses it: large enough for the largest image that is no odd one
     out, which is enlarged to a longest side of 64 pixels where that is a quarter more or above, at most 224
-    pixels long, sides in multiples of 8. ``channels`` is None for what the images have. ``value_range`` is
-    None for the smallest and the largest value of all images, unless these have 8 bits. Raises DataError for
-    images that cannot have so many channels.
+    pixels long, sides in multiples of 8. ``value_range`` is None for the smallest and the largest value of
+    all images, unless these have 8 bits.
+
+    ``like`` is the geometry of a model that is to see the images. Then ``wanted`` and ``resize`` count for
+    nothing: all is the model's, but for a crop that would cut off more than border, and for values where
+    another ``value_range`` is given. Raises DataError for bands or values that the model cannot take.
     """
-    one_shape = len(survey.shapes) == 1
-    height, width = ordinary_size(survey)
-    crop = survey.foreground if survey.one_corner and one_shape and not survey.full_scale else None
-    box_height, box_width = (crop[2] - crop[0], crop[3] - crop[1]) if crop else (height, width)
-    max_scale: float | None
-    if wanted:
-        size = wanted
-        scale = min(size[0] / box_height, size[1] / box_width)
-        max_scale = 1.0 if one_shape and 1 <= scale < _LEAST_ENLARGEMENT else None
+    channels = _channels(survey, like)
+    if like:
+        size, resize, max_scale, crop = like.size, like.resize, like.max_scale, _crop_like(survey, like)
     else:
-        longest = max(box_height, box_width)
-        scale = (
-            _TINY / longest if _TINY / longest >= _LEAST_ENLARGEMENT else min(1.0, _LONGEST_SIDE / longest)
-        )
-        size = (_rounded(box_height * scale), _rounded(box_width * scale))
-        max_scale = max(1.0, scale)
-    if resize == "stretch":
-        max_scale = None
-    elif crop and max_scale == 1.0 and size[0] >= box_height and size[1] >= box_width:
-        # The canvas has room to spare: show more of the image there, not the fill colour.
-        top, bottom = _widen(crop[0], crop[2], size[0], height)
-        left, right = _widen(crop[1], crop[3], size[1], width)
-        crop = (top, left, bottom, right)
+        crop = _shared_border(survey)
+        size, max_scale = _canvas(survey, crop, wanted)
+        if resize == "stretch":
+            max_scale = None
+        elif crop and max_scale == 1.0:
+            crop = _widened(crop, size, ordinary_size(survey))
+    if like and value_range in (None, like.value_range):
+        _check_values(survey, like)
+        dtype, values, fill = like.dtype, like.value_range, like.fill
+    else:
+        dtype, values = _range_of(survey, value_range)
+        fill = _fill(survey, channels, dtype, values)
+    return Geometry(size, channels, crop, max_scale, fill, resize, dtype, values)
+
+
+def _channels(survey: Survey, like: Geometry | None) -> int:
     has = max(survey.bands)
-    if channels and channels != has and not {channels, has} <= {1, 3}:
-        raise DataError(f"images of {has} bands for a model of {channels}; choose as many with `bands`")
-    channels = channels or has
-    dtype, values = _range_of(survey, value_range)
+    if like and like.channels != has and not {like.channels, has} <= {1, 3}:
+        raise DataError(f"images of {has} bands for a model of {like.channels}; choose as many with `bands`")
+    return like.channels if like else has
+
+
+def _shared_border(survey: Survey) -> Box | None:
+    """Return the box within the border that all images share, None where they share none."""
+    alike = survey.one_corner and len(survey.shapes) == 1 and not survey.full_scale
+    return survey.foreground if alike else None
+
+
+def _crop_like(survey: Survey, like: Geometry) -> Box | None:
+    """Return the model's crop where images lose nothing by it but border, else what is within their own."""
+    if like.crop is None:
+        return None
+    if len(survey.shapes) == 1:
+        (whole,) = survey.shapes
+        if _lies_in(like.crop, (0, 0, *whole)) and _lies_in(survey.foreground or like.crop, like.crop):
+            return like.crop
+    crop = _shared_border(survey)
+    if crop and like.max_scale:
+        room = int(like.size[0] / like.max_scale), int(like.size[1] / like.max_scale)
+        crop = _widened(crop, room, ordinary_size(survey))
+    return crop
+
+
+def _lies_in(inner: Box, outer: Box) -> bool:
+    starts = inner[0] >= outer[0] and inner[1] >= outer[1]
+    return starts and inner[2] <= outer[2] and inner[3] <= outer[3]
+
+
+def _canvas(
+    survey: Survey, crop: Box | None, wanted: tuple[int, int] | None
+) -> tuple[tuple[int, int], float | None]:
+    """Return the canvas's (H, W), and by how much an image is enlarged on it at most."""
+    height, width = (crop[2] - crop[0], crop[3] - crop[1]) if crop else ordinary_size(survey)
+    if wanted:
+        scale = min(wanted[0] / height, wanted[1] / width)
+        return wanted, 1.0 if len(survey.shapes) == 1 and 1 <= scale < _LEAST_ENLARGEMENT else None
+    longest = max(height, width)
+    scale = _TINY / longest if _TINY / longest >= _LEAST_ENLARGEMENT else min(1.0, _LONGEST_SIDE / longest)
+    return (_rounded(height * scale), _rounded(width * scale)), max(1.0, scale)
+
+
+def _widened(crop: Box, room: tuple[int, int], whole: tuple[int, int]) -> Box:
+    """Return a crop that shows more of the image where there is room for it, not the fill colour."""
+    if room[0] < crop[2] - crop[0] or room[1] < crop[3] - crop[1]:
+        return crop
+    top, bottom = _widen(crop[0], crop[2], room[0], whole[0])
+    left, right = _widen(crop[1], crop[3], room[1], whole[1])
+    return top, left, bottom, right
+
+
+def _check_values(survey: Survey, like: Geometry) -> None:
+    known = {"uint8"} if like.dtype == "uint8" else {"uint8", "uint16"}
+    if like.value_range is None and (others := sorted({*survey.dtypes} - known)):
+        depth = "8 bits" if len(known) == 1 else "8 and 16 bits"
+        raise DataError(
+            f"images of {', '.join(others)} values for a model of {depth}; convert them to uint8, or say "
+            "with `value_range` which values become black and white"
+        )
+
+
+def _fill(
+    survey: Survey, channels: int, dtype: Dtype, values: tuple[float, float] | None
+) -> tuple[int | float, ...]:
+    """Return the colour that all images have in the corner, else the darkest one."""
     ground = (0,) * max(3, channels) if values is None else (values[0],) * max(3, channels)
     alike = survey.one_corner and not (survey.full_scale and values is None)
     fill = survey.corner if alike and survey.corner else ground
@@ -121,7 +184,7 @@ def choose_geometry(
         kind = np.uint8 if dtype == "uint8" else np.float32
         shade = cv2.cvtColor(np.array([[[red, green, blue]]], kind), cv2.COLOR_RGB2GRAY)[0, 0].item()
         fill = (shade,) * 3
-    return Geometry(size, channels, crop, max_scale, fill, resize, dtype, values)
+    return fill
 
 
 def ordinary_size(survey: Survey) -> tuple[int, int]:

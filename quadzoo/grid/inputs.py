@@ -16,6 +16,7 @@ from quadzoo.data.checks import (
     check_target,
 )
 from quadzoo.data.findings import Finding, Findings
+from quadzoo.data.geometry import Geometry
 from quadzoo.data.remarks import GROUP_COLUMN, POINTS
 from quadzoo.data.sources import N_DRAWN, Source, open_source
 from quadzoo.data.splits import Split, check_parameters, splits_of
@@ -43,19 +44,17 @@ class Inputs(NamedTuple):
     notes: list[str]
 
 
-def read_inputs(config: BenchConfig, observer: Observer, channels: int | None) -> Inputs:
+def read_inputs(config: BenchConfig, observer: Observer, like: Geometry | None) -> Inputs:
     """Read table and images, and divide them; ``observer`` sees how that goes.
 
-    ``channels`` are those of the images, None for what they have. Raises a QuadzooError for the first thing
-    that cannot be used.
+    ``like`` is what was done to the images of the model to start from, None without one. Raises a
+    QuadzooError for the first thing that cannot be used.
     """
     tests = config.test_data is not None
     check_parameters(config.split, config.folds, grouped=config.group_column is not None, tests=tests)
     source = open_source(config.request, observer.counting("drawing equations", N_DRAWN))
     decoding = observer.counting("decoding images", 2 * len(source))
-    images = prepare(
-        source, config.image_size, config.resize, decoding, channels=channels, reading=config.reading
-    )
+    images = prepare(source, config.image_size, config.resize, decoding, like=like, reading=config.reading)
     left_out = images.left_out
     kept = source.without(left_out)
     notes = [f"{printable(source.table.name)}: {one}" for one in source.told]

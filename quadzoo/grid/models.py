@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quadzoo.data.fold import Fold
+from quadzoo.data.geometry import Geometry
 from quadzoo.errors import ConfigError, NameNotFound
 from quadzoo.grid.config import BenchConfig, written
+from quadzoo.inference.view import View
 from quadzoo.records import seen
 from quadzoo.records.record import Initial
 from quadzoo.records.trained import Trained, read_trained, record_file
@@ -23,6 +25,11 @@ class Model(Trained):
 
     name: str
     flag: str
+
+    @property
+    def geometry(self) -> Geometry:
+        """What was done to the images that it was trained on. Raises DataError where that makes no sense."""
+        return View.of(self.record, f"`init` {self.name}").geometry
 
     def initial_for(self, fold: Fold) -> Initial:
         """Return what a run on this fold starts from, and how many of its images the model has seen."""

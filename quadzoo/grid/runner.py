@@ -109,7 +109,7 @@ def _planned(
     for one in kept.unreadable:
         observer.note(f"warning: run {one.key} cannot be read: {one.reason}")
     check_machines(executor, config, names)
-    inputs = read_inputs(config, observer, model.record.image.channels if model else None)
+    inputs = read_inputs(config, observer, model.geometry if model else None)
     source, images = inputs.source, inputs.images
     if like and images.hash != like.data.images.hash:
         raise DataError(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -113,6 +114,18 @@ def test_size_and_resize_have_files_of_their_own(folder: Path) -> None:
     files = {prepared(folder, *how).file for how in (("auto",), ("48",), ("48x64",), ("48x64", "stretch"))}
     assert len(files) == 4
     assert len({prepared(folder, "48").hash, prepared(folder, "48x64").hash}) == 1
+
+
+def test_names_of_cached_files_stay(own_cache: Path, folder: Path) -> None:
+    """Another name would decode everybody's images again; those that a model sees have one of their own."""
+    save(folder, "a.png", np.zeros((32, 32), np.uint8))
+    digest = hashlib.sha256((folder / "photos" / "a.png").read_bytes()).digest()
+    images = prepared(folder, "32x48")
+    assert images.file.stem == hashlib.sha256(b"4 (32, 48) letterbox" + digest).hexdigest()[:24]
+    assert prepared(folder, "auto").file.stem == hashlib.sha256(b"4 None letterbox" + digest).hexdigest()[:24]
+    views = [replace(images.geometry, crop=None, max_scale=scale) for scale in (None, 1.0)]
+    files = {prepare(source_of(folder), "32x48", like=view).file for view in views}
+    assert len({images.file, *files}) == 3
 
 
 def test_hash_depends_on_targets_not_on_place(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -127,6 +129,39 @@ def test_tiny_images_of_mixed_sizes_are_enlarged_by_one_factor() -> None:
     assert (geometry.size, geometry.max_scale) == ((64, 64), 2.0)
     assert abs((large > 100).any(axis=0).sum() - 56) <= 1
     assert abs((small > 100).any(axis=0).sum() - 24) <= 1
+
+
+def squares_at(shape: tuple[int, int], *places: tuple[int, int]) -> list[np.ndarray]:
+    """Images of 250, on each a square of 8 pixels of 7 whose top left corner is at a place."""
+    images = [np.full(shape, 250, np.uint8) for _ in places]
+    for image, (top, left) in zip(images, places, strict=True):
+        image[top : top + 8, left : left + 8] = 7
+    return images
+
+
+def seen_by(like: Geometry, images: list[np.ndarray]) -> Geometry:
+    return choose_geometry(surveyed(images), None, "stretch", like=like)
+
+
+def test_what_a_model_saw_is_kept() -> None:
+    images = squares_at((60, 80), (10, 10), (30, 34))
+    model, _ = fitted(images)
+    assert (model.crop, model.size, model.max_scale) == ((10, 10, 38, 42), (56, 64), 2.0)
+    assert seen_by(model, images) == model
+    assert seen_by(model, images[:1]) == model
+    assert seen_by(model, [*images, np.full((60, 80), 99, np.uint8)]) == model  # one colour: nothing is lost
+    assert seen_by(replace(model, crop=None), images).crop is None
+
+
+def test_a_crop_that_would_lose_something_is_another_one_at_the_same_scale() -> None:
+    model, _ = fitted(squares_at((60, 80), (10, 10), (30, 34)))
+    beyond = seen_by(model, squares_at((60, 80), (50, 60)))
+    assert beyond == replace(model, crop=(32, 48, 60, 80))  # 28x32 as before, moved to the edge
+    large = seen_by(model, squares_at((200, 300), (10, 10), (90, 210)))
+    assert large == replace(model, crop=(10, 10, 98, 218))
+    assert seen_by(model, squares_at((20, 20), (6, 6))) == replace(model, crop=(0, 0, 20, 20))
+    several = [*squares_at((60, 80), (10, 10)), *squares_at((60, 90), (10, 10))]
+    assert seen_by(model, several) == replace(model, crop=None)
 
 
 def test_one_colour_image_among_grey() -> None:
