@@ -2,8 +2,9 @@
 
 `quadzoo.data.geometry.fit` does it for training, with OpenCV, image by image. Here cutting, scaling and
 centring are one product of matrices for the rows and one for the columns: their weights are those of OpenCV,
-computed from the sizes, so that they can be in an ONNX graph. An 8-bit image comes out as OpenCV gives it but
-for single steps of 1/255, where its rounding is another.
+computed from the sizes, so that they can be in an ONNX graph. Where one side grows and the other shrinks,
+OpenCV computes in whole numbers and rounds down, which the graph repeats step by step. An 8-bit image comes
+out as OpenCV gives it but for single steps of 1/255 in few pixels, whose sums lie between two steps.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from quadzoo.targets import TargetInfo
 
 _WHITE = {"uint8": 255.0, "uint16": 65535.0}
 _A = -0.75  # of OpenCV's cubic
+_STEPS = 2048  # of OpenCV's weights for 8 bits
 _LEAST = 1e-3  # of a pixel: OpenCV leaves out what overlaps less
 
 
@@ -48,9 +50,9 @@ class Preprocessing(nn.Module):
         (top, bottom), (left, right) = self._box(height, width)
         rows, columns = self._scaled(bottom - top, right - left)
         inputs, outputs = (bottom - top, right - left), (rows, columns)
-        ways = _Ways.of(inputs, outputs)
+        shrunk = rows * columns < inputs[0] * inputs[1]
         vertical, horizontal = (
-            _weights(length, at, given, made, canvas=size, ways=ways)
+            _weights(length, at, given, made, canvas=size, area=shrunk)
             for length, at, given, made, size in zip(
                 (height, width), (top, left), inputs, outputs, geometry.size, strict=True
             )
@@ -58,6 +60,13 @@ class Preprocessing(nn.Module):
         canvas = vertical @ (values @ horizontal.T)
         if not deep:
             canvas = _rounded(canvas, inputs, outputs, geometry.channels).clamp(0, 255)
+        if geometry.resize == "stretch":  # a letterbox scales both sides alike
+            mixed = shrunk & ((rows > inputs[0]) | (columns > inputs[1]))
+            taps = [
+                _Taps.of(at, given, made)
+                for at, given, made in zip((top, left), inputs, geometry.size, strict=True)
+            ]
+            canvas = torch.where(mixed, _linear(values, *taps, deep=deep), canvas)
         inside = _inside(rows, geometry.size[0])[:, None] & _inside(columns, geometry.size[1])
         canvas = torch.where(inside, canvas, self.fill)
         if not deep:
@@ -94,11 +103,10 @@ class Preprocessing(nn.Module):
         geometry = self.geometry
         if geometry.resize == "stretch":
             return torch.full_like(height, geometry.size[0]), torch.full_like(width, geometry.size[1])
-        sides = height.double(), width.double()
-        scale = torch.minimum(geometry.size[0] / sides[0], geometry.size[1] / sides[1])
+        scale = torch.minimum(_quotient(geometry.size[0], height), _quotient(geometry.size[1], width))
         if geometry.max_scale is not None:
             scale = scale.clamp(max=geometry.max_scale)
-        rows, columns = (torch.round(side * scale).clamp(min=1).long() for side in sides)
+        rows, columns = (torch.round(side * scale).clamp(min=1).long() for side in (height, width))
         return rows, columns
 
 
@@ -147,23 +155,63 @@ def _lengths(images: Tensor) -> tuple[Tensor, Tensor]:
     )
 
 
-class _Ways(NamedTuple):
-    """By which of its interpolations OpenCV scales an image, each a bool: neither is cubic.
+def _quotient(number: int, by: Tensor) -> Tensor:
+    """Return a quotient, float64, to the last digit: torch divides a number by a tensor in two steps."""
+    return torch.full_like(by, number).double() / by.double()
 
-    Area is the mean of an area. Where one side grows and the image has fewer pixels all the same, OpenCV's
-    "area" is a kind of linear interpolation.
+
+class _Taps(NamedTuple):
+    """From which two rows of an image each row is made where OpenCV's "area" is a linear interpolation.
+
+    ``first`` and ``second`` are their numbers, int64 (rows,), ``share`` that of the second, float32 (rows,).
+    ``at_end`` says where both are the last row.
     """
 
-    area: Tensor
-    linear: Tensor
+    first: Tensor
+    second: Tensor
+    share: Tensor
+    at_end: Tensor
 
     @classmethod
-    def of(cls, inputs: tuple[Tensor, Tensor], outputs: tuple[Tensor, Tensor]) -> Self:
-        """Return how images of a height and a width are scaled to others."""
-        (height, width), (rows, columns) = inputs, outputs
-        smaller = rows * columns < height * width
-        area = smaller & (rows <= height) & (columns <= width)
-        return cls(area, smaller & ~area)
+    def of(cls, start: Tensor, given: Tensor, made: int) -> Self:
+        """Return how ``made`` rows are made of those ``given`` from ``start`` on."""
+        inverse = _quotient(made, given)  # and below as OpenCV does: at whole numbers the last digit decides
+        at = torch.arange(made).double()
+        below = torch.floor(at * (1 / inverse))
+        share = ((at + 1) - (below + 1) * inverse).float()
+        share = torch.where(share <= 0, 0.0, share - torch.floor(share))
+        last = given - 1
+        row = below.long()
+        first, second = torch.minimum(row, last), torch.minimum(row + 1, last)
+        return cls(start + first, start + second, share, row >= last)
+
+
+def _linear(values: Tensor, vertical: _Taps, horizontal: _Taps, *, deep: bool) -> Tensor:
+    """Scale images (B, C, H, W), float32, as OpenCV does where one side grows and the other shrinks.
+
+    It sums 8 bits in steps of 1/2048, and rounds down before and after the weights of the rows.
+    """
+    # OpenCV leaves out the second column behind the last one; of rows it takes the last one twice.
+    across = torch.where(horizontal.at_end, 0.0, horizontal.share)
+    down = vertical.share[:, None]
+    weights = [1 - across, across, 1 - down, down]
+    if not deep:
+        weights = [torch.round(one * _STEPS) for one in weights]
+    before, after, above, below = weights
+    rows = []
+    for place in (vertical.first, vertical.second):
+        row = values.index_select(2, place)
+        rows.append(
+            row.index_select(3, horizontal.first) * before + row.index_select(3, horizontal.second) * after
+        )
+    if deep:
+        return rows[0] * above + rows[1] * below
+    # float32 has too few digits for the products.
+    parts = [
+        torch.floor(torch.floor(row / 16).double() * weight / 65536)
+        for row, weight in zip(rows, (above, below), strict=True)
+    ]
+    return torch.floor((parts[0] + parts[1] + 2) / 4).float()
 
 
 def _inside(length: Tensor, canvas: int) -> Tensor:
@@ -173,18 +221,19 @@ def _inside(length: Tensor, canvas: int) -> Tensor:
 
 
 def _weights(
-    length: Tensor, start: Tensor, given: Tensor, made: Tensor, *, canvas: int, ways: _Ways
+    length: Tensor, start: Tensor, given: Tensor, made: Tensor, *, canvas: int, area: Tensor
 ) -> Tensor:
     """Return the weights with which rows of an image add up to rows of the canvas, float32 (canvas, length).
 
-    The image has ``length`` rows, of which ``given`` from ``start`` on become ``made``.
+    The image has ``length`` rows, of which ``given`` from ``start`` on become ``made``: means of an ``area``,
+    a bool, else by cubic interpolation.
     """
     scale = given.double() / made.double()
     i = (torch.arange(canvas) - (canvas - made) // 2)[:, None]
     j = (torch.arange(length.item()) - start)[None, :]
     at, pixel = i.double(), j.double()
     overlap = torch.minimum((at + 1) * scale, pixel + 1) - torch.maximum(at * scale, pixel)
-    area = torch.where(overlap > _LEAST, overlap, 0.0) / scale
+    means = torch.where(overlap > _LEAST, overlap, 0.0) / scale
     middle = (at + 0.5) * scale - 0.5
     first = torch.floor(middle)
     t = middle - first
@@ -193,11 +242,7 @@ def _weights(
     other = ((_A + 2) * (1 - t) - (_A + 3)) * (1 - t) * (1 - t) + 1
     shares = [near, mid, other, 1 - near - mid - other]
     cubic = _placed([first + k for k in (-1, 0, 1, 2)], shares, pixel, given)
-    below = torch.floor(at * scale)
-    share = (at + 1) - (below + 1) / scale
-    share = torch.where(share <= 0, 0.0, share - torch.floor(share))
-    linear = _placed([below, below + 1], [1 - share, share], pixel, given)
-    weights = torch.where(ways.area, area, torch.where(ways.linear, linear, cubic))
+    weights = torch.where(area, means, cubic)
     kept = (i >= 0) & (i < made) & (j >= 0) & (j < given)
     return torch.where(kept, weights, 0.0).float()
 

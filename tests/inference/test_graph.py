@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,12 +19,18 @@ from quadzoo.inference.graph import Preprocessing, input_type
 from quadzoo.inference.view import View
 from quadzoo.records.keys import Originals
 
+needs_onnx = pytest.mark.skipif(
+    any(find_spec(name) is None for name in ("onnx", "onnxruntime", "onnxscript")),
+    reason="quadzoo[onnx] is not installed",
+)
 FILL = (9, 8, 7, 6, 5)
 GEOMETRIES: dict[str, dict[str, Any]] = {
     "letterbox": {"size": (64, 64), "channels": 3, "max_scale": None},
     "not enlarged": {"size": (64, 64), "channels": 3, "max_scale": 1.0},
     "grey, enlarged at most twice": {"size": (64, 96), "channels": 1, "max_scale": 2.0, "fill": (9, 9, 9)},
     "stretched": {"size": (40, 72), "channels": 3, "max_scale": None, "resize": "stretch"},
+    "flat": {"size": (48, 64), "channels": 3, "max_scale": 1.0},
+    "wide": {"size": (96, 224), "channels": 1, "max_scale": None},
     "two bands": {"size": (40, 72), "channels": 2, "max_scale": None},
     "a border": {"size": (32, 48), "channels": 3, "max_scale": 1.0, "crop": (3, 4, 60, 90)},
     "16 bits": {"size": (40, 72), "channels": 3, "max_scale": None, "dtype": "uint16",
@@ -41,9 +50,16 @@ SIZES = [
     (500, 3),
     (40, 72),
     (66, 100),
+    # One side grows and the other shrinks where images are stretched.
+    (57, 301),
+    (24, 196),
+    (98, 51),
+    (301, 20),
+    # Half a pixel when a letterbox scales them.
+    (160, 35),
+    (15, 192),
+    (105, 192),
 ]
-# Where one side grows and the other shrinks, OpenCV's sums are in steps of 1/2048, rounded down twice.
-MIXED = {"stretched": [(64, 64), (33, 70), (300, 217), (20, 17), (500, 3), (66, 100), (7, 1)]}
 
 
 def view_of(case: str) -> View:
@@ -65,19 +81,41 @@ def image(view: View, height: int, width: int) -> np.ndarray:
 
 @pytest.mark.parametrize("case", GEOMETRIES)
 def test_images_of_any_size_come_out_as_training_prepares_them(case: str) -> None:
+    preprocessing = Preprocessing(view_of(case))
+    check(case, lambda images: preprocessing(torch.from_numpy(images)))
+
+
+@needs_onnx
+@pytest.mark.parametrize("case", ["stretched", "flat", "floating point"])
+def test_so_they_do_in_a_graph(case: str, tmp_path: Path) -> None:
+    import onnxruntime
+
     view = view_of(case)
-    preprocessing = Preprocessing(view)
+    some = torch.zeros((2, 50, 70, view.geometry.channels), dtype=input_type(view))
+    free = {place: torch.export.Dim(name) for place, name in enumerate(("batch", "height", "width"))}
+    torch.onnx.export(
+        Preprocessing(view).eval(), (some,), tmp_path / "it.onnx", dynamo=True, dynamic_shapes=(free,),
+        input_names=["images"], verbose=False,
+    )  # fmt: skip
+    session = onnxruntime.InferenceSession(tmp_path / "it.onnx", providers=["CPUExecutionProvider"])
+    check(case, lambda images: torch.from_numpy(session.run(None, {"images": images})[0]))
+
+
+def check(case: str, prepare: Callable[[np.ndarray], torch.Tensor]) -> None:
+    """Compare images of all sizes; two of each at a time."""
+    view = view_of(case)
     for height, width in SIZES:
         pixels = image(view, height, width)
         expected = pixels_tensor(view.show(of_array(pixels)).pixels[None]).float().permute(0, 3, 1, 2)
-        given = torch.from_numpy(pixels.reshape(1, height, width, -1))
-        found = preprocessing(torch.cat([given, given]))
+        given = pixels.reshape(1, height, width, -1)
+        found = prepare(np.concatenate([given, given]))
         assert found.shape[0] == 2
         off = (found[:1] - expected).abs()
         assert torch.equal(found[0], found[1])
         assert off.max() <= 1, (height, width)  # of 255
         share = (off > 0.01).double().mean()
-        assert share <= (0.3 if (height, width) in MIXED.get(case, []) else 0.05), (height, width)
+        # Few sums lie between two steps. For two bands, and below 4 pixels, OpenCV is less exact itself.
+        assert share <= (0.06 if case == "two bands" or width < 4 else 0.005), (height, width)
 
 
 def test_types_of_images() -> None:
