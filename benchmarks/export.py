@@ -97,8 +97,13 @@ def tried(name: str) -> dict[str, object]:
             size = path.stat().st_size
     except (QuadzooError, ValueError, RuntimeError) as error:
         return {"reason": " ".join(str(error).split())[:300]}
+    share, images, sizes = found.share, found.n, found.sizes
+    if other := found.elsewhere:
+        share, images, sizes = max(share, other.share), images + other.n, sizes + other.sizes
+        if not other.is_exact:
+            return {"reason": f"off by up to {other.share:.2g} of the range at {other.worst} pixels"}
     return {
-        "share": float(np.float32(found.share)), "images": found.n, "sizes": found.sizes, "bytes": size,
+        "share": float(np.float32(share)), "images": images, "sizes": sizes, "bytes": size,
         "seconds": round(time.perf_counter() - start, 1),
     }  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from quadzoo.data.equations import IMAGES
 from quadzoo.data.sources import QUADRATIC, drawn_folder
-from quadzoo.data.texts import where
+from quadzoo.data.texts import plural, where
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.inference.exported import ONNX, Checked, Exported, License, license_of
 from quadzoo.inference.images import Image, files_of, refuse_faults
@@ -113,11 +113,38 @@ def export_run(
     ]  # fmt: skip
     told = [f"run {record.key} ({record.backbone} + {record.head}, seed {record.seed}): {', '.join(written)}"]
     if checked:
-        told.append(
-            f"{ONNX} differs from the model by at most {checked.share:.1e} of a target's range, over "
-            f"{checked.n} {'' if checked.real else 'made '}images of {checked.sizes} sizes"
-        )
+        told.append(_in_words(checked, record))
+        warnings += _doubts(checked)
     return Exported(folder, written, tuple(told), tuple(warnings), checked)
+
+
+def _in_words(checked: Checked, record: RunRecord) -> str:
+    """Say how far a graph is from the model."""
+    made = "" if checked.real else "made "
+    it = "the model" if checked.of_run is None else "the model in float32"
+    text = (
+        f"{ONNX} differs from {it} by at most {checked.share:.1e} of a target's range, over "
+        f"{plural(checked.n, f'{made}image')} of {plural(checked.sizes, 'size')}"
+    )
+    if other := checked.elsewhere:
+        text += f", and by at most {other.share:.1e} over {other.n:,} of {plural(other.sizes, 'other size')}"
+    if checked.of_run is not None:
+        text += (
+            f"; from the model in {record.precision}, as quadzoo predict computes, by at most "
+            f"{checked.of_run:.1e}"
+        )
+    return text
+
+
+def _doubts(checked: Checked) -> Iterator[str]:
+    """Yield the warning that a graph is not exact at other sizes than those of the model's own images."""
+    other = checked.elsewhere
+    if other and not other.is_exact:
+        height, width = other.worst
+        yield (
+            f"{ONNX} differs from the model by up to {other.share:.1e} of a target's range at other sizes "
+            f"than the model's own images have, most at {height}x{width} pixels; use quadzoo predict there"
+        )
 
 
 def _write_onnx(

@@ -14,13 +14,33 @@ _TIMM = "timm/"  # what the names of timm's backbones begin with
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """The largest difference at other sizes than those of the model's own images, and where that is.
+
+    It is a share of the target's range, over ``n`` images of ``sizes`` sizes; ``worst`` is a height and a
+    width in pixels.
+    """
+
+    n: int
+    sizes: int
+    share: float
+    worst: tuple[int, int]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the graph is there as exact as at the sizes of the model's own images."""
+        return self.share <= TOLERANCE  # NaN is not
+
+
+@dataclass(frozen=True)
 class Checked:
     """How far an ONNX graph is from the network it was made of, over ``n`` images of ``sizes`` sizes.
 
     ``input`` says in words what the graph takes. ``difference`` is the largest difference for each target, in
     its own unit, ``share`` the largest of all as a share of the target's range. ``real`` says that the images
     are real ones, and not made. ``of_run`` is the same share against predictions in the run's own
-    precision, None where that is float32.
+    precision, None where that is float32. ``elsewhere`` is of other sizes than the model's own images have,
+    None where no such image could be predicted.
     """
 
     input: str
@@ -30,6 +50,7 @@ class Checked:
     difference: dict[str, float]
     share: float
     of_run: float | None = None
+    elsewhere: Elsewhere | None = None
 
 
 @dataclass(frozen=True)

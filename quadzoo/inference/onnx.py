@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ import torch
 
 from quadzoo.data.decoding import Undecodable
 from quadzoo.errors import ConfigError
-from quadzoo.inference.exported import TOLERANCE, Checked
+from quadzoo.inference.exported import TOLERANCE, Checked, Elsewhere
 from quadzoo.inference.graph import Graph, input_type
 from quadzoo.inference.images import Image
 from quadzoo.inference.network import Network
@@ -30,11 +31,22 @@ from quadzoo.inference.view import View, decoded
 INPUT, OUTPUT = "images", "predictions"
 N_CHECKED = 64  # images
 BATCHES = (1, 7)
-_N_SCALED = 8  # of real images, that are checked at half and at twice their size, too
+_FACTORS = (  # of the height and the width of real images, to have them at other sizes, too
+    (0.5, 0.5), (2, 2), (0.6, 2.3), (2.3, 0.6), (1.02, 1.02), (0.98, 0.98), (1.37, 1.61), (0.71, 0.43),
+)  # fmt: skip
+_N_SCALED, _EACH = 8, 3  # real images that are shown so, and how many of them at one size
+_AT_ENDS = 2  # real images that are shown at the smallest and at the largest size of the model's own images
 _NEEDED = ("onnx", "onnxruntime", "onnxscript")
 _LONGEST_SIDE = 640  # of made images
 _REASON = 140  # characters
 _TRACED = (2, 50, 70)  # images, height and width: all are free in the graph
+
+
+class _Sample(NamedTuple):
+    """An image to check a graph on; ``own`` says that it has a size of the model's, or was given."""
+
+    image: Image
+    own: bool
 
 
 def check_installed() -> None:
@@ -74,22 +86,23 @@ def write_onnx(network: Network, path: Path) -> None:
 def check_onnx(network: Network, path: Path, images: Sequence[Image]) -> Checked:
     """Compare a graph, run by onnxruntime, with what `quadzoo predict` answers for 64 images.
 
-    They are taken from ``images``, at equal distances, and some of these also at half and at twice their
-    size; made ones of many sizes where there are none. The graph gets them one by one and in batches of 7.
-    A run in bf16 is compared in float32, in which the graph computes. Raises ConfigError where a target
-    differs by more than 1e-3 of its range, and where no image can be predicted.
+    They are taken from ``images``, at equal distances, and a few also at the smallest and the largest size of
+    the model's own images, and at sizes that these do not have; made ones of many sizes where there are none.
+    The graph gets them one by one and in batches of 7. A run in bf16 is compared in float32, in which the
+    graph computes. Raises ConfigError where a target differs by more than 1e-3 of its range, but at other
+    sizes, and where no image can be predicted.
     """
     record = network.trained.record
     real = bool(images)
     chosen = _sampled(images, network.view) if real else _made(network.view)
-    samples = [(image, pixels) for image in chosen if (pixels := _pixels(image, network.view)) is not None]
+    samples = [(one, pixels) for one in chosen if (pixels := _pixels(one.image, network.view)) is not None]
     in_float32 = replace(network, trained=replace(
         network.trained, record=record.model_copy(update={"precision": "32"})))  # fmt: skip
-    expected, good = _predicted(in_float32, [image for image, _ in samples])
-    if not good.any():
+    expected, good = _predicted(in_float32, [one.image for one, _ in samples])
+    own = good & np.array([one.own for one, _ in samples], dtype=bool)
+    if not own.any():
         raise ConfigError("`images`: none of them can be predicted, so the ONNX graph cannot be checked")
     inputs = [pixels for (_, pixels), usable in zip(samples, good, strict=True) if usable]
-    expected = expected[good]
     try:
         session = _session(path)
         answers = [_run(session, inputs, batch) for batch in BATCHES]
@@ -98,29 +111,42 @@ def check_onnx(network: Network, path: Path, images: Sequence[Image]) -> Checked
             f"`onnx`: onnxruntime cannot run the graph of {record.backbone} + {record.head} "
             f"({_reason(error)}); export it without `onnx`"
         ) from error
-    difference = np.max([np.abs(answer - expected) for answer in answers], axis=(0, 1))
+    off = np.max([np.abs(answer - expected[good]) for answer in answers], axis=0)
     ranges = np.subtract(record.target_high, record.target_low)
+    own, shapes = own[good], [one.shape for one in inputs]
+    difference = off[own].max(axis=0)
     worst = int(np.argmax(np.nan_to_num(difference / ranges, nan=np.inf)))
-    share = float(difference[worst] / ranges[worst])
+    share, n = float(difference[worst] / ranges[worst]), int(own.sum())
     if not share <= TOLERANCE:  # NaN is not
         raise ConfigError(
             f"`onnx`: the graph of {record.backbone} + {record.head} is off by up to {share:.2g} of the "
-            f"range of {record.targets[worst]}, more than {TOLERANCE:g}, over {len(inputs)} images; export "
-            "it without `onnx`"
+            f"range of {record.targets[worst]}, more than {TOLERANCE:g}, over {n} images; export it without "
+            "`onnx`"
         )
     of_run = None
     if record.precision != "32":
-        own, _ = _predicted(network, [image for image, _ in samples])
-        of_run = float((np.abs(answers[0] - own[good]) / ranges).max())
+        of_model, _ = _predicted(network, [one.image for one, _ in samples])
+        of_run = float((np.abs(answers[0] - of_model[good]) / ranges)[own].max())
     return Checked(
         input=_in_words(network.view),
-        n=len(inputs),
-        sizes=len({one.shape for one in inputs}),
+        n=n,
+        sizes=len({shape for shape, mine in zip(shapes, own, strict=True) if mine}),
         real=real,
         difference=dict(zip(record.targets, difference.tolist(), strict=True)),
         share=share,
         of_run=of_run,
+        elsewhere=_elsewhere((off / ranges).max(axis=1), shapes, ~own),
     )
+
+
+def _elsewhere(shares: np.ndarray, shapes: Sequence[tuple[int, ...]], other: np.ndarray) -> Elsewhere | None:
+    """Return what differences (N,) say of the images (N,) that have ``other`` sizes, bool (N,)."""
+    if not other.any():
+        return None
+    worst = int(np.argmax(np.where(other, np.nan_to_num(shares, nan=np.inf), -1)))
+    sizes = {shape for shape, is_other in zip(shapes, other, strict=True) if is_other}
+    height, width, _ = shapes[worst]
+    return Elsewhere(int(other.sum()), len(sizes), float(shares[worst]), (height, width))
 
 
 def _in_words(view: View) -> str:
@@ -178,23 +204,43 @@ def as_input(pixels: np.ndarray, view: View) -> np.ndarray | None:
     return np.ascontiguousarray(pixels.astype(kind))
 
 
-def _sampled(images: Sequence[Image], view: View) -> list[Image]:
-    """Return 64 of the images, and the first of them at half and at twice their size, too."""
+def _sampled(images: Sequence[Image], view: View) -> list[_Sample]:
+    """Return 64 of the images, and some of them at other sizes, too."""
     rows = np.unique(np.linspace(0, len(images) - 1, N_CHECKED).astype(int))
     some = [images[row] for row in rows]
-    scaled = []
+    samples = [_Sample(image, own=True) for image in some]
+    whole = []
     for image in some[:_N_SCALED]:
-        try:
-            pixels = decoded(image.source, None).pixels
-        except (OSError, Undecodable):
-            continue
-        scaled.append(Image(f"{image.id} at half its size", pixels[::2, ::2]))
-        scaled.append(Image(f"{image.id} at twice its size", pixels.repeat(2, axis=0).repeat(2, axis=1)))
-    return [*some, *scaled]
+        with suppress(OSError, Undecodable):
+            whole.append((image.id, decoded(image.source, None).pixels))
+    if known := view.originals:
+        ends = list(zip(known.height, known.width, strict=True))
+        samples += [_Sample(_at_size(*one, size), own=True) for one in whole[:_AT_ENDS] for size in ends]
+    for turn in range(min(_EACH, len(whole))):
+        for place, factors in enumerate(_FACTORS):
+            identity, pixels = whole[(place + turn) % len(whole)]
+            height, width = (
+                max(1, math.ceil(side * factor) if factor > 1 else math.floor(side * factor))
+                for side, factor in zip(pixels.shape, factors, strict=False)
+            )
+            samples.append(_Sample(_at_size(identity, pixels, (height, width)), own=False))
+    return samples
 
 
-def _made(view: View) -> list[Image]:
-    """Return 64 images of many sizes: smooth patterns with noise, in all values that the network reads."""
+def _at_size(identity: Any, pixels: np.ndarray, size: tuple[int, int]) -> Image:
+    """Return an image at another size, each pixel that of the nearest place: of any type and bands."""
+    rows, columns = (
+        ((np.arange(made) + 0.5) * given / made).astype(int)
+        for made, given in zip(size, pixels.shape, strict=False)
+    )
+    return Image(f"{identity} at {size[0]}x{size[1]}", pixels[rows][:, columns])
+
+
+def _made(view: View) -> list[_Sample]:
+    """Return 64 images of many sizes: smooth patterns with noise, in all values that the network reads.
+
+    A quarter has the largest or the smallest size of the model's own images.
+    """
     rng = np.random.default_rng(0)
     geometry = view.geometry
     bands = max(geometry.bands) if geometry.bands else geometry.channels
@@ -203,9 +249,10 @@ def _made(view: View) -> list[Image]:
     ]
     low, high = geometry.value_range or (0.0, 255.0 if geometry.dtype == "uint8" else 65535.0)
     known = view.originals
-    usual = (known.height[1], known.width[1]) if known else geometry.size
-    images = []
+    smallest, largest = zip(known.height, known.width, strict=True) if known else [geometry.size] * 2
+    samples = []
     for number in range(N_CHECKED):
+        usual = smallest if number % 8 == 4 else largest
         factors = (1.0, 1.0) if number % 4 == 0 else np.exp(rng.uniform(np.log(0.4), np.log(2.5), 2))
         if number % 4 == 1:
             factors = (factors[0], factors[0])
@@ -217,8 +264,8 @@ def _made(view: View) -> list[Image]:
         smooth = np.stack([cv2.resize(coarse[:, :, band], (width, height)) for band in range(bands)], axis=2)
         pixels = low + (high - low) * np.clip(smooth + 0.05 * rng.normal(size=smooth.shape), 0, 1)
         pixels = pixels.astype(kind) if bands > 1 else pixels[:, :, 0].astype(kind)
-        images.append(Image(number, pixels))
-    return images
+        samples.append(_Sample(Image(number, pixels), own=number % 4 == 0))
+    return samples
 
 
 def _session(path: Path) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quadzoo.data.texts import plural
 from quadzoo.errors import DataError
 from quadzoo.inference.calibration import Calibration
 from quadzoo.inference.exported import ONNX, Checked, License
@@ -364,13 +365,19 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 def _compared(checked: Checked) -> str:
     """Say what was found when a graph was compared with its model."""
-    what = "real images, some of them scaled," if checked.real else "made images"
+    what = "real images" if checked.real else "made images"
     each = ", ".join(f"{name} {_digits(value)}" for name, value in checked.difference.items())
     text = (
         f"Checked by onnxruntime against quadzoo on {checked.n} {what} of {checked.sizes} "
         f"size{'s' * (checked.sizes > 1)}, one by one and in batches of 7. The largest differences: {each}; "
         f"at most {_digits(checked.share)} of a target's range."
     )
+    if other := checked.elsewhere:
+        text += (
+            f" At {plural(other.sizes, 'other size')}, over {plural(other.n, 'image')}, it is at most "
+            f"{_digits(other.share)}"
+        )
+        text += "." if other.is_exact else f", at {other.worst[0]} × {other.worst[1]} pixels: more than 1e-3."
     if checked.of_run is not None:
         text += (
             " The graph computes in float32, and was compared in it; the run predicted in bf16, from which "

@@ -260,8 +260,13 @@ def graph(disc_runs: Path, discs: Path, tmp_path_factory: pytest.TempPathFactory
     done = api.export(run, folder, onnx=True, images=[discs / "photos"])
     assert done.checked is not None
     assert done.checked.real
-    assert done.checked.n == 60 + 16
-    assert done.checked.sizes == 3
+    assert done.checked.n == 60 + 4  # two of them again at the smallest and the largest size of their own
+    assert done.checked.sizes == 1
+    assert done.checked.elsewhere is not None
+    assert (done.checked.elsewhere.n, done.checked.elsewhere.sizes) == (24, 8)
+    assert done.checked.elsewhere.share < 1e-3
+    assert "over 64 images of 1 size, and by at most" in done.told[-1]
+    assert not done.warnings
     return folder
 
 
@@ -286,7 +291,8 @@ def test_the_graph_answers_as_the_model_does(graph: Path) -> None:
 @needs_onnx
 def test_the_card_says_how_exact_the_graph_is(graph: Path) -> None:
     text = (graph / "README.md").read_text()
-    assert "Checked by onnxruntime against quadzoo on 76 real images" in text
+    assert "Checked by onnxruntime against quadzoo on 64 real images of 1 size" in text
+    assert "At 8 other sizes, over 24 images, it is at most" in text
     assert "uint8 (B, H, W, 3)" in text
 
 
@@ -299,9 +305,45 @@ def test_a_graph_that_is_off_is_refused(
     monkeypatch.setattr(
         "quadzoo.inference.onnx.write_onnx", lambda _, path: shutil.copy(graph / "model.onnx", path)
     )
-    with pytest.raises(ConfigError, match=r"is off by up to .* of the range of .*, over 64 images"):
+    with pytest.raises(ConfigError, match=r"is off by up to .* of the range of .*, over 16 images"):
         api.export(run_of("linear"), exported, onnx=True)
     assert {path.name: path.read_bytes() for path in exported.iterdir()} == before
+
+
+@needs_onnx
+@pytest.mark.parametrize("by", [0.5, np.nan])
+def test_a_graph_that_is_off_at_other_sizes_alone_is_warned_of(
+    run_of: RunOf, discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: float
+) -> None:
+    from quadzoo.inference import onnx
+
+    right, told = onnx._run, "5.0e-01" if by == 0.5 else "nan"
+
+    def off(session: Any, images: list[np.ndarray], batch: int) -> np.ndarray:
+        wrong = np.array([[one.shape[:2] == (19, 111)] for one in images])  # 0.6 and 2.3 times 32 and 48
+        ranges = np.subtract(record["target_high"], record["target_low"])
+        return right(session, images, batch) + np.where(wrong, by, 0.0) * ranges
+
+    record = json.loads((run_of("linear") / "record.json").read_text())
+    monkeypatch.setattr(onnx, "_run", off)
+    done = api.export(run_of("linear"), tmp_path / "mine", onnx=True, images=[discs / "photos"])
+    (warning,) = done.warnings
+    assert f"by up to {told} of a target's range at other sizes" in warning
+    assert "most at 19x111 pixels" in warning
+    assert len(warning) <= 300
+    assert f"{told}, at 19 × 111 pixels: more than 1e-3." in (tmp_path / "mine" / "README.md").read_text()
+
+
+@needs_onnx
+def test_a_run_in_bf16_is_told_of_both_precisions(halved: Path, discs: Path, tmp_path: Path) -> None:
+    done = api.export(halved, tmp_path / "mine", onnx=True, images=[discs / "photos"])
+    assert done.checked is not None
+    assert done.checked.of_run is not None
+    assert "differs from the model in float32 by at most" in done.told[-1]
+    assert (
+        f"from the model in bf16, as quadzoo predict computes, by at most {done.checked.of_run:.1e}"
+        in (done.told[-1])
+    )
 
 
 @needs_onnx
