@@ -58,6 +58,12 @@ _DIGITS, _LARGE = 4, 1e4  # of a number on the terminal, and from where on it ha
     metavar="0.9",
     help="Also give an interval for each target, which contains it with this probability.",
 )
+@click.option(
+    "--interval-by",
+    metavar="COLUMN",
+    help="Calibrate intervals group by group: this column of --csv-in has the groups, as --group-column of "
+    "the run had them.",
+)
 @plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print the predictions as JSON.")
 def predict(
@@ -70,6 +76,7 @@ def predict(
     id_column: str | None,
     csv: Path | None,
     interval: float | None,
+    interval_by: str | None,
     plugin: tuple[Path, ...],
     as_json: bool,
 ) -> int:
@@ -81,14 +88,15 @@ def predict(
 
     Images are prepared exactly as in training. One that cannot be read is named at the end, and the exit
     status is then 1. The terminal shows whole targets rounded; --csv and --json have all digits. With
-    --interval it has the ends of each interval beside the target; joint intervals hold for all at once.
+    --interval it has the ends of each interval beside the target; joint intervals hold for all at once. With
+    --interval-by they hold for each group by itself.
 
     \b
     quadzoo predict best new-photos
     quadzoo predict reader-equations 'scans/*.png' --csv read.csv
     quadzoo predict best --csv-in new.csv --json
     """
-    from quadzoo.inference.images import files_of, images_in_table
+    from quadzoo.inference.images import files_of, groups_in_table, images_in_table
 
     if bool(images) == bool(csv_in):
         raise ConfigError(
@@ -96,12 +104,17 @@ def predict(
         )
     if not csv_in and (folder or id_column):
         raise ConfigError(f"`{'images' if folder else 'id_column'}` is for the table that `csv_in` names")
+    if interval_by and not csv_in:
+        raise ConfigError(
+            "`interval_by` names a column of the table in `csv_in`; name the images there, with their groups"
+        )
     found = images_in_table(csv_in, folder, id_column) if csv_in else files_of(images)
     if csv:
         read = [csv_in] if csv_in else []
         csv = output_file("csv", csv, [*read, *(one.source for one in found if isinstance(one.source, Path))])
+    groups = groups_in_table(csv_in, interval_by) if csv_in and interval_by else None
     model = _loaded(run, out, plugin)
-    done = _predicted(model, found, interval)
+    done = _predicted(model, found, interval, groups)
     for text in done.warnings:
         tell(f"warning: {text}")
     if csv:
@@ -128,12 +141,15 @@ def _loaded(run: str, out: Path, plugin: tuple[Path, ...]) -> Model:
     return model
 
 
-def _predicted(model: Model, images: list[Image], interval: float | None) -> Predicted:
+def _predicted(
+    model: Model, images: list[Image], interval: float | None, groups: list[str] | None
+) -> Predicted:
     from quadzoo.cli.options import with_flags
     from quadzoo.progress import Display
 
     with Display(with_flags) as display:
-        return model.predicted(images, interval=interval, advance=display.counting("predicting", len(images)))
+        advance = display.counting("predicting", len(images))
+        return model.predicted(images, interval=interval, groups=groups, advance=advance)
 
 
 def _write(csv: Path, done: Predicted) -> None:
@@ -195,7 +211,7 @@ def _print(model: Model, done: Predicted, interval: float | None) -> None:
 
 
 def _ends(low: float, high: float) -> str:
-    return f"{_short(low, whole=False)} – {_short(high, whole=False)}"
+    return "none" if math.isnan(low) else f"{_short(low, whole=False)} – {_short(high, whole=False)}"
 
 
 def _short(value: float, *, whole: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,8 @@ from quadzoo.records.predictions import of_targets, read_predictions, spread_of
 from quadzoo.records.record import PREDICTIONS, RECORD, RunRecord, sha256_of
 from quadzoo.records.trained import CONFIG, read_record_in, record_file
 
-_LABELS = ("image_group", "image_kind")  # columns of predictions.csv that images can be grouped by
+GROUP = "group_value"  # column of predictions.csv that holds the cells of a run's group column
+_LABELS = ("image_group", "image_kind", GROUP)  # that images can be grouped by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,18 @@ class Calibration:
             f"intervals rest on {n} val images of {groups} group{'s' * (groups > 1)}: for images of other "
             f"groups they may contain the target less often than {level:g}; it takes {fewest(level)} groups"
         ]
+
+    def of_groups(self, label: str, names: Collection[str]) -> Calibration:
+        """Return the images that have one of ``names`` for a label."""
+        rows = np.array([place for place, one in enumerate(self.labels[label]) if one in names], dtype=int)
+        return replace(
+            self,
+            truth=self.truth[rows],
+            prediction=self.prediction[rows],
+            spread=None if self.spread is None else self.spread[rows],
+            ids=[self.ids[row] for row in rows] if self.ids else (),
+            labels={name: [cells[row] for row in rows] for name, cells in self.labels.items()},
+        )
 
     def grouped_by(self, by: str | Mapping[str, str]) -> list[str]:
         """Return the group of each image: by a label, or by image id.

@@ -14,7 +14,7 @@ import pandas as pd
 
 from quadzoo.data.finder import ImageFinder, NotFound, images_under, is_image
 from quadzoo.data.guess import complete
-from quadzoo.data.tables import names_image, open_table
+from quadzoo.data.tables import column, names_image, open_table
 from quadzoo.data.texts import key, listed, printable, where
 from quadzoo.errors import ConfigError, DataError
 
@@ -138,6 +138,26 @@ def images_in_table(table: Path, images: Path | None = None, id_column: str | No
     return found
 
 
+def groups_in_table(table: Path, name: str) -> list[str]:
+    """Return the cell of a column in each row of a table, as groups are compared; none is an empty text.
+
+    Raises DataError for a table that cannot be read and for a column that is not there.
+    """
+    with open_table(table) as (header, rows):
+        at = column(table, header, key(name), "interval_by")
+        return [key(cells[at]) if at < len(cells) else "" for _, cells in rows]
+
+
+def groups_in_frame(frame: pd.DataFrame, name: str) -> list[str]:
+    """Return the cell of a column in each row of a DataFrame, as groups are compared; none is an empty text.
+
+    Raises DataError for a column that is not there.
+    """
+    names = [key(str(one)) for one in frame.columns]
+    at = column(Path("the DataFrame"), names, key(name), "interval_by")
+    return ["" if pd.isna(cell) else key(str(cell)) for cell in frame.iloc[:, at]]
+
+
 def _of_row(line: int, cells: Sequence[str], at: int, finder: ImageFinder) -> Image:
     identity = key(cells[at]) if at < len(cells) else ""
     try:
@@ -151,22 +171,22 @@ def _of_row(line: int, cells: Sequence[str], at: int, finder: ImageFinder) -> Im
 
 
 def _of_frame(frame: pd.DataFrame) -> list[Image]:
-    column = next((name for name in IMAGE_COLUMNS if name in frame), None)
-    if column is None:
+    found = next((name for name in IMAGE_COLUMNS if name in frame), None)
+    if found is None:
         raise DataError(
             f"the DataFrame has no column {', '.join(IMAGE_COLUMNS[:-1])} or {IMAGE_COLUMNS[-1]}; put the "
             f"images, paths or arrays, in one of these; it has {listed([str(name) for name in frame])}"
         )
-    for name in dict.fromkeys((column, "id")):
+    for name in dict.fromkeys((found, "id")):
         if list(frame.columns).count(name) > 1:
             raise DataError(f"the DataFrame has more than one column {name}; rename all but one")
-    ids = frame["id"] if "id" in frame else frame[column]
+    ids = frame["id"] if "id" in frame else frame[found]
     images = [_image(position, one, identity) for position, (identity, one) in
-              enumerate(zip(ids, frame[column], strict=True))]  # fmt: skip
+              enumerate(zip(ids, frame[found], strict=True))]  # fmt: skip
     files = [one.source for one in images if isinstance(one.source, Path)]
     if images and len(files) == len(images) and not any(map(os.path.lexists, files)):
         raise DataError(
-            f"{where(files[0])}: no such file, nor any other that the column {column} names; paths begin at "
+            f"{where(files[0])}: no such file, nor any other that the column {found} names; paths begin at "
             "the current folder"
         )
     return images

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from quadzoo.data.texts import quoted
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.inference.calibration import Calibration, exact_level, fewest
 
@@ -163,7 +164,7 @@ def _single(residuals: np.ndarray, level: float, targets: Sequence[str], group: 
     for target, own in zip(targets, residuals.T, strict=True):
         known = own[np.isfinite(own)]
         if len(known) < fewest(level):
-            of_group = f" of group {group!r}" * bool(group)
+            of_group = f" of group {quoted(group)}" * bool(group)
             of_target = f" with a value of {target!r}" * (len(known) < len(own))
             raise DataError(
                 f"interval {level:g} needs at least {fewest(level)} val images{of_group}{of_target}, there "

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from quadzoo.data.reading import Advance
 from quadzoo.data.texts import listed
 from quadzoo.errors import ConfigError
-from quadzoo.inference.images import Given, Image, images_of
+from quadzoo.inference.images import Given, Image, groups_in_frame, images_of
 from quadzoo.inference.network import Network, Readout, network_of
 from quadzoo.inference.predict import Member, Predicted, predict
 from quadzoo.model.device import why_unusable
@@ -84,31 +84,48 @@ class Model:
             return readouts[0].eval()
         return _Mean(readouts, [one.weight for one in self.members]).eval()
 
-    def predict(self, images: Given, interval: float | None = None) -> pd.DataFrame:
+    def predict(
+        self, images: Given, interval: float | None = None, interval_by: str | None = None
+    ) -> pd.DataFrame:
         """Return predictions: a DataFrame with ``id`` and the targets, float64 in original units.
 
         ``images`` are paths, folders or patterns, arrays (H, W), (H, W, C) or (N, H, W, C) of uint8, uint16
         or floating point, whose values mean what those of the training images' files do, or a DataFrame,
         whose index the result has; `quadzoo.inference.images.images_of` says which of its columns is read.
         Files and arrays go through the code that prepares training images. With ``interval``, a share such as
-        0.9, there are also <target>_low and <target>_high.
+        0.9, there are also <target>_low and <target>_high. With ``interval_by``, a column of the DataFrame
+        that holds the group of each image, they are calibrated on the val images of that group; the run needs
+        a group column. An image of a group that no val image has gets NaN for them.
 
         An image that cannot be read or does not fit has NaN for its targets, and the column ``error`` says
         why; a Python warning counts such images, and others count what is unlike the training images. Raises
-        DataError for what is no image, path or array.
+        DataError for what is no image, path or array, and for a column that is not there, and ConfigError or
+        DataError for intervals that cannot be had.
         """
+        groups = None
+        if interval_by is not None:
+            if not isinstance(images, pd.DataFrame):
+                raise ConfigError(
+                    "`interval_by` names a column of a DataFrame; give one with the images and their groups"
+                )
+            groups = groups_in_frame(images, interval_by)
         found = images_of(images)
-        done = self.predicted(found, interval=interval)
+        done = self.predicted(found, interval=interval, groups=groups)
         for text in [*done.warnings, *_in_words(done, len(found))]:
             warnings.warn(text, stacklevel=2)
         has_index = isinstance(images, pd.DataFrame | pd.Series) and len(images) == len(found)
         return done.frame.set_index(images.index) if has_index else done.frame
 
     def predicted(
-        self, images: Sequence[Image], *, interval: float | None = None, advance: Advance = lambda _: None
+        self,
+        images: Sequence[Image],
+        *,
+        interval: float | None = None,
+        groups: Sequence[str] | None = None,
+        advance: Advance = lambda _: None,
     ) -> Predicted:
         """Return predictions of images, with what is to be told of them; see `quadzoo.inference.predict`."""
-        return predict(self.members, images, interval=interval, advance=advance)
+        return predict(self.members, images, interval=interval, groups=groups, advance=advance)
 
     def _check_alike(self, what: str) -> None:
         if len({one.network.view.geometry for one in self.members}) > 1:

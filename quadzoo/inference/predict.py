@@ -13,8 +13,9 @@ import pandas as pd
 from quadzoo.data.decoding import Undecodable
 from quadzoo.data.parallel import parallel, threads
 from quadzoo.data.reading import Advance
+from quadzoo.data.texts import listed, quoted
 from quadzoo.errors import ConfigError
-from quadzoo.inference.calibration import Calibration, combined
+from quadzoo.inference.calibration import GROUP, Calibration, combined
 from quadzoo.inference.images import Image
 from quadzoo.inference.intervals import Intervals
 from quadzoo.inference.network import Network
@@ -88,6 +89,7 @@ def predict(
     images: Sequence[Image],
     *,
     interval: float | None = None,
+    groups: Sequence[str] | None = None,
     advance: Advance = lambda _: None,
 ) -> Predicted:
     """Return the mean prediction of the members, by their weights, for each image.
@@ -97,18 +99,22 @@ def predict(
 
     ``interval`` is the share of images whose target shall lie between <target>_low and <target>_high, above
     0 and below 1; None asks for no interval. Several targets at once lie between <target>_joint_low and
-    <target>_joint_high. Intervals are calibrated on the val predictions that the runs have left.
+    <target>_joint_high. Intervals are calibrated on the val predictions that the runs have left, and, where
+    ``groups`` (N,) are those of the images, on those of the same group: the cells of the runs' group column.
+    An image of a group that no val image has gets NaN, and a warning counts such images.
     ``advance`` is given the number of images as they are predicted. Raises ConfigError or DataError for
     intervals that cannot be had.
     """
-    intervals, doubts = (None, []) if interval is None else _calibrated(members, interval)
+    if groups is not None and interval is None:
+        raise ConfigError("`interval_by` is for intervals; add `interval`, such as 0.9")
+    intervals, doubts = (None, []) if interval is None else _calibrated(members, images, interval, groups)
     oddities = Oddities()
     blocks = []
     for block in _blocks(members, images, oddities):
         blocks.append(block)
         advance(len(block.images))
     columns = list(columns_of(members[0].network.trained.record.targets, (ID, ERROR)).values())
-    frame = _frame(blocks, columns, intervals)
+    frame = _frame(blocks, columns, intervals, groups)
     unbounded = np.concatenate([np.empty((0, len(columns))), *(block.unbounded for block in blocks)])
     far = _far_off(frame, columns, unbounded, members[0].network.trained.record)
     return Predicted(frame, columns, [*doubts, *oddities.warnings(len(frame)), *far])
@@ -138,8 +144,12 @@ def _far_off(
             )
 
 
-def _calibrated(members: Sequence[Member], level: float) -> tuple[Intervals, list[str]]:
+def _calibrated(
+    members: Sequence[Member], images: Sequence[Image], level: float, groups: Sequence[str] | None
+) -> tuple[Intervals, list[str]]:
     """Return intervals around the mean prediction of the members, and warnings of them.
+
+    With ``groups`` they are of the groups that both the images and val images have.
 
     Raises ConfigError and DataError.
     """
@@ -148,7 +158,27 @@ def _calibrated(members: Sequence[Member], level: float) -> tuple[Intervals, lis
         raise ConfigError(f"`interval` {shown}: say a share above 0 and below 1, such as 0.9")
     folders = [member.network.trained.folder for member in members]
     source, level = Calibration.of_runs(folders, [member.weight for member in members]), float(level)
-    return Intervals.of(source, level), source.doubts(level)
+    if groups is None:
+        return Intervals.of(source, level), source.doubts(level)
+    held = {*source.labels.get(GROUP, ())}
+    if not held:
+        raise ConfigError(
+            f"`interval_by`: the val images of {folders[0].name[:_SHOWN]} have no groups: it was benched "
+            "without `group_column`, or is an export, which holds none; leave `interval_by` out"
+        )
+    without = [place for place, one in enumerate(groups) if one not in held]
+    if len(without) == len(groups):
+        raise ConfigError(
+            f"`interval_by`: no val image is of a group of these images, such as {quoted(groups[0])}, so "
+            f"there are no intervals; groups of val are {listed(sorted(held))}"
+        )
+    doubts = []
+    if without:
+        doubts.append(
+            f"{len(without):,} of {len(groups):,} images have no interval, since no val image is of their "
+            f"group; the first is {images[without[0]].id}, of group {quoted(groups[without[0]])}"
+        )
+    return Intervals.of(source.of_groups(GROUP, {*groups}), level, groups=GROUP), doubts
 
 
 def _blocks(members: Sequence[Member], images: Sequence[Image], oddities: Oddities) -> Iterator[_Block]:
@@ -233,7 +263,12 @@ def _predicted(members: Sequence[Member], prepared: Sequence[_Prepared]) -> _Blo
     return _Block([one.image for one in prepared], values, unbounded, spread, faults)
 
 
-def _frame(blocks: Sequence[_Block], columns: Sequence[str], intervals: Intervals | None) -> pd.DataFrame:
+def _frame(
+    blocks: Sequence[_Block],
+    columns: Sequence[str],
+    intervals: Intervals | None,
+    groups: Sequence[str] | None,
+) -> pd.DataFrame:
     nothing = np.empty((0, len(columns)))
     values = np.concatenate([nothing, *(block.values for block in blocks)])
     frame = pd.DataFrame(values, columns=[*columns])
@@ -244,7 +279,25 @@ def _frame(blocks: Sequence[_Block], columns: Sequence[str], intervals: Interval
                 np.full_like(one.values, np.nan) if one.spread is None else one.spread for one in blocks
             ]
             spread = np.concatenate([nothing, *spreads])
-        frame = frame.assign(**intervals.columns(values, spread=spread))
+        frame = frame.assign(**_ends(intervals, values, spread, groups))
     frame.insert(0, ID, [image.id for block in blocks for image in block.images])
     faults = [fault for block in blocks for fault in block.faults]
     return frame.assign(**{ERROR: faults}) if any(faults) else frame
+
+
+def _ends(
+    intervals: Intervals, values: np.ndarray, spread: np.ndarray | None, groups: Sequence[str] | None
+) -> dict[str, np.ndarray]:
+    """Return the ends of intervals by column, float64 (N,); NaN where no val image is of an image's group."""
+    if groups is None:
+        return intervals.columns(values, spread=spread)
+    known = [place for place, one in enumerate(groups) if one in intervals.half_widths]
+    ends = intervals.columns(
+        values[known],
+        spread=None if spread is None else spread[known],
+        groups=[groups[place] for place in known],
+    )
+    found = {name: np.full(len(values), np.nan) for name in ends}
+    for name, some in ends.items():
+        found[name][known] = some
+    return found
