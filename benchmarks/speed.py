@@ -56,7 +56,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.rounds:
         result = json.loads((arguments.to / "results" / "speed.json").read_text())
-        (arguments.to / "SPEED.md").write_text(table(result) + beside(arguments.to / "results"))
+        (arguments.to / "SPEED.md").write_text(page(result, arguments.to / "results"))
         return
     backbones = arguments.backbones.split(",")
     figures = []
@@ -88,7 +88,7 @@ def main() -> None:
     }
     (arguments.to / "results").mkdir(parents=True, exist_ok=True)
     (arguments.to / "results" / "speed.json").write_text(json.dumps(result, indent=1) + "\n")
-    (arguments.to / "SPEED.md").write_text(table(result) + beside(arguments.to / "results"))
+    (arguments.to / "SPEED.md").write_text(page(result, arguments.to / "results"))
 
 
 def ours(backbone: str, data: Path, flags: Sequence[str]) -> tuple[dict[str, object], int]:
@@ -141,6 +141,13 @@ def ratio(
     return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} – {ratios[-1]:.2f})"
 
 
+def page(result: dict, results: Path) -> str:
+    """Return the figures, and what other scripts measured, as Markdown."""
+    file = results / "startup.json"
+    short = bounds(result, json.loads(file.read_text())) if file.exists() else ""
+    return table(result) + short + beside(results)
+
+
 def table(result: dict) -> str:
     """Return the figures as Markdown, a table for each backbone."""
     figures = result["figures"]
@@ -176,6 +183,37 @@ def table(result: dict) -> str:
             ]  # fmt: skip
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def bounds(result: dict, startup: dict) -> str:
+    """Return what a short command spends its time on, as Markdown: training by its speed, and all else."""
+    imports = statistics.median(times["imports"] for times in startup["seconds"])
+    lines = [
+        "",
+        "## What bounds a short command",
+        "",
+        "Training is the images of both epochs at the speed above; all else is the rest of the command. For "
+        "quadzoo that is imports, a process for the run, decoding, the choice of a precision, baselines, "
+        "validation, test, records and tables; importing torch, timm and pytorch_lightning alone took "
+        f"{imports:.1f} s (`benchmarks/startup.py`). The tutorial's script imports torch and torchvision, "
+        "trains, and prints one number.",
+        "",
+        "| backbone | quadzoo: training, s | all else, s | tutorial: training, s | all else, s |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for backbone in dict.fromkeys(one["backbone"] for one in result["figures"]):
+        cells = []
+        for contender in ("quadzoo", "tutorial"):
+            own = [
+                one
+                for one in result["figures"]
+                if (one["backbone"], one["contender"]) == (backbone, contender)
+            ]
+            training = [result["epochs"] * result["train"] / one["images_per_second"] for one in own]
+            rest = [one["whole_seconds"] - spent for one, spent in zip(own, training, strict=True)]
+            cells += [f"{statistics.median(some):.1f}" for some in (training, rest)]
+        lines.append(f"| {backbone} | {' | '.join(cells)} |")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def beside(results: Path) -> str:
