@@ -235,7 +235,9 @@ def _pixels(found: Audit) -> Iterator[tuple[str, str]]:
     types = ", ".join(_TYPES.get(name, name) for name in pixels.types)
     low, high = pixels.value_range
     mapped = f"{low:g} to {high:g} become 0 to 1, {pixels.clipped:.1%} cut off"
-    yield "pixels", f"{bands}; {types}: {pixels.low:g} to {pixels.high:g}, {pixels.levels:,} levels; {mapped}"
+    wide = {*pixels.types} & {"int32", "uint32", "float32", "float64"}  # counted image by image
+    levels = f"{pixels.levels:,} levels{' in one image' if wide else ''}"
+    yield "pixels", f"{bands}; {types}: {pixels.low:g} to {pixels.high:g}, {levels}; {mapped}"
     if pixels.transparent:
         yield (
             "opacity",

@@ -11,8 +11,9 @@ from quadzoo.data.findings import DuplicateFacts, Findings, TargetFacts
 from quadzoo.data.nodata import SENTINELS
 from quadzoo.data.numbers import EXACT
 from quadzoo.data.sources import Source
-from quadzoo.data.splits import FEWEST_GROUPS, TEST_DATA, Split, grouping, repeated
+from quadzoo.data.splits import FEWEST_GROUPS, Split, grouping, repeated
 from quadzoo.data.texts import plural
+from quadzoo.targets import LEAST_RANGE
 
 # Times the interquartile range beyond the quartiles: Tukey 1977, Exploratory Data Analysis, p. 44.
 _FENCE = 3.0
@@ -62,6 +63,11 @@ def check_target(findings: Findings, source: Source, column: int) -> TargetFacts
     if values.min() == values.max():
         findings.add(
             "error", "constant-target", [f"{name} = {values[0]:g}"], "target that is the same in every row"
+        )
+    elif values.max() - values.min() < LEAST_RANGE:
+        shown = f"{name} = {values.min():g} … {values.max():g}"
+        findings.add(
+            "error", "constant-target", [shown], "target that needs a smaller unit: squares are lost"
         )
     stand_ins = _stand_ins(values)
     for value, count in stand_ins:
@@ -258,7 +264,7 @@ def check_split(findings: Findings, source: Source, content_ids: np.ndarray, spl
         elif once:
             told += "; with `folds`, all groups are tested"
         findings.add("warning", "few-groups", [told], f"test images of {plural(n_tested, 'group')}")
-    what = " or shares a group with one" if first.name == TEST_DATA and source.group_values else ""
+    what = " or shares a group with one" if source.group_values else ""
     for one in splits:
         check_leaks(findings, source, one, content_ids, groups, what=what)
 

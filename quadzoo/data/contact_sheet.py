@@ -59,12 +59,11 @@ def write_sheet(
 
 
 def _spread(n: int, first: Sequence[int] = ()) -> list[int]:
-    """Return at most twelve of n positions: some of the ``first``, and others from all over."""
-    chosen = dict.fromkeys(sorted(first)[: N_SHOWN // 4])
-    for position in np.linspace(0, n - 1, min(n, N_SHOWN)).round().astype(int).tolist():
-        if len(chosen) < N_SHOWN:
-            chosen[position] = None
-    return sorted(chosen)
+    """Return at most twelve of n positions: three of the ``first`` at most, then others from all over."""
+    odd = sorted(first)[: N_SHOWN // 4]
+    evenly = np.linspace(0, n - 1, min(n, N_SHOWN - len(odd))).round().astype(int).tolist()
+    others = [one for one in dict.fromkeys([*evenly, *range(min(n, N_SHOWN))]) if one not in odd]
+    return [*odd, *sorted(others[: N_SHOWN - len(odd)])]
 
 
 def contact_sheet(images: Sequence[np.ndarray], labels: Sequence[str]) -> bytes:

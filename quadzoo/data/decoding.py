@@ -145,7 +145,9 @@ def _read(content: bytes, bands: tuple[int, ...] | None) -> tuple[str, Samples]:
         raise Undecodable("the file is empty")
     kind = next((kind for kind, some in _BEGINNINGS.items() if content.startswith(some)), None)
     if kind is None or (kind == "WEBP" and content[8:12] != b"WEBP"):
-        raise Undecodable(f"not an image of a known format: {_FORMATS}")
+        phone = content[4:8] == b"ftyp"  # ISO/IEC 14496-12; films begin so, too
+        other = "a HEIC, AVIF or video file; save it as JPEG or PNG: " if phone else ""
+        raise Undecodable(f"{other}not an image of a known format: {_FORMATS}")
     frames = 1
     if kind == "NPY":
         _check_size(*npy_size(content))

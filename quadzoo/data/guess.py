@@ -100,6 +100,9 @@ def _find_images(table: Path, known: Guesses, header: list[str], rows: list[list
             files = list(map(finder.file_of, cells))
             if any(files):  # the table's own folder goes before those in it
                 found.append(_Found(finder, name, files, min(rank, 1), sum(map(is_image, cells))))
+    if not found and (meant := _meant(known, table, columns)):
+        known.images, known.id_column = meant.folder, meant.column  # each row will say what it means
+        return
     if not found:
         _without_images(table, known, header, known.id_column or ("id" if header.count("id") == 1 else None))
         return
@@ -113,6 +116,19 @@ def _find_images(table: Path, known: Guesses, header: list[str], rows: list[list
     if known.id_column is None and best.column != "id":
         known.told.append(f"column {quoted(best.column)} names the images")
     known.images, known.id_column = best.folder, best.column
+
+
+def _meant(known: Guesses, table: Path, columns: dict[str, list[str]]) -> _Found | None:
+    """Return the folder and the column whose names of files mean most of the first rows' images.
+
+    They are written in another way, such as paths of another machine.
+    """
+    folders = [known.images] if known.images else _folders(table.parent)
+    loose = [
+        _loosely(ImageFinder(folder), name, cells) for folder in folders for name, cells in columns.items()
+    ]
+    best = max(loose, key=lambda one: one.often, default=None)
+    return best if best and best.often > _MOSTLY * len(best.files) else None
 
 
 def _may_name(known: Guesses, header: list[str], rows: list[list[str]]) -> list[str]:

@@ -88,7 +88,8 @@ def _stand_ins(survey: Survey) -> Iterator[ImageRemark]:
         text = f"value {one.value:.9g} {what}, and is read as a value: {one.share / n:.2%} of all, in "
         text += f"{images:,} of {n:,} images; the others lie in {between(low, high, ' to ')}"
         if low < high and not low <= one.value <= high:
-            text += f"; `value_range` {between(low, high)} shows these alone; or give it another number"
+            text += f"; with `value_range` {between(low, high)} these alone become 0 to 1, and it looks "
+            text += "darkest" if one.value < low else "brightest"
         yield ImageRemark("warning", "no-data", text, {one.first: "the first"})
 
 

@@ -19,6 +19,7 @@ from quadzoo.data.texts import folded, key, listed, plural, quoted, where
 Kind = Literal["row", "id", "repeated", "missing target", "target", "group", "image"]
 
 _NO_GROUP = frozenset({"", "nan", "<na>", "null", "none", "n/a", "#n/a"})  # NA may be North America
+_NO_NUMBER = "write the number, or leave the cell empty and say `missing_targets` mask"
 _MOST_REPEATED = 64  # columns whose values are counted, to suggest a group column
 _DIFFERENT = 64  # values that a column may have before it is asked whether most are different
 
@@ -155,8 +156,8 @@ class _RowReader:
         """Return all that was read."""
         found = self.found
         for index, target, cell in self._unread:  # how to mend a cell depends on the others of its column
-            if mend := found.columns[target].mend(cell):
-                found.faults[index] = replace(found.faults[index], text=f"{found.faults[index].text}; {mend}")
+            mend = found.columns[target].mend(cell) or _NO_NUMBER
+            found.faults[index] = replace(found.faults[index], text=f"{found.faults[index].text}; {mend}")
         for line, name, lines in self._with_lines:
             if lost := self._swallowed(lines):
                 self._fault(

@@ -22,6 +22,7 @@ from quadzoo.data.findings import Finding
 from quadzoo.data.guess import complete, stops_a_bench
 from quadzoo.data.remarks import remarks
 from quadzoo.data.rows import Columns, Fault, TableRows, read_rows, such_rows
+from quadzoo.data.spreadsheets import sheets
 from quadzoo.data.texts import key, listed, printable, where
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.storage import cache_errors, cache_folder, lock
@@ -208,7 +209,7 @@ def scan(request: DataRequest, advance: Callable[[int], None] = lambda _: None) 
     for one in read:
         if not one.ids and not one.faults:
             found = "no row has a target" if one.unlabelled else "no rows under the header"
-            raise DataError(f"{where(one.table)}: {found}")
+            raise DataError("; ".join(filter(None, (f"{where(one.table)}: {found}", sheets(one.table)))))
     source = _source(request.data, read, finder.folder, wanted)
     source = replace(
         source, told=tuple(known.told), remarks=(*known.left_out, *remarks(read, wanted.group_column))

@@ -17,8 +17,12 @@ _MOST_ALIKE = 4  # texts that look alike in a message
 _MOST_CHARACTERS = 90  # of names in a message
 _LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
 _SURROGATES = re.compile("[\ud800-\udfff]")  # bytes that are no UTF-8, and halves of letters of UTF-16
-_NO_DECIMALS = re.compile(r"(?<=\d)\.0+$")
-_UNSEEN = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f]")  # joiners and selectors, besides category Cf
+_NO_DECIMALS = re.compile(r"(?<=\d)[.,]0*$")
+# Joiners, selectors, fillers and an empty Braille cell, besides category Cf: Unicode's Default_Ignorable.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+_QUOTES = dict.fromkeys(map(ord, "\u2018\u2019\u201b\u02bc\u00b4`"), "'")
 # Cyrillic and Greek capitals that look like Latin ones: Unicode Technical Standard 39, confusables.txt. Their
 # small letters count as the same, since case does not count; but mu is a unit, and 5 mm are something else.
 _LOOKS = (
@@ -56,14 +60,15 @@ def key(text: str) -> str:
 
 
 def _is_blank(letter: str) -> bool:
-    return letter.isspace() or unicodedata.category(letter) in ("Cf", "Cc", "Zs")
+    in_category = unicodedata.category(letter) in ("Cf", "Cc", "Zs")
+    return in_category or letter.isspace() or _UNSEEN.match(letter) is not None
 
 
 def folded(text: str) -> str:
     """Return a key without the differences that a typist does not see.
 
-    These are case, blanks, width, invisible characters, which of Unicode's dashes it is, and whether a letter
-    is Latin or one of another alphabet that looks the same.
+    These are case, blanks, width, invisible characters, which of Unicode's dashes and quotes it is, and
+    whether a letter or a digit is Latin or one of another alphabet that looks, or counts, the same.
     """
     if text.isascii() and text.isprintable():
         return "".join(text.casefold().split())
@@ -75,12 +80,17 @@ def _seen(letter: str) -> str:
     category = unicodedata.category(letter)
     if category in ("Cf", "Cc") or letter.isspace() or _UNSEEN.match(letter):
         return ""
-    return "-" if category == "Pd" or letter == "\u2212" else letter.translate(_LATIN)
+    if category == "Nd":
+        return str(unicodedata.decimal(letter))
+    return "-" if category == "Pd" or letter == "\u2212" else letter.translate(_LATIN | _QUOTES)
 
 
 def without_zeros(text: str) -> str:
-    """Return a key, folded, and its numbers as a spreadsheet would write them: 007 as 7, 7.0 as 7."""
-    return _NO_DECIMALS.sub("", _LEADING_ZEROS.sub("", folded(text)))
+    """Return a key, folded, and its numbers as a spreadsheet would write them: 007 as 7, 7.0 and +7 as 7.
+
+    An apostrophe at its beginning is how spreadsheets mark a text.
+    """
+    return _NO_DECIMALS.sub("", _LEADING_ZEROS.sub("", folded(text).lstrip("+'")))
 
 
 def alike(texts: Iterable[str], *, zeros: bool) -> list[tuple[str, ...]]:

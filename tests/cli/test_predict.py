@@ -177,7 +177,9 @@ def test_an_image_of_a_kind_that_is_not_read_is_named(
     (tmp_path / "notes.txt").write_text("nothing to predict")
     done = quadzoo("predict", run, tmp_path)
     assert done.status == 1
-    assert f"quadzoo: {tmp_path / 'phone.HEIC'}: not an image of a known format: PNG, JPEG" in done.err
+    assert (
+        f"quadzoo: {tmp_path / 'phone.HEIC'}: a HEIC, AVIF or video file; save it as JPEG or PNG" in done.err
+    )
     assert "notes.txt" not in done.err
 
 

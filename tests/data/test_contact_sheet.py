@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quadzoo.data.contact_sheet import contact_sheet
+from quadzoo.data.contact_sheet import _spread, contact_sheet
 from tests.conftest import Result
 from tests.data.kinds import bands, disc, pillow, tiff, write_set
 
@@ -57,3 +57,9 @@ def test_where_a_sheet_cannot_be(name: str, message: str, tmp_path: Path, quadzo
     assert message in found.error
     assert found.error.startswith("quadzoo: error: --show")
     assert (tmp_path / "img" / "p03.png").read_bytes() == before
+
+
+def test_odd_images_come_first() -> None:
+    assert _spread(100, [70, 20, 90, 95]) == [20, 70, 90, 0, 12, 25, 37, 50, 62, 74, 87, 99]
+    assert _spread(3, [2]) == [2, 0, 1]
+    assert _spread(12) == list(range(12))

@@ -42,6 +42,16 @@ def test_two_folders_or_columns_leave_a_doubt(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("start", ["C:\\Daten\\patches\\", "/home/anna/patches/"])
+def test_paths_of_another_machine_name_what_they_mean_row_by_row(tmp_path: Path, start: str) -> None:
+    names = photos(tmp_path / "patches", 12)
+    path = table(tmp_path / "t.csv", [(f"{start}{one}", i) for i, one in enumerate(names)], ("path", "y"))
+    for images in (None, tmp_path / "patches"):
+        told = refused(path, images=images)
+        assert "row 2: " in told
+        assert f"{names[0]}'? (12 such rows" in told.partition("did you mean '")[2]
+
+
 def test_no_folder_holds_the_images(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", [(f"none{i}", i) for i in range(9)])
     assert "--images: no image of the first rows is in" in refused(path)

@@ -62,7 +62,7 @@ def test_a_value_alone_at_an_end_is_told(
     share = 3 / 32 * len(list(which)) / N
     assert f"value {np.dtype(dtype).type(value):.9g} may stand for missing pixels" in found.text
     assert f"{share:.2%} of all, in {len(list(which))} of 12 images" in found.text
-    first, last = found.text.split("`value_range` ")[1].split(" shows")[0].split(",")
+    first, last = found.text.split("`value_range` ")[1].split(" these")[0].split(",")
     assert low <= float(first) < float(last) <= high * 1.001
     assert len(found.text) < 250
     assert list(found.images) == [next(iter(which))]
@@ -109,7 +109,7 @@ def test_what_a_geotiff_declares() -> None:
     assert "value 700 is declared as no data, and is read as a value: 12." in found.text
     (lowest,) = told(surveyed(spoiled(scenes("uint16", 500, 1000), 400, 3, [1]), 400), "no-data")
     assert "value 400 is declared" in lowest.text
-    assert "`value_range` 500,1000 shows" in lowest.text
+    assert "`value_range` 500,1000 these alone" in lowest.text
     assert decode(tiff(pixels, extratags=[(42113, "s", 0, "nothing", True)])).nodata is None
     assert decode(tiff(pixels, extratags=[(42113, "s", 0, "nan", True)])).nodata is None
     assert not told(surveyed([pixels, pixels], 123), "no-data")
@@ -152,5 +152,5 @@ def test_check_and_bench_tell(command: str, tmp_path: Path, quadzoo: Command) ->
         found = quadzoo(*bench, "--weights", "none", "--dry-run", "--out", tmp_path / "out").err
     text = " ".join(found.split())
     assert "value -9999 may stand for missing pixels, and is read as a value: 0.78% of all, in 1" in text
-    assert "--value-range 0.02,0.22 shows these alone" in text
+    assert "with --value-range 0.02,0.22 these alone become 0 to 1, and it looks" in text
     assert "row 6 (p04.tif)" in text

@@ -24,6 +24,17 @@ def test_keys_that_a_typist_does_not_tell_apart() -> None:
     texts = ["P1", "p1", "P2", "Ｐ2", "P 3", "P\u00a03", "P4", "P04", "7", "7.0", "8", "80", "P1"]
     assert alike(texts, zeros=False) == [("P1", "p1"), ("P2", "Ｐ2"), ("P 3", "P\u00a03")]
     assert alike(texts, zeros=True)[3:] == [("P4", "P04"), ("7", "7.0")]
+    written = ["1", "1.", "+1", "1,0", "'1", "\u0661"]  # the last an Arabic digit
+    assert alike([*written, "12", "O'Neil", "O\u2019Neil"], zeros=True) == [
+        tuple(written),
+        ("O'Neil", "O\u2019Neil"),
+    ]
+
+
+@pytest.mark.parametrize("filler", ["\u3164", "\u115f", "\u2800", "\uffa0", "\U000e0100", "\u200b", "\u00a0"])
+def test_what_nobody_sees_makes_no_other_key(filler: str) -> None:
+    assert key(f"P1{filler}") == key(f"{filler}P1") == "P1"
+    assert alike(["P1", f"P{filler}1"], zeros=False) == [("P1", f"P{filler}1")]
 
 
 @pytest.mark.parametrize(
