@@ -22,6 +22,11 @@ _SOF0, _SOF1, _SOF2, _SOI, _EOI, _SOS, _COM = 0xC0, 0xC1, 0xC2, 0xD8, 0xD9, 0xDA
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8), _SOI})  # markers without a length
 _DROPPED = frozenset({*range(0xE0, 0xF0), _COM})  # APPn and comments
 _COEFFICIENTS = 64  # of a block
+IHDR = struct.Struct(">IIBBBBB")  # width, height, bits, kind of colour, compression, filter, interlacing
+IHDR_AT = 16  # bytes
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the kind of colour
+_WHOLE = ((0, 0, 1, 1),)  # the first column and row, and the steps to the next
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"IEND")
 _PNG_PLAIN = frozenset({b"IHDR", b"IDAT", b"IEND"})
@@ -156,14 +161,25 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
         start += 12 + size
 
 
-def check_png_rows(content: bytes, n_bytes: int) -> None:
-    """Check that the pixels of a PNG unpack to ``n_bytes``. Raises Damaged where they are fewer."""
-    unpack, n = zlib.decompressobj(), 0
+def check_png_rows(content: bytes) -> None:
+    """Check that the pixels of a PNG unpack to all of its rows. Raises Damaged where they do not."""
+    n_bytes, unpack, n = _png_bytes(content), zlib.decompressobj(), 0
     for kind, start, size in _png_chunks(content):
         if kind == b"IDAT" and not unpack.eof and n < n_bytes:
             n += len(unpack.decompress(content[start + 8 : start + 8 + size], n_bytes - n + 1))
     if n < n_bytes:
         raise Damaged(f"it has {n:,} of {n_bytes:,} bytes of pixels")
+
+
+def _png_bytes(content: bytes) -> int:
+    """Return how many bytes all rows of a PNG have, with their filters; an interlaced one has 7 passes."""
+    width, height, bits, colours, _, _, interlaced = IHDR.unpack_from(content, IHDR_AT)
+    n_bytes = 0
+    for left, top, right, down in _ADAM7 if interlaced else _WHOLE:
+        columns, rows = -(-(width - left) // right), -(-(height - top) // down)
+        if columns > 0:
+            n_bytes += max(rows, 0) * (1 + (columns * bits * _PNG_CHANNELS[colours] + 7) // 8)
+    return n_bytes
 
 
 def check_png_palette(content: bytes, highest: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import struct
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +21,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from quadzoo.data.damage import (
+    IHDR,
+    IHDR_AT,
     Damaged,
     check_jpeg,
     check_png_palette,
@@ -64,8 +65,6 @@ _OPENERS: dict[str, Callable[[io.BytesIO, str], ImageFile.ImageFile]] = {
 }  # fmt: skip
 _OPAQUE = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 32767.0, 65535.0)  # usual values
 _ORIENTATION = 0x0112
-_IHDR = struct.Struct(">IIBBBBB")  # width, height, bits, kind of colour, compression, filter, interlacing
-_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the kind of colour
 _PNG_MODES = {(8, 0, 0, 0, 0): "L", (8, 2, 0, 0, 0): "RGB", (8, 4, 0, 0, 0): "LA", (8, 6, 0, 0, 0): "RGBA"}
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda p: p[:, ::-1],
@@ -162,7 +161,7 @@ def _read(content: bytes, bands: tuple[int, ...] | None) -> tuple[str, Samples]:
     if kind == "PNG":
         png = png_pixels(content)
         content, frames = png.content, png.frames
-        width, height, bits, colours, *others = _IHDR.unpack_from(content, 16)
+        width, height, bits, colours, *others = IHDR.unpack_from(content, IHDR_AT)
         _check_size(height, width)
         if png.is_plain and (mode := _PNG_MODES.get((bits, colours, *others))):
             with suppress(Exception):  # of broken bytes: Pillow tells what is wrong
@@ -238,9 +237,9 @@ def _silence_pillow() -> None:
 
 def _check_last_row(image: Image.Image, content: bytes) -> None:
     """Raise Damaged for a PNG that ends early: Pillow leaves the rows that are missing at zero."""
-    width, height, bits, colours, _, _, interlaced = _IHDR.unpack_from(content, 16)
-    if interlaced or not any(image.crop((0, height - 1, width, height)).tobytes()):
-        check_png_rows(content, height * (1 + (width * bits * _PNG_CHANNELS[colours] + 7) // 8))
+    width, height = image.size
+    if image.info.get("interlace") or not any(image.crop((0, height - 1, width, height)).tobytes()):
+        check_png_rows(content)
 
 
 def _seen(image: Image.Image) -> tuple[np.ndarray, bool]:

@@ -163,8 +163,10 @@ def chunk(kind: bytes, data: bytes, checksum: int | None = None) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
 
 
-def png(rows: bytes, *before: bytes, size: tuple[int, int] = (8, 8)) -> bytes:
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", size[1], size[0], 8, 0, 0, 0, 0))
+def png(
+    rows: bytes, *before: bytes, size: tuple[int, int] = (8, 8), bits: int = 8, interlaced: bool = False
+) -> bytes:
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", size[1], size[0], bits, 0, 0, 0, interlaced))
     return (
         b"\x89PNG\r\n\x1a\n"
         + head
@@ -182,6 +184,25 @@ def test_a_png_that_unpacks_to_less_than_it_says() -> None:
             decode(png(short))
     black = bytes(72)
     assert not decode(png(black)).pixels.any()
+
+
+PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+@pytest.mark.parametrize(("bits", "size"), [(1, (64, 8)), (1, (3, 1)), (8, (224, 3)), (16, (100, 2))])
+def test_an_interlaced_png_that_unpacks_to_less_than_it_says(bits: int, size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(1 - bits // 8, 1 << bits, size)
+    rows = b""
+    for left, top, right, down in PASSES:
+        for row in pixels[top::down, left::right]:
+            packed = np.packbits(row.astype(bool)) if bits == 1 else row.astype(f">u{bits // 8}")
+            rows += b"\0" + packed.tobytes() if len(row) else b""
+    found = decode(png(rows, size=size, bits=bits, interlaced=True)).pixels
+    assert np.array_equal(found, pixels * (255 if bits == 1 else 1))
+    needed = size[0] * (1 + (size[1] * bits + 7) // 8)  # of the same pixels without interlacing
+    for n in {needed, len(rows) - 1} - {len(rows)}:
+        with pytest.raises(Undecodable, match=f"of {len(rows):,} bytes of pixels|truncated"):
+            decode(png(rows[:n], size=size, bits=bits, interlaced=True))
 
 
 @pytest.mark.parametrize("bits", [2, 8])
