@@ -223,6 +223,7 @@ def _with_pillow(
             check_webp(content)
         elif kind == "PNG":
             _check_last_row(image, content)
+            _scale_transparent(image, bits=content[IHDR_AT + 8])
             if mode == "P":
                 check_png_palette(content, int(np.asarray(image).max()))
         pixels, laid = (_samples(image), False) if bands else _seen(image)
@@ -240,6 +241,14 @@ def _check_last_row(image: Image.Image, content: bytes) -> None:
     width, height = image.size
     if image.info.get("interlace") or not any(image.crop((0, height - 1, width, height)).tobytes()):
         check_png_rows(content)
+
+
+def _scale_transparent(image: Image.Image, bits: int) -> None:
+    """Give the transparent level of a grey PNG the scale of its pixels: Pillow leaves it as it is stored."""
+    level = image.info.get("transparency")
+    if image.mode == "L" and isinstance(level, int):
+        most = (1 << bits) - 1
+        image.info["transparency"] = (level & most) * (255 // most)  # higher bits mean nothing
 
 
 def _seen(image: Image.Image) -> tuple[np.ndarray, bool]:

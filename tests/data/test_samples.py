@@ -253,16 +253,28 @@ def test_an_array_whose_bands_come_last(shape: tuple[int, ...]) -> None:
     assert decode(npy(np.arange(np.prod(shape)).reshape(shape))).pixels.shape == shape
 
 
-def deep_png(pixels: np.ndarray, transparent: bytes = b"") -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def chunks(*some: tuple[bytes, bytes]) -> bytes:
+    """Return a PNG of chunks, each a kind and its data, and of its end."""
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, data in (*some, (b"IEND", b"")):
+        content += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return content
 
+
+def grey_png(levels: np.ndarray, bits: int, transparent: int) -> bytes:
+    """Return a PNG of levels, uint8 (H, W), of which each takes 1, 2, 4 or 8 bits."""
+    planes = np.unpackbits(levels[:, :, None], axis=2)[:, :, -bits:].reshape(len(levels), -1)
+    rows = b"".join(b"\0" + row.tobytes() for row in np.packbits(planes, axis=1))
+    head = struct.pack(">IIBBBBB", levels.shape[1], levels.shape[0], bits, 0, 0, 0, 0)
+    return chunks((b"IHDR", head), (b"tRNS", struct.pack(">H", transparent)), (b"IDAT", zlib.compress(rows)))
+
+
+def deep_png(pixels: np.ndarray, transparent: bytes = b"") -> bytes:
     height, width, bands = pixels.shape
     head = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[bands], 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    more = chunk(b"tRNS", transparent) if transparent else b""
-    parts = chunk(b"IHDR", head), more, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    more = [(b"tRNS", transparent)] if transparent else []
+    return chunks((b"IHDR", head), *more, (b"IDAT", zlib.compress(rows)))
 
 
 def test_damaged_pngs_of_sixteen_bits_write_nothing(capfd: pytest.CaptureFixture[str]) -> None:
@@ -301,3 +313,14 @@ def test_the_transparent_value_of_a_grey_png_of_sixteen_bits() -> None:
     decoded = decode(deep_png(grey, struct.pack(">H", hole)))
     assert decoded.transparent
     assert np.array_equal(decoded.pixels, np.where(grey == hole, 65535, grey)[:, :, 0])
+
+
+@pytest.mark.parametrize(("bits", "beyond"), [(1, 0), (2, 0), (4, 0), (8, 0), (2, 256), (4, 256), (8, 256)])
+def test_the_transparent_value_of_a_grey_png_of_few_bits(bits: int, beyond: int) -> None:
+    most = (1 << bits) - 1
+    levels = np.linspace(0, most, 256).astype(np.uint8).reshape(16, 16)
+    grey = levels * np.uint8(255 // most)
+    for hole in {0, most // 2, most}:
+        content = grey_png(levels, bits, hole + beyond)
+        assert np.array_equal(decode(content).pixels, np.where(levels == hole, 255, grey))
+        assert np.array_equal(decode(content, (1,)).pixels, grey)
