@@ -20,6 +20,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 _MADE_UP = re.compile(r"Premature end|Corrupt JPEG data|Inconsistent progression")
 _SOF0, _SOF1, _SOF2, _SOI, _EOI, _SOS, _COM = 0xC0, 0xC1, 0xC2, 0xD8, 0xD9, 0xDA, 0xFE
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8), _SOI})  # markers without a length
+_LONG = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # a marker with a length, or the end
 _DROPPED = frozenset({*range(0xE0, 0xF0), _COM})  # APPn and comments
 _COEFFICIENTS = 64  # of a block
 IHDR = struct.Struct(">IIBBBBB")  # width, height, bits, kind of colour, compression, filter, interlacing
@@ -44,23 +45,31 @@ def check_jpeg(content: bytes) -> None:
     Raises Damaged for what the decoder warns of. It stops at the first warning, so that it is given nothing
     but pixels: no warning about metadata can hide one about them.
     """
-    content, progressive = _jpeg_pixels(content)
+    jpeg = _jpeg_pixels(content)
+    content = jpeg.content
     try:
         space = "CMYK" if simplejpeg.decode_jpeg_header(content)[2] in ("CMYK", "YCCK") else "GRAY"
         simplejpeg.decode_jpeg(content, space, fastdct=True, fastupsample=True, min_factor=8, strict=True)
     except ValueError as error:
         if _MADE_UP.match(str(error)):
             raise Damaged(str(error)) from error
-    if progressive:
-        _check_scans(content, progressive)
+    _check_scans(jpeg)
 
 
-def _jpeg_pixels(content: bytes) -> tuple[bytes, int]:
-    """Return a JPEG without metadata and junk before its pixels, and where the first of several scans begins.
+class _Jpeg(NamedTuple):
+    """A JPEG without metadata and junk before its pixels, and where its first scan begins.
 
-    That is 0 where the JPEG is not progressive.
+    ``components`` are the ids of those of its frame; none where it is of a kind that is not looked at.
     """
-    kept, at, frame = [content[:2]], 2, 0
+
+    content: bytes
+    scan: int = 0
+    components: frozenset[int] = frozenset()
+    progressive: bool = False
+
+
+def _jpeg_pixels(content: bytes) -> _Jpeg:
+    kept, at, frame, components = [content[:2]], 2, 0, b""
     while 0 <= (at := content.find(b"\xff", at)) < len(content) - 3:
         marker, size = content[at + 1], int.from_bytes(content[at + 2 : at + 4])
         if marker in (0x00, 0xFF):  # no marker, or one that is filled up
@@ -71,30 +80,43 @@ def _jpeg_pixels(content: bytes) -> tuple[bytes, int]:
             head = bytearray(content[at : at + 2 + size])
             if frame in (_SOF0, _SOF1):  # these numbers mean nothing here, and are wrong in some sound files
                 head[-3:] = 0, _COEFFICIENTS - 1, 0
-            start = sum(map(len, kept)) if frame == _SOF2 else 0
-            return b"".join((*kept, head, memoryview(content)[at + 2 + size :])), start
+            start = sum(map(len, kept))
+            pixels = b"".join((*kept, head, memoryview(content)[at + 2 + size :]))
+            return _Jpeg(pixels, start, frozenset(components), frame == _SOF2)
         elif marker == _EOI or size < 2:
             break
         else:
             if marker not in _DROPPED:
                 kept.append(content[at : at + 2 + size])
-            frame = marker if marker in (_SOF0, _SOF1, _SOF2) else frame
+            if marker in (_SOF0, _SOF1, _SOF2):
+                frame, components = marker, content[at + 10 : at + 2 + size : 3]
             at += 2 + size
-    return content, 0
+    return _Jpeg(content)
 
 
-def _check_scans(content: bytes, at: int) -> None:
-    """Raise Damaged where bits that a progressive JPEG has announced do not come before its end."""
-    end = content.find(b"\xff\xd9", at)
+def _check_scans(jpeg: _Jpeg) -> None:
+    """Raise Damaged where the scans end before each component is in one, with all bits that are announced."""
+    content, without = jpeg.content, set(jpeg.components)
     missing: dict[tuple[int, int], int] = {}  # bits, by component and coefficient
-    while 0 <= at < (len(content) if end < 0 else end):
+    for at in _scans(content, jpeg.scan) if without else ():
         n = content[at + 4]
         ids = content[at + 5 : at + 5 + 2 * n : 2]
+        without -= set(ids)
+        if not jpeg.progressive and not without:
+            return
         first, last, bits = content[at + 5 + 2 * n : at + 8 + 2 * n]
         missing |= {(one, k): bits & 15 for one in ids for k in range(first, min(last, 63) + 1)}
-        at = content.find(b"\xff\xda", at + 8 + 2 * n)
-    if any(missing.values()):
+    if without or (jpeg.progressive and any(missing.values())):
         raise Damaged("its last scans are missing")
+
+
+def _scans(content: bytes, at: int) -> Iterator[int]:
+    """Yield where each scan begins, from the first one on, ``at``, up to the end of the JPEG."""
+    while (found := _LONG.search(content, at)) and content[found.start() + 1] != _EOI:
+        at = found.start()
+        if content[at + 1] == _SOS:
+            yield at
+        at += 2 + int.from_bytes(content[at + 2 : at + 4])
 
 
 class Png(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import subprocess
 import sys
 import zlib
@@ -51,6 +52,22 @@ def test_a_cut_off_file_is_no_image(kind: str, share: float) -> None:
     decode(content)
     with pytest.raises(Undecodable):
         decode(content[: int(len(content) * share)])
+
+
+@pytest.mark.parametrize("frame", [b"\xff\xc0", b"\xff\xc1"])
+@pytest.mark.parametrize("between", [b"", b"\xff\xfe\0\x06\xff\xd9\xff\xda"])  # a comment
+def test_a_jpeg_of_a_scan_for_each_colour_cut_off_between_them(frame: bytes, between: bytes) -> None:
+    grey = [saved(Image.fromarray(COLOUR[:, :, band]), "JPEG") for band in range(3)]
+    start, tables = grey[0].index(b"\xff\xc0"), grey[0].index(b"\xff\xc4")
+    three = struct.pack(">HBHHB", 17, 8, 24, 32, 3) + b"".join(bytes((one, 0x11, 0)) for one in b"\1\2\3")
+    content = grey[0][:start] + frame + three + grey[0][tables : grey[0].index(b"\xff\xda")]
+    for number, one in enumerate(grey, 1):
+        if number > 1:
+            with pytest.raises(Undecodable, match="its last scans are missing"):
+                decode(content + b"\xff\xd9")
+        data = one[one.index(b"\xff\xda") + 10 : -2]
+        content += between + b"\xff\xda\0\x08\1" + bytes((number, 0, 0, 63, 0)) + data
+    assert decode(content + b"\xff\xd9").pixels.shape == (24, 32, 3)
 
 
 @pytest.mark.parametrize(
