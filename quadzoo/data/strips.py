@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import imagecodecs
 import numpy as np
 import simplejpeg
 import tifffile
@@ -29,7 +30,8 @@ _END = 12  # bytes: the mark of the end, and a few more
 def check_strips(page: tifffile.TiffPage, content: bytes) -> None:
     """Check that a page has its strips or tiles, and what can be seen without unpacking them.
 
-    Raises Damaged where one is missing, has too few bytes, or holds a JPEG or a fax that is not whole.
+    Raises Damaged where one is missing, has too few bytes, or holds a JPEG or a fax that is not whole, or LZW
+    that has more than its pixels.
     """
     n = math.prod(page.chunked)
     places = list(zip(page.dataoffsets, page.databytecounts, strict=False))[:n]
@@ -47,6 +49,9 @@ def check_strips(page: tifffile.TiffPage, content: bytes) -> None:
     elif page.compression in FAX:
         for index, strip in enumerate(_strips(page, content)):
             _check_fax(page, index, strip)
+    elif page.compression == COMPRESSION.LZW and isinstance(page.bitspersample, int):
+        for index, strip in enumerate(_strips(page, content)):
+            _check_lzw(page, index, strip)
 
 
 def unpack(page: tifffile.TiffPage) -> None:
@@ -61,14 +66,36 @@ def _strips(page: tifffile.TiffPage, content: bytes) -> Iterator[bytes]:
         yield content[offset : offset + count]
 
 
+def _rows(page: tifffile.TiffPage, index: int) -> int:
+    """Return how many rows a strip or a tile must have: the last strip may be shorter, no tile is."""
+    if page.is_tiled:
+        return page.tilelength
+    down = page.chunked[1 if page.planarconfig == 2 else 0]
+    return min(page.rowsperstrip, page.imagelength - index % down * page.rowsperstrip)
+
+
+def _check_lzw(page: tifffile.TiffPage, index: int, strip: bytes) -> None:
+    """Raise Damaged where a strip or a tile unpacks to all of its rows and a part of one more.
+
+    LZW has no checksum, and its decoder is ready when it has all pixels. Whole rows more are sound: some
+    writers fill up the last strip. So are zeros behind data without a mark of the end, which look like codes.
+    """
+    width = page.tilewidth if page.is_tiled else page.imagewidth
+    bands = page.samplesperpixel if page.planarconfig == 1 else 1
+    row = (width * bands * page.bitspersample + 7) // 8
+    needed = _rows(page, index) * row
+    strip = bytes(imagecodecs.bitorder_decode(strip)) if page.fillorder == 2 else strip
+    for codes in (strip, strip.rstrip(b"\0")):
+        found = len(imagecodecs.lzw_decode(codes, out=2 * needed + row))
+        if found <= needed or found % row == 0:
+            return
+    raise Damaged(f"strip {index + 1:,} unpacks to more than its {needed:,} bytes")
+
+
 def _check_jpegs(page: tifffile.TiffPage, content: bytes) -> None:
     tables = (page.jpegtables or b"").removesuffix(b"\xff\xd9")
-    down = page.chunked[1 if page.planarconfig == 2 else 0]
     for index, strip in enumerate(_strips(page, content)):
-        jpeg = tables + strip[2:] if tables else strip
-        rows = page.tilelength if page.is_tiled else page.rowsperstrip
-        if not page.is_tiled:
-            rows = min(rows, page.imagelength - index % down * rows)
+        jpeg, rows = tables + strip[2:] if tables else strip, _rows(page, index)
         try:
             found = simplejpeg.decode_jpeg_header(jpeg)[0]
         except ValueError as error:

@@ -221,6 +221,46 @@ def test_byte_counts_that_say_too_much() -> None:
             decode(more[:-2])
 
 
+def lzw_strip(pixels: np.ndarray, *codes: int, zeros: int = 0, **options: Any) -> bytes:
+    """Return a TIFF of LZW whose last strip is 256 (clear) and these codes, of 9 bits, and zeros behind."""
+    content = tiff(pixels, compression="lzw", **options)
+    data = int("".join(f"{code:09b}" for code in (256, *codes)).ljust(9 * 64, "0"), 2).to_bytes(72)
+    data = data[: -(-9 * (1 + len(codes)) // 8)] + bytes(zeros)
+    last = len(page_of(content).dataoffsets) - 1
+    kind = "Tile" if "tile" in options else "Strip"
+    at = with_tag(content, f"{kind}Offsets", len(content), last)
+    return with_tag(at, f"{kind}ByteCounts", len(data), last) + data
+
+
+@pytest.mark.parametrize(
+    ("pixels", "rows"), [(np.arange(1, 8)[None], 1), (np.arange(1, 22).reshape(3, 7), 2)]
+)
+def test_lzw_that_unpacks_to_more_than_its_pixels(pixels: np.ndarray, rows: int) -> None:
+    pixels = pixels.astype(np.uint8)
+    strip = pixels[-1].tolist()
+    for sound in (
+        lzw_strip(pixels, *strip, 257, rowsperstrip=rows),
+        lzw_strip(pixels, *strip, rowsperstrip=rows),  # 72 bits, without an end
+        lzw_strip(pixels, *strip, zeros=2, rowsperstrip=rows),
+        lzw_strip(pixels, *strip, *strip, 257, rowsperstrip=rows),  # filled up
+        lzw_strip(pixels, *strip, 257, zeros=9, rowsperstrip=rows),
+    ):
+        assert np.array_equal(decode(sound).pixels, pixels)
+    for more in (1, 6):
+        with pytest.raises(Undecodable, match=r"strip \d unpacks to more than its 7 bytes"):
+            decode(lzw_strip(pixels, *strip, *range(more), 257, rowsperstrip=rows))
+    with pytest.raises(Undecodable):
+        decode(lzw_strip(pixels, *strip[:-1], 257, rowsperstrip=rows))
+
+
+@pytest.mark.parametrize("options", [{}, {"rowsperstrip": 7}, {"tile": (32, 16)}, {"rowsperstrip": 120}])
+@pytest.mark.parametrize("kind", KINDS)
+def test_lzw_of_all_kinds_is_sound(kind: str, options: dict[str, Any]) -> None:
+    pixels, declared = KINDS[kind]
+    content = tiff(pixels, compression="lzw", predictor=True, **options, **declared)
+    assert np.array_equal(decode(content).pixels, decode(tiff(pixels, **declared)).pixels)
+
+
 def pages(*some: tuple[np.ndarray, dict[str, Any]]) -> bytes:
     file = io.BytesIO()
     with tifffile.TiffWriter(file) as writer:
