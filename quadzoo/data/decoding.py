@@ -158,6 +158,8 @@ def _read(content: bytes, bands: tuple[int, ...] | None) -> tuple[str, Samples]:
         if not facts.photo:
             return kind, replace(read_tiff(content), frames=frames)
         check_tiff(content)
+        format_, samples = _with_pillow(kind, content, bands, frames)
+        return format_, replace(samples, nodata=facts.nodata)
     if kind == "PNG":
         png = png_pixels(content)
         content, frames = png.content, png.frames

@@ -62,11 +62,11 @@ def oddities(survey: Survey, geometry: Geometry) -> Iterator[ImageRemark]:
     if odd:
         text = f"odd size: nearly all images are at most {height}x{width}, and `image_size` auto is for them"
         yield ImageRemark("warning", "odd-size", text, odd)
+    if geometry.value_range in (None, (survey.low, survey.high)):  # nobody has said another one
+        yield from _stand_ins(survey, guessed=geometry.value_range is not None)
     if geometry.value_range is None:
         return
     low, high = geometry.value_range
-    if (low, high) == (survey.low, survey.high):  # nobody has said another one
-        yield from _stand_ins(survey)
     if survey.clipped > _CLIPPED:
         text = f"`value_range` {low:g},{high:g} cuts off {survey.clipped:.1%} of all values"
         yield ImageRemark(
@@ -81,12 +81,17 @@ def oddities(survey: Survey, geometry: Geometry) -> Iterator[ImageRemark]:
         yield ImageRemark("warning", "narrow-values", text, {0: "for example"})
 
 
-def _stand_ins(survey: Survey) -> Iterator[ImageRemark]:
+def _stand_ins(survey: Survey, *, guessed: bool) -> Iterator[ImageRemark]:
     for one in survey.ends.stand_ins:
+        if not one.declared and not guessed:
+            continue
         what = "is declared as no data" if one.declared else "may stand for missing pixels"
         n, images, (low, high) = len(survey), one.images, one.others
         text = f"value {one.value:.9g} {what}, and is read as a value: {one.share / n:.2%} of all, in "
-        text += f"{images:,} of {n:,} images; the others lie in {between(low, high, ' to ')}"
+        text += f"{images:,} of {n:,} images"
+        text += (
+            f"; the others lie in {between(low, high, ' to ')}" if low <= high else ", and no other is there"
+        )
         if low < high and not low <= one.value <= high:
             text += f"; with `value_range` {between(low, high)} these alone become 0 to 1, and it looks "
             text += "darkest" if one.value < low else "brightest"

@@ -62,6 +62,16 @@ def ends_of(pixels: np.ndarray, low: float, high: float, middle: tuple[float, fl
     return ends[0], ends[1]
 
 
+def ends_of_bytes(pixels: np.ndarray) -> tuple[End, End]:
+    """Return both ends of the values of pixels of 8 bits, uint8 (H, W) or (H, W, C).
+
+    Their shares are 0: of 8 bits, only what a file declares is taken for no data.
+    """
+    values = np.unique(pixels).astype(np.float64)
+    second, last = values[[1, -2]] if len(values) > 1 else (math.inf, -math.inf)
+    return End(float(values[0]), 0.0, float(second)), End(-float(values[-1]), 0.0, -float(last))
+
+
 @dataclass
 class _Lowest:
     """The lowest value of several images, as of each."""

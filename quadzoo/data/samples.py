@@ -20,6 +20,7 @@ for _library in ("tifffile", "imagecodecs"):
     logging.getLogger(_library).addHandler(logging.NullHandler())  # what they find odd is not for users
 
 _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
+_AS_STORED = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)  # or as YCbCr decodes
 _READ = (COMPRESSION.NONE, COMPRESSION.JPEG, *PACKED, *FAX)
 _PILLOW_NAMES = {"bool": "1", "uint8": "L", "uint16": "I;16", "int32": "I", "float32": "F"}  # of one band
 _FEW, _MANY = 4, 16  # bands of a usual image, and of any
@@ -52,12 +53,16 @@ class Samples:
 
 @dataclass(frozen=True)
 class TiffFacts:
-    """What a TIFF says of its first page; ``photo`` where that is one of 8 bits that only Pillow reads."""
+    """What a TIFF says of its first page; ``photo`` where that is one of 8 bits that only Pillow reads.
+
+    ``nodata`` is as in `Samples`, None where the values of a photo become other ones.
+    """
 
     size: tuple[int, int]
     n_bytes: int
     frames: int
     photo: bool
+    nodata: float | None
 
 
 def tiff_facts(content: bytes) -> TiffFacts:
@@ -83,7 +88,8 @@ def tiff_facts(content: bytes) -> TiffFacts:
         simple &= extra in ((), (EXTRASAMPLE.UNASSALPHA,)) and page.sampleformat == SAMPLEFORMAT.UINT
         simple &= page.bitspersample == 8 or (page.bitspersample == 1 and page.samplesperpixel == 1)
         simple &= grey or page.photometric == PHOTOMETRIC.RGB
-        return TiffFacts(size, n_bytes, max(frames, int(stack)), photo and not simple)
+        nodata = _nodata(page) if page.bitspersample == 8 and page.photometric in _AS_STORED else None
+        return TiffFacts(size, n_bytes, max(frames, int(stack)), photo and not simple, nodata)
 
 
 def check_tiff(content: bytes) -> None:
@@ -114,8 +120,10 @@ def read_tiff(content: bytes) -> Samples:
         pixels = page.asarray()
         pixels = np.moveaxis(pixels, 0, 2) if page.axes == "SYX" else pixels
         pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+        nodata = None if pixels.dtype == bool else _nodata(page)  # True becomes 255
         if page.photometric == PHOTOMETRIC.MINISWHITE and pixels.dtype.kind in "bu":
             white = (1 << page.bitspersample) - 1
+            nodata = None if nodata is None else white - nodata
             first = (white - pixels[:, :, :1]).astype(pixels.dtype)  # opacity and further bands mean the same
             pixels = np.concatenate((first, pixels[:, :, 1:]), axis=2)
         extra, orientation = page.extrasamples, page.tags.valueof(274, 1)
@@ -126,7 +134,7 @@ def read_tiff(content: bytes) -> Samples:
             orientation=orientation if isinstance(orientation, int) else 1,
             alpha=alpha,
             premultiplied=extra == (EXTRASAMPLE.ASSOCALPHA,),
-            nodata=_nodata(page),
+            nodata=nodata,
         )
 
 

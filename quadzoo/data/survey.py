@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from quadzoo.data.decoding import Decoded
-from quadzoo.data.nodata import End, Ends, declared_end, ends_of
+from quadzoo.data.nodata import End, Ends, declared_end, ends_of, ends_of_bytes
 
 Box = tuple[int, int, int, int]
 """Top, left, bottom, right; the last two are exclusive."""
@@ -70,6 +70,9 @@ def describe(
     rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
     corner = (first.item(),) * 3 if grey else tuple(first.tolist())
     low, high, middle = float(pixels.min()), float(pixels.max()), _middle(pixels) if deep else None
+    ends = ends_of(pixels, low, high, middle) if middle else None
+    if not deep and decoded.nodata is not None:
+        ends = ends_of_bytes(pixels)
     head = repr(pixels.shape) + (str(pixels.dtype) if deep else "")
     return ImageFacts(
         shape=(pixels.shape[0], pixels.shape[1]),
@@ -89,8 +92,8 @@ def describe(
         transparent=decoded.transparent,
         levels=_levels(pixels) if closely else None,
         bright=pixels.dtype == np.uint16 and high > _HALF and _is_bright(pixels),
-        ends=ends_of(pixels, low, high, middle) if middle else None,
-        declared=declared_end(pixels, decoded.nodata) if deep else None,
+        ends=ends,
+        declared=declared_end(pixels, decoded.nodata),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,6 +114,51 @@ def test_what_a_geotiff_declares() -> None:
     assert decode(tiff(pixels, extratags=[(42113, "s", 0, "nothing", True)])).nodata is None
     assert decode(tiff(pixels, extratags=[(42113, "s", 0, "nan", True)])).nodata is None
     assert not told(surveyed([pixels, pixels], 123), "no-data")
+
+
+def declaring(value: float) -> dict[str, Any]:
+    return {"extratags": [(42113, "s", 0, str(value), True)]}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"compression": "lzw"},
+        {"photometric": "miniswhite"},
+        {"compression": "jpeg"},
+        {"photometric": "rgb"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("value", [0, 255, 130])
+def test_what_a_geotiff_of_eight_bits_declares(options: dict[str, Any], value: int) -> None:
+    survey = Survey()
+    for index, image in enumerate(spoiled(scenes("uint8", 60, 200), value, 8, [2, 5])):
+        stored = 255 - image if options.get("photometric") == "miniswhite" else image
+        declared = 255 - value if options.get("photometric") == "miniswhite" else value
+        stored = np.stack([stored, image, image // 2], 2) if "rgb" in options.values() else stored
+        decoded = decode(tiff(stored, **declaring(declared), **options), (1,))
+        assert decoded.nodata == value
+        survey.add(describe(decoded))
+        assert not survey.ends.stand_ins or index >= 2 or value == 130
+    (found,) = told(survey, "no-data")
+    assert f"value {value} is declared as no data, and is read as a value: " in found.text
+    assert ("`value_range`" in found.text) == (value != 130)
+    if value != 130 and options.get("compression") != "jpeg":
+        assert "in 2 of 12 images; the others lie in 60 to 200; `value_range` 60,200 shows" in found.text
+
+
+def test_no_value_of_eight_bits_is_told_that_is_not_there_or_not_declared() -> None:
+    images = spoiled(scenes("uint8", 0, 50), 255, 3, range(N))
+    for declared in (99, -9999, 0.5, 1e30):
+        assert not told(surveyed(images, declared), "no-data")
+    (found,) = told(surveyed([np.zeros((8, 8), np.uint8)] * 3, 0), "no-data")
+    assert found.text.endswith("100.00% of all, in 3 of 3 images, and no other is there")
+    palette = np.array([[0, 40], [0, 7]], np.uint8)
+    content = tiff(palette, photometric="palette", colormap=np.zeros((3, 256), np.uint16), **declaring(0))
+    assert decode(content).nodata is None
+    assert decode(tiff(palette > 0, **declaring(1))).nodata is None
 
 
 def test_eight_bits_and_twelve_are_mixed_in_spite_of_a_hot_pixel() -> None:
