@@ -24,6 +24,7 @@ from quadzoo.data.image_checks import pixel_facts, remarks
 from quadzoo.data.near import BITS, MOST_DIFFERENT_BITS, Counting, pairs_of
 from quadzoo.data.numbers import number
 from quadzoo.data.reading import ImageReader, Reading
+from quadzoo.data.remarks import OWN_SPLIT
 from quadzoo.data.rows import Fault
 from quadzoo.data.sources import N_DRAWN, DataRequest, Source, is_equations, resolve, scan
 from quadzoo.data.splits import Split, check_parameters, make_splits, repeated, splits_of
@@ -73,7 +74,7 @@ def audit(
     if any(map(stops_a_bench, source.remarks)):
         doubts.append("what a bench of these columns is to predict; name the targets with `targets`")
     findings.add("warning", "doubt", doubts, "guess that a bench would not make")
-    findings.take(*source.remarks)
+    findings.take(*(one for one in source.remarks if one.code != OWN_SPLIT or split == "grouped"))
     source = usable.source
     named = [file for _, file in unreadable] + [fault.file for fault in faults if fault.file]
     orphans = check_files(findings, source, named)

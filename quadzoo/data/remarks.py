@@ -12,6 +12,7 @@ from quadzoo.data.rows import TableRows, is_vague
 from quadzoo.data.texts import alike, folded, plural, quoted, told_apart
 
 GROUP_COLUMN = "group-column"
+OWN_SPLIT = "own-split"
 POINTS = "points-in-numbers"
 _REPEATED = 0.9  # of the rows have a value that others have, too
 _FEWEST, _FEWEST_ROWS = 3, 10  # values of a column, rows
@@ -54,6 +55,13 @@ def remarks(tables: Sequence[TableRows], group_column: str | None) -> list[Findi
         [f"row {line} ({identity})" for one in tables for line, (identity, _) in one.unlabelled.items()],
         "row without any target, which is left out",
     )
+    if len(tables) == 1:
+        found.add(
+            "note",
+            OWN_SPLIT,
+            list(tables[0].divisions.values()),
+            "column of the table that seems to divide the images, and is not used",
+        )
     if group_column is None:
         found.add(
             "note",
@@ -71,7 +79,7 @@ def _repeating(table: TableRows) -> list[str]:
     n = len(table.ids)
     suggested: list[tuple[bool, int, str]] = []
     for name, counts in table.repeated.items():
-        if folded(name) in ROLES:
+        if folded(name) in ROLES or name in table.divisions:
             continue
         several = sum(count for value, count in counts.items() if count > 1 and value)
         if n < _FEWEST_ROWS or len(counts) < _FEWEST or several < _REPEATED * n:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from quadzoo.data.finder import ImageFinder, NotFound
 from quadzoo.data.numbers import LARGEST, Column, is_missing, number
+from quadzoo.data.sides import OwnDivisions
 from quadzoo.data.tables import column, names_image, no_header, open_table
 from quadzoo.data.texts import folded, key, listed, plural, quoted, where
 
@@ -55,7 +56,8 @@ class TableRows:
 
     ``values`` has N × T numbers, NaN where rows may lack a target; rows that lack all are in ``unlabelled``,
     by line, with the id and the file of the image. ``columns`` say how those of each target are written;
-    ``repeated`` has the columns whose values repeat, with their counts.
+    ``repeated`` has the columns whose values repeat, with their counts; ``divisions`` those that seem to
+    divide the images, with what they hold.
     """
 
     table: Path
@@ -68,6 +70,7 @@ class TableRows:
     faults: list[Fault] = field(default_factory=list)
     columns: list[Column] = field(default_factory=list)
     repeated: dict[str, Counter[str]] = field(default_factory=dict)
+    divisions: dict[str, str] = field(default_factory=dict)
     unlabelled: dict[int, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -106,6 +109,8 @@ class _RowReader:
         used = {self._id_at, *self._targets_at}
         others = [at for at, name in enumerate(header) if at not in used and header.count(name) == 1 and name]
         self._others = {} if wanted.group_column else {at: Counter[str]() for at in others[:_MOST_REPEATED]}
+        known = used if self._group_at is None else {*used, self._group_at}
+        self._divisions = OwnDivisions(header, known)
         self._place: dict[str, int] = {}  # of a file, in the rows
         self._unread: list[tuple[int, int, str]] = []  # fault, target, cell
         self._with_lines: list[tuple[int, str, list[str]]] = []  # row, column, lines of a cell
@@ -151,6 +156,7 @@ class _RowReader:
         if self._kind_at is not None:
             found.kinds.append(self._wanted.kind_of(cells[self._kind_at]))
         self._count(cells)
+        self._divisions.see(cells)
 
     def finished(self) -> TableRows:
         """Return all that was read."""
@@ -169,6 +175,7 @@ class _RowReader:
         found.repeated = {
             self._header[at]: counts for at, counts in self._others.items() if len(counts) <= n / 2
         }
+        found.divisions = self._divisions.found(found.table)
         return found
 
     def _fault(self, kind: Kind, line: int, text: str, file: str | None = None) -> None:

@@ -11,18 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from quadzoo.data.finder import is_image, without_suffix
+from quadzoo.data.sides import side_column, side_of
 from quadzoo.data.tables import no_header, open_table
-from quadzoo.data.texts import folded, key, listed, plural, quoted, where, without_zeros
+from quadzoo.data.texts import key, listed, plural, quoted, where, without_zeros
 from quadzoo.errors import SplitError
 
-_SIDES = {
-    "train": ("train", "training", "trainset", "trn", "tr", "learn"),
-    "val": ("val", "valid", "validation", "validate", "dev", "devel", "development", "tune", "valset"),
-    "test": ("test", "testing", "tst", "te", "testset", "holdout", "heldout"),
-    "unused": ("unused", "exclude", "excluded", "ignore", "ignored", "skip", "skipped"),
-}
-_SIDE_OF = {word: side for side, words in _SIDES.items() for word in words}
-_NAMES = ("split", "subset", "set", "partition", "side", "phase", "usage", "fold")
 _NEARLY = 0.9  # as many images as the column of most
 _MOST_ROWS = 5  # in a message
 
@@ -119,12 +112,11 @@ class _Images:
 
 def _side_column(path: Path, header: list[str]) -> int:
     """Return the position of the column that names sides. Raises SplitError unless there is one."""
-    for name in _NAMES:
-        found = [at for at, one in enumerate(header) if folded(one) == name]
-        if len(found) == 1:
-            return found[0]
+    found = side_column(header)
+    if found is not None:
+        return found
     row = "the first line seems to be a row: put one with names above it; "
-    row = row if any(folded(one) in _SIDE_OF for one in header) else no_header(header)
+    row = row if any(map(side_of, header)) else no_header(header)
     raise SplitError(f"{where(path)}: needs one column id and one column split; {row}it has {listed(header)}")
 
 
@@ -170,9 +162,8 @@ def _id_column(
 
 
 def _side(path: Path, line: int, name: str, cell: str) -> str:
-    side = folded(cell).replace("-", "").replace("_", "")
-    if side in _SIDE_OF:
-        return _SIDE_OF[side]
+    if side := side_of(cell):
+        return side
     what = f"{name} {quoted(key(cell))} is not train, val or test"
     raise SplitError(f"{where(path)}: row {line}: {what}; a row that is to be left out is unused")
 

@@ -17,7 +17,7 @@ from quadzoo.data.checks import (
 )
 from quadzoo.data.findings import Finding, Findings
 from quadzoo.data.geometry import Geometry
-from quadzoo.data.remarks import GROUP_COLUMN, POINTS
+from quadzoo.data.remarks import GROUP_COLUMN, OWN_SPLIT, POINTS
 from quadzoo.data.sources import N_DRAWN, Source, open_source
 from quadzoo.data.splits import Split, check_parameters, splits_of
 from quadzoo.data.texts import printable
@@ -72,7 +72,7 @@ def read_inputs(config: BenchConfig, observer: Observer, like: Geometry | None) 
         for one in _findings(source, images, splits)
         if one.severity != "note"
         or one.code in (FEW, MISSING, POINTS, UNUSED)
-        or (one.code == GROUP_COLUMN and config.split == "grouped")
+        or (one.code in (GROUP_COLUMN, OWN_SPLIT) and config.split == "grouped")
     ]
     return Inputs(source, images, splits, [*notes, _shares(splits)])
 

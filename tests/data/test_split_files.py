@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from quadzoo.cli.options import with_flags
 from quadzoo.data.split_files import read_division
 from quadzoo.errors import SplitError
-from tests.benched import benched, photos, table
+from tests.benched import benched, checked, photos, table
 
 FILES = [f"sub/Ü{i:02d}.png" for i in range(10)]
 SIDES = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
@@ -205,3 +206,39 @@ def test_images_that_are_left_out_may_be_named_in_any_spelling(tmp_path: Path, s
         path, id_column="file", targets=("y",), split=str(split), damaged="skip", missing_targets="mask"
     )
     assert bench.sizes == (12, 3, 3)
+
+
+def test_a_column_of_the_table_that_divides_it_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    photos(tmp_path, 30)
+    sides = ["Train"] * 20 + ["val"] * 4 + ["test"] * 6
+
+    def told(name: str, cells: Sequence[object], **more: object) -> str:
+        rows = [(f"p{i:02d}", i * 1.5, cell) for i, cell in enumerate(cells)]
+        path = table(tmp_path / "t.csv", rows, ("id", "y", name))
+        notes = [line for line in benched(path, targets=("y",), **more).told if "seems to divide" in line]
+        split = str(more.get("split", "grouped"))
+        found = [one for one in checked(path, split, targets=("y",)).findings if one.code == "own-split"]
+        assert [with_flags(one.examples[0]) for one in found] == [line.split("used: ")[1] for line in notes]
+        return "".join(notes).replace(str(tmp_path), "")
+
+    said = "note: column of the table that seems to divide the images, and is not used: "
+    assert told("split", sides).endswith("/t.csv uses it")
+    assert told("split", sides).startswith(f"{said}split (20 train, 4 val, 6 test): --split ")
+    assert told("split", sides, split=str(tmp_path / "t.csv")) == ""
+    assert "purpose (20 train, 4 val, 6 test): name the column split" in told("purpose", sides)
+    assert "(20 train, 10 test): write val for some rows, then" in told("set", sides[:20] + ["test"] * 10)
+    assert "subset (A, B): write train, val, test or unused in it" in told("subset", ["A", "B"] * 15)
+    assert "split (0, empty): write train" in told("split", ["0", ""] * 15)
+    for name, cells in (("y2", ["test"] * 30), ("colour", ["red", "blue"] * 15), ("set", range(30))):
+        assert told(name, cells) == ""
+
+
+def test_folds_of_the_table_are_tested_in_turn_as_the_note_says(tmp_path: Path) -> None:
+    photos(tmp_path, 30)
+    path = table(tmp_path / "t.csv", [(f"p{i:02d}", i * 1.5, i % 5) for i in range(30)], ("id", "y", "fold"))
+    assert benched(path).warned(
+        "fold (5 numbers): --group-column fold with --folds 5 tests each of them in turn"
+    )
+    bench = benched(path, group_column="fold", folds=5)
+    assert sorted(sorted(int(i) % 5 for i in one.test) for one in bench.splits) == [[k] * 6 for k in range(5)]
+    assert not bench.warned("seems to divide")
