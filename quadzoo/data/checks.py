@@ -27,6 +27,8 @@ _BESIDE = SENTINELS | {
     for sign in (-1, 1)
 }
 _NINES = frozenset({999.0, 9999.0, 99999.0})
+_LOW, _HIGH = -990, 9990  # beyond, a usual value is hardly ever a measurement
+_LOWEST_COUNTED = -66  # from here to 0 they are numbers like others beside 0
 _FEWEST_CODES, _MOST_AGES = 66, 900
 UNUSED = "unused-images"
 FEW = "few-images"
@@ -76,7 +78,7 @@ def check_target(findings: Findings, source: Source, column: int) -> TargetFacts
             "warning",
             "sentinel",
             rows,
-            f"{name} = {value:g} ({count / len(values):.0%} of rows), far from all others: if it stands for "
+            f"{name} = {value:g} ({count / len(values):.0%} of rows), beyond all others: if it stands for "
             "a missing value, delete it",
         )
     told = {value for value, _ in stand_ins}
@@ -138,7 +140,9 @@ def _stand_ins(values: np.ndarray) -> list[tuple[float, int]]:
 
     Such a value is the lowest or the highest. It is a usual one, or occurs three times or more, and lies
     further from the others than these from each other; a usual one that repeats, further than twice their
-    largest gap. Neighbours that are usual together, such as -999 and -998, are taken together. What is in
+    largest gap. A usual one that hardly ever is a measurement is told wherever it is beyond all others:
+    -999 and lower, 9999 and higher, -99 where no other is negative, -1 where all others are positive.
+    Neighbours that are usual together, such as -999 and -998, are taken together. What is in
     more than half of the rows is told if it is a usual one.
     """
     distinct, counts = np.unique(values, return_counts=True)
@@ -172,7 +176,18 @@ def _gap(ordered: np.ndarray, counts: np.ndarray, size: int, n: int) -> float:
     negative = max(some) < 0 <= others.min()
     signed = negative or (min(some) > _MOST_AGES and not _NINES.isdisjoint(some))
     repeats = usual and signed and counts[:size].min() > 1 and gap > 2 * float(np.abs(np.diff(others)).max())
-    return gap if gap > span or repeats else 0
+    return gap if gap > span or repeats or (usual and _no_measurements(some, others)) else 0
+
+
+def _no_measurements(some: list[float], others: np.ndarray) -> bool:
+    """Whether usual values at one end stand for missing ones, however near the others, (V,), are to them.
+
+    Where the next value is a usual one, too, both are to be taken together.
+    """
+    low, high, least = min(some), max(some), float(others.min())
+    if float(others[0]) in _BESIDE and (others[0] < 0) == (high < 0):
+        return False
+    return high <= _LOW or low >= _HIGH or (high < 0 <= least and (high <= _LOWEST_COUNTED or least > 0))
 
 
 def check_duplicates(findings: Findings, source: Source, content_ids: np.ndarray) -> DuplicateFacts:

@@ -10,6 +10,8 @@ from quadzoo.cli.options import with_flags
 from tests.benched import benched, checked, codes, finding, photos, table
 from tests.conftest import Result
 
+WIDE = [230.58 + i * 124.2249 for i in range(29)]  # to 3709, far apart
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -36,6 +38,19 @@ def folder(tmp_path: Path) -> Path:
             ["-99", "-98", "-97", "-96", "-88"],
         ),
         ([-999] * 18 + [i * 1.7 + 20 for i in range(12)], ["-999"]),
+        ([-999, *WIDE], ["-999"]),
+        ([-99, *WIDE], ["-99"]),
+        ([-9999, -999, *WIDE[1:]], ["-9999", "-999"]),
+        ([9999] + [2.5 * value for value in WIDE], ["9999"]),
+        ([-999] + [value - 900 for value in WIDE], ["-999"]),
+        ([-1, *WIDE], ["-1"]),
+        ([-1] + [i * 3 + 7 for i in range(29)], ["-1"]),
+        ([-99, 100, *range(-29, -1)], []),
+        ([999, *WIDE], []),
+        ([-999, -1500, *WIDE[2:]], []),
+        ([-1, 0, *WIDE[1:]], []),
+        ([9] + [i / 4 for i in range(29)], []),
+        ([99] + [i * 3 + 7 for i in range(29)], []),
         ([7] * 5 + [8] * 5 + [9] * 5 + [i % 4 + 100 for i in range(15)], []),
         ([0] * 18 + [i + 150 for i in range(12)], []),
         ([i % 3 + 97 for i in range(9)] + [i * 4 for i in range(21)], []),
@@ -52,9 +67,16 @@ def test_values_that_stand_for_missing_ones(folder: Path, values: list[float], t
     found = [one for one in checked(path, targets=("y",)).findings if one.code == "sentinel"]
     assert sorted(one.text.split(" ")[2] for one in found) == sorted(told)
     for value in told:
-        assert bench.warned("warning", f"y = {value} ", "far from all others")
+        assert bench.warned("warning", f"y = {value} ", "beyond all others")
     assert not any(one.severity != "warning" for one in found)
     assert {one.count for one in found} <= {values.count(float(value)) for value in told}
+
+
+def test_one_such_value_is_told_where_targets_may_be_missing(folder: Path) -> None:
+    rows = [(f"p{i:02d}", "" if i == 3 else value) for i, value in enumerate([-999, *WIDE])]
+    path = table(folder / "t.csv", rows)
+    assert benched(path, missing_targets="mask").warned("warning: y = -999 (3% of rows), beyond all others")
+    assert finding(checked(path, missing_targets="mask"), "sentinel").count == 1
 
 
 def test_bench_and_check_find_the_same(folder: Path) -> None:
