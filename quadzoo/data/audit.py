@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +27,21 @@ from quadzoo.data.reading import ImageReader, Reading
 from quadzoo.data.remarks import OWN_SPLIT
 from quadzoo.data.rows import Fault
 from quadzoo.data.sources import N_DRAWN, DataRequest, Source, is_equations, resolve, scan
-from quadzoo.data.splits import Split, check_parameters, make_splits, repeated, splits_of
+from quadzoo.data.split_files import BadDivision
+from quadzoo.data.splits import (
+    Split,
+    check_parameters,
+    make_splits,
+    partial_split,
+    repeated,
+    splits_of,
+)
 from quadzoo.data.survey import Survey
 from quadzoo.data.tables import open_table
 from quadzoo.data.texts import printable, quoted
 from quadzoo.errors import DataError, SplitError
+
+_MOST_WORDS = 8  # of a split file that are no sides
 
 
 @dataclass(frozen=True)
@@ -75,9 +85,11 @@ def audit(
         doubts.append("what a bench of these columns is to predict; name the targets with `targets`")
     findings.add("warning", "doubt", doubts, "guess that a bench would not make")
     findings.take(*(one for one in source.remarks if one.code != OWN_SPLIT or split == "grouped"))
+    # A split file may name images whose rows are faulty.
+    named = {fault.file for fault in faults if fault.file}
+    usable = replace(usable, source=replace(usable.source, left_out=usable.source.left_out | named))
     source = usable.source
-    named = [file for _, file in unreadable] + [fault.file for fault in faults if fault.file]
-    orphans = check_files(findings, source, named)
+    orphans = check_files(findings, source, [file for _, file in unreadable])
     survey, splits = usable.survey, list[Split]()
     blank = [source.where(index) for index in survey.blank]
     findings.add("warning", "blank-image", blank, "image of one colour alone")
@@ -169,14 +181,40 @@ def _splits(findings: Findings, usable: _Usable, split: str) -> list[Split]:
     source, content_ids = usable.source, usable.content_ids
     try:
         asked = splits_of(source, split, content_ids)
+    except BadDivision as error:
+        asked = _bad_division(findings, usable, split, error)
     except (SplitError, DataError) as error:
-        findings.add("error", "split", [str(error)], "split that cannot be made of the usable rows")
+        text = "split that cannot be made of the usable rows; no shares and no leaks are looked at"
+        findings.add("error", "split", [str(error)], text)
         return []
-    check_split(findings, source, content_ids, asked)
+    if asked:
+        check_split(findings, source, content_ids, asked)
     if is_equations(source.table) and split != "article":
         asked += make_splits("article", source.ids, content_ids)
         check_leaks(findings, source, asked[-1], content_ids, content_ids, asked=False)
     return asked
+
+
+def _bad_division(findings: Findings, usable: _Usable, split: str, bad: BadDivision) -> list[Split]:
+    """Tell all that is wrong with a split file, and return the split of its other rows, if they make one."""
+    words = ", ".join(f"{n:,} × {quoted(word)}" for word, n in bad.words.most_common(_MOST_WORDS))
+    words += f" and {len(bad.words) - _MOST_WORDS:,} others" * (len(bad.words) > _MOST_WORDS)
+    texts = {
+        "row": "row of the split file that is not as wide as the header, or the header again",
+        "side": f"row of the split file whose word is no side: {words}",
+        "image": "row of the split file that names no image of the data",
+        "repeated": "row of the split file whose image has one already",
+    }
+    for kind, text in texts.items():
+        findings.add("error", "split", [one.text for one in bad.faults if one.kind == kind], text)
+    missing = [usable.source.where(index) for index in bad.missing]
+    text = "image that the split file leaves out; add it, or write unused as its split"
+    findings.add("error", "split", missing, text)
+    found = partial_split(usable.source, split, usable.content_ids, bad)
+    known, n = sum(map(len, bad.sides)), len(usable.source)
+    text = f"shares and leaks are {'those' if found else 'not looked at: too few'} of the images with a side"
+    findings.add("note", "split", [f"{known:,} of {n:,} have one"], text)
+    return [found] if found else []
 
 
 def _split_facts(split: Split, content_ids: np.ndarray) -> SplitFacts:
@@ -195,7 +233,9 @@ def _near(findings: Findings, usable: _Usable, split: Split | None) -> NearFacts
     examples = [f"{together(usable.source, pair)}: {bits} bits apart" for *pair, bits in usable.pairs]
     if split:
         sides = [set(rows.tolist()) for rows in (split.train, split.val, split.test)]
-        across = sum(not any({i, j} <= side for side in sides) for i, j, _ in usable.pairs)
+        divided = set[int]().union(*sides)
+        pairs = [{i, j} for i, j, _ in usable.pairs if {i, j} <= divided]
+        across = sum(not any(pair <= side for side in sides) for pair in pairs)
     findings.add(
         "warning",
         "near-duplicates",

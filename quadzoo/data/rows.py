@@ -17,7 +17,7 @@ from quadzoo.data.sides import OwnDivisions
 from quadzoo.data.tables import column, names_image, no_header, open_table
 from quadzoo.data.texts import folded, key, listed, plural, quoted, where
 
-Kind = Literal["row", "id", "repeated", "missing target", "target", "group", "image"]
+Kind = Literal["row", "id", "repeated", "missing target", "target", "group", "image", "side"]
 
 _NO_GROUP = frozenset({"", "nan", "<na>", "null", "none", "n/a", "#n/a"})  # NA may be North America
 _NO_NUMBER = "write the number, or leave the cell empty and say `missing_targets` mask"
@@ -265,13 +265,17 @@ def _same(one: float, other: float) -> bool:
     return one == other or (math.isnan(one) and math.isnan(other))
 
 
-def such_rows(faults: Sequence[Fault]) -> str:
-    """Return a message about the first fault, with how many others there are and in which rows."""
+def such_rows(faults: Sequence[Fault], also: Sequence[str] = ()) -> str:
+    """Return a message about the first fault, with how many others there are and in which rows.
+
+    ``also`` says what else is wrong.
+    """
     first = faults[0]
     same = [str(fault.row) for fault in faults if fault.kind == first.kind]
     others = len(faults) - len(same)
     counts = [f"{len(same):,} such rows: {', '.join(same[:4])}{', …' * (len(same) > 4)}"] * (len(same) > 1)
     counts += [f"{others:,} other fault{'s' * (others > 1)}"] * (others > 0)
+    counts += also
     return f"{first.text} ({'; '.join(counts)}; quadzoo data check lists them)" if counts else first.text
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from quadzoo.data.finder import is_image, without_suffix
+from quadzoo.data.rows import Fault, Kind, such_rows
 from quadzoo.data.sides import side_column, side_of
 from quadzoo.data.tables import no_header, open_table
 from quadzoo.data.texts import key, listed, plural, quoted, where, without_zeros
@@ -18,6 +19,29 @@ from quadzoo.errors import SplitError
 
 _NEARLY = 0.9  # as many images as the column of most
 _MOST_ROWS = 5  # in a message
+
+
+class BadDivision(SplitError):
+    """A split file with rows that cannot be used, or without some images; its text is about the first.
+
+    ``faults`` are the rows, and ``words`` counts those of them that are no side; ``missing`` are the
+    positions of images that no row names. ``sides`` and ``unused`` are what the other rows say: train, val
+    and test, int64 (n,) each, of which any may be empty, and a count.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        faults: list[Fault],
+        words: Counter[str],
+        missing: list[int],
+        sides: list[np.ndarray],
+        unused: int,
+    ) -> None:
+        super().__init__(text)
+        self.faults, self.words, self.missing = faults, words, missing
+        self.sides, self.unused = sides, unused
 
 
 def read_division(
@@ -35,45 +59,69 @@ def read_division(
     An image is named as its row in the table names it, or by its path, with or without suffix; the path may
     be absolute and lead into ``folder``. ``ids``, ``names`` and ``files`` are N texts. ``id_column`` is where
     the table of the data names the images; a split file that has it names them there too. Rows that name one
-    of the ``left_out`` images say nothing. Raises SplitError, naming file and row, for a row that cannot be
-    used, and for images that no row names.
+    of the ``left_out`` images say nothing. Raises BadDivision, naming file and row, for rows that cannot be
+    used, and for images that no row names; SplitError for a file without the columns.
     """
     images = _Images(ids, names, files, folder)
-    side_of: dict[int, tuple[str, int]] = {}
+    named: dict[int, tuple[str | None, int]] = {}  # the side and the row of an image
     known = {images.plain(one) for text in left_out for one in (text, without_suffix(text))}
     with open_table(path) as (header, lines):
         side_at = _side_column(path, header)
         rows = list(lines)
     whole = [(line, cells) for line, cells in rows if len(cells) == len(header)]
     id_at = _id_column(path, header, whole, images, side_at=side_at, named=id_column)
+    bad, words = list[Fault](), Counter[str]()
+
+    def fault(kind: Kind, line: int, text: str) -> None:
+        bad.append(Fault(kind, line, f"{where(path)}: row {line}: {text}"))
+
     for line, cells in rows:
         if len(cells) != len(header):
-            raise SplitError(
-                f"{where(path)}: row {line}: {plural(len(cells), 'cell')} where the header has {len(header)}"
-            )
+            fault("row", line, f"{plural(len(cells), 'cell')} where the header has {len(header)}")
+            continue
         if cells == header:
-            raise SplitError(f"{where(path)}: row {line}: the header again; delete this row")
-        identity = key(cells[id_at])
-        index = images.find(identity)
+            fault("row", line, "the header again; delete this row")
+            continue
+        identity, word = key(cells[id_at]), key(cells[side_at])
+        index, side = images.find(identity), side_of(word)
         if index is None and images.plain(identity) in known:
             continue
+        if side is None:
+            words[word] += 1
+            what = f"{header[side_at]} {quoted(word)} is not train, val or test"
+            fault("side", line, f"{what}; a row that is to be left out is unused")
         if index is None:
-            raise SplitError(
-                f"{where(path)}: row {line}: id {quoted(identity)} is not in the data{_meant(identity, ids)}"
-            )
-        side = _side(path, line, header[side_at], cells[side_at])
-        if index in side_of:
-            before, earlier = side_of[index]
+            fault("image", line, f"id {quoted(identity)} is not in the data{_meant(identity, ids)}")
+        elif index in named:
+            before, earlier = named[index]
             same = f"in {side} twice" if before == side else f"in {before} by row {earlier} and in {side}"
-            raise SplitError(f"{where(path)}: row {line}: id {quoted(identity)} is {same}; keep one row")
-        side_of[index] = side, line
-    _check_complete(path, ids, side_of)
-    counts = Counter(side for side, _ in side_of.values())
+            if side and before:
+                fault("repeated", line, f"id {quoted(identity)} is {same}; keep one row")
+        else:
+            named[index] = side, line
     sides = [
-        np.array(sorted(index for index, (one, _) in side_of.items() if one == side), dtype=np.int64)
+        np.array(sorted(index for index, (one, _) in named.items() if one == side), dtype=np.int64)
         for side in ("train", "val", "test")
     ]
-    return sides, counts["unused"]
+    n_unused = sum(side == "unused" for side, _ in named.values())
+    missing = [index for index in range(len(ids)) if index not in named]
+    if bad or missing:
+        text = _said(path, ids, bad, missing)
+        raise BadDivision(text, faults=bad, words=words, missing=missing, sides=sides, unused=n_unused)
+    return sides, n_unused
+
+
+def _said(path: Path, ids: Sequence[str], bad: Sequence[Fault], missing: Sequence[int]) -> str:
+    """Return one line about faulty rows, and images that no row names."""
+    if bad:
+        # A row that names no image is why one is missing.
+        more = len(missing) > sum(one.kind in ("row", "image") for one in bad)
+        return such_rows(bad, [f"{plural(len(missing), 'image')} left out"] * more)
+    some = listed([ids[index] for index in missing[:_MOST_ROWS]]) + ", …" * (len(missing) > _MOST_ROWS)
+    return (
+        f"{where(path)}: leaves out {len(missing):,} of {len(ids):,} images ({some}); add them, or write "
+        "unused as their split"
+    )
 
 
 class _Images:
@@ -161,13 +209,6 @@ def _id_column(
     return best[0]
 
 
-def _side(path: Path, line: int, name: str, cell: str) -> str:
-    if side := side_of(cell):
-        return side
-    what = f"{name} {quoted(key(cell))} is not train, val or test"
-    raise SplitError(f"{where(path)}: row {line}: {what}; a row that is to be left out is unused")
-
-
 def _meant(identity: str, ids: Sequence[str]) -> str:
     """Return a hint: the one id that differs from this in case, suffix, folder, blanks or zeros alone."""
     found = [one for one in ids if _loose(one) == _loose(identity)]
@@ -179,13 +220,3 @@ def _loose(identity: str) -> str:
     name = identity.replace("\\", "/").rsplit("/", 1)[-1]
     stem, _, suffix = name.rpartition(".")
     return without_zeros(stem if stem and len(suffix) <= 4 else name)
-
-
-def _check_complete(path: Path, ids: Sequence[str], side_of: dict[int, tuple[str, int]]) -> None:
-    missing = [identity for index, identity in enumerate(ids) if index not in side_of]
-    if missing:
-        raise SplitError(
-            f"{where(path)}: leaves out {len(missing):,} of {len(ids):,} images "
-            f"({listed(missing[:_MOST_ROWS])}{', …' * (len(missing) > _MOST_ROWS)}); add them, or write "
-            "unused as their split"
-        )

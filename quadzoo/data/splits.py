@@ -13,7 +13,7 @@ import numpy as np
 
 from quadzoo.data.balance import TOLERANCE, balanced, deviation
 from quadzoo.data.sources import Source
-from quadzoo.data.split_files import read_division
+from quadzoo.data.split_files import BadDivision, read_division
 from quadzoo.data.texts import where
 from quadzoo.errors import ConfigError, SplitError
 
@@ -177,6 +177,18 @@ def hash_of_divisions(divisions: Sequence[Division], names: Sequence[str]) -> st
         for side, members in zip(_SIDES, sides, strict=True):
             digest.update(side.encode() + b"".join(names[i].encode() + b"\0" for i in members))
     return digest.hexdigest()
+
+
+def partial_split(source: Source, split: str, content_ids: np.ndarray, bad: BadDivision) -> Split | None:
+    """Return what the usable rows of a split file say, to look for leaks; None where a side has no image.
+
+    ``content_ids`` is int64 (N,). No bench takes such a split, and it has no hash.
+    """
+    train, val, test = bad.sides
+    if not (len(train) and len(val) and len(test)):
+        return None
+    leaked = repeated(grouping(content_ids, source.group_values), test, train, val)
+    return Split(Path(split).stem, 0, 1, train, val, test, len(leaked), "", unused=bad.unused)
 
 
 def _shares(folds: int) -> tuple[float, float, float]:

@@ -9,7 +9,7 @@ import pytest
 from quadzoo.cli.options import with_flags
 from quadzoo.data.split_files import read_division
 from quadzoo.errors import SplitError
-from tests.benched import benched, checked, photos, table
+from tests.benched import benched, checked, finding, photos, table
 
 FILES = [f"sub/Ü{i:02d}.png" for i in range(10)]
 SIDES = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
@@ -242,3 +242,50 @@ def test_folds_of_the_table_are_tested_in_turn_as_the_note_says(tmp_path: Path) 
     bench = benched(path, group_column="fold", folds=5)
     assert sorted(sorted(int(i) % 5 for i in one.test) for one in bench.splits) == [[k] * 6 for k in range(5)]
     assert not bench.warned("seems to divide")
+
+
+def test_one_check_tells_all_that_is_wrong_with_a_split_file(tmp_path: Path) -> None:
+    photos(tmp_path, 60)
+    path = table(tmp_path / "t.csv", [(f"p{i:02d}", i * 1.5) for i in range(60)])
+    sides = ["train"] * 30 + ["val"] * 10 + ["test"] * 20
+    sides[3:10], sides[30:32] = ["blind"] * 7, ["extra", "?"]
+    rows: list[tuple[str, ...]] = [(f"p{i:02d}", side) for i, side in enumerate(sides)]
+    rows[57:] = [("x57", "test"), ("p00", "val"), ("p59",)]
+    (tmp_path / "p59.png").write_bytes((tmp_path / "p00.png").read_bytes())
+    (tmp_path / "p56.png").write_bytes((tmp_path / "p01.png").read_bytes())
+    split = str(table(tmp_path / "s.csv", rows, ("id", "split")))
+    with pytest.raises(SplitError) as error:
+        benched(path, split=split)
+    assert "row 5: split 'blind' is not train, val or test" in str(error.value)
+    assert "(9 such rows: 5, 6, 7, 8, …; 3 other faults; " in str(error.value)
+    found = checked(path, split)
+    told = [
+        (one.severity, one.count, one.text.split("file ")[-1])
+        for one in found.findings
+        if one.code == "split"
+    ]
+    assert told == [
+        ("error", 1, "that is not as wide as the header, or the header again"),
+        ("error", 9, "whose word is no side: 7 × 'blind', 1 × 'extra', 1 × '?'"),
+        ("error", 1, "that names no image of the data"),
+        ("error", 1, "whose image has one already"),
+        ("error", 3, "leaves out; add it, or write unused as its split"),
+        ("note", 1, "shares and leaks are those of the images with a side"),
+    ]
+    assert finding(found, "leak").count == 1
+    (one,) = found.splits
+    assert (one.train, one.val, one.test) == (23, 8, 17)
+
+
+def test_a_split_file_that_names_no_image_is_told_in_one_check(tmp_path: Path) -> None:
+    photos(tmp_path, 32)
+    path = table(tmp_path / "t.csv", [(f"p{i:02d}", "x" if i == 5 else i * 1.5) for i in range(32)])
+    rows = [(f"/elsewhere/{i}.png", "train") for i in range(32)]
+    found = checked(path, str(table(tmp_path / "s.csv", rows, ("id", "split"))), targets=("y",))
+    told = [(one.severity, one.count) for one in found.findings if one.code == "split"]
+    assert (told, found.splits) == ([("error", 32), ("error", 31), ("note", 1)], [])
+    assert any("not looked at: too few of the images" in one.text for one in found.findings)
+    # The image of a row that is faulty in the table is no other fault of the split file.
+    rows = [(f"p{i:02d}", ("train", "train", "val", "test")[i % 4]) for i in range(32)]
+    found = checked(path, str(table(tmp_path / "s.csv", rows, ("id", "split"))), targets=("y",))
+    assert [one.code for one in found.findings if one.severity == "error"] == ["bad-target"]
