@@ -157,7 +157,8 @@ def cache_(clear_it: bool, as_json: bool) -> None:
 
 def _print(found: Audit) -> None:
     what = "usable" if found.targets else "with a usable image"
-    say(f"{found.name}: {found.rows:,} rows, {found.usable:,} of them {what}\n")
+    without = f" ({found.unlabelled:,} without any target)" if found.unlabelled else ""
+    say(f"{found.name}: {found.rows:,} rows, {found.usable:,} of them {what}{without}\n")
     for name, fact in _facts(found):
         say(f"{name:14}  {fact}")
     say()

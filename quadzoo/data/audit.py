@@ -24,7 +24,7 @@ from quadzoo.data.image_checks import pixel_facts, remarks
 from quadzoo.data.near import BITS, MOST_DIFFERENT_BITS, Counting, pairs_of
 from quadzoo.data.numbers import number
 from quadzoo.data.reading import ImageReader, Reading
-from quadzoo.data.remarks import OWN_SPLIT
+from quadzoo.data.remarks import OWN_SPLIT, UNLABELLED
 from quadzoo.data.rows import Fault
 from quadzoo.data.sources import N_DRAWN, DataRequest, Source, is_equations, resolve, scan
 from quadzoo.data.split_files import BadDivision
@@ -103,14 +103,16 @@ def audit(
         splits = _splits(findings, usable, split)
     near = _near(findings, usable, splits[0] if splits else None)
     equation_facts = _equations(findings, table) if is_equations(table) else None
+    unlabelled = sum(one.count for one in source.remarks if one.code == UNLABELLED)
     found = findings.sorted()
     return Audit(
         name=source.name,
         table=printable(str(table)),
         images=printable(str(source.folder)),
         guessed=list(source.told),
-        rows=len(source) + len(faults) + len(unreadable),
+        rows=len(source) + len(faults) + len(unreadable) + unlabelled,
         usable=len(source),
+        unlabelled=unlabelled,
         kinds=dict(survey.kinds.most_common()),
         pixels=pixel_facts(survey, usable.geometry) if usable.geometry else None,
         sizes={f"{h}x{w}": n for (h, w), n in survey.shapes.most_common()},

@@ -125,6 +125,7 @@ class EquationFacts(BaseModel):
 class Audit(BaseModel):
     """The result of an audit; ``rows`` are those of the table, ``usable`` those that a bench could use.
 
+    ``unlabelled`` counts the rows that are left out since they lack every target, where rows may lack some.
     ``guessed`` says what was found of what the request left out; ``image_size`` is empty without images.
     """
 
@@ -134,6 +135,7 @@ class Audit(BaseModel):
     guessed: list[str]
     rows: int
     usable: int
+    unlabelled: int
     kinds: dict[str, int]
     pixels: PixelFacts | None
     sizes: dict[str, int]

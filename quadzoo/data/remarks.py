@@ -13,6 +13,7 @@ from quadzoo.data.texts import alike, folded, plural, quoted, told_apart
 
 GROUP_COLUMN = "group-column"
 OWN_SPLIT = "own-split"
+UNLABELLED = "unlabelled"
 POINTS = "points-in-numbers"
 _REPEATED = 0.9  # of the rows have a value that others have, too
 _FEWEST, _FEWEST_ROWS = 3, 10  # values of a column, rows
@@ -51,7 +52,7 @@ def remarks(tables: Sequence[TableRows], group_column: str | None) -> list[Findi
     )
     found.add(
         "warning",
-        "unlabelled",
+        UNLABELLED,
         [f"row {line} ({identity})" for one in tables for line, (identity, _) in one.unlabelled.items()],
         "row without any target, which is left out",
     )

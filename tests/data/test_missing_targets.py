@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.benched import benched, checked, codes, finding, photos, refused, table
+from tests.conftest import Result
 
 MASK = {"missing_targets": "mask"}
 
@@ -97,7 +98,7 @@ def test_a_target_that_too_few_images_have(folder: Path, known: Sequence[int], t
     assert found.errors == (0 if known else 1)
 
 
-def test_check_counts_them(folder: Path) -> None:
+def test_check_counts_them(folder: Path, quadzoo: Callable[..., Result]) -> None:
     found = checked(written(folder), targets=("a", "b"))
     assert (found.usable, finding(found, "missing-target").count) == (11, 9)
     found = checked(written(folder), targets=("a", "b"), **MASK)
@@ -105,6 +106,9 @@ def test_check_counts_them(folder: Path) -> None:
     assert [one.missing for one in found.targets] == [2, 5]
     assert found.targets[1].mean == np.mean([i * i for i in range(20) if i % 3])
     assert finding(found, "unlabelled").count == 2
+    assert (found.rows, found.unlabelled) == (20, 2)
+    out = quadzoo("data", "check", written(folder), "--targets", "a,b", "--missing-targets", "mask").out
+    assert out.startswith("t: 20 rows, 18 of them usable (2 without any target)\n")
 
 
 def test_twins_disagree_only_where_both_have_a_target(folder: Path) -> None:
