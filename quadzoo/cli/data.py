@@ -89,13 +89,14 @@ def make(folder: Path, n: int, seed: int, **options: Any) -> None:
     metavar="FILE.png",
     help="Write a sheet of twelve images as networks see them.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with up to 1,000 of each kind.")
 def check(path: str, split: str, as_json: bool, show: Path | None, **flags: Any) -> int:
     """Check images and table before training.
 
     Reads every row and decodes every image. Reports missing, unreadable, identical and similar images;
     targets that are missing or constant; outliers; and test images that are also in train. For equations, it
     compares labels and roots with the equation in the image. Exit status 1 if there are errors.
+    Of each kind of finding it prints the count and the first 3, with --json the first 1,000.
 
     \b
     quadzoo data check my.csv --images photos
@@ -194,7 +195,7 @@ def _print_finding(finding: Finding) -> None:
     for example in finding.examples[:_SHOWN]:
         say(f"{'':11}{one_line(with_flags(example), _LONGEST - 11)}")
     if finding.count > _SHOWN:
-        say(f"{'':11}and {finding.count - _SHOWN:,} more")
+        say(f"{'':11}and {finding.count - _SHOWN:,} more (see --json)")
 
 
 def _facts(found: Audit) -> list[tuple[str, str]]:

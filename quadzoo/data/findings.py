@@ -10,11 +10,15 @@ from pydantic import BaseModel
 from quadzoo.data.texts import printable
 
 Severity = Literal["error", "warning", "note"]
-_SHOWN = 20  # examples that are kept of a finding; its count is exact
+KEPT = 1000
+"""Examples of a finding; its count is exact."""
 
 
 class Finding(BaseModel):
-    """One kind of finding: how often, and where. An error ends a bench or makes its scores wrong."""
+    """One kind of finding: how often, and where. An error ends a bench or makes its scores wrong.
+
+    ``examples`` are the first 1,000 at most.
+    """
 
     severity: Severity
     code: str
@@ -32,7 +36,7 @@ class Findings:
     def add(self, severity: Severity, code: str, examples: Sequence[str], text: str) -> None:
         """Add a finding, with a text about one of its examples; without examples there is none."""
         if examples:
-            shown = [printable(one) for one in examples[:_SHOWN]]
+            shown = [printable(one) for one in examples[:KEPT]]
             self.take(Finding(severity=severity, code=code, count=len(examples), text=text, examples=shown))
 
     def take(self, *findings: Finding) -> None:

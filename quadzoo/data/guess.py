@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from quadzoo.data.finder import ImageFinder, is_image
-from quadzoo.data.findings import Finding, Severity
+from quadzoo.data.findings import KEPT, Finding, Severity
 from quadzoo.data.numbers import Column, is_missing, number
 from quadzoo.data.spreadsheets import sheets
 from quadzoo.data.tables import column, open_table
@@ -270,7 +270,7 @@ def _find_targets(table: Path, known: Guesses, *, masked: bool) -> None:
     for (severity, why), names in reasons.items():
         text = f"column that is not taken as a target, since {why}"
         known.left_out.append(
-            Finding(severity=severity, code=LEFT_OUT, count=len(names), text=text, examples=names)
+            Finding(severity=severity, code=LEFT_OUT, count=len(names), text=text, examples=names[:KEPT])
         )
     if taken:
         known.told.append(f"the target{'s are' * (len(taken) > 1) or ' is'} {listed(taken)}")

@@ -276,7 +276,11 @@ def such_rows(faults: Sequence[Fault], also: Sequence[str] = ()) -> str:
     counts = [f"{len(same):,} such rows: {', '.join(same[:4])}{', …' * (len(same) > 4)}"] * (len(same) > 1)
     counts += [f"{others:,} other fault{'s' * (others > 1)}"] * (others > 0)
     counts += also
-    return f"{first.text} ({'; '.join(counts)}; quadzoo data check lists them)" if counts else first.text
+    return (
+        f"{first.text} ({'; '.join(counts)}; quadzoo data check --json shows up to 1,000 of each)"
+        if counts
+        else first.text
+    )
 
 
 def is_vague(group: str) -> bool:

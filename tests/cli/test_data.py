@@ -15,7 +15,8 @@ from PIL import Image, ImageFont
 
 from quadzoo.data.decoding import decode
 from quadzoo.data.equations import DETAILS_CSV, IMAGES, ROOTS_CSV
-from tests.benched import photos, table
+from quadzoo.errors import DataError
+from tests.benched import benched, photos, table
 
 Call = Callable[..., Any]
 
@@ -219,3 +220,20 @@ def test_check_of_names_that_are_no_utf8(quadzoo: Call, tmp_path: Path) -> None:
     assert "           \ufffd.png" in result.out
     assert quadzoo("data", "check", path, "--json").status == 0
     assert "no column 'x'" in quadzoo("data", "check", path, "--targets", "x").error
+
+
+def test_json_has_a_thousand_of_each_kind_and_the_terminal_three(quadzoo: Call, tmp_path: Path) -> None:
+    names = photos(tmp_path, 3)
+    rows = [*[(name, i) for i, name in enumerate(names)], *[(f"gone{i}", i) for i in range(1200)]]
+    path = table(tmp_path / "t.csv", rows)
+    out = quadzoo("data", "check", path).out
+    assert "1,200 × row with no image" in out
+    assert (out.count(": no image for id"), "and 1,197 more (see --json)" in out) == (3, True)
+    found = json.loads(quadzoo("data", "check", path, "--json").out)["findings"]
+    (one,) = [one for one in found if one["code"] == "missing-image"]
+    assert (one["count"], len(one["examples"])) == (1200, 1000)
+    said = "1,200 such rows: .*; quadzoo data check --json shows up to 1,000 of each"
+    with pytest.raises(DataError, match=said):
+        benched(path)
+    told = " ".join(quadzoo("data", "check", "--help").out.split())
+    assert "the first 3, with --json the first 1,000" in told
