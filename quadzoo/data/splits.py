@@ -207,8 +207,9 @@ def _grouped(
     """
     n_groups, shares = len(np.unique(groups)), _shares(folds)
     if n_groups < max(2, folds) or len(np.unique(content_ids)) < max(3, folds):
+        asked = f"`folds` {folds}" if folds > 1 else "`split` grouped"
         raise SplitError(
-            f"`split` grouped needs at least {max(3, folds)} different images or groups; there are "
+            f"{asked} needs at least {max(3, folds)} different images or groups; there are "
             f"{min(n_groups, len(np.unique(content_ids)))}"
         )
     if n_groups == 2:

@@ -176,8 +176,12 @@ def test_refusals() -> None:
         make_splits("article", IDS, CONTENT_IDS, folds=3)
     with pytest.raises(ConfigError, match="`group_column` needs `split` grouped or a file, not article"):
         make_splits("article", IDS, CONTENT_IDS, group_values=IDS)
-    with pytest.raises(SplitError, match="at least 3 different"):
+    with pytest.raises(SplitError, match="`split` grouped needs at least 3 different"):
         make_splits("grouped", IDS, np.zeros(N, dtype=int))
+    with pytest.raises(
+        SplitError, match="`folds` 5 needs at least 5 different images or groups; there are 4"
+    ):
+        make_splits("grouped", IDS, np.arange(N), folds=5, group_values=[f"{i % 4}" for i in range(N)])
     with pytest.raises(SplitError, match="too few"):
         make_splits("article", IDS[:2], CONTENT_IDS[:2])
 
