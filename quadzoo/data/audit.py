@@ -46,13 +46,17 @@ _MOST_WORDS = 8  # of a split file that are no sides
 
 @dataclass(frozen=True)
 class _Usable:
-    """The usable rows, once all images have been decoded; ``pairs`` are (row, row, different bits)."""
+    """The usable rows, once all images have been decoded; ``pairs`` are (row, row, different bits).
+
+    ``shown`` says whether a sheet of images was written.
+    """
 
     source: Source
     survey: Survey
     geometry: Geometry | None
     content_ids: np.ndarray
     pairs: list[tuple[int, int, int]]
+    shown: bool
 
 
 def audit(
@@ -79,6 +83,9 @@ def audit(
         check_file(show, source.folder)
     usable, unreadable = _decode_all(source, counting, reading, show)
     _add_faults(findings, faults, unreadable, reading)
+    if show and not usable.shown:
+        why = "the images have other bands or values" if len(usable.source) else "no row has a usable image"
+        findings.add("warning", "no-sheet", [f"{printable(str(show))}: {why}"], "sheet that is not written")
     if not source.target_names:
         findings.add("error", "no-target", [doubts.pop()], "table without a column that can be a target")
     if any(map(stops_a_bench, source.remarks)):
@@ -145,14 +152,16 @@ def _decode_all(
         good = source.without(tuple(unreadable))
         positions = [index for index in range(len(source)) if index not in unreadable]
         geometry, content_ids = None, survey.content_ids
-        pairs: list[tuple[int, int, int]] = []
+        pairs, shown = list[tuple[int, int, int]](), False
         if positions:
             geometry = choose_geometry(survey, None, "letterbox", value_range=reading.value_range)
             pairs = pairs_of(lambda row: reader.pixels(positions[row]), survey, geometry, counting)
             if show:
-                write_sheet(show, lambda row: reader.pixels(positions[row]), good.ids, survey, geometry)
+                shown = write_sheet(
+                    show, lambda row: reader.pixels(positions[row]), good.ids, survey, geometry
+                )
     bad = [(text, source.files[index]) for index, text in unreadable.items()]
-    return _Usable(good, survey, geometry, content_ids, pairs), bad
+    return _Usable(good, survey, geometry, content_ids, pairs, shown), bad
 
 
 def _add_faults(

@@ -40,14 +40,14 @@ def write_sheet(
     labels: Sequence[str],
     survey: Survey,
     geometry: Geometry,
-) -> None:
-    """Write twelve images as a network sees them; some that are odd come first.
+) -> bool:
+    """Write twelve images as a network sees them, some that are odd first; say whether that was done.
 
     ``pixels`` returns a decoded image, uint8 or deeper (H, W) or (H, W, C). Images that do not belong
     together cannot be shown. Raises ConfigError where the file cannot be written.
     """
     if mixture(survey, ranged=geometry.value_range is not None):
-        return
+        return False
     odd = [position for one in oddities(survey, geometry) for position in one.images]
     rows = _spread(len(labels), odd)
     factor = np.float32(255 / 65535) if geometry.dtype == "uint16" else 1
@@ -56,6 +56,7 @@ def write_sheet(
         write_atomically(show, contact_sheet(seen, [labels[row] for row in rows]))
     except OSError as error:
         raise ConfigError(f"`show` {show}: cannot be written ({error.strerror})") from error
+    return True
 
 
 def _spread(n: int, first: Sequence[int] = ()) -> list[int]:

@@ -63,3 +63,17 @@ def test_odd_images_come_first() -> None:
     assert _spread(100, [70, 20, 90, 95]) == [20, 70, 90, 0, 12, 25, 37, 50, 62, 74, 87, 99]
     assert _spread(3, [2]) == [2, 0, 1]
     assert _spread(12) == list(range(12))
+
+
+@pytest.mark.parametrize("usable", [True, False])
+def test_a_sheet_that_cannot_be_drawn_is_told(usable: bool, tmp_path: Path, quadzoo: Command) -> None:
+    def make(radius: float, index: int) -> bytes:
+        return tiff(bands(radius, index, 4 + index % 2, 1)) if usable else b"no image"
+
+    table = write_set(tmp_path, ".tif", make)
+    show = tmp_path / "show.png"
+    found = quadzoo("data", "check", table, "--images", tmp_path / "img", "--show", show)
+    why = "the images have other bands or values" if usable else "no row has a usable image"
+    assert found.status == 1
+    assert f"warning  1 × sheet that is not written\n           {show}: {why}\n" in found.out
+    assert not show.exists()
