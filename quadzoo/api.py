@@ -291,9 +291,7 @@ def _found(
         if part not in NAMES:
             found.append((find_trained(part, folder, names), 1 / len(parts)))
             if len(parts) > 1:
-                one = found[-1][0].record
-                what = f"{one.backbone} + {one.head}, seed {one.seed}"
-                told.append(f"{part[:_SHOWN]} is run {one.key}: {what}")
+                told.append(f"{part[:_SHOWN]} is run {found[-1][0].title}")
             continue
         some = chosen(part, folder)
         told.append(some.told)
@@ -301,9 +299,8 @@ def _found(
         total = sum(weight for _, weight in some.runs) * len(parts)
         found += [(read_trained(path, where(path)), weight / total) for path, weight in some.runs]
     keys = [trained.record.key for trained, _ in found]
-    for place, key in enumerate(keys):
-        if key in keys[:place]:
-            raise ConfigError(f"run {run[:_SHOWN]!r}: run {key} is in it twice; name each run once")
+    if twice := next((key for key in keys if keys.count(key) > 1), None):
+        raise ConfigError(f"run {run[:_SHOWN]!r}: run {twice} is in it twice; name each run once")
     return found, told, warned
 
 

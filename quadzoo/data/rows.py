@@ -277,7 +277,7 @@ def such_rows(faults: Sequence[Fault], also: Sequence[str] = ()) -> str:
     counts += [f"{others:,} other fault{'s' * (others > 1)}"] * (others > 0)
     counts += also
     return (
-        f"{first.text} ({'; '.join(counts)}; quadzoo data check --json shows up to 1,000 of each)"
+        f"{first.text} ({'; '.join(counts)}; quadzoo data check as JSON shows up to 1,000 of each)"
         if counts
         else first.text
     )

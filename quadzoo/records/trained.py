@@ -31,6 +31,12 @@ class Trained:
     sha256: str
 
     @property
+    def title(self) -> str:
+        """The run for people: its key, and what was trained."""
+        one = self.record
+        return f"{one.key}: {one.backbone} + {one.head}, seed {one.seed}"
+
+    @property
     def unit(self) -> TargetInfo:
         """The targets in the network's own unit."""
         return self._with(self.record.unit or self.record.own_ranges)

@@ -232,7 +232,7 @@ def test_json_has_a_thousand_of_each_kind_and_the_terminal_three(quadzoo: Call, 
     found = json.loads(quadzoo("data", "check", path, "--json").out)["findings"]
     (one,) = [one for one in found if one["code"] == "missing-image"]
     assert (one["count"], len(one["examples"])) == (1200, 1000)
-    said = "1,200 such rows: .*; quadzoo data check --json shows up to 1,000 of each"
+    said = "1,200 such rows: .*; quadzoo data check as JSON shows up to 1,000 of each"
     with pytest.raises(DataError, match=said):
         benched(path)
     told = " ".join(quadzoo("data", "check", "--help").out.split())

@@ -146,7 +146,7 @@ def test_what_a_geotiff_of_eight_bits_declares(options: dict[str, Any], value: i
     assert f"value {value} is declared as no data, and is read as a value: " in found.text
     assert ("`value_range`" in found.text) == (value != 130)
     if value != 130 and options.get("compression") != "jpeg":
-        assert "in 2 of 12 images; the others lie in 60 to 200; `value_range` 60,200 shows" in found.text
+        assert "in 2 of 12 images; the others lie in 60 to 200; with `value_range` 60,200 these" in found.text
 
 
 def test_no_value_of_eight_bits_is_told_that_is_not_there_or_not_declared() -> None:
