@@ -50,6 +50,7 @@ _POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 
 _MOST_UNITS = 8  # of a column
 _DECIMALS_FROM_TO = 10, 100  # digits before the point differ in number
+_CODE = 999.0
 _APART = 3.0  # times: whole numbers of hundreds beside decimals
 
 Kind = str
@@ -234,7 +235,9 @@ class Column:
         if not self.dotted or self.pointed or self.large:
             return ""
         # As decimals, the whole numbers would be of another size than all others.
-        apart = len(self.different) > 1 and min(self.different) > _APART * self.largest_dotted
+        # One value in several rows is a code, and so is 999; one cell may be the only number below 1000.
+        code = len(self.different) == 1 and (self.hundreds > 1 or _CODE in self.different)
+        apart = not code and min(self.different, default=0) > _APART * self.largest_dotted
         if self.hundreds < self.dotted / 4 and not apart:
             return ""
         return self._both_readings

@@ -138,6 +138,8 @@ def test_a_unit_is_left_out_only_where_all_cells_have_the_same(cells: list[str],
         ([f"{1 + i // 9}.{i * 137 % 1000:03d}" for i in range(30)], False),
         ([*(f"{98 + i / 7:.3f}" for i in range(30)), "100", "101"], False),  # of the same size
         ([*(f"{1 + i / 7:.3f}" for i in range(30)), "999", "999"], False),  # one value: a code
+        ([*(f"{1 + i / 7:.3f}" for i in range(30)), "999"], False),
+        ([*(f"{1.5 + i * 0.6:.3f}" for i in range(30)), "900"], True),
         ([*(f"{1 + i / 7:.3f}" for i in range(30)), "3", "7"], False),
     ],
 )
