@@ -44,7 +44,8 @@ _MOST_TWINS = 3  # rows that are all shown
 
 def check_files(findings: Findings, source: Source, named: Iterable[str]) -> int:
     """Find images that no row names, besides those ``named``; return how many there are."""
-    orphans = sorted(set(images_under(source.folder)) - set(source.files) - source.left_out - set(named))
+    there = set(images_under(source.folder, readable=False))
+    orphans = sorted(there - set(source.files) - source.left_out - set(named))
     findings.add("warning", "image-without-row", orphans, "image without a row in the table")
     return len(orphans)
 

@@ -28,7 +28,7 @@ class NotFound(Exception):
 
 
 def is_image(name: str, *, readable: bool = True) -> bool:
-    """Say whether a file has the suffix of an image; unless ``readable`` one that nothing here reads, too."""
+    """Say whether a file has the suffix of an image; unless ``readable``, also one of cameras and phones."""
     suffix = os.path.splitext(name)[1].lower()
     return suffix in _SUFFIXES or (suffix in _UNREADABLE and not readable)
 

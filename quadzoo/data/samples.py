@@ -244,7 +244,7 @@ def _npy_header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
 
 
 def read_plain_png(content: bytes, mode: str) -> Samples:
-    """Read a PNG of 8 bits that is nothing but pixels, in half the time that Pillow takes.
+    """Read a PNG of 8 bits that is nothing but pixels; it takes less time than with Pillow.
 
     ``mode`` is Pillow's name for its bands. Raises what imagecodecs does where it is broken.
     """

@@ -14,7 +14,7 @@ import pandas as pd
 
 from quadzoo.data.finder import ImageFinder, NotFound, images_under, is_image
 from quadzoo.data.guess import complete
-from quadzoo.data.tables import column, names_image, open_table
+from quadzoo.data.tables import column, names_image, no_header, open_table
 from quadzoo.data.texts import key, listed, printable, where
 from quadzoo.errors import ConfigError, DataError
 
@@ -130,7 +130,7 @@ def images_in_table(table: Path, images: Path | None = None, id_column: str | No
     finder = ImageFinder(known.images or table.parent)
     with open_table(table) as (header, rows):
         at = header.index(str(known.id_column))
-        if finder.finds(header[at]):
+        if finder.finds(header[at]) and (is_image(header[at]) or no_header(header)):
             raise DataError(f"{where(table)}: row 1: {names_image(header, at)}")
         found = [_of_row(line, cells, at, finder) for line, cells in rows]
     if not found:

@@ -80,12 +80,13 @@ class Network:
             torch.autocast(device.type, torch.bfloat16, enabled=record.precision == "bf16"),
         ):
             values, unheld, spreads = [], [], []
+            held = self.module.bounds is not None or hasattr(self.module.head, "unbounded")
             for some in torch.split(images, self.batch_size):
                 raw = self.module(some.to(device))
                 values.append(self.module.prediction_of(raw))
                 with named(who):
                     predictions(values[-1], torch.empty(len(some), len(record.targets)))
-                unheld.append(self.module.unbounded(raw))
+                unheld.append(self.module.unbounded(raw) if held else values[-1])
                 if (spread := self.module.spread(raw)) is not None:
                     spreads.append(spread)
         unit = self.trained.unit

@@ -113,9 +113,8 @@ def read_trained(folder: Path, who: str) -> Trained:
     if not holds:
         raise ConfigError(f"{who}: {WEIGHTS} holds no weights")
     found = Trained(folder, record, sha256)
-    if said is not None and said != predicts(
-        found.targets, found.unit
-    ):  # weights of quadzoo 0.1 do not say it
+    # Weights of quadzoo 0.1 do not say it.
+    if said is not None and said != predicts(found.targets, found.unit):
         raise ConfigError(
             f"{who}: its record names other targets, or other ranges of them, than {WEIGHTS} was made for; "
             "take the folder as the run left it"

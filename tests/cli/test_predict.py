@@ -124,6 +124,10 @@ def test_a_table_without_names_of_columns_loses_no_image(
     done = quadzoo("predict", run, "--csv-in", tmp_path / "new.csv", "--images", discs / "photos")
     assert done.status == 2
     assert "row 1: names an image ('disc 03.png'), not columns; put a line with the names" in done.error
+    (tmp_path / "ids").mkdir()
+    shutil.copy(discs / "photos" / "disc 03.png", tmp_path / "ids" / "id.png")  # named as the column is
+    (tmp_path / "one.csv").write_text("id\nid\n")
+    assert quadzoo("predict", run, "--csv-in", tmp_path / "one.csv", "--images", tmp_path / "ids").status == 0
     (tmp_path / "gap.csv").write_text("id,note\ndisc 03.png,\n,empty\n")
     done = quadzoo("predict", run, "--csv-in", tmp_path / "gap.csv", "--images", discs / "photos")
     assert done.status == 1

@@ -77,6 +77,13 @@ def test_columns_are_guessed_or_named(good: Path) -> None:
     assert found.findings[0].examples[0].startswith("no column mostly holds numbers; name the targets with")
 
 
+def test_an_image_of_a_kind_that_is_not_read_has_no_row_either(good: Path) -> None:
+    (good.parent / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    orphans = finding(audited(good), "image-without-row")
+    assert orphans
+    assert orphans.examples == ["phone.HEIC"]
+
+
 def test_every_fault_is_counted_and_the_rest_still_checked(good: Path) -> None:
     edit(good, "p03,1.5,43", "p03,,43")
     edit(good, "p04,2.0,44", "p04,2.0,tall")
