@@ -92,6 +92,12 @@ class BadModule(RunError):
     """A backbone or head that does not keep the plugin contract."""
 
 
+def unwritable(what: str, error: OSError, mend: str) -> QuadzooError:
+    """Return why something cannot be written, and what helps: without space a StorageError."""
+    kind = StorageError if error.errno in NO_SPACE else ConfigError
+    return kind(f"{what}: {error.strerror or error}; {mend}")
+
+
 def refused(error: OSError) -> QuadzooError:
     """Return in one line what the system refused: a StorageError without space, else a DataError."""
     kind = StorageError if error.errno in NO_SPACE else DataError
@@ -100,5 +106,7 @@ def refused(error: OSError) -> QuadzooError:
 
 def reason_of(error: OSError) -> str:
     """Return the path, of a long one the beginning, and why the system refused it."""
-    where, why = str(error.filename or ""), error.strerror or str(error) or type(error).__name__
+    # Of a file that cannot take its place, the second name is the one that somebody knows.
+    where = str(error.filename2 or error.filename or "")
+    why = error.strerror or str(error) or type(error).__name__
     return f"{where[:_SHOWN]}{'…' * (len(where) > _SHOWN)}: {why}" if where else why

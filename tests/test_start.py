@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -19,7 +18,7 @@ main()
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a process cannot be sent these signals")
+@pytest.mark.posix
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_while_the_command_is_imported(name: str) -> None:
     words = [sys.executable, "-c", SENDING.format(name=name), "list", "heads"]

@@ -43,7 +43,7 @@ def cli(context: click.Context) -> int:
     and 130 after an interrupt.
     """
     if context.invoked_subcommand is None:
-        say(context.get_help(), err=True)
+        click.echo(context.get_help(), err=True)
         return 2
     return 0
 

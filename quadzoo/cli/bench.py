@@ -332,5 +332,5 @@ def bench(as_json: bool, dry_run: bool, metric: Metric, **flags: Any) -> int:
         err=True,
     )
     if text := next_step(board, Path(out), given.get("plugin", ())):
-        click.echo(f"quadzoo: {text}", err=True)
+        say(f"quadzoo: {text}", err=True)
     return 1 if display.failed or board.unreadable else 0

@@ -57,7 +57,7 @@ def make(folder: Path, n: int, seed: int, **options: Any) -> None:
     """
     from quadzoo.data.equations import write_folder
     from quadzoo.data.texts import where
-    from quadzoo.errors import ConfigError
+    from quadzoo.errors import ConfigError, unwritable
     from quadzoo.progress import Display
 
     if os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
@@ -66,9 +66,7 @@ def make(folder: Path, n: int, seed: int, **options: Any) -> None:
         with Display() as display:
             write_folder(folder, n, seed, **options, advance=display.counting("drawing equations", n))
     except OSError as error:
-        raise ConfigError(
-            f"{where(folder)}: cannot be written ({error.strerror or error}); name another folder"
-        ) from error
+        raise unwritable(f"{where(folder)}: cannot be written", error, "name another folder") from error
     say(f"{folder}: {n:,} equations, seed {seed}, labels {options['labels']}")
 
 
@@ -159,7 +157,8 @@ def cache_(clear_it: bool, as_json: bool) -> None:
 def _print(found: Audit) -> None:
     what = "usable" if found.targets else "with a usable image"
     without = f" ({found.unlabelled:,} without any target)" if found.unlabelled else ""
-    say(f"{found.name}: {found.rows:,} rows, {found.usable:,} of them {what}{without}\n")
+    say(f"{found.name}: {found.rows:,} rows, {found.usable:,} of them {what}{without}")
+    say()
     for name, fact in _facts(found):
         say(f"{name:14}  {fact}")
     say()

@@ -13,22 +13,24 @@ import click
 
 from quadzoo.cli.options import with_flags
 from quadzoo.errors import ConfigError
-from quadzoo.report.text import json_text, one_line, printable
+from quadzoo.report.text import json_text, one_line, printable_line
 
 _LONGEST = 300  # characters of a line
 
 
 def say(text: str = "", *, err: bool = False) -> None:
-    """Print a text, whoever it is from; on a terminal it does nothing but be read."""
-    click.echo(printable(text), err=err)
+    """Print a line, whoever its texts are from; on a terminal it does nothing but be read."""
+    click.echo(printable_line(text), err=err)
 
 
 def say_wrapped(text: str) -> None:
     """Print a text on stdout, in lines as long as the terminal has columns; elsewhere it is one line."""
+    lines = [text]
     if sys.stdout.isatty():
         columns = shutil.get_terminal_size().columns
-        text = textwrap.fill(text, columns, break_long_words=False, break_on_hyphens=False)
-    say(text)
+        lines = textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False)
+    for line in lines:
+        say(line)
 
 
 def tell(text: str) -> None:

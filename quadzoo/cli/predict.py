@@ -12,7 +12,7 @@ import click
 
 from quadzoo.cli.options import plugin_option, run_out_option
 from quadzoo.cli.output import output_file, say_json, tell
-from quadzoo.errors import ConfigError
+from quadzoo.errors import ConfigError, unwritable
 
 if TYPE_CHECKING:
     from quadzoo.inference.images import Image
@@ -159,8 +159,8 @@ def _write(csv: Path, done: Predicted) -> None:
     try:
         write_atomically(csv, done.frame.to_csv(index=False).encode())
     except OSError as error:
-        raise ConfigError(f"`csv` {csv}: {error.strerror or error}; name another file") from error
-    tell(f"{len(done.frame):,} images: {csv}")
+        raise unwritable(f"`csv` {csv}", error, "name another file") from error
+    tell(f"{len(done.frame):,} image{'s' * (len(done.frame) != 1)}: {csv}")
 
 
 def _document(model: Model, done: Predicted) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import click
 
 from quadzoo.cli.options import Metric, metric_option, names
 from quadzoo.cli.output import say, say_json, tell
-from quadzoo.errors import ConfigError, DataError
+from quadzoo.errors import ConfigError, DataError, unwritable
 
 if TYPE_CHECKING:
     from quadzoo.report.verify import Verdict
@@ -88,7 +88,7 @@ def report(
     from quadzoo.cli.display import print_leaderboards
     from quadzoo.records.suite import is_suite
     from quadzoo.report.external import with_external
-    from quadzoo.report.files import FORMATS, dropped, write_report
+    from quadzoo.report.files import FORMATS, dropped, reporting, write_report
     from quadzoo.report.leaderboard import leaderboards
     from quadzoo.report.results import read_runs
     from quadzoo.report.tables import to_json
@@ -106,18 +106,19 @@ def report(
 
         return report_suite(suites[0], formats, to, as_json)
     _check_folders(folders)
-    results = read_runs(folders)
-    found = leaderboards(results.runs, results.unreadable, results.answers)
-    boards, warnings = with_external(found, results.runs, external, results.answers)
-    if gone := dropped(to or folders[0], boards):
-        warnings.append(gone)
     try:
-        paths = write_report(to or folders[0], boards, results, formats)
+        with reporting(to or folders[0]):
+            results = read_runs(folders)
+            found = leaderboards(results.runs, results.unreadable, results.answers)
+            boards, warnings = with_external(found, results.runs, external, results.answers)
+            if gone := dropped(to or folders[0], boards):
+                warnings.append(gone)
+            paths = write_report(to or folders[0], boards, results, formats)
     except OSError as error:
         if to:
-            raise ConfigError(f"--to {to}: {error.strerror}; name a folder to write to") from error
+            raise unwritable(f"--to {to}", error, "name a folder to write to") from error
         place = error.filename2 or folders[0]
-        raise ConfigError(f"{place}: {error.strerror}; name another folder to write to with --to") from error
+        raise unwritable(str(place), error, "name another folder to write to with --to") from error
     for text in warnings:
         tell(f"warning: {text}")
     for bad in results.unreadable:

@@ -12,7 +12,7 @@ from quadzoo import api
 from quadzoo.cli.display import plan_document, print_plan, print_suite
 from quadzoo.cli.options import with_flags
 from quadzoo.cli.output import say, say_json, tell
-from quadzoo.errors import ConfigError
+from quadzoo.errors import unwritable
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.suite import total_estimate
 from quadzoo.progress import Display
@@ -50,7 +50,7 @@ def report_suite(out: Path, formats: Collection[str], to: Path | None, as_json: 
     try:
         paths = write_suite_report(to or out, board, formats, linked=linked)
     except OSError as error:
-        raise ConfigError(f"--to {to or out}: {error.strerror}; name a folder to write to") from error
+        raise unwritable(f"--to {to or out}", error, "name a folder to write to") from error
     _print(board, as_json)
     say(f"quadzoo: {', '.join(map(str, paths))}", err=True)
     return 1 if board.unreadable else 0

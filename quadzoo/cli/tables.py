@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from quadzoo.report.text import printable
+from quadzoo.report.text import printable_line
 
 _LONGEST_WORD = 40  # characters
 _NARROW = 13  # characters, of which few words have more
@@ -27,20 +27,22 @@ def text_table(
 
     With ``narrow``, long names are divided after ``_`` and ``-``, too.
     """
+    headings, right = list(map(printable_line, headings)), {*map(printable_line, right)}
+    rows = [[printable_line(cell) for cell in row] for row in rows]
     if narrow:
         rows = [[" ".join(map(_divided, cell.split(" "))) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, heading in enumerate(headings):
         words = [word for cell in (heading, *(row[place] for row in rows)) for word in cell.split()]
         table.add_column(
-            Text(printable(heading)),
+            Text(heading),
             justify="right" if heading in right else "left",
             overflow="fold",
             # Words are not cut, but for very long ones.
             min_width=min(_LONGEST_WORD, max(map(cell_len, words), default=1)),
         )
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*map(Text, row))
     return table
 
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from quadzoo.data.geometry import Geometry, fit, viewable
 from quadzoo.data.image_checks import mixture, oddities
 from quadzoo.data.survey import Survey
-from quadzoo.errors import ConfigError
+from quadzoo.errors import ConfigError, unwritable
 from quadzoo.storage import write_atomically
 
 N_SHOWN = 12
@@ -55,7 +55,7 @@ def write_sheet(
     try:
         write_atomically(show, contact_sheet(seen, [labels[row] for row in rows]))
     except OSError as error:
-        raise ConfigError(f"`show` {show}: cannot be written ({error.strerror})") from error
+        raise unwritable(f"`show` {show}", error, "name another file") from error
     return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +44,7 @@ from quadzoo.records.record import is_done
 from quadzoo.records.suite import is_suite
 from quadzoo.registry import additions, catalogue
 from quadzoo.registry.catalogue import Catalogue
-from quadzoo.report.files import dropped, write_report
+from quadzoo.report.files import dropped, reporting, write_report
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import Results, kept_records, read_runs
 from quadzoo.report.rows import Leaderboard
@@ -51,6 +52,7 @@ from quadzoo.scratch import sweep_scratch_below
 from quadzoo.storage import cache_folder, sweep_below
 
 _SHARE_SAID = 0.05  # of a bench's time
+_WRITTEN = ("runs", "baselines", "tuning", "halving")  # the folders in a results folder
 
 
 def plan_bench(
@@ -179,6 +181,23 @@ def _check_out(out: Path) -> None:
         raise ConfigError(f"`out` {out}: {out / 'runs'} is no folder; name another `out`, or delete that")
     if is_suite(out):
         raise ConfigError(f"`out` {out}: it holds a suite; name another folder, or that of a set in it")
+    if link := _first_link(out):  # whoever made it may have it lead anywhere
+        raise ConfigError(
+            f"`out` {out}: {link} is a link, and a bench writes through none; put there what it leads to, or "
+            "name another folder"
+        )
+
+
+def _first_link(out: Path) -> str:
+    """Return the first link among the folders that a bench writes into; nothing without any."""
+    for folder in (out / name for name in _WRITTEN):
+        if folder.is_symlink():
+            return folder.name
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    return f"{folder.name}/{entry.name}"
+    return ""
 
 
 def bench(
@@ -261,16 +280,17 @@ def _report(out: Path, data_hash: str, split_hash: str, observer: Observer) -> L
 
     None where there are none.
     """
-    results = read_runs([out])
-    for one in results.unreadable:
-        observer.note(f"warning: run {one.key} left out: {one.reason}")
-    chosen = [
-        r for r in results.runs if (r.record.data.hash, r.record.split.whole) == (data_hash, split_hash)
-    ]
-    if not chosen:
-        return None
-    boards = leaderboards(chosen, results.unreadable, results.answers)
-    if gone := dropped(out, boards):
-        observer.note(f"warning: {gone}")
-    write_report(out, boards, Results(chosen, [], results.unreadable))
+    with reporting(out):
+        results = read_runs([out])
+        for one in results.unreadable:
+            observer.note(f"warning: run {one.key} left out: {one.reason}")
+        chosen = [
+            r for r in results.runs if (r.record.data.hash, r.record.split.whole) == (data_hash, split_hash)
+        ]
+        if not chosen:
+            return None
+        boards = leaderboards(chosen, results.unreadable, results.answers)
+        if gone := dropped(out, boards):
+            observer.note(f"warning: {gone}")
+        write_report(out, boards, Results(chosen, [], results.unreadable))
     return boards[0]

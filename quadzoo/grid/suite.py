@@ -247,6 +247,10 @@ def _planned(
     names: dict[str, str] = {}
     for name, config in request.benches.items():
         with blamed(request.path, name, request.beside):
+            if config.out.is_symlink():
+                raise ConfigError(
+                    f"its results folder {config.out} is a link, and a suite writes through none; delete it"
+                )
             try:
                 plans[name] = plan_bench(config, executor, _Told(observer, told, name), dry=True)
             except DataError as error:

@@ -13,7 +13,7 @@ from typing import Protocol
 from quadzoo.data.equations import IMAGES
 from quadzoo.data.sources import QUADRATIC, drawn_folder
 from quadzoo.data.texts import plural, where
-from quadzoo.errors import ConfigError, DataError
+from quadzoo.errors import ConfigError, DataError, unwritable
 from quadzoo.inference.exported import ONNX, Checked, Exported, License, license_of
 from quadzoo.inference.images import Image, files_of, refuse_faults
 from quadzoo.records import seen
@@ -105,9 +105,7 @@ def export_run(
             (staged / CARD).write_text(card, encoding="utf-8")
             written = tuple(sorted(os.listdir(staged)))
     except OSError as error:
-        raise ConfigError(
-            f"folder {where(folder)}: cannot be written ({error.strerror or error}); name another one"
-        ) from error
+        raise unwritable(f"folder {where(folder)}: cannot be written", error, "name another one") from error
     warnings = [] if PREDICTIONS in written else [
         f"run {record.key[:16]} has no {PREDICTIONS} to export: there will be no intervals"
     ]  # fmt: skip

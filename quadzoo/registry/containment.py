@@ -16,25 +16,35 @@ from quadzoo.errors import QuadzooError
 
 _STREAMS = ("stdin", "stdout", "stderr")
 _LONGEST = 200  # characters of a reason
+_NUMPY_BEGINS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+_OF_TORCH = {  # what returns and what sets it
+    "type": ("get_default_dtype", "set_default_dtype"),
+    "device": ("get_default_device", "set_default_device"),
+    "gradients": ("is_grad_enabled", "set_grad_enabled"),
+    "deterministic": ("are_deterministic_algorithms_enabled", "use_deterministic_algorithms"),
+    "multiplication": ("get_float32_matmul_precision", "set_float32_matmul_precision"),
+}
 
 
 @contextmanager
 def contained() -> Iterator[list[int]]:
     """Run code of a plugin. What the whole process shares is afterwards as it was.
 
-    That are the current folder, the handlers of signals, the standard streams, also closed ones, and which
-    warnings are errors. What the code prints goes to stderr, since stdout carries results alone. A process
+    That are the current folder, the handlers and the mask of signals, the permissions of new files, the
+    standard streams, also closed ones, which warnings are errors, and numpy's and torch's defaults, such as
+    the type of numbers. What the code prints goes to stderr, since stdout carries results alone. A process
     that it forks and that returns from it ends here, or a command would be done twice. Yields a list of the
     signals that have arrived: without one, a KeyboardInterrupt is the plugin's own.
     """
     process, folder = os.getpid(), None
-    filters = list(warnings.filters)
+    filters, defaults = list(warnings.filters), _defaults()
     with suppress(OSError):  # it may have been deleted
         folder = os.getcwd()
     arrived: list[int] = []
     try:
         with ExitStack() as stack:
             if threading.current_thread() is threading.main_thread():  # else others are at work beside it
+                stack.enter_context(_masks_kept())
                 stack.enter_context(_handlers_noting(arrived))
                 stack.enter_context(_streams_kept())
             yield arrived
@@ -43,6 +53,7 @@ def contained() -> Iterator[list[int]]:
             os._exit(0)
         added = [one for one in warnings.filters if one[0] != "error" and one not in filters]
         warnings.filters[:] = [*added, *filters]  # type: ignore[index]  # a list
+        _put_back(defaults)
         with suppress(OSError):
             if folder is not None and os.getcwd() != folder:
                 os.chdir(folder)
@@ -75,6 +86,49 @@ def in_a_line(error: BaseException, *, bare: bool = False) -> str:
         text = name
     line = " ".join(text.split("\n", 1)[0].split()) or "an error without a text"
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def _defaults() -> dict[str, Any]:
+    """Return what numpy and torch have for all of the process; of one that is not imported yet, nothing."""
+    numpy, torch = (sys.modules.get(name) for name in ("numpy", "torch"))
+    found: dict[str, Any] = {}
+    if numpy:
+        found["numpy"] = numpy.geterr()
+    if torch:
+        found["torch"] = {name: getattr(torch, getter)() for name, (getter, _) in _OF_TORCH.items()}
+    return found
+
+
+def _put_back(before: dict[str, Any]) -> None:
+    """Set what numpy and torch have for all of the process; of one that was not imported, as it begins."""
+    numpy, torch = (sys.modules.get(name) for name in ("numpy", "torch"))
+    if numpy:
+        numpy.seterr(**before.get("numpy", _NUMPY_BEGINS))
+    if torch:
+        cpu = torch.device("cpu")
+        begins = {
+            "type": torch.float32, "device": cpu, "gradients": True, "deterministic": False,
+            "multiplication": "highest",
+        }  # fmt: skip
+        for name, value in before.get("torch", begins).items():
+            getter, setter = _OF_TORCH[name]
+            if getattr(torch, getter)() != value:
+                # A device that is set, also the CPU, has a price at every call; none is the CPU.
+                getattr(torch, setter)(None if value == cpu else value)
+
+
+@contextmanager
+def _masks_kept() -> Iterator[None]:
+    """Keep which signals are blocked, and which permissions new files do not get."""
+    permissions = os.umask(0o077)
+    os.umask(permissions)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ()) if hasattr(signal, "pthread_sigmask") else None
+    try:
+        yield
+    finally:
+        os.umask(permissions)
+        if blocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 @contextmanager

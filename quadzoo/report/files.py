@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from quadzoo.errors import QuadzooError
@@ -12,12 +13,11 @@ from quadzoo.report.page import to_html
 from quadzoo.report.results import Results
 from quadzoo.report.rows import Leaderboard
 from quadzoo.report.tables import shares_to_csv, to_csv, to_json
-from quadzoo.report.text import listed
-from quadzoo.storage import read_regular, write_atomically
+from quadzoo.report.text import listed, printable
+from quadzoo.storage import lock, read_regular, write_atomically
 
 FORMATS = ("html", "md", "csv", "json")
 SHARES = "learning-curve.csv"
-
 
 _MOST_BYTES = 1 << 26  # of a leaderboard.json that is looked at
 
@@ -40,6 +40,15 @@ def dropped(out: Path, boards: Sequence[Leaderboard]) -> str:
     return f"the leaderboard is now without {listed(gone)}: `quadzoo report --external` adds predictions"
 
 
+def reporting(out: Path) -> AbstractContextManager[object]:
+    """Return the lock under which records are read and OUT's leaderboard is written.
+
+    Else of two commands the one that read first might write last, and the table lacks what the other has
+    finished. A folder without runs has none: its table is of other folders, and it is for publishing.
+    """
+    return lock(out / ".leaderboard.lock") if (out / "runs").is_dir() else nullcontext()
+
+
 def write_report(
     out: Path,
     boards: Sequence[Leaderboard],
@@ -54,7 +63,7 @@ def write_report(
     """
     runs, conflicts, unreadable, _ = results
     writers = {
-        "html": lambda: to_html(boards, runs, unreadable),
+        "html": lambda: printable(to_html(boards, runs, unreadable)),
         "md": lambda: to_markdown(boards, unreadable),
         "csv": lambda: to_csv(boards),
         "json": lambda: to_json(boards, conflicts, unreadable),

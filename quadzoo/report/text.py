@@ -111,6 +111,11 @@ def printable(text: str) -> str:
     return _HARMFUL.sub("\ufffd", text)
 
 
+def printable_line(text: str) -> str:
+    """Return what `printable` does, and U+FFFD for line feeds, too: a name with one looks like two lines."""
+    return printable(text).replace("\n", "\ufffd")
+
+
 def one_line(text: str, most: int) -> str:
     """Return a text of anybody's as one line of at most ``most`` characters that are `printable`.
 

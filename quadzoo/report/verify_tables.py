@@ -278,13 +278,13 @@ def _cells(text: str) -> list[str]:
 def _page_texts(board: Leaderboard) -> list[dict[str, str]]:
     columns = [column for column in shown_columns(board, page=True) if column.name != "backbone"]
     return [
-        {column.heading: _plain(column.text(row)) for column in columns} | {"backbone": row.backbone}
+        {column.heading: _plain(column.text(row)) for column in columns} | {"backbone": _plain(row.backbone)}
         for row in board.rows
     ]
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(printable(text).split())
 
 
 def _page_rows(text: str) -> list[_Found]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -12,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import Timeout
 
 from quadzoo.records.record import write_record
+from quadzoo.report.results import Results, read_runs
+from quadzoo.storage import lock
 from tests.report.records import record
 
 Call = Callable[..., Any]
@@ -145,3 +149,67 @@ def test_the_verdict_is_told_however_narrow_a_terminal_is(columns: int, tmp_path
     lines = done.stdout.replace(str(tmp_path), "").splitlines()
     table = [line for line in lines if "net0" in line or "no evidence" in line]
     assert all(len(line) <= columns for line in table)
+
+
+def test_a_name_makes_no_lines_of_its_own(tmp_path: Path, quadzoo: Call) -> None:
+    """Else it would be a row of the table, or an answer of the command."""
+    forged = "x\n 1  other  0.0001\nquadzoo: all verified"
+    made = record("1", 0.01, backbone=f"net{forged}")
+    made = made.model_copy(
+        update={
+            "data": made.data.model_copy(update={"name": forged}),
+            "environment": made.environment.model_copy(
+                update={"device_name": forged, "plugins": {"p": forged}}
+            ),
+        }
+    )
+    write_record(tmp_path, made)
+    result = quadzoo("report", tmp_path)
+    assert result.status == 0
+    assert "\ufffd" in result.out
+    assert not [line for line in result.out.splitlines() if line.startswith((" 1  other", "quadzoo: all"))]
+    page = (tmp_path / "leaderboard.html").read_text()
+    assert "all verified" in page
+
+
+def test_a_page_holds_nothing_that_a_terminal_acts_on(tmp_path: Path, quadzoo: Call) -> None:
+    made = record("1", 0.01, backbone="net\x1b]0;owned\x07")
+    write_record(tmp_path, made)
+    assert quadzoo("report", tmp_path).status == 0
+    for suffix in ("html", "md", "csv", "json"):
+        assert "\x1b" not in (tmp_path / f"leaderboard.{suffix}").read_text(), suffix
+
+
+def test_records_are_read_under_the_lock_that_the_table_is_written_under(
+    tmp_path: Path, quadzoo: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two commands the one that read first could else write last, without what the other has finished."""
+    write_record(tmp_path, record("1", 0.01))
+
+    def reading(folders: Any) -> Results:
+        with pytest.raises(Timeout), lock(tmp_path / ".leaderboard.lock", blocking=False):
+            pass
+        looked.append(1)
+        return read_runs(folders)
+
+    looked: list[int] = []
+    monkeypatch.setattr("quadzoo.report.results.read_runs", reading)
+    assert quadzoo("report", tmp_path).status == 0
+    assert looked == [1]
+
+
+@pytest.mark.parametrize("command", [("report", "OUT", "--to"), ("data", "make")])
+def test_a_full_disk_is_no_bad_input(
+    tmp_path: Path, quadzoo: Call, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    write_record(tmp_path, record("1", 0.01))
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for place in ("quadzoo.report.files.write_report", "quadzoo.data.equations.write_folder"):
+        monkeypatch.setattr(place, full)
+    words = [tmp_path if word == "OUT" else word for word in command]
+    result = quadzoo(*words, tmp_path / "new")
+    assert result.status == 1
+    assert "No space left on device" in result.err

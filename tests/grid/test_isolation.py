@@ -172,7 +172,7 @@ def test_two_benches_on_one_folder_share_the_work(equations: Path, tmp_path: Pat
 
 
 def test_a_folder_of_a_run_that_is_a_link_is_not_written_into(
-    discs: Path, tmp_path: Path, quadzoo: Callable[..., Any]
+    discs: Path, tmp_path: Path, quadzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever made the results folder knows the key, and may have it lead anywhere."""
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
@@ -186,8 +186,35 @@ def test_a_folder_of_a_run_that_is_a_link_is_not_written_into(
     elsewhere.mkdir()
     (out / "runs" / run["key"]).symlink_to(elsewhere)
     done = quadzoo(*bench)
+    assert done.status == 2
+    link = f"runs/{run['key']}"
+    assert f"--out {out}: {link} is a link, and a bench writes through none; put there" in done.err
+    assert [*elsewhere.iterdir()] == []
+
+    # Also one that was put there when the bench had looked already.
+    (out / link).unlink()
+    monkeypatch.setattr("quadzoo.grid.runner._first_link", lambda _: "")
+    (out / link).symlink_to(elsewhere)
+    done = quadzoo(*bench)
     assert done.status == 1
     told = done.err.splitlines()[-1]
     assert told.startswith("quadzoo: error: ")
     assert "it is a link, which is not followed; delete it; 0 of 1 runs are finished" in told
+    assert [*elsewhere.iterdir()] == []
+
+
+@pytest.mark.parametrize("name", ["runs", "baselines", "tuning", "halving"])
+def test_a_folder_of_results_that_is_a_link_is_not_written_into(
+    discs: Path, tmp_path: Path, quadzoo: Callable[..., Any], name: str
+) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    out.mkdir()
+    elsewhere.mkdir()
+    (out / name).symlink_to(elsewhere)
+    done = quadzoo(
+        "bench", "--backbones", "tiny_cnn", "--weights", "none", "--data", discs / "discs.csv", "--images",
+        discs / "photos", "--targets", "x", "--id-column", "file", "--out", out,
+    )  # fmt: skip
+    assert done.status == 2
+    assert f"--out {out}: {name} is a link, and a bench writes through none" in done.err
     assert [*elsewhere.iterdir()] == []

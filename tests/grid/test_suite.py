@@ -259,3 +259,16 @@ def test_shares_of_the_training_images_in_a_suite(file: Path, quadzoo: Call, tmp
     assert {len(one.shares[0].rows) for one in board.boards.values()} == {3}
     file.write_text(file.read_text().replace("[0.5, 0.75]", "0.5"))
     assert "a list is needed" in quadzoo("bench", "--suite", file, "--out", tmp_path / "out").error
+
+
+def test_the_folder_of_a_set_that_is_a_link_is_not_written_into(
+    file: Path, quadzoo: Call, tmp_path: Path
+) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    out.mkdir()
+    elsewhere.mkdir()
+    (out / "b").symlink_to(elsewhere)
+    done = quadzoo("bench", "--suite", file, "--out", out)
+    assert done.status == 2
+    assert f"set b: its results folder {out / 'b'} is a link, and a suite writes through none" in done.err
+    assert [*elsewhere.iterdir()] == []

@@ -17,7 +17,7 @@ from huggingface_hub import ModelCard
 
 import quadzoo
 from quadzoo import api
-from quadzoo.errors import ConfigError, DataError, QuadzooError
+from quadzoo.errors import ConfigError, DataError, QuadzooError, StorageError
 from quadzoo.inference import hub
 from tests.runs import records
 
@@ -176,7 +176,7 @@ def test_what_fails_leaves_nothing_and_spoils_nothing(
     before = {path.name: path.read_bytes() for path in exported.iterdir()}
     monkeypatch.setattr("quadzoo.report.card.card_of", no_card)
     for folder in (exported, tmp_path / "new"):
-        with pytest.raises(ConfigError, match="no space left"):
+        with pytest.raises(StorageError, match="no space left"):
             api.export(run_of("linear", 1), folder)
     assert {path.name: path.read_bytes() for path in exported.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == [exported.name]

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from quadzoo import BackboneSpec, HeadSpec, ModelSpec, __version__, hookimpl
 from quadzoo.errors import ConfigError
@@ -194,6 +196,52 @@ def test_a_plugin_moves_neither_the_folder_nor_the_handlers_of_signals() -> None
     (plugin,) = discover([point("moves", moves)])
     assert plugin.backbones
     assert (os.getcwd(), signal.getsignal(signal.SIGINT)) == (folder, handler)
+
+
+def changes_defaults() -> object:
+    """As scripts do that are made a plugin of."""
+    np.seterr(all="raise")
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    torch.set_grad_enabled(False)
+    torch.use_deterministic_algorithms(True)
+    torch.set_float32_matmul_precision("medium")
+    os.umask(0o777)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    return Good()
+
+
+def defaults() -> list[object]:
+    os.umask(mask := os.umask(0))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ()) if hasattr(signal, "pthread_sigmask") else None
+    return [
+        np.geterr(), torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled(),
+        torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision(), mask, blocked,
+    ]  # fmt: skip
+
+
+def test_a_plugin_changes_no_default_of_the_process() -> None:
+    before = defaults()
+    (plugin,) = discover([point("changes", changes_defaults)])
+    assert plugin.backbones
+    assert defaults() == before
+
+
+def test_a_plugin_that_is_the_first_to_import_torch_changes_no_default_of_it() -> None:
+    script = """
+import sys
+from quadzoo.registry.containment import contained
+assert "torch" not in sys.modules
+with contained():
+    import numpy, torch
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    numpy.seterr(all="raise")
+assert torch.zeros(1).dtype == torch.float32 and torch.zeros(1).device.type == "cpu"
+assert numpy.geterr()["under"] == "ignore"
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def prints() -> object:
