@@ -71,8 +71,10 @@ def restless_of(rows: Sequence[Row]) -> list[Row]:
     known = [(row, row.seed_spread) for row in rows if row.seed_spread is not None]
     found = []
     for place, (row, spread) in enumerate(known):
+        if spread <= _RESTLESS:  # of most rows: others need not be looked at
+            continue
         others = [other for at, (_, other) in enumerate(known) if at != place]
-        if others and spread > max(_RESTLESS, _TIMES_OTHERS * median(others)):
+        if others and spread > _TIMES_OTHERS * median(others):
             found.append(row)
     return found
 

@@ -71,9 +71,8 @@ def seeds_of(rows: Iterable[Row]) -> list[int]:
 
 def judge(networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
     """Set ranks, intervals and verdicts of the rows with a model, and which verdicts hang on other rows."""
-    whole = [one for one in networks if one.row.val_mse is not None and one.row.verdict != INCOMPLETE]
-    ranked = sorted(whole, key=lambda one: by_val(one.row))
-    set_intervals([one for one in networks if one not in ranked])
+    ranked = sorted((one for one in networks if one.row.complete), key=lambda one: by_val(one.row))
+    set_intervals([one for one in networks if not one.row.complete])
     compared = set_intervals(ranked, chosen=True)
     _set_ranks(ranked)
     known = sorted(
