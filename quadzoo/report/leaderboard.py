@@ -18,7 +18,7 @@ from quadzoo.report.details import MOST_DETAILED, details_of
 from quadzoo.report.ensemble import ensemble_row, of_seeds
 from quadzoo.report.intervals import LEVEL, intervals_of, outcome_of
 from quadzoo.report.learning import OfShare, share_curves
-from quadzoo.report.results import Answer, Errors, Run, errors_of
+from quadzoo.report.results import Answer, Run
 from quadzoo.report.rows import INCOMPLETE, Evidence, FailedRun, Leaderboard, Row, RowCost, Tuned, Unreadable
 from quadzoo.report.scores import Truths, mean_absolute, pooled, truths_of
 from quadzoo.report.settings import origin_of, set_variants, settings_of
@@ -69,21 +69,11 @@ def _tell_apart(boards: Sequence[Leaderboard]) -> None:
             board.apart = {name: one[name] for name in differ}
 
 
-@dataclass
-class _Combination:
-    """The row of a combination, and its runs with predictions.
+@dataclass(frozen=True, eq=False)
+class _Combination(Judged):
+    """The row of a combination; ``curve`` is what it shares with itself on other shares of the images."""
 
-    ``curve`` is what the combination shares with itself on other shares of the training images.
-    """
-
-    row: Row
-    tests: list[Run]
     curve: str
-
-    @property
-    def errors(self) -> Errors | None:
-        """The errors of the runs; None without predictions."""
-        return errors_of(self.tests) if self.tests else None
 
 
 def _leaderboard(
@@ -106,7 +96,7 @@ def _leaderboard(
     for row in rows:
         if row.combination in unscored:  # there is no telling how that run has done
             row.verdict = INCOMPLETE
-    judge([Judged(one.row, one.tests) for one in combinations], baselines)
+    judge(combinations, baselines)
     for place, one in enumerate(sorted(combinations, key=lambda one: by_val(one.row))):
         one.row.details = details_of(one.tests, brief=place >= MOST_DETAILED)
     # After ranks: it has none, and no network is tested against it.
@@ -116,7 +106,7 @@ def _leaderboard(
     for members in smaller:
         of_share = _combinations(members, costs, truths)
         set_variants([one.row for one in of_share])
-        set_intervals([Judged(one.row, one.tests) for one in of_share])
+        set_intervals(of_share)
         points += [OfShare(one.curve, one.row, one.errors) for one in of_share]
     simple = [
         one.row

@@ -87,15 +87,15 @@ def _samples(members: list[OfShare]) -> Samples | str:
             "no power law is fitted, since its shares differ in seeds, or runs of them failed or are missing"
         )
     first = known[0][1]
-    common = first.table.index
+    common = first.ids
     for _, errors in known[1:]:
-        common = common.intersection(errors.table.index)
+        common = common.intersection(errors.ids)
     if not len(common):
         return "no test image is in all shares"
     return Samples(
         [n_train or 0.0 for n_train, _ in known],
-        [errors.table.loc[common].to_numpy().T for _, errors in known],
-        first.groups.loc[common].to_numpy(),
+        [errors.of(common).table.T for _, errors in known],
+        first.of(common).groups,
     )
 
 

@@ -73,11 +73,20 @@ class Answer:
 
 
 class Errors(NamedTuple):
-    """Squared errors, float64 (N, S) for N images by id and S seeds; group and fold of each image, (N,)."""
+    """Squared errors, float64 (N, S) for N images and S seeds; id, group and fold of each image, (N,)."""
 
-    table: pd.DataFrame
-    groups: pd.Series
-    folds: pd.Series
+    ids: pd.Index
+    table: np.ndarray
+    groups: np.ndarray
+    folds: np.ndarray
+
+    def of(self, ids: pd.Index) -> Errors:
+        """Return the errors of some of the images, in their order."""
+        if self.ids.equals(ids):
+            return self
+        rows = self.ids.get_indexer(ids)
+        # A seed's errors stay together in memory: sums keep their last digits.
+        return Errors(ids, self.table.T[:, rows].T, self.groups[rows], self.folds[rows])
 
 
 class Results(NamedTuple):
@@ -166,22 +175,30 @@ def _answers(folders: Sequence[Path], runs: Sequence[Run], tables: _Tables) -> l
     return [found[key] for key in sorted(found)]
 
 
+class _Part(NamedTuple):
+    """The errors of a run, float64 (n,), and the groups of its images, (n,)."""
+
+    record: RunRecord
+    ids: pd.Index
+    errors: np.ndarray
+    groups: np.ndarray
+
+
 def errors_of(tests: Sequence[Run], target: str | None = None) -> Errors:
     """Return the errors of the images that every seed has been tested on, float64 (N, S).
 
     ``tests`` are runs with predictions. With ``target`` they are the squared errors of that alone, in its own
     unit.
     """
-    parts = [
-        (run.record.seed, run.record.split.fold, squared_error(run.test, run.record.targets, target))
+    return _by_seed([
+        _Part(
+            run.record,
+            run.test.index,
+            squared_error(run.test, run.record.targets, target).to_numpy(),
+            run.test["image_group"].to_numpy(),
+        )
         for run in tests
-    ]
-    table = _by_seed(parts)
-    groups = _first([run.test["image_group"] for run in tests])
-    folds = _first([pd.Series(fold, index=errors.index) for _, fold, errors in parts])
-    if table.index.equals(groups.index):
-        return Errors(table, groups, folds)
-    return Errors(table, groups.loc[table.index], folds.loc[table.index])
+    ])  # fmt: skip
 
 
 def val_errors_of(tests: Sequence[Run]) -> Errors | None:
@@ -192,49 +209,42 @@ def val_errors_of(tests: Sequence[Run]) -> Errors | None:
     if any(run.val.empty for run in tests) or not tests:
         return None
     several = len({run.record.split.fold for run in tests}) > 1
-    parts, groups = [], dict[int, pd.Series]()
+    parts = []
     for run in sorted(tests, key=lambda run: run.record.split.fold):
-        fold, errors, of_fold = run.record.split.fold, _val_errors(run.val), run.val_groups
+        ids, residuals = run.val.index, run.val.to_numpy()
         if several:
-            errors, of_fold = _of_fold(errors, fold), _of_fold(of_fold, fold)
-        parts.append((run.record.seed, fold, errors))
-        groups.setdefault(fold, of_fold)
-    table = _by_seed(parts)
-    folds = _first([pd.Series(fold, index=errors.index) for _, fold, errors in parts]).loc[table.index]
-    return Errors(table, pd.concat(groups.values()).loc[table.index], folds)
+            ids = pd.MultiIndex.from_product([[run.record.split.fold], ids])
+        errors = image_errors(residuals, ~np.isnan(residuals))
+        parts.append(_Part(run.record, ids, errors, run.val_groups.to_numpy()))
+    return _by_seed(parts)
 
 
-def _by_seed(parts: Sequence[tuple[int, int, pd.Series]]) -> pd.DataFrame:
-    """Return errors (seed, fold, by image) in a column a seed, of the images that all seeds have."""
-    by_seed: dict[int, list[pd.Series]] = defaultdict(list)
-    for seed, _, errors in parts:
-        by_seed[seed].append(errors)
-    columns = {seed: some[0] if len(some) == 1 else pd.concat(some) for seed, some in by_seed.items()}
-    first, *others = columns.values()
-    if not all(other.index.equals(first.index) for other in others):
-        return pd.DataFrame(columns).dropna()
-    values = np.column_stack([column.to_numpy() for column in columns.values()])
-    table = pd.DataFrame(values, first.index, list(columns))
-    return table if np.isfinite(values).all() else table.dropna()
+def _by_seed(parts: Sequence[_Part]) -> Errors:
+    """Return the errors in a column a seed, of the images that all seeds have."""
+    by_seed: dict[int, list[_Part]] = defaultdict(list)
+    for part in parts:
+        by_seed[part.record.seed].append(part)
+    first, *others = (_joined(some) for some in by_seed.values())
+    ids = first.ids
+    for other in others:
+        if not other.ids.equals(ids):
+            ids = ids[ids.isin(other.ids)]
+    first = first.of(ids)
+    table = np.vstack([first.table.T, *(other.of(ids).table.T for other in others)])
+    known = ~np.isnan(table).any(axis=0)
+    found = Errors(ids, table.T, first.groups, first.folds)
+    return found if known.all() else found.of(ids[known])
 
 
-def _val_errors(residuals: pd.DataFrame) -> pd.Series:
-    values = residuals.to_numpy()
-    return pd.Series(image_errors(values, ~np.isnan(values)), index=residuals.index)
-
-
-def _of_fold(values: pd.Series, fold: int) -> pd.Series:
-    numbered: pd.Series = pd.concat({fold: values})
-    return numbered
-
-
-def _first(parts: Sequence[pd.Series]) -> pd.Series:
-    """Return the first value of each image."""
-    if all(one.index.equals(parts[0].index) for one in parts):  # of seeds, mostly; unique in a run
-        return parts[0]
-    values = pd.concat(parts)
-    first: pd.Series = values.loc[~values.index.duplicated()]
-    return first
+def _joined(parts: Sequence[_Part]) -> Errors:
+    """Return the errors of one seed: its folds have different images."""
+    first, *others = (part.ids for part in parts)
+    return Errors(
+        first.append(others) if others else first,
+        np.concatenate([part.errors for part in parts])[:, None],
+        np.concatenate([part.groups for part in parts]),
+        np.repeat([part.record.split.fold for part in parts], [len(part.ids) for part in parts]),
+    )
 
 
 def squared_error(table: pd.DataFrame, targets: Sequence[str], target: str | None = None) -> pd.Series:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import compress
 from operator import not_
 from typing import NamedTuple
@@ -34,11 +36,17 @@ _MOST_TARGETS = 50  # that are tested one by one
 _MOST_ROWS = 100  # from which it is seen how far seeds differ
 
 
-class Judged(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Judged:
     """A row with a model, and its runs with predictions."""
 
     row: Row
     tests: list[Run]
+
+    @cached_property
+    def errors(self) -> Errors | None:
+        """The errors of the runs; None without predictions."""
+        return errors_of(self.tests) if self.tests else None
 
 
 class Simple(NamedTuple):
@@ -176,7 +184,7 @@ def _comparisons(networks: Sequence[Judged]) -> list[_Compared]:
     """Return what can be said of rows, and set how far their seeds differ, or why nothing can be said."""
     found: dict[tuple[str, ...], list[tuple[int, Errors]]] = defaultdict(list)
     for position, one in enumerate(networks):
-        errors = errors_of(one.tests) if one.tests else None
+        errors = one.errors
         if errors is None or not len(errors.table):
             continue
         n_seeds = errors.table.shape[1]
@@ -185,8 +193,8 @@ def _comparisons(networks: Sequence[Judged]) -> list[_Compared]:
         elif n_seeds < one.row.seeds:
             one.row.covers = f"predictions of {n_seeds} of {one.row.seeds} seeds for all images"
         else:
-            found[tuple(sorted(errors.table.index))].append((position, errors))
-            means = errors.table.mean().to_numpy()
+            found[tuple(sorted(errors.ids))].append((position, errors))
+            means = errors.table.mean(axis=0)
             if n_seeds >= FEWEST_SEEDS and (means > 0).all():
                 one.row.seed_spread = float(np.log(means).std(ddof=1))
     compared = []
@@ -255,8 +263,8 @@ def _chosen(ranked: Sequence[Judged], target: str | None = None) -> _Compared | 
     ]
     if not found or found[0][0] or not len(found[0][1].table):
         return None
-    ids = {*found[0][1].table.index}
-    members = [one for one in found if {*one[1].table.index} == ids]
+    ids = {*found[0][1].ids}
+    members = [one for one in found if {*one[1].ids} == ids]
     everyone = _compared(ranked, members)
     sound = [one for n, one in enumerate(members) if not n or not everyone.comparison.withheld(n)]
     return everyone if len(sound) == len(members) else _compared(ranked, sound)
@@ -264,17 +272,13 @@ def _chosen(ranked: Sequence[Judged], target: str | None = None) -> _Compared | 
 
 def _compared(networks: Sequence[Judged], members: Sequence[tuple[int, Errors]]) -> _Compared:
     first = members[0][1]
-    index = first.table.index
-    tables = [
-        (errors.table if errors.table.index.equals(index) else errors.table.loc[index]).to_numpy().T
-        for _, errors in members
-    ]
     folds = None
-    if first.folds.nunique() > 1:
+    if len({*first.folds.tolist()}) > 1:
         sizes = [run.record.split.n_train for run in networks[members[0][0]].tests]
-        folds = Folds(first.folds.loc[index].to_numpy(), float(np.mean(sizes)))
-    comparison = Comparison(tables, first.groups.loc[index].to_numpy(), folds)
-    return _Compared(comparison, {position: n for n, (position, _) in enumerate(members)}, index)
+        folds = Folds(first.folds, float(np.mean(sizes)))
+    tables = [errors.of(first.ids).table.T for _, errors in members]
+    comparison = Comparison(tables, first.groups, folds)
+    return _Compared(comparison, {position: n for n, (position, _) in enumerate(members)}, first.ids)
 
 
 def _set_ranks(ranked: Sequence[Judged]) -> None:
@@ -285,13 +289,10 @@ def _set_ranks(ranked: Sequence[Judged]) -> None:
         return  # it is the first of one
     errors = [val_errors_of(one.tests) for one in ranked]
     known = [one for one in errors if one is not None]
-    if not known or len(known) < len(ranked):
+    if len(known) < len(ranked) or any(not known[0].ids.equals(one.ids) for one in known):
         return
-    index = known[0].table.index
-    if any(not index.equals(one.table.index) for one in known):
-        return
-    tables = [one.table.to_numpy().T for one in known]
-    for one, place in zip(ranked, places(tables, known[0].groups.to_numpy()), strict=True):
+    found = places([one.table.T for one in known], known[0].groups)
+    for one, place in zip(ranked, found, strict=True):
         if place is not None:
             one.row.rank_low, one.row.rank_high, one.row.p_best = place
 

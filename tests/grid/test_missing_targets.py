@@ -147,10 +147,10 @@ def test_the_table_its_files_and_what_verify_says(out: Path) -> None:
         if row.head == "-":
             continue
         tests = [run for run in results.runs if run.record.head == row.head]
-        assert errors_of(tests).table.to_numpy().mean() == pytest.approx(row.test_mse)
+        assert errors_of(tests).table.mean() == pytest.approx(row.test_mse)
         of_radius = errors_of(tests, "radius").table
         assert len(of_radius) < len(errors_of(tests).table)
-        assert np.sqrt(of_radius.to_numpy().mean()) == pytest.approx((row.test_rmse or {})["radius"])
+        assert np.sqrt(of_radius.mean()) == pytest.approx((row.test_rmse or {})["radius"])
         assert all(one.error >= 0 and one.prediction for one in row.details.worst)
         assert any(None in one.truth.values() for one in row.details.worst)
         assert row.details.fits["radius"].n == len(of_radius)
