@@ -323,10 +323,8 @@ def _compare_with_baseline(ranked: Sequence[Judged], compared: Sequence[_Compare
     found: dict[int, float] = {}
     for comparison, positions, ids in compared:
         errors = baseline.errors(ids)
-        for position, place in positions.items():
-            versus = None if errors is None else comparison.versus(place, errors)
-            if versus is not None:
-                found[position] = versus.better
+        versus = [None] * len(positions) if errors is None else comparison.every_versus(errors)
+        found |= {position: one.better for position, one in zip(positions, versus, strict=True) if one}
     for position, p in zip(found, holm(list(found.values()), len(found)), strict=True):
         row = ranked[position].row
         row.p_baseline = max(p, row.p_baseline or 0.0)

@@ -181,6 +181,19 @@ def test_where_spreads_differ_a_baseline_is_seldom_beaten_by_luck() -> None:
     assert np.mean(falsely) <= 0.06
 
 
+def test_all_rows_at_once_are_tested_as_one_by_one() -> None:
+    errors = board(np.random.default_rng(0), 4, (0.1, 0.2, 0.5, 0.1, 0.1))[..., :N]
+    errors[3, :, 0] = 400  # carries the error of the row
+    rows = [errors[0], errors[1, :3], errors[2], errors[3], errors[4, :2]]
+    for folds in (None, Folds(ALL % 5, n_train=80)):
+        comparison, other = Comparison(rows, ALL, folds), 1.1 * errors[0, 0]
+        alone, together = [comparison.versus(row, other) for row in range(5)], comparison.every_versus(other)
+        assert [one is None for one in together] == [False, False, False, True, True]
+        assert [one for one in together if one] == [pytest.approx(one) for one in alone if one]
+        other[0] = 1e4
+        assert comparison.every_versus(other) == [None] * 5
+
+
 def test_nothing_is_said_against_what_one_image_carries() -> None:
     errors = np.random.default_rng(0).exponential(1, (3, N))
     comparison, other = Comparison([errors], np.arange(N)), np.full(N, 2.0)
