@@ -10,10 +10,10 @@ from statistics import fmean
 from quadzoo.records.baseline import LOOKUP, MEAN, RIDGE_FEATURES, RIDGE_PIXELS, BaselineRecord, baseline_key
 from quadzoo.records.facts import SplitFacts
 from quadzoo.records.record import Metrics, RunRecord
+from quadzoo.report.judged import Simple
 from quadzoo.report.results import Answer
 from quadzoo.report.rows import Row
 from quadzoo.report.scores import Truths, mean_absolute, pooled
-from quadzoo.report.verdicts import Simple
 
 _ROUNDING = 1e-6
 

@@ -17,11 +17,12 @@ from quadzoo.records.record import Metrics, RunRecord
 from quadzoo.report.column import Column, csv_only, figure
 from quadzoo.report.doubts import beaten_on_test
 from quadzoo.report.intervals import LEVEL, Outcome, intervals_of, outcome_of
+from quadzoo.report.judged import Simple
 from quadzoo.report.results import Run
 from quadzoo.report.rows import ENSEMBLE, Leaderboard, Member, Row
 from quadzoo.report.scores import mean_absolute, pooled, scores_as, truths_of
 from quadzoo.report.text import listed, percent
-from quadzoo.report.verdicts import Simple, compare_with_baselines, set_interval
+from quadzoo.report.verdicts import compare_with_baselines, set_interval
 
 _PICKS = 50  # in a fold, at most
 _LOWER = 1e-9  # relative: less is rounding

@@ -25,11 +25,12 @@ from quadzoo.report.baseline_rows import baseline_rows
 from quadzoo.report.baselines import in_words, is_name_of_baseline
 from quadzoo.report.column import Column
 from quadzoo.report.doubts import beaten_on_test
+from quadzoo.report.judged import Judged
 from quadzoo.report.results import Answer, Run
 from quadzoo.report.rows import DOES_NOT_BEAT, ENSEMBLE, NO_EVIDENCE, Leaderboard, Outside, Row, is_baseline
 from quadzoo.report.scores import mean_absolute, pooled, scores_as, truths_of
 from quadzoo.report.text import listed, p_value_text, short
-from quadzoo.report.verdicts import Judged, compare_with_baselines, compare_with_best, set_interval
+from quadzoo.report.verdicts import compare_with_baselines, compare_with_best, set_interval
 
 _LONGEST_NAME = 40  # characters
 _NAMED, _SHOWN = 3, 16  # ids in a message, and characters of each

@@ -17,6 +17,7 @@ from quadzoo.report.costs import costs_of, device_of, side_by_side
 from quadzoo.report.details import MOST_DETAILED, details_of
 from quadzoo.report.ensemble import ensemble_row, of_seeds
 from quadzoo.report.intervals import LEVEL, intervals_of, outcome_of
+from quadzoo.report.judged import Judged
 from quadzoo.report.learning import OfShare, share_curves
 from quadzoo.report.results import Answer, Run
 from quadzoo.report.rows import INCOMPLETE, Evidence, FailedRun, Leaderboard, Row, RowCost, Tuned, Unreadable
@@ -24,7 +25,7 @@ from quadzoo.report.scores import Truths, mean_absolute, pooled, truths_of
 from quadzoo.report.settings import origin_of, set_variants, settings_of
 from quadzoo.report.statistics import FEWEST_SEEDS
 from quadzoo.report.text import listed
-from quadzoo.report.verdicts import Judged, by_val, judge, seeds_of, set_intervals
+from quadzoo.report.verdicts import by_val, judge, seeds_of, set_intervals
 
 _PUBLISH = 6  # seeds
 _HASH = 8  # digits that are shown

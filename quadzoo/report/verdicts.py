@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import compress
-from operator import not_
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,51 +10,23 @@ import pandas as pd
 from quadzoo.records.baseline import MEAN
 from quadzoo.report.baselines import by_strength, in_words
 from quadzoo.report.caveats import ends_of, restless_of
-from quadzoo.report.results import Answer, Errors, Run, errors_of, squared_error, val_errors_of
+from quadzoo.report.judged import Compared, Judged, Simple, among, best_beside_others, comparisons
+from quadzoo.report.results import val_errors_of
 from quadzoo.report.rows import (
     BEST,
     DOES_NOT_BEAT,
-    INCOMPLETE,
     NO_EVIDENCE,
     NOT_WORSE,
     WORSE,
     Row,
     Unread,
 )
-from quadzoo.report.statistics import FEWEST_SEEDS, Comparison, Folds, holm, places
+from quadzoo.report.statistics import FEWEST_SEEDS, Comparison, holm, places
 from quadzoo.report.text import listed
 
 ALPHA = 0.05  # the level of all tests
 READ = 0.02  # R²: a smaller one is nothing read, however many images there are
 _MOST_TARGETS = 50  # that are tested one by one
-_MOST_ROWS = 100  # from which it is seen how far seeds differ
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """A row with a model, and its runs with predictions."""
-
-    row: Row
-    tests: list[Run]
-
-    @cached_property
-    def errors(self) -> Errors | None:
-        """The errors of the runs; None without predictions."""
-        return errors_of(self.tests) if self.tests else None
-
-
-class Simple(NamedTuple):
-    """A row without a model, and its answers, one a fold; none where they are not kept."""
-
-    row: Row
-    answers: list[Answer]
-
-    def errors(self, index: pd.Index, target: str | None = None) -> np.ndarray | None:
-        """Return the squared errors of the images with these ids, float64 (N,); None where one has none."""
-        if not self.answers:
-            return None
-        errors = pd.concat([squared_error(one.test, one.record.targets, target) for one in self.answers])
-        return None if index.difference(errors.index).size else errors.loc[index].to_numpy()
 
 
 def by_val(row: Row) -> tuple[bool, float, str, str]:
@@ -87,83 +53,85 @@ def judge(networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
         (one for one in baselines if one.row.val_mse is not None),
         key=lambda one: by_strength(one.row.backbone, one.row.val_mse),
     )
-    _set_verdicts(ranked, compared, known)
+    rows = [one.row for one in ranked]
+    if rows:
+        _set_verdicts(rows, compared, known)
     for simple in baselines:
         if simple.answers:
             set_interval(simple.row, pd.concat([one.test for one in simple.answers]))
     if known and ranked:
         _find_unread(ranked, baselines, known[0])
-    if alone := restless_of([one.row for one in ranked]):
-        _judge_without(alone, ranked, known)
-    for row in ends_of([one.row for one in ranked]):
-        _judge_first_without(row, ranked, known)
+    if alone := restless_of(rows):
+        _judge_without(alone, rows, compared, known)
+    for row in ends_of(rows):
+        _judge_first_without(row, rows, compared, known)
 
 
-def _set_verdicts(ranked: Sequence[Judged], compared: Sequence[_Compared], known: Sequence[Simple]) -> None:
+def _set_verdicts(rows: Sequence[Row], compared: Sequence[Compared], known: Sequence[Simple]) -> None:
     """Set the verdicts of ranked rows, against baselines that are ``known``, the strongest first."""
-    for one in ranked:
-        best = ranked[0].row
-        one.row.verdict = BEST if one.row is best else NOT_WORSE
-        if best.test_mse and one.row.test_mse is not None:
-            one.row.times_best = one.row.test_mse / best.test_mse
-    _compare_with_best(ranked, compared)
-    untold = {position for one in compared for position in one.withheld}
-    for position, one in enumerate(ranked):
-        untested = one.row.p_value is None if position else position in untold
-        if one.row.seeds < FEWEST_SEEDS or untested:
-            one.row.verdict = NO_EVIDENCE
+    best, *others = rows
+    for row in rows:
+        if best.test_mse and row.test_mse is not None:
+            row.times_best = row.test_mse / best.test_mse
+    best.verdict = _of_best(best, compared)
+    for row in others:
+        row.verdict = NOT_WORSE
+    _compare_with_best(rows, compared)
+    for row in others:
+        if row.seeds < FEWEST_SEEDS or row.p_value is None:
+            row.verdict = NO_EVIDENCE
     for baseline in reversed(known):  # the best by val has the last word
-        _compare_with_baseline(ranked, compared, baseline)
+        p_values = _against(baseline, compared)
+        for position, row in enumerate(rows):
+            _compare_with_baseline(row, baseline.row, p_values.get(position))
 
 
-def _judged_without(
-    alone: Sequence[Row], ranked: Sequence[Judged], known: Sequence[Simple]
-) -> list[tuple[Row, Row]]:
-    """Return each other row, the best by val first, and a copy of it with the verdict that it would have."""
-    left = [one for one in ranked if all(one.row is not row for row in alone)]
-    fresh = {"p_value": None, "p_baseline": None}
-    others = [Judged(one.row.model_copy(update=fresh), one.tests) for one in left]
-    _set_verdicts(others, _comparisons(others), known)
-    return [(one.row, other.row) for one, other in zip(left, others, strict=True)]
+def _of_best(row: Row, compared: Sequence[Compared]) -> str:
+    """Return the verdict of the first of the rows, before a look at baselines."""
+    untold = any(0 in one.place and one.comparison.withheld(one.place[0]) for one in compared)
+    return NO_EVIDENCE if untold or row.seeds < FEWEST_SEEDS else BEST
 
 
-def _judge_without(alone: Sequence[Row], ranked: Sequence[Judged], known: Sequence[Simple]) -> None:
+def _judge_without(
+    alone: Sequence[Row], rows: Sequence[Row], compared: Sequence[Compared], known: Sequence[Simple]
+) -> None:
     """Set the verdicts that would be others without some rows, where the best row stays what it is."""
-    pairs = _judged_without(alone, ranked, known)
-    for row, other in pairs if pairs and pairs[0][0].rank == 1 else ():
-        if other.verdict != row.verdict:
-            row.otherwise[listed([one.name for one in alone])] = other.verdict
+    left = _left(rows, alone)
+    if not left or left[0]:
+        return
+    others = [rows[place].model_copy(update={"p_value": None, "p_baseline": None}) for place in left]
+    _set_verdicts(others, among(compared, left), known)
+    for place, other in zip(left, others, strict=True):
+        if other.verdict != rows[place].verdict:
+            rows[place].otherwise[listed([one.name for one in alone])] = other.verdict
 
 
-def _judge_first_without(alone: Row, ranked: Sequence[Judged], known: Sequence[Simple]) -> None:
+def _judge_first_without(
+    alone: Row, rows: Sequence[Row], compared: Sequence[Compared], known: Sequence[Simple]
+) -> None:
     """Set the verdict that the best row would have without another, where it is not the same.
 
     Without the best row itself it is that of the second, where neither beats the baselines beside the other.
     """
-    row, other = _judged_without([alone], ranked, known)[0]
+    left = _left(rows, [alone])
+    row, compared = rows[left[0]], among(compared, left)
+    other = row.model_copy(update={"p_baseline": None, "verdict": _of_best(row, compared)})
+    for baseline in reversed(known):
+        _compare_with_baseline(other, baseline.row, _against(baseline, compared).get(0))
     if other.verdict != row.verdict and (row.rank == 1 or not (alone.beats_baselines or row.beats_baselines)):
         row.otherwise[alone.name] = other.verdict
 
 
-class _Compared(NamedTuple):
-    """Rows that were tested on the same images, by their positions, and what can be said of them."""
-
-    comparison: Comparison
-    place: dict[int, int]  # by the position of the row among all
-    ids: pd.Index
-
-    @property
-    def withheld(self) -> list[int]:
-        """The positions of rows that nothing can be said of."""
-        return [position for position, place in self.place.items() if self.comparison.withheld(place)]
+def _left(rows: Sequence[Row], alone: Sequence[Row]) -> list[int]:
+    return [place for place, row in enumerate(rows) if all(row is not one for one in alone)]
 
 
-def set_intervals(networks: Sequence[Judged], *, chosen: bool = False) -> list[_Compared]:
+def set_intervals(networks: Sequence[Judged], *, chosen: bool = False) -> list[Compared]:
     """Set the intervals of rows, and return their comparisons: one for all rows with the same test images.
 
     ``chosen`` says that the first row was chosen from all by its val MSE.
     """
-    compared = _comparisons(networks)
+    compared = comparisons(networks)
     for comparison, positions, _ in compared:
         for position, place in positions.items():
             row = networks[position].row
@@ -177,37 +145,6 @@ def set_intervals(networks: Sequence[Judged], *, chosen: bool = False) -> list[_
             row.covers = "this run, test images only" if few else "test images and seeds"
             if not few and from_rows > 1:
                 row.covers = f"test images, seeds and the choice from {from_rows} rows"
-    return compared
-
-
-def _comparisons(networks: Sequence[Judged]) -> list[_Compared]:
-    """Return what can be said of rows, and set how far their seeds differ, or why nothing can be said."""
-    found: dict[tuple[str, ...], list[tuple[int, Errors]]] = defaultdict(list)
-    for position, one in enumerate(networks):
-        errors = one.errors
-        if errors is None or not len(errors.table):
-            continue
-        n_seeds = errors.table.shape[1]
-        if one.row.verdict == INCOMPLETE:
-            one.row.covers = "runs failed or are missing"
-        elif n_seeds < one.row.seeds:
-            one.row.covers = f"predictions of {n_seeds} of {one.row.seeds} seeds for all images"
-        else:
-            found[tuple(sorted(errors.ids))].append((position, errors))
-            means = errors.table.mean(axis=0)
-            if n_seeds >= FEWEST_SEEDS and (means > 0).all():
-                one.row.seed_spread = float(np.log(means).std(ddof=1))
-    compared = []
-    for members in found.values():
-        everyone = _compared(networks, members)
-        withheld = [bool(everyone.comparison.withheld(place)) for place in range(len(members))]
-        if not any(withheld):
-            compared.append(everyone)
-            continue
-        alone = list(compress(members, withheld))
-        together = list(compress(members, map(not_, withheld)))
-        # The seeds of all rows are seen together; one that nothing can be said of says nothing of others.
-        compared += [_compared(networks, some) for some in (together, *([one] for one in alone)) if some]
     return compared
 
 
@@ -246,39 +183,11 @@ def compare_with_best(row: Row, test: pd.DataFrame, ranked: Sequence[Judged]) ->
     best = ranked[0].row
     if best.test_mse and row.test_mse is not None:
         row.times_best = row.test_mse / best.test_mse
-    chosen = _chosen(ranked)
+    chosen = best_beside_others(ranked)
     if chosen and not chosen.ids.difference(test.index).size:
         errors = test["error"].loc[chosen.ids].to_numpy()
         versus = chosen.comparison.versus(0, errors, selected_from=len(ranked))
         row.p_value = versus.different if versus else None
-
-
-def _chosen(ranked: Sequence[Judged], target: str | None = None) -> _Compared | None:
-    """Return the best row beside others that were tested on its images: they tell how far seeds differ.
-
-    None where it has no predictions. With ``target`` it is about that alone.
-    """
-    found = [
-        (place, errors_of(one.tests, target)) for place, one in enumerate(ranked[:_MOST_ROWS]) if one.tests
-    ]
-    if not found or found[0][0] or not len(found[0][1].table):
-        return None
-    ids = {*found[0][1].ids}
-    members = [one for one in found if {*one[1].ids} == ids]
-    everyone = _compared(ranked, members)
-    sound = [one for n, one in enumerate(members) if not n or not everyone.comparison.withheld(n)]
-    return everyone if len(sound) == len(members) else _compared(ranked, sound)
-
-
-def _compared(networks: Sequence[Judged], members: Sequence[tuple[int, Errors]]) -> _Compared:
-    first = members[0][1]
-    folds = None
-    if len({*first.folds.tolist()}) > 1:
-        sizes = [run.record.split.n_train for run in networks[members[0][0]].tests]
-        folds = Folds(first.folds, float(np.mean(sizes)))
-    tables = [errors.of(first.ids).table.T for _, errors in members]
-    comparison = Comparison(tables, first.groups, folds)
-    return _Compared(comparison, {position: n for n, (position, _) in enumerate(members)}, first.ids)
 
 
 def _set_ranks(ranked: Sequence[Judged]) -> None:
@@ -297,48 +206,51 @@ def _set_ranks(ranked: Sequence[Judged]) -> None:
             one.row.rank_low, one.row.rank_high, one.row.p_best = place
 
 
-def _compare_with_best(ranked: Sequence[Judged], compared: Sequence[_Compared]) -> None:
+def _compare_with_best(rows: Sequence[Row], compared: Sequence[Compared]) -> None:
     """Set p-value and verdict of each row that was tested on the images of the best."""
+    best = rows[0]
     for one in compared:
         if 0 not in one.place:
             continue
-        p_values = one.comparison.p_values()
+        p_values = one.comparison.p_values()[:, one.place[0]]
         for position, place in one.place.items():
-            row, best = ranked[position].row, ranked[0].row
-            p = p_values[place, one.place[0]]
+            row, p = rows[position], float(p_values[place])
             if row is best or np.isnan(p):
                 continue
-            row.p_value = float(p)
+            row.p_value = p
             if p < ALPHA and (row.test_mse or 0.0) > (best.test_mse or 0.0):
                 row.verdict = WORSE
 
 
-def _compare_with_baseline(ranked: Sequence[Judged], compared: Sequence[_Compared], baseline: Simple) -> None:
-    """Set the verdict of each row that does not beat a baseline.
+def _against(baseline: Simple, compared: Sequence[Compared]) -> dict[int, float]:
+    """Return the p-values of "the row is not better than a baseline" of those that can be tested.
 
-    It must be lower by val, and, where at least three seeds allow a test, significantly so on the test
-    images: by Holm's method, so that of all rows none seems better by chance. Where the baseline has left no
-    predictions to test against, the means of three seeds and more must be lower on test, too.
+    By Holm's method, so that of all rows none seems better by chance.
     """
     found: dict[int, float] = {}
     for comparison, positions, ids in compared:
         errors = baseline.errors(ids)
         versus = [None] * len(positions) if errors is None else comparison.every_versus(errors)
         found |= {position: one.better for position, one in zip(positions, versus, strict=True) if one}
-    for position, p in zip(found, holm(list(found.values()), len(found)), strict=True):
-        row = ranked[position].row
+    return dict(zip(found, holm(list(found.values()), len(found)), strict=True))
+
+
+def _compare_with_baseline(row: Row, baseline: Row, p: float | None) -> None:
+    """Set the verdict of a row that does not beat a baseline.
+
+    It must be lower by val, and, where at least three seeds allow a test, significantly so on the test
+    images, which ``p`` tells. Where the baseline has left no predictions to test against, the means of three
+    seeds and more must be lower on test, too.
+    """
+    beats = (row.val_mse or 0.0) < (baseline.val_mse or 0.0)
+    if p is not None:
         row.p_baseline = max(p, row.p_baseline or 0.0)
-        found[position] = p
-    for position, one in enumerate(ranked):
-        row = one.row
-        beats = (row.val_mse or 0.0) < (baseline.row.val_mse or 0.0)
-        if position in found:
-            beats &= found[position] < ALPHA
-        elif row.seeds >= FEWEST_SEEDS and baseline.row.test_mse is not None:
-            beats &= (row.test_mse or 0.0) < baseline.row.test_mse
-            row.p_baseline = row.p_baseline if beats else None  # those of others say nothing
-        if not beats:
-            row.verdict = f"{DOES_NOT_BEAT} {in_words(baseline.row.backbone)}"
+        beats &= p < ALPHA
+    elif row.seeds >= FEWEST_SEEDS and baseline.test_mse is not None:
+        beats &= (row.test_mse or 0.0) < baseline.test_mse
+        row.p_baseline = row.p_baseline if beats else None  # those of others say nothing
+    if not beats:
+        row.verdict = f"{DOES_NOT_BEAT} {in_words(baseline.backbone)}"
 
 
 def _find_unread(ranked: Sequence[Judged], baselines: Sequence[Simple], strongest: Simple) -> None:
@@ -379,7 +291,7 @@ def _not_better(ranked: Sequence[Judged], baseline: Simple, targets: Sequence[st
     for target in targets if len(targets) <= _MOST_TARGETS else ():
         if target in failed or not best.tests:
             continue
-        one = _chosen(ranked, target)
+        one = best_beside_others(ranked, target)
         if one is None:
             break
         others = baseline.errors(one.ids, target)

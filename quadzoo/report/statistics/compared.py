@@ -59,10 +59,16 @@ class Comparison:
             raise ValueError("no rows to compare")
         if any(table.shape[1] != len(groups) for table in errors):
             raise ValueError("errors and groups differ in the number of images")
+        self._given = errors, groups, folds
         self._images = Images(errors, groups)
         self._seeds = seed_variances(errors, self._images.noises)
         self._n_seeds = np.array([len(table) for table in errors])
         self._training = _Training(self._images, groups, folds)
+
+    def among(self, rows: Sequence[int]) -> Comparison:
+        """Return what can be said of some of the rows where the others are not there."""
+        errors, groups, folds = self._given
+        return Comparison([errors[row] for row in rows], groups, folds)
 
     def withheld(self, row: int) -> str:
         """Return why a row gets neither interval nor p-value, in words; nothing where it may."""
