@@ -30,7 +30,7 @@ def baseline_rows(
     """
     found: dict[str, dict[int, tuple[Metrics, SplitFacts]]] = defaultdict(dict)
     splits = {record.split.fold: record.split for record in records}
-    keys = {key for record in records for key in _baseline_keys(record)}
+    keys = _baseline_keys(records)
     kept = [one for one in answers if one.record.key in keys and _is_of(one.record, records[0], splits)]
     told = [(one.record.name, one.record.metrics, splits[one.record.split.fold]) for one in kept]
     kept_folds: dict[str, set[int]] = defaultdict(set)
@@ -41,7 +41,7 @@ def baseline_rows(
         (name, metrics, record.split)
         for record in records
         for name, metrics in record.baselines.items()
-        if kept_folds[name] != {*splits}
+        if kept_folds[name] != splits.keys()
     ]
     for name, metrics, split in told:
         known = found[name].get(split.fold)
@@ -70,11 +70,17 @@ def baseline_rows(
     return rows
 
 
-def _baseline_keys(record: RunRecord) -> list[str]:
-    """Return the keys of the baselines of a run's images, and of the weights that it started from."""
-    facts = record.data.hash, record.image, (record.split.hash, record.split.fold)
-    of_features = baseline_key(f"{RIDGE_FEATURES}{record.backbone}", *facts, record.loaded)
-    return [*(baseline_key(name, *facts) for name in (MEAN, LOOKUP, RIDGE_PIXELS)), of_features]
+def _baseline_keys(records: Sequence[RunRecord]) -> set[str]:
+    """Return the keys of the baselines of the runs' images, and of the weights that they started from."""
+    started = {
+        (one.data.hash, one.image, (one.split.hash, one.split.fold), one.backbone, one.loaded)
+        for one in records
+    }
+    found = set()
+    for data, image, split, backbone, loaded in started:
+        found |= {baseline_key(name, data, image, split) for name in (MEAN, LOOKUP, RIDGE_PIXELS)}
+        found.add(baseline_key(f"{RIDGE_FEATURES}{backbone}", data, image, split, loaded))
+    return found
 
 
 def _is_of(answer: BaselineRecord, record: RunRecord, splits: Mapping[int, SplitFacts]) -> bool:
