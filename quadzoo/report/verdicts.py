@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -264,9 +265,10 @@ def _find_unread(ranked: Sequence[Judged], baselines: Sequence[Simple], stronges
     shares = (mean.row.test_r2 if mean else None) or {}
     # Of a target that is one number in test nothing can be said.
     open_targets = [one for one in best.row.test_rmse or {} if shares.get(one, 0.0) is not None]
+    of_target = cache(partial(best_beside_others, ranked))
     for baseline in dict.fromkeys(one.row.backbone for one in against):
         simple = next(one for one in against if one.row.backbone == baseline)
-        failed = _not_better(ranked, simple, open_targets)
+        failed = _not_better(ranked, simple, open_targets, of_target)
         if simple is not strongest:
             masked = _no_lower(best.row, strongest.row, [one for one, by_test in failed.items() if by_test])
             failed = {target: by_test for target, by_test in failed.items() if target not in masked}
@@ -277,10 +279,15 @@ def _find_unread(ranked: Sequence[Judged], baselines: Sequence[Simple], stronges
         open_targets = [target for target in open_targets if target not in failed]
 
 
-def _not_better(ranked: Sequence[Judged], baseline: Simple, targets: Sequence[str]) -> dict[str, bool]:
+def _not_better(
+    ranked: Sequence[Judged],
+    baseline: Simple,
+    targets: Sequence[str],
+    of_target: Callable[[str], Compared | None],
+) -> dict[str, bool]:
     """Return the targets that the best row does not read better than a baseline, and whether by a test alone.
 
-    Without a test its mean error says so.
+    Without a test its mean error says so. ``of_target`` returns the best row's comparison of a target.
     """
     best = ranked[0]
     failed = {target: False for target in _no_lower(best.row, baseline.row, targets)}
@@ -291,7 +298,7 @@ def _not_better(ranked: Sequence[Judged], baseline: Simple, targets: Sequence[st
     for target in targets if len(targets) <= _MOST_TARGETS else ():
         if target in failed or not best.tests:
             continue
-        one = best_beside_others(ranked, target)
+        one = of_target(target)
         if one is None:
             break
         others = baseline.errors(one.ids, target)
