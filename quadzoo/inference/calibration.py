@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -105,12 +106,14 @@ class Calibration:
         return [by[one] for one in self.ids]
 
 
+@cache
 def fewest(level: float) -> int:
     """Return the number of val images from which on intervals of a level can be had: 9 for 0.9."""
     exact = exact_level(level)
     return math.ceil(exact / (1 - exact))
 
 
+@cache
 def exact_level(level: float) -> Fraction:
     """Return a level as it is written."""
     # As it is written: in binary 0.55 × 100 is more than 55, and the next larger residual would be taken.
