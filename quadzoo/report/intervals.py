@@ -49,7 +49,7 @@ def outcome_of(runs: Sequence[Run], level: float, picks: Sequence[float] | None 
         [None if run.val_spread.empty else run.val_spread.to_numpy() for run in runs],
         picks,
     )
-    spreads = [spread_of(run.test, targets) for run in runs]
+    spreads = [None if run.val_spread.empty else spread_of(run.test, targets) for run in runs]
     test, spread = _mean(
         [(prediction - truth) / ranges for truth, prediction in (run.answers for run in runs)],
         [None if one is None else one / ranges for one in spreads],
