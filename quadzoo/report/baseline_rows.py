@@ -9,6 +9,7 @@ from statistics import fmean
 
 from quadzoo.records.baseline import LOOKUP, MEAN, RIDGE_FEATURES, RIDGE_PIXELS, BaselineRecord, baseline_key
 from quadzoo.records.facts import SplitFacts
+from quadzoo.records.predictions import of_targets
 from quadzoo.records.record import Metrics, RunRecord
 from quadzoo.report.judged import Simple
 from quadzoo.report.results import Answer
@@ -48,7 +49,7 @@ def baseline_rows(
         if known is None or (metrics.val_mse or 0.0) < (known[0].val_mse or 0.0):
             found[name][split.fold] = metrics, split
     folds = {record.split.fold for record in records}
-    rows = []
+    rows, targets = [], records[0].targets
     for name, by_fold in found.items():
         if by_fold.keys() != folds:
             continue
@@ -61,7 +62,7 @@ def baseline_rows(
         row = Row.without_model(
             name,
             **pooled(list(by_fold.values()), truths or {}),
-            test_mae=mean_absolute([one.test for one in own], records[0].targets),
+            test_mae=mean_absolute([of_targets(one.test, targets) for one in own], targets),
             leaky=records[0].split.leaky,
             train_share=records[0].split.train_share,
             n_train=fmean(split.n_train for _, split in by_fold.values()),

@@ -12,7 +12,7 @@ import pandas as pd
 
 from quadzoo.metrics import image_errors, mse_of
 from quadzoo.records.facts import SplitFacts
-from quadzoo.records.predictions import columns_of
+from quadzoo.records.predictions import columns_of, of_targets
 from quadzoo.records.record import Metrics, RunRecord
 from quadzoo.report.column import Column, csv_only, figure
 from quadzoo.report.doubts import beaten_on_test
@@ -83,11 +83,11 @@ def ensemble_row(runs: Sequence[Run], baselines: Sequence[Simple] = ()) -> Row |
         ]
     if len(members) == len(pools):  # in no fold does another run lower the error of the best
         return None
-    split = scored[0][1]
+    split, targets = scored[0][1], runs[0].record.targets
     row = Row.without_model(
         ENSEMBLE,
         **pooled(scored, truths_of(runs)),
-        test_mae=mean_absolute(tests, runs[0].record.targets),
+        test_mae=mean_absolute([of_targets(test, targets) for test in tests], targets),
         intervals=intervals_of(intervals, runs),
         members=members,
         leaky=split.leaky,

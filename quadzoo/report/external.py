@@ -230,7 +230,9 @@ def _row(
         answers.name,
         **pooled(scored, truths_of(side.folds)),
         # Of the missing only the squared errors are known.
-        test_mae=mean_absolute(tests, board.targets) if side.ids <= answers.rows.keys() else None,
+        test_mae=mean_absolute([of_targets(test, board.targets) for test in tests], board.targets)
+        if side.ids <= answers.rows.keys()
+        else None,
         leaky=False,
         outside=Outside(
             file=answers.path.name,

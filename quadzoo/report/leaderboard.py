@@ -184,7 +184,7 @@ def _combination(members: list[Run], costs: _Costs, truths: Truths) -> _Combinat
         failed=len(members) - len(ok) - len(halved),
         **pooled(scored, truths),
         verdict=INCOMPLETE if len(ok) < len({run.record.seed for run in members}) * first.split.folds else "",
-        test_mae=mean_absolute([run.test for run in tests], first.targets),
+        test_mae=mean_absolute([run.answers for run in tests], first.targets),
         ensemble_val_mse=averaged.val_mse,
         ensemble_test_mse=averaged.test_mse,
         intervals=intervals_of([outcome_of([run], LEVEL) for run in ok], ok),

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from quadzoo.metrics import Scores, evaluate, means, variances
 from quadzoo.records.facts import SplitFacts
-from quadzoo.records.predictions import of_targets
 from quadzoo.records.record import Metrics, RunRecord
 
 if TYPE_CHECKING:
@@ -152,11 +150,15 @@ def _weight(name: str, split: SplitFacts, target: str | None) -> int:
     return split.known.complete if split.known and name == "test_exact" else split.n_test
 
 
-def mean_absolute(tables: Sequence[pd.DataFrame], targets: Sequence[str]) -> dict[str, float] | None:
-    """Return the mean absolute error of each target over the images that have it; None without any table."""
-    if not tables:
+def mean_absolute(
+    answers: Sequence[tuple[np.ndarray, np.ndarray]], targets: Sequence[str]
+) -> dict[str, float] | None:
+    """Return the mean absolute error of each target over the images that have it; None without any answer.
+
+    ``answers`` are truth and prediction, float64 (N, T) each.
+    """
+    if not answers:
         return None
-    everything = pd.concat(tables)
-    truth, prediction = of_targets(everything, targets)
+    truth, prediction = (np.concatenate(side) for side in zip(*answers, strict=True))
     error = means(np.abs(prediction - truth), ~np.isnan(truth))
     return dict(zip(targets, error.tolist(), strict=True))
