@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from pydantic_core import from_json
 
 from quadzoo.data.fold import Fold
 from quadzoo.errors import DataError
@@ -19,6 +22,7 @@ _MOST_BYTES = 2 << 30
 MOST = 1e30  # of a number: squares of larger ones are no scores
 _OLDER_NAMES = {"picture_group": "image_group", "picture_kind": "image_kind"}
 RESERVED = ("id", "split", "image_group", "group_value", "image_kind", *_OLDER_NAMES)
+_MINUS_NOTHING = re.compile(r"-0\s*[],]")  # to JSON an integer, without a sign
 _OF_READERS = ("error",)  # columns that readers add to the table
 
 
@@ -181,8 +185,8 @@ def parsed_predictions(path: Path, targets: Sequence[str]) -> Parsed:
         for place, name in enumerate(columns):
             cells = texts.pop(name)
             if name in truths:
-                cells = [cell or "nan" for cell in cells]
-            numbers[:, place] = list(map(float, cells))
+                cells = [cell or "NaN" for cell in cells]
+            numbers[:, place] = _numbers(cells)
         _check_scorable(path, numbers[:, : 2 * len(targets)])
         spread = numbers[:, 2 * len(targets) :]
         if not (np.isfinite(spread) & (spread > 0)).all():
@@ -203,17 +207,18 @@ def _plain_cells(content: bytes) -> dict[str, list[str]] | None:
 
     Nothing is quoted, no line is empty, all have as many cells as the header, and no two columns one name.
     """
-    if content[:3] == b"\xef\xbb\xbf" or any(sign in content for sign in (b'"', b"\r", b"\0", b"\n\n")):
+    n_lines = content.count(b"\n")
+    if content[:3] == b"\xef\xbb\xbf" or any(sign in content for sign in b'"\r\0') or n_lines < 2:
         return None
-    text = content.decode()
-    lines = text.split("\n")
-    if len(lines) < 3 or lines.pop():
+    # Faster than line by line: the end of each line becomes a cell, and all are equally far apart.
+    cells = content.decode().replace("\n", ",\n,").split(",")
+    header = cells[: cells.index("\n")]
+    step = len(header) + 1
+    if cells.pop() or len(cells) != n_lines * step or cells[step - 1 :: step].count("\n") != n_lines:
         return None
-    header = lines[0].split(",")
-    if len({line.count(",") for line in lines}) > 1 or len({*header}) < len(header) or not all(header):
+    if len(header) < 2 or len({*header}) < len(header) or not all(header):
         return None
-    cells = text[:-1].replace("\n", ",").split(",")  # faster than line by line
-    return {name: cells[place + len(header) :: len(header)] for place, name in enumerate(header)}
+    return {name: cells[place + step :: step] for place, name in enumerate(header)}
 
 
 def _cells(content: bytes, path: Path) -> dict[str, list[str]]:
@@ -226,6 +231,18 @@ def _cells(content: bytes, path: Path) -> dict[str, list[str]]:
     if len({*header}) < len(header):
         raise DataError(f"{path}: it has two columns of one name")
     return {str(name): cells.tolist() for name, cells in table.items()}
+
+
+def _numbers(cells: list[str]) -> np.ndarray:
+    """Return the number in each cell, float64 (n,), as `float` reads it. Raises ValueError where none is."""
+    text = f"[{','.join(cells)}]"
+    # Most cells are JSON, too; as that they are read in a quarter of the time, and to the last digit.
+    with suppress(ValueError, OverflowError):
+        numbers = from_json(text)
+        plain = len(numbers) == len(cells) and {*map(type, numbers)} <= {float, int}
+        if plain and not _MINUS_NOTHING.search(text):
+            return np.array(numbers, dtype=np.float64)
+    return np.array(list(map(float, cells)))
 
 
 def _check_scorable(path: Path, numbers: np.ndarray) -> None:

@@ -72,6 +72,14 @@ def test_values_beyond_the_exact_integers(tmp_path: Path, value: float) -> None:
     assert table["y_pred"].tolist() == [value / 3, 1 / 3]
 
 
+@pytest.mark.parametrize("cell", ["-0", " -0", "-0.0", "+1", ".5", "2.", "1_0", "9" * 30, "1e-400", "1.1e+1"])
+def test_numbers_are_read_as_python_does(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_text(f"{HEADER}a,test,{cell},{cell}\nb,test,1,2.5\n")
+    table = read_predictions(path, ["y"])
+    assert [str(table["y"][0]), str(table["y_pred"][0])] == [str(float(cell))] * 2
+
+
 def test_ids_stay_text(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     ids = ["007", "1e5", "NA", "nan", "", " a ", "b,c", 'd"e', "f\ng", "ax² + bx"]
@@ -104,6 +112,9 @@ def test_without_groups_each_image_is_its_own(tmp_path: Path) -> None:
         (b"id,split\na,test\n", "no column 'y'"),
         (b"id,split,y\na,test,1\n", "no column 'y_pred'"),
         (f"{HEADER}a,test,x,1\n".encode(), "could not convert string to float: 'x'"),
+        (f"{HEADER}a,test,1,true\n".encode(), "could not convert string to float: 'true'"),
+        (f'{HEADER}a,test,1,"2,3"\n'.encode(), "could not convert string to float: '2,3'"),
+        (f"{HEADER}a,test,1,{'9' * 400}\n".encode(), "not a finite number"),
         (f"{HEADER}a,test,1\n".encode(), "could not convert string to float: ''"),
         (f'{HEADER}"a,test,1,2'.encode(), "EOF inside string"),
         (f"{HEADER}a,test,1,2\nb,test,1,2,3\n".encode(), "Expected 4 fields in line 3, saw 5"),
