@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -144,12 +145,13 @@ class Parsed(NamedTuple):
 
     Texts are ``id``, ``split``, ``image_group`` and, where the file has them, ``group_value`` and
     ``image_kind``; other columns are left out. A truth that is missing is NaN; the spread of the predictions
-    is there where the file has it.
+    is there where the file has it. ``sha256`` is that of the file, in hexadecimal.
     """
 
     texts: dict[str, list[str]]
     names: list[str]
     numbers: np.ndarray
+    sha256: str
 
 
 def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
@@ -159,7 +161,7 @@ def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     the predictions. The group of an image is its own where the file says none. Raises DataError for another
     table.
     """
-    texts, names, numbers = parsed_predictions(path, targets)
+    texts, names, numbers, _ = parsed_predictions(path, targets)
     return pd.concat([pd.DataFrame(texts), pd.DataFrame(numbers, columns=names)], axis=1)
 
 
@@ -199,7 +201,8 @@ def parsed_predictions(path: Path, targets: Sequence[str]) -> Parsed:
         if old in texts and new not in texts:
             texts[new] = texts.pop(old)
     texts.setdefault("image_group", texts["id"])
-    return Parsed({name: texts[name] for name in RESERVED if name in texts}, names, numbers)
+    texts = {name: texts[name] for name in RESERVED if name in texts}
+    return Parsed(texts, names, numbers, hashlib.sha256(content).hexdigest())
 
 
 def _plain_cells(content: bytes) -> dict[str, list[str]] | None:

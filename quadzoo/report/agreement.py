@@ -6,7 +6,6 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from pydantic import ValidationError
 from quadzoo.errors import DataError
 from quadzoo.metrics import mse_of
 from quadzoo.records.baseline import BaselineRecord
-from quadzoo.records.record import PREDICTIONS, Metrics, RunRecord, sha256_of
+from quadzoo.records.record import PREDICTIONS, Metrics, RunRecord
 from quadzoo.report.scores import differences, scores_as
 
 _TOLD = ("leaked", "leaky", "n_train", "folds")  # of the division, above the table
@@ -71,16 +70,6 @@ def check_means(metrics: Metrics, val: np.ndarray, test: np.ndarray) -> None:
     for said, own in found:
         if said is None or not math.isclose(said, own, rel_tol=_ROUNDING, abs_tol=_NOTHING):
             raise DataError(f"an MSE is {said} in the record, but {own:.6g} by its {PREDICTIONS}")
-
-
-def check_whole(path: Path, record: RunRecord) -> None:
-    """Check that predictions are the file that a record names. Raises DataError where they are not."""
-    try:
-        same = sha256_of(path) == record.files.get(PREDICTIONS)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    if not same:
-        raise DataError(f"{path}: not the file that the record names: it was changed or cut off")
 
 
 def contradicting(records: Iterable[tuple[RunRecord, str]]) -> Iterator[tuple[RunRecord, str]]:

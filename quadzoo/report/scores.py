@@ -111,7 +111,7 @@ def differences(
         else:
             # R² is a difference from 1, and rounded like that: near 0, that of the mean is all rounding.
             nothing = tolerance if "r2" in name else 1e-15
-            same = bool(np.isclose(value, other, rtol=tolerance, atol=nothing))
+            same = abs(value - other) <= nothing + tolerance * abs(other)
         if not same:
             yield name, value, other
 
