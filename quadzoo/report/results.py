@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from quadzoo.errors import DataError
+from quadzoo.garbage import uncollected
 from quadzoo.metrics import image_errors
 from quadzoo.records.baseline import BaselineRecord, baseline_folder, baseline_keys, read_baseline
 from quadzoo.records.facts import Side
@@ -34,6 +35,7 @@ from quadzoo.report.rows import Conflict, Unreadable
 from quadzoo.report.text import one_line
 
 _REASON = 300  # characters
+_NO_TABLE = pd.DataFrame()
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Results(NamedTuple):
     answers: Sequence[Answer] = ()
 
 
+@uncollected()
 def read_runs(folders: Iterable[Path]) -> Results:
     """Return the runs of all results folders, one a key, in the order of keys.
 
@@ -114,14 +117,15 @@ def read_runs(folders: Iterable[Path]) -> Results:
     unreadable = []
     folders, tables = list(folders), _Tables()
     for folder in folders:
-        for path in [run_folder(folder, key) / RECORD for key in keys_in(folder)]:
-            record = None
+        # All records, then all predictions: by turns, each would drive the other out of the CPU's caches.
+        for path, record in list(_records(folder)):
+            if isinstance(record, DataError):
+                unreadable.append(_unreadable(folder, path.parent, record))
+                continue
             try:
-                record = _record(path)
                 run = tables.of_run(path, record)
             except DataError as error:
-                combination = record.combination if record else ""
-                unreadable.append(_unreadable(folder, path.parent, error, combination))
+                unreadable.append(_unreadable(folder, path.parent, error, record.combination))
             else:
                 found.setdefault(run.record.key, []).append(run)
     runs, conflicts = [], []
@@ -268,23 +272,22 @@ class Kept(NamedTuple):
 def kept_records(out: Path) -> Kept:
     """Return what the records of a results folder say; each is read once."""
     done, unreadable = set(), []
-    for path in [run_folder(out, key) / RECORD for key in keys_in(out)]:
-        try:
-            record = _record(path)
-        except DataError as error:
-            unreadable.append(_unreadable(out, path.parent, error))
-        else:
-            if counts_as_done(record):
-                done.add(record.key)
+    for path, record in _records(out):
+        if isinstance(record, DataError):
+            unreadable.append(_unreadable(out, path.parent, record))
+        elif counts_as_done(record):
+            done.add(record.key)
     return Kept(frozenset(done), unreadable)
 
 
-def _record(path: Path) -> RunRecord:
-    """Return a run's record. Raises DataError for one that cannot be read or is another run's."""
-    record = read_record(path.parents[2], path.parent.name)
-    if record is None:
-        raise DataError(f"{path}: it is gone")
-    return record
+def _records(out: Path) -> Iterator[tuple[Path, RunRecord | DataError]]:
+    """Yield the file of each run's record, and the record, or why it cannot be read or is another run's."""
+    for key in keys_in(out):
+        path = run_folder(out, key) / RECORD
+        try:
+            yield path, read_record(out, key) or DataError(f"{path}: it is gone")
+        except DataError as error:
+            yield path, error
 
 
 class _Tables:
@@ -297,7 +300,7 @@ class _Tables:
         """Return the run of a record and its file. Raises DataError for one that cannot be scored."""
         predictions = path.parent / PREDICTIONS
         if record.status != "ok" or (not predictions.exists() and PREDICTIONS not in record.files):
-            return Run(record, path.parent, pd.DataFrame())
+            return Run(record, path.parent, _NO_TABLE)
         parsed = parsed_predictions(predictions, record.targets)
         images = self._images(parsed.texts)
         test = _test(predictions, parsed, images, record)
@@ -379,15 +382,16 @@ def _val(parsed: Parsed, images: NamedImages, record: RunRecord) -> pd.DataFrame
     known = _known(truth, record, "val")
     finite = known is not None and bool(np.isfinite(residuals[known]).all())
     if len(rows) != record.split.n_val or not images.is_unique["val"] or not finite:
-        return pd.DataFrame()
+        return _NO_TABLE
     return pd.DataFrame(residuals, images.of_side["val"].index, images.columns(record.targets))
 
 
 def _spread(parsed: Parsed, images: NamedImages, val: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
     """Return `Run.val_spread`."""
-    spread = parsed.numbers[images.rows["val"], 2 * len(record.targets) :]
-    if not spread.size or val.empty:
-        return pd.DataFrame()
+    n = 2 * len(record.targets)
+    if parsed.numbers.shape[1] == n or val.empty:
+        return _NO_TABLE
+    spread = parsed.numbers[images.rows["val"], n:]
     ranges = np.array(record.target_high) - np.array(record.target_low)
     return pd.DataFrame(spread / ranges, index=val.index, columns=val.columns)
 
