@@ -53,22 +53,21 @@ class Line(NamedTuple):
 
     def crosses(self, box: Box) -> bool:
         """Whether any of the line lies in a box, by clipping it (Liang & Barsky 1984)."""
+        x1, y1, x2, y2 = self
+        left, top, right, bottom = box
         begin, end = 0.0, 1.0
-        dx, dy = self.x2 - self.x1, self.y2 - self.y1
-        for step, room in (
-            (-dx, self.x1 - box.left),
-            (dx, box.right - self.x1),
-            (-dy, self.y1 - box.top),
-            (dy, box.bottom - self.y1),
-        ):
+        for start, step, low, high in ((x1, x2 - x1, left, right), (y1, y2 - y1, top, bottom)):
             if step == 0:
-                if room < 0:
+                if not low <= start <= high:
                     return False
-            elif step < 0:
-                begin = max(begin, room / step)
-            else:
-                end = min(end, room / step)
-        return begin <= end
+                continue
+            entering, leaving = (low - start) / step, (high - start) / step
+            if step < 0:
+                entering, leaving = leaving, entering
+            begin, end = max(begin, entering), min(end, leaving)
+            if begin > end:
+                return False
+        return True
 
 
 class Label(NamedTuple):
