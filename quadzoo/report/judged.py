@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from quadzoo.report.results import Answer, Errors, Run, errors_of, squared_error
+from quadzoo.report.errors import Errors, errors_of, squared_error
+from quadzoo.report.results import Answer, Run
 from quadzoo.report.rows import INCOMPLETE, Row
 from quadzoo.report.statistics import FEWEST_SEEDS, Comparison, Folds
 

@@ -10,6 +10,7 @@ from functools import partial
 from itertools import chain
 from statistics import fmean
 
+from quadzoo.garbage import uncollected
 from quadzoo.records.record import RunRecord
 from quadzoo.report.baseline_rows import baseline_rows
 from quadzoo.report.caveats import mixed_of, needs_row_per_precision, overlap_of, plugins_of
@@ -33,6 +34,7 @@ _ROUNDING = 1e-6
 _Costs = Callable[[Sequence[RunRecord]], list[RowCost]]
 
 
+@uncollected()
 def leaderboards(
     runs: Iterable[Run], unreadable: Sequence[Unreadable] = (), answers: Sequence[Answer] = ()
 ) -> list[Leaderboard]:

@@ -11,9 +11,9 @@ import numpy as np
 
 from quadzoo.report.column import Column
 from quadzoo.report.columns import COLUMNS
+from quadzoo.report.errors import Errors
 from quadzoo.report.law import Law, Level, Withheld
 from quadzoo.report.powerlaw import PowerLaw, Samples, fitted, without_largest
-from quadzoo.report.results import Errors
 from quadzoo.report.rows import INCOMPLETE, Details, Leaderboard, Row, ShareCurve
 from quadzoo.report.text import short, whole
 

@@ -11,8 +11,8 @@ import pandas as pd
 from quadzoo.records.baseline import MEAN
 from quadzoo.report.baselines import by_strength, in_words
 from quadzoo.report.caveats import ends_of, restless_of
+from quadzoo.report.errors import val_errors_of
 from quadzoo.report.judged import Compared, Judged, Simple, among, best_beside_others, comparisons
-from quadzoo.report.results import val_errors_of
 from quadzoo.report.rows import (
     BEST,
     DOES_NOT_BEAT,

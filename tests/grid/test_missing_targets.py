@@ -18,9 +18,10 @@ from quadzoo.data.fold import Fold
 from quadzoo.grid.baselines import simple_answers
 from quadzoo.grid.ridge import ridge
 from quadzoo.records.keys import NEUTRAL_RECIPE
+from quadzoo.report.errors import errors_of
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.page import to_html
-from quadzoo.report.results import errors_of, read_runs
+from quadzoo.report.results import read_runs
 from quadzoo.report.verify import verify
 
 from ..runs import records
