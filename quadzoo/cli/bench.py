@@ -239,7 +239,7 @@ def _shares(context: click.Context, parameter: click.Parameter, value: str) -> t
     type=click.IntRange(1),
     metavar="N",
     help="CPU threads, shared by the runs at the same time.  [default: OMP_NUM_THREADS, else all usable "
-    "CPUs]",
+    "CPUs; with Ray, the CPUs that a run gets on its node]",
 )
 @click.option(
     "--timeout", type=float, metavar="SECONDS", help="Stop a run that takes longer. It counts as failed."

@@ -27,9 +27,11 @@ from quadzoo.executors.ray_connection import (
     disconnect,
     in_words,
     machines,
+    own_raylet,
 )
 from quadzoo.executors.ray_job import SLICE, RayJob
 from quadzoo.executors.ray_node import FileServer, Order, watch
+from quadzoo.executors.ray_witness import Witness
 from quadzoo.registry import additions
 from quadzoo.registry.additions import Additions
 from quadzoo.scratch import scratch_folder
@@ -75,6 +77,7 @@ class RayExecutor:
         self.waited_in_vain = -math.inf
         if self._connects:
             connect(address)
+        self._witness = Witness()
         try:
             self._machines = check_software(machines())
             if not self._machines:
@@ -85,7 +88,12 @@ class RayExecutor:
         self.cpus = min(one.cpus for one in self._machines)
         self._gpus = min((one.gpus for one in self._machines if one.gpus), default=0)
         self.jobs = jobs or max(1, int(self._gpus))
+        self._share = max(1, self.cpus // self.jobs)  # of the CPUs of a node, for each job
+        if self.jobs > self.cpus:
+            at_once = f"{self.cpus} at the same time on a node with as many, not {self.jobs}"
+            note(f"each run takes a CPU at least: {at_once}")
         self._head = ray.get_runtime_context().gcs_address
+        self._raylet = own_raylet()
         self._looked = self._counted = time.monotonic()
         # Nodes that find it in their cache folder share the folder with this machine.
         self._mark = self._stack.enter_context(scratch_folder(cache_folder()))
@@ -95,6 +103,7 @@ class RayExecutor:
 
     def close(self) -> None:
         """Let go of the cluster; end a Ray that was started for this executor."""
+        self._witness.close()
         self._stack.close()
         if self._connects and not self.lost:
             disconnect()
@@ -104,8 +113,8 @@ class RayExecutor:
         return [one.name for one in self._nodes()]
 
     def at_once(self, jobs: int) -> int:
-        """Return how many jobs to run at the same time: ``jobs`` on each node that is there now."""
-        return jobs * max(1, len(self._nodes()))
+        """Return how many jobs to run at the same time: ``jobs`` on each node, or what its CPUs allow."""
+        return sum(min(jobs, one.cpus // self._share) for one in self._nodes()) or 1
 
     def submit(
         self, work: str, argument: Any, log: Path, needs: Needs = NO_NEEDS, machine: str | None = None
@@ -152,7 +161,7 @@ class RayExecutor:
         return ()
 
     def check_head(self, *, afresh: bool = False) -> None:
-        """See whether the head is there. Raises ClusterLost where it is not, for a while.
+        """See whether the head, and Ray's own process here, are there. Raises ClusterLost after a while.
 
         Called before anything is asked of Ray: it ends this process at once, without a word, where Ray's own
         process on this machine is gone, and a minute after the head is. What was seen a moment ago counts,
@@ -163,7 +172,7 @@ class RayExecutor:
         if not afresh and time.monotonic() - self._looked < _FRESH:
             return
         for look in range(_LOOKS):
-            if answers(self._head):
+            if answers(self._head) and answers(self._raylet):
                 self._looked = time.monotonic()
                 return
             if look < _LOOKS - 1:
@@ -195,11 +204,9 @@ class RayExecutor:
             begins_with = given(needs.checkpoint)
             self._offer({begins_with.identity: needs.checkpoint})
             order = replace(order, begins_with=begins_with)
-        assert self.cpus is not None
         assert self.jobs is not None
-        share = max(1, self.cpus // self.jobs)
         return self._task.options(
-            num_cpus=min(needs.cpus, share),
+            num_cpus=min(needs.cpus, self._share),
             num_gpus=min(1.0, self._gpus / self.jobs) if order.uses_gpu else 0,
             num_returns="streaming",
             max_retries=0,  # Ray would repeat for ever what needs too much memory

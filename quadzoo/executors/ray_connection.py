@@ -54,6 +54,8 @@ def connect(address: str | None) -> None:
     logging.getLogger("ray").addHandler(logging.NullHandler())  # else Ray prints to stderr
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # those of jobs that have told all there is
+    # What Ray says of its processes that die would stand before the table, on stdout.
+    ray._private.worker.print_to_stdstream = _say_nothing
     job = JobConfig()
     job._py_driver_sys_path = _NoPaths()
     given: dict[str, Any] = {"address": address or "local"}
@@ -102,6 +104,10 @@ def connection_error(text: str) -> str:
             "started with"
         )
     line = " ".join(text.split())
+    if "AF_UNIX" in line:
+        return (
+            "the folder of Ray's sockets has too long a path; set RAY_TMPDIR to a shorter one, such as /tmp"
+        )
     return f"no connection: {line[:_LONGEST]}"
 
 
@@ -119,6 +125,15 @@ def machines() -> list[Machine]:
         )
         for one, address in zip(nodes, addresses, strict=True)
     ]
+
+
+def own_raylet() -> str:
+    """Return HOST:PORT of Ray's own process on this machine."""
+    known: Any = ray.nodes  # it has no types
+    own = ray.get_runtime_context().get_node_id()
+    return next(
+        f"{one['NodeManagerAddress']}:{one['NodeManagerPort']}" for one in known() if one["NodeID"] == own
+    )
 
 
 def check_software(nodes: list[Machine]) -> list[Machine]:
@@ -197,6 +212,10 @@ def _check_address(address: str) -> None:
             f"`ray_address` {address[:_SHOWN]}: nothing answers there; give HOST:PORT of a running head, or "
             "auto"
         )
+
+
+def _say_nothing(*_: object, **__: object) -> None:
+    pass
 
 
 class _NoPaths(list[str]):

@@ -6,7 +6,6 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
@@ -43,11 +42,12 @@ class Rung(NamedTuple):
 
 @dataclass(eq=False)
 class _Candidate:
-    """A combination: ``task`` is that of its lowest seed, ``runs`` are all."""
+    """A combination: ``task`` is that of its lowest seed, ``runs`` are all; ``log`` is of one that failed."""
 
     task: Task
     runs: list[Task]
     trials: dict[int, Trial] = field(default_factory=dict)  # by epochs
+    log: str = ""
 
     @property
     def title(self) -> str:
@@ -114,13 +114,18 @@ def _best(candidates: Sequence[_Candidate], epochs: int) -> list[_Candidate]:
     return sorted(candidates, key=lambda one: one.score(epochs))
 
 
-def _known(plan: Plan, candidates: Sequence[_Candidate], epochs: int) -> None:
-    """Take over the short trainings that are kept. One that broke off is made again."""
+def _known(
+    plan: Plan, candidates: Sequence[_Candidate], epochs: int, note: Callable[[str], None] = lambda _: None
+) -> None:
+    """Take over the short trainings that are kept. One that broke off, or cannot be read, is made again."""
     for one in candidates:
-        with suppress(DataError):  # such a file is written again
+        try:
             kept = read_halving(plan.config.out, one.trial(epochs).key)
-            if kept is not None and kept.trial.is_final:
-                one.trials[epochs] = kept.trial
+        except DataError as error:
+            note(f"warning: {error}; {one.title} is trained for {epochs} epochs again")
+            continue
+        if kept is not None and kept.trial.is_final:
+            one.trials[epochs] = kept.trial
 
 
 class Outlook(NamedTuple):
@@ -153,15 +158,30 @@ def outlook(plan: Plan) -> Outlook:
     return Outlook(found, {key: share * (key in likely) for key in shares})
 
 
+def _still_to_train(plan: Plan, steps: Sequence[Rung]) -> int:
+    """Return how many short trainings are not kept. Who goes on is not known before a rung is whole."""
+    left, missing = _candidates(plan), 0
+    for number, rung in enumerate(steps):
+        _known(plan, left, rung.epochs)
+        lacking = sum(rung.epochs not in one.trials for one in left)
+        missing += lacking
+        if lacking:
+            return missing + sum(later.combinations for later in steps[number + 1 :])
+        left = _best(left, rung.epochs)[: rung.keep]
+    return missing
+
+
 def in_words(plan: Plan) -> str:
     """Return how a bench will halve; nothing where it will not."""
     steps = rungs(plan)
     if not steps:
         return ""
     told = [f"{one.combinations} for {one.epochs} epoch{'s' * (one.epochs > 1)}" for one in steps]
+    n, missing = sum(one.combinations for one in steps), _still_to_train(plan, steps)
+    kept = f" ({n - missing} of these {n} are kept from before)" if missing < n else ""
     return (
         f"halving: by val MSE on the lowest seed, of {steps[0].combinations} combinations are trained "
-        f"{listed(told)}; the best {steps[-1].keep} then from the start for all {plan.tasks[0].epochs} "
+        f"{listed(told)}{kept}; the best {steps[-1].keep} then from the start for all {plan.tasks[0].epochs} "
         "epochs and seeds; the others are listed as incomplete"
     )
 
@@ -169,14 +189,19 @@ def in_words(plan: Plan) -> str:
 def with_halving(plan: Plan, executor: Executor, observer: Observer, check: Callable[[], None]) -> Plan:
     """Return the plan with what is left to train: of the other runs its ``failures`` say where they stopped.
 
-    Short trainings are kept in OUT/halving, and none is made twice. ``check`` is called from time to time and
-    may raise.
+    One whose short training failed was not stopped: it failed. Short trainings are kept in OUT/halving, and
+    none is made twice. ``check`` is called from time to time and may raise.
     """
     steps = rungs(plan)
     if not steps:
         return plan
     stopped = _Halver(plan, executor, observer, check).run(steps)
-    found = {task.key: halved for one, halved in stopped for task in one.runs}
+    found = {
+        task.key: halved
+        for one, halved in stopped
+        for task in one.runs
+        if one.trials[halved.epochs].error is None
+    }
     tasks = [
         replace(task, found=task.found.model_copy(update={"halved": found.get(task.key)}))
         if task.key not in plan.done
@@ -188,7 +213,18 @@ def with_halving(plan: Plan, executor: Executor, observer: Observer, check: Call
         for key, halved in found.items()
         if key not in plan.done
     }
-    return replace(plan, tasks=tasks, failures={**plan.failures, **failures})
+    broken = {
+        task.key: _failure(one, halved.epochs)
+        for one, halved in stopped
+        for task in one.runs
+        if task.key not in found and task.key not in plan.done
+    }
+    return replace(plan, tasks=tasks, failures={**plan.failures, **failures, **broken})
+
+
+def _failure(one: _Candidate, epochs: int) -> Failure:
+    kind, _, message = str(one.trials[epochs].error).partition(": ")
+    return failure(kind, f"in a short training of halving, {epochs} epochs: {message}", one.log)
 
 
 @dataclass(frozen=True)
@@ -235,7 +271,7 @@ class _Halver:
 
     def _train(self, left: Sequence[_Candidate], epochs: int) -> None:
         """Make the short trainings that are not kept, the longest first."""
-        _known(self.plan, left, epochs)
+        _known(self.plan, left, epochs, self.observer.note)
         missing = {one.task.key: one for one in left if epochs not in one.trials}
         if not missing:
             return
@@ -253,8 +289,8 @@ class _Halver:
         finally:
             pool.close()
 
-    def _ended(self, one: _Candidate, epochs: int, trial: Trial, _: str) -> None:
-        one.trials[epochs] = trial
+    def _ended(self, one: _Candidate, epochs: int, trial: Trial, log: str) -> None:
+        one.trials[epochs], one.log = trial, log
         task = one.trial(epochs)
         record = HalvingTrial(
             key=task.key,

@@ -28,7 +28,10 @@ def halved(board: Leaderboard) -> str:
     if not rows:
         return ""
     were = "row was" if len(rows) == 1 else "rows were"
+    before = " Scores that some of them have are of runs from before." * any(
+        row.val_mse is not None for row in rows
+    )
     return (
         f"{len(rows)} {were} not trained in full: successive halving compared rows by their val MSE after a "
-        "part of the epochs on one seed. In full they may have done better; they have no rank."
+        f"part of the epochs on one seed. In full they may have done better; they have no rank.{before}"
     )

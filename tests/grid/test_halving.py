@@ -173,6 +173,7 @@ def test_a_halved_bench(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "halving").glob("*.json")}
     again = quadzoo(*command)
     assert again.status == 0
+    assert "are trained 4 for 1 epoch (4 of these 4 are kept from before); the best 2" in again.err
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "halving").glob("*.json")} == before
     assert rows(tmp_path) == table
 
@@ -196,3 +197,43 @@ def test_what_was_stopped_waits_for_no_learning_rate(equations: Path, tmp_path: 
     assert trials_to_do(plan) == 8
     gone = {task.key: failure("Halved", "", "") for task in plan.tasks if task.head != "mlp"}
     assert trials_to_do(replace(plan, failures=gone)) == 2
+
+
+DYING = """
+import os
+from quadzoo import BackboneSpec, hookimpl
+
+def build(**_):
+    os._exit(9)
+
+@hookimpl
+def register_backbones():
+    return [BackboneSpec(name="dies", build=build)]
+"""
+
+
+def test_what_breaks_in_a_short_training_has_failed(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
+    """It has no place among those that were compared, and nobody is to believe that all went well."""
+    (tmp_path / "dies.py").write_text(DYING)
+    command = (
+        "bench", "--plugin", tmp_path / "dies.py", "--backbones", "dies,tiny_cnn", "--heads", "mlp,linear",
+        "--data", equations, "--weights", "none", "--epochs", 2, "--out", tmp_path, "--precision", "32",
+        "--halving",
+    )  # fmt: skip
+    done = quadzoo(*command)
+    assert done.status == 1
+    broken = [one for one in records(tmp_path) if one["backbone"] == "dies"]
+    assert len(broken) == 2
+    for one in broken:
+        assert (one["error"]["type"], one["found"]["halved"]) == ("ProcessDied", None)
+        assert one["error"]["message"].startswith("in a short training of halving, 1 epochs: ")
+    assert "FAILED" in done.err
+    page = (tmp_path / "leaderboard.html").read_text()
+    assert "not trained in full" not in page
+
+    # A file that says nonsense is told, and made again.
+    (path,) = [path for path in (tmp_path / "halving").glob("*.json") if '"tiny_cnn"' in path.read_text()][:1]
+    path.write_text(path.read_text().replace('"val_mse": 0', '"val_mse": -0'))
+    again = quadzoo(*command)
+    assert f"warning: {path}: " in again.err.replace("\n", " ")
+    assert "is trained for 1 epochs again" in again.err
