@@ -27,8 +27,9 @@ import errno
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 """Numbers of an OSError that no other parameter helps against: the disk is full, or fails."""
-FAILING_DISK = (*NO_SPACE, errno.EROFS)
-"""Numbers of an OSError after which no run can keep anything: a disk that fails may turn read-only."""
+FAILING_DISK = (*NO_SPACE, errno.EROFS, errno.EFBIG)
+"""Numbers of an OSError after which no run can keep anything: a disk that fails may turn read-only, and
+files may not be as large as the weights of a network are."""
 _SHOWN = 100  # characters of a path
 
 

@@ -327,6 +327,9 @@ def bench(as_json: bool, dry_run: bool, metric: Metric, **flags: Any) -> int:
     else:
         print_leaderboards([board], metric)
     out = given.get("out", Path("results"))
+    if n := display.failed:
+        again = "tries them again" if n > 1 else "tries it again"
+        say(f"quadzoo: {n} run{'s' * (n > 1)} failed; the same command {again}", err=True)
     say(
         f"quadzoo: {out / 'leaderboard.html'}, .md, .csv and .json; one folder per run in {out / 'runs'}",
         err=True,

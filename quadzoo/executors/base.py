@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -212,9 +213,13 @@ def end_of(log: Path, characters: int) -> str:
         return ""
 
 
+_WARNED = re.compile(r"Warning: |warnings\.warn\(|^\S+\.py:\d+: ")
+
+
 def why_it_ended(job: Job) -> str:
     """Return, in one line, how a job ended and the last line that it printed."""
     lines = [line for line in job.log_tail().splitlines() if any(map(str.isalnum, line))]
+    lines = [line for line in lines if not _WARNED.search(line)]  # of a library, and no reason
     reason = (
         f"{job.exit_reason()}; the last line it printed: {lines[-1].strip()}" if lines else job.exit_reason()
     )

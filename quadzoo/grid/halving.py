@@ -19,6 +19,7 @@ from quadzoo.grid.config import BenchConfig
 from quadzoo.grid.observer import Observer
 from quadzoo.grid.plan import Plan, longest_first
 from quadzoo.grid.trials import PERCENT, TrialPool
+from quadzoo.records.baseline import MEAN
 from quadzoo.records.facts import Halved
 from quadzoo.records.halving import HALVING, HalvingTrial, read_halving, write_halving
 from quadzoo.records.record import Failure
@@ -247,6 +248,8 @@ class _Halver:
                 left = ordered[: rung.keep]
                 for place, one in enumerate(ordered[rung.keep :], rung.keep + 1):
                     stopped.append((one, _halved(one, place, rung)))
+                if doubt := _doubt(ordered, rung):
+                    self.observer.note(doubt)
                 told = [f"{one.title} ({short(one.trials[rung.epochs].val_mse) or 'failed'})" for one in left]
                 self.observer.note(f"halving after {rung.epochs} epochs: {listed(told)} go on, by val MSE")
         finally:
@@ -304,6 +307,18 @@ class _Halver:
         write_halving(self.plan.config.out, record)
         if trial.error is not None:
             self.observer.note(f"warning: {one.title}: training for {epochs} epochs failed: {trial.error}")
+
+
+def _doubt(ordered: Sequence[_Candidate], rung: Rung) -> str:
+    """Return the warning that most were no better than the mean of train; nothing where most were."""
+    mean = ordered[0].task.baselines[MEAN].val_mse
+    worse = [one for one in ordered if mean is not None and one.score(rung.epochs) >= mean]
+    if 2 * len(worse) <= len(ordered):
+        return ""
+    return (
+        f"warning: halving: after {rung.epochs} epochs {len(worse)} of {len(ordered)} combinations read no "
+        "better than the mean of train, so that their order says little; more `epochs` would tell them apart"
+    )
 
 
 def _halved(one: _Candidate, place: int, rung: Rung) -> Halved:

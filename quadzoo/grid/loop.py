@@ -169,7 +169,8 @@ def _checkpoint(out: Path, task: Task) -> Path:
 
 def _failing_disk(error: Failure) -> int | None:
     """Return the number of the OSError that a run failed with where any other run would, too."""
-    return next((n for n in FAILING_DISK if error.message.startswith(f"[Errno {n}]")), None)
+    started = ((n, f"[Errno {n}] {os.strerror(n)}") for n in FAILING_DISK)
+    return next((n for n, text in started if error.message.startswith(text)), None)
 
 
 def what_is_kept(plan: Plan, finished: int, running: Sequence[_Running] = ()) -> str:

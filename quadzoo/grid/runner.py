@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import suppress
@@ -269,6 +270,7 @@ def _stopped(plan: Plan, error: OSError) -> QuadzooError:
     """Return why a bench cannot go on, and how much of its work is kept."""
     kept = sum(is_done(plan.config.out, task.key) for task in plan.tasks)
     mend = "make room" if error.errno in NO_SPACE else "mend that"
+    mend = "raise the limit that `ulimit -f` shows" if error.errno == errno.EFBIG else mend
     return StorageError(
         f"{reason_of(error)}; {kept} of {len(plan.tasks)} runs are finished and kept; {mend}, and the same "
         "command continues from here"

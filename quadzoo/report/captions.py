@@ -179,7 +179,8 @@ def unknown(board: Leaderboard) -> str:
 
 def incomplete(board: Leaderboard) -> str:
     """Return which rows have no rank, since runs of theirs failed or are missing; nothing without any."""
-    rows = [row.name for row in board.rows if row.verdict == INCOMPLETE]
+    incomplete = [row for row in board.rows if row.verdict == INCOMPLETE]
+    rows = [row.name for row in incomplete if row.failed or not row.halved]  # `halved` names the others
     if not rows:
         return ""
     are = "are incomplete and have" if len(rows) > 1 else "is incomplete and has"
@@ -390,5 +391,5 @@ def machines(board: Leaderboard) -> str:
     if elsewhere:
         text += f" Those of {listed(elsewhere)} were measured on another machine and cannot be compared."
     elif others:
-        text += " Runs on other machines are left out of the costs."
+        text += " Runs on other machines, or with other numbers of threads, are left out of the costs."
     return text

@@ -37,7 +37,7 @@ def beaten(board: Leaderboard) -> str:
         if near and best.covers and best.test_mse_low is None:
             text += f", which may be luck: no difference can be tested ({best.covers})."
             return text + to_test(board, best)
-        text += f": none of them is worth using.{brief([best])}"
+        text += _of_no_use(board, best)
         if baseline.test_mse is not None and (best.test_mse or math.inf) < baseline.test_mse:
             means = " against ".join(apart(best.test_mse, baseline.test_mse))
             text += f" On the test images {best.name} has a lower MSE ({means}), but val decides: with more "
@@ -74,6 +74,16 @@ def _unfinished(board: Leaderboard, baseline: Row) -> str:
     return listed(
         [f"{row.name} ({apart(row.val_mse, val)[0]})" for row in rows if (row.val_mse or 0.0) < val]
     )
+
+
+def _of_no_use(board: Leaderboard, best: Row) -> str:
+    """Return what follows from that no network beats a baseline: of frozen ones not much."""
+    if all(row.frozen for row in board.rows if row.seeds):
+        return (
+            ": with frozen features none of them is worth using; trained in full, without `--freeze`, they "
+            "may be."
+        )
+    return f": none of them is worth using.{brief([best])}"
 
 
 def brief(rows: Sequence[Row], where: str = "") -> str:

@@ -76,7 +76,7 @@ def comparisons(networks: Sequence[Judged]) -> list[Compared]:
             continue
         n_seeds = errors.table.shape[1]
         if one.row.verdict == INCOMPLETE:
-            one.row.covers = "runs failed or are missing"
+            one.row.covers = "not trained in full" if one.row.halved else "runs failed or are missing"
         elif n_seeds < one.row.seeds:
             one.row.covers = f"predictions of {n_seeds} of {one.row.seeds} seeds for all images"
         else:

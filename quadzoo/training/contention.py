@@ -18,7 +18,7 @@ _LEAST = 0.8  # of the CPU time: with two threads and one busy neighbour on two 
 class Contention(pl.Callback):
     """Sends one line where the threads of a run on the CPU wait for CPUs instead of computing.
 
-    The number of threads stays: it changes digits. ``send`` goes to whoever started the run.
+    The number of threads stays: it changes scores. ``send`` goes to whoever started the run.
     """
 
     def __init__(self, placement: Placement, send: Send) -> None:
@@ -42,5 +42,6 @@ class Contention(pl.Callback):
         if share is not None and share < _LEAST:
             self._send(
                 f"its {self._threads} threads get {share:.0%} of the CPU time that they ask for, since other "
-                "programs run; they wait for each other, and `threads` 1 is often faster then"
+                "programs run; they wait for each other, and `threads` 1 is often faster then, with scores "
+                "that differ as those of another seed do"
             )

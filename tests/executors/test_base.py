@@ -113,3 +113,12 @@ def test_last_words_are_words() -> None:
     text = "Traceback\n  | ValueError: too wide\n  +------------------------------------\n\n"
     job = SimpleNamespace(log_tail=lambda: text, exit_reason=lambda: "it ended")
     assert why_it_ended(job) == "it ended; the last line it printed: | ValueError: too wide"  # type: ignore[arg-type]
+
+
+def test_what_a_library_warns_of_is_no_reason() -> None:
+    warned = (
+        "/lib/pytorch_lightning/_pytree.py:21: `isinstance(treespec, LeafSpec)` is deprecated, use another\n"
+    )
+    for text in (warned, f"{warned}x.py:3: UserWarning: old\n  warnings.warn(\n"):
+        job = SimpleNamespace(exit_reason=lambda: "it was ended by SIGSEGV", log_tail=lambda text=text: text)
+        assert why_it_ended(job) == "it was ended by SIGSEGV"  # type: ignore[arg-type]

@@ -148,6 +148,22 @@ def test_a_limit_to_the_size_of_files(equations: Path, tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
+def test_a_limit_that_weights_are_too_large_for(equations: Path, tmp_path: Path) -> None:
+    """All networks of a night would be trained, and none be kept."""
+    process = started(
+        equations, tmp_path, "--seeds", "0,1,2", "--epochs", 1,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)),
+    )  # fmt: skip
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1, said
+    (line,) = errors_in(said)
+    assert line.endswith(
+        "File too large; 0 of 3 runs are finished and kept; raise the limit that `ulimit -f` shows, and the "
+        "same command continues from here"
+    )
+    assert said.count("FAILED") == 1
+
+
 @pytest.mark.parametrize("where", ["quadzoo.grid.loop.write_record", "quadzoo.grid.runner.write_report"])
 def test_the_parent_cannot_write(
     where: str, equations: Path, stranger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

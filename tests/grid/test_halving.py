@@ -154,6 +154,7 @@ def test_a_halved_bench(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
     assert sorted(table[one["head"]]["rank"] for one in best) == ["1", "2"]
     page = (tmp_path / "leaderboard.html").read_text()
     assert "2 rows were not trained in full" in page
+    assert "runs failed or are missing" not in page
     assert "Failed runs" not in page
     assert quadzoo("verify", tmp_path).status == 0
 
@@ -237,3 +238,15 @@ def test_what_breaks_in_a_short_training_has_failed(equations: Path, quadzoo: Ca
     again = quadzoo(*command)
     assert f"warning: {path}: " in again.err.replace("\n", " ")
     assert "is trained for 1 epochs again" in again.err
+
+
+def test_an_order_of_what_has_learned_nothing_is_doubted(equations: Path, tmp_path: Path) -> None:
+    plan = planned(equations, tmp_path)
+    ordered = halving._candidates(plan)
+    mean = plan.tasks[0].baselines["mean-of-train"].val_mse or 0.0
+    for place, one in enumerate(ordered):
+        one.trials[2] = Trial(lr=1e-3, val_mse=mean * (0.5 if place < 2 else 2))
+    assert halving._doubt(ordered, Rung(4, 2, 2)) == ""
+    ordered[1].trials[2] = Trial(lr=1e-3, val_mse=mean)
+    told = "after 2 epochs 3 of 4 combinations read no better than the mean of train"
+    assert told in halving._doubt(ordered, Rung(4, 2, 2))

@@ -21,6 +21,13 @@ def test_by_val_nothing_that_loses_to_a_baseline_is_recommended(tmp_path: Path) 
     many = record("1", 0.095, backbone="untrained")
     many.split.n_val, many.data.n = 30, 38
     assert "none of them is worth using" in texts(board_of(tmp_path / "many", many))
+    frozen = board_of(tmp_path / "many")
+    for row in frozen.rows:
+        row.frozen = row.head != "-"
+    told = (
+        "with frozen features none of them is worth using; trained in full, without `--freeze`, they may be."
+    )
+    assert told in texts(frozen)
     assert "has the lowest val MSE" not in texts(board)
 
 
