@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from turns import where
+from turns import positive, where
 
 HERE = Path(__file__).parent
 SIZE, BATCH = (32, 208), 32
@@ -42,8 +42,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--backbones", default="tiny_cnn,efficientnet_b0")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of training in each cell")
+    parser.add_argument("--rounds", type=positive, default=3)
+    parser.add_argument("--seconds", type=positive, default=10, help="of training in each cell")
     parser.add_argument("--to", type=Path, default=HERE, help="folder of results/ and CONTENTION.md")
     parser.add_argument("--cell", nargs=2, metavar=("BACKBONE", "THREADS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -73,7 +73,9 @@ class Report:
         return 60 * self.minutes * self.patience - (time.monotonic() - self.started)
 
     def save(self) -> None:
-        """Write the JSON."""
+        """Write the JSON; figures of a GPU do not give way to those of a machine where none computes."""
+        if gpu_of(self.earlier) and not gpu_of(self.found):
+            return
         self.found["minutes"] = (time.monotonic() - self.started) / 60
         beside = self.to.with_name(f"{self.to.name}.part")
         beside.write_text(json.dumps(self.found, indent=1, default=str) + "\n")
@@ -122,8 +124,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         went_well = measure(Path(scratch), report, small=arguments.small)
-    print(arguments.to.read_text())
-    print(f"wrote {arguments.to}")
+    print(json.dumps(report.found, indent=1, default=str))
+    kept = gpu_of(report.earlier) and not gpu_of(report.found)
+    print(f"kept {arguments.to}: no GPU computes here" if kept else f"wrote {arguments.to}")
     sys.exit(not went_well)
 
 

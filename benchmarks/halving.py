@@ -38,8 +38,8 @@ def main() -> None:
     parser.add_argument("--backbones", default="tiny_cnn,resnet10t,resnet18,mobilenetv3_small_050")
     parser.add_argument("--heads", default="mlp,linear,spatial")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--n", type=int, default=600, help="images")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--n", type=int, default=400, help="images")
     parser.add_argument("--to", type=Path, default=HERE, help="folder of results/ and SCALING.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

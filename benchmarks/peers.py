@@ -1,23 +1,27 @@
 """The loops that a user would otherwise write, training the same network; for benchmarks/speed.py.
 
-    python benchmarks/peers.py tutorial|lightning|timm|torchvision|fastai --backbone resnet50 --data FOLDER
+    python benchmarks/peers.py PEER --backbone resnet50 --data FOLDER
 
 Each reads the files of FOLDER (published layout) in every epoch, scales them to 100 x 100, and trains one of
 quadzoo's backbones with its head `mlp` in float32, in batches of 32, on a GPU where there is one:
 
 tutorial     per item cv2.imread, cv2.resize, reshape; no workers; Adam (see tutorial_loop.py)
+script       that loop as the tutorial runs it: in Lightning's Trainer, with validation after each epoch, a
+             ModelCheckpoint on its loss, and a test of the best weights, on ``--held-out`` further images
 lightning    a plain LightningModule and Trainer; torchvision's transforms in two DataLoader workers; AdamW
 timm         timm's transforms and loader with two workers, without augmentation; AdamW
 torchvision  after its reference scripts: transforms in two workers, SGD, the loss read at every step
 fastai       a DataBlock with its transforms in two workers, and a Learner; Adam. Where it is installed
 
-It prints one line of JSON: training images a second in each epoch, without validation.
+All but `script` train alone: they neither validate nor test, and keep no weights. Each prints one line of
+JSON: training images a second in each epoch, without validation.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -119,6 +123,58 @@ def tutorial(net: Net, source: Source, targets: np.ndarray, epochs: int) -> Iter
     rows = np.arange(len(source))
     loader = DataLoader(ImageSet(source, rows, targets), BATCH, shuffle=True)
     yield from train(net, torch.optim.Adam(net.parameters(), lr=1e-3), loader, epochs)
+
+
+def script(
+    net: Net, source: Source, targets: np.ndarray, epochs: int, held_out: tuple[int, int]
+) -> Iterator[float]:
+    """Train on all images but the last ones: so many for val and for test are ``held_out``."""
+    import pytorch_lightning as pl
+    from pytorch_lightning.callbacks import ModelCheckpoint
+    from tutorial_loop import ImageSet
+
+    class Tutorial(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.clock, self.seconds = net, 0.0, dict[int, float]()
+
+        def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+            found: Tensor = self.net.head.loss(self.net(batch[0]), batch[1])
+            return found
+
+        def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+            return self.loss(batch)
+
+        def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+            self.log("val_loss", self.loss(batch))
+
+        def test_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+            self.log("test_loss", self.loss(batch))
+
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.Adam(self.parameters(), lr=1e-3)
+            return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 10, 0.5)]
+
+        def on_train_epoch_start(self) -> None:
+            self.clock = time.perf_counter()
+
+        def on_train_batch_end(self, *_: object) -> None:
+            self.seconds[self.current_epoch] = time.perf_counter() - self.clock
+
+    ends = np.cumsum([len(source) - sum(held_out), *held_out])
+    train_rows, val_rows, test_rows = np.split(np.arange(len(source)), ends[:-1])
+    train_set, val_set, test_set = (
+        ImageSet(source, rows, targets) for rows in (train_rows, val_rows, test_rows)
+    )
+    module = Tutorial()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = pl.Trainer(
+            max_epochs=epochs, devices=1, logger=False, enable_progress_bar=False, enable_model_summary=False,
+            callbacks=[ModelCheckpoint(folder, monitor="val_loss")],
+        )  # fmt: skip
+        trainer.fit(module, DataLoader(train_set, BATCH, shuffle=True), DataLoader(val_set, BATCH))
+        trainer.test(module, DataLoader(test_set, BATCH), ckpt_path="best", verbose=False)
+    yield from (len(train_set) / taken for taken in module.seconds.values())
 
 
 def timm(net: Net, source: Source, targets: np.ndarray, epochs: int) -> Iterator[float]:
@@ -223,18 +279,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("peer", choices=PEERS)
+    parser.add_argument("peer", choices=[*PEERS, "script"])
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--limit", type=int, help="so many images alone")
+    parser.add_argument("--limit", type=int, help="so many images to train on")
+    parser.add_argument("--held-out", type=int, nargs=2, default=(32, 32), help="images of `script`")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     source = open_source(DataRequest(str(arguments.data)))
-    source = source.subset(range(len(source))[: arguments.limit])
+    held_out = tuple(arguments.held_out) if arguments.peer == "script" else (0, 0)
+    n_train = arguments.limit or len(source) - sum(held_out)
+    source = source.subset(range(n_train + sum(held_out)))
     info = target_info(source.target_names, source.targets, source.low, source.high)
     net, targets = Net(arguments.backbone, info), scale(source.targets, info)
-    speeds = list(PEERS[arguments.peer](net, source, targets, arguments.epochs))
+    if arguments.peer == "script":
+        speeds = list(script(net, source, targets, arguments.epochs, held_out))
+    else:
+        speeds = list(PEERS[arguments.peer](net, source, targets, arguments.epochs))
     print(json.dumps({"images_per_second": speeds}))
 
 

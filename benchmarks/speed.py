@@ -7,13 +7,14 @@ It draws equations and, round by round, lets every contender of benchmarks/peers
 the same backbone for two epochs on the same number of images, one after the other, each in a process of its
 own. `quadzoo` has the peers' 100 x 100 pixels, `quadzoo, 32` their precision, too, and `quadzoo, auto` the
 size that it chooses (32 x 208 here, which is two thirds of the pixels); all begin with an empty cache, so
-they decode, and the last two choose a precision. fastai takes part where it is installed.
+they decode, and the last two choose a precision. `script` alone of the peers validates and tests, as the
+tutorial's own script does; the others train and print their speed. fastai takes part where it is installed.
 Nothing else should run at the same time.
 
 It writes benchmarks/results/speed.json (every figure, device, versions) and benchmarks/SPEED.md: training
-images a second in the second epoch, seconds of the whole command, and the ratios to the tutorial's loop.
-A ratio is the median of the rounds' own ratios, with the lowest and the highest. The page ends with what
-startup.py and predict.py measured.
+images a second in the second epoch, seconds of the whole command, and the ratios to the tutorial's loop and
+to its script. A ratio is the median of the rounds' own ratios, with the lowest and the highest. The page
+ends with what startup.py and predict.py measured.
 """
 
 from __future__ import annotations
@@ -32,16 +33,26 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+
 from quadzoo.data.equations import write_folder
 from quadzoo.executors.local import LocalExecutor
 from quadzoo.grid.devices import find_device
 from quadzoo.records.record import read_records
 
 HERE = Path(__file__).parent
-PEERS = ("tutorial", "lightning", "timm", "torchvision", *(("fastai",) if find_spec("fastai") else ()))
+PEERS = (
+    "tutorial",
+    "script",
+    "lightning",
+    "timm",
+    "torchvision",
+    *(("fastai",) if find_spec("fastai") else ()),
+)
 SAME = ["--image-size", "100x100", "--resize", "stretch"]
 OURS = {"quadzoo, 32": [*SAME, "--precision", "32"], "quadzoo": SAME, "quadzoo, auto": []}
 EPOCHS = 2
+_ENDS = ("fit_seconds", "run_seconds", "whole_seconds")  # one after the other
 PACKAGES = ("torch", "torchvision", "timm", "pytorch-lightning", "opencv-python-headless", "pillow")
 
 
@@ -65,12 +76,12 @@ def main() -> None:
         write_folder(data, arguments.n, seed=0)
         for number in range(arguments.rounds):
             for backbone in backbones:
-                n_train = 0
+                sizes = [0, 0, 0]
                 for contender in (*OURS, *PEERS):
                     if contender in OURS:
-                        figure, n_train = ours(backbone, data, OURS[contender])
+                        figure, sizes = ours(backbone, data, OURS[contender])
                     else:
-                        figure = peer(contender, backbone, data, n_train)
+                        figure = peer(contender, backbone, data, sizes)
                     figures.append({"round": number, "backbone": backbone, "contender": contender, **figure})
                     print(json.dumps(figures[-1]), flush=True)
     device = find_device(LocalExecutor(), "auto")
@@ -82,7 +93,9 @@ def main() -> None:
         "python": sys.version.split()[0],
         "versions": {name: version(name) for name in PACKAGES},
         "images": arguments.n,
-        "train": n_train,
+        "train": sizes[0],
+        "val": sizes[1],
+        "test": sizes[2],
         "epochs": EPOCHS,
         "figures": figures,
     }
@@ -91,8 +104,8 @@ def main() -> None:
     (arguments.to / "SPEED.md").write_text(page(result, arguments.to / "results"))
 
 
-def ours(backbone: str, data: Path, flags: Sequence[str]) -> tuple[dict[str, object], int]:
-    """Return the figures of `quadzoo bench`, and how many images it trained on."""
+def ours(backbone: str, data: Path, flags: Sequence[str]) -> tuple[dict[str, object], list[int]]:
+    """Return the figures of `quadzoo bench`, and how many images it trained on, validated and tested."""
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["QUADZOO_CACHE_DIR"] = f"{scratch}/cache"
         command = [sys.executable, "-c", "from quadzoo.cli import main; main()", "bench", "--data", str(data),
@@ -105,15 +118,18 @@ def ours(backbone: str, data: Path, flags: Sequence[str]) -> tuple[dict[str, obj
         "precision_note": record.precision_note,
         "image_size": record.image.size,
         "images_per_second": record.cost.train_images_per_second,
+        "fit_seconds": record.cost.fit_seconds,
+        "run_seconds": (record.finished - record.started).total_seconds(),
         "whole_seconds": seconds,
     }
-    return figure, record.split.n_train
+    return figure, [record.split.n_train, record.split.n_val, record.split.n_test]
 
 
-def peer(name: str, backbone: str, data: Path, n_train: int) -> dict[str, object]:
+def peer(name: str, backbone: str, data: Path, sizes: Sequence[int]) -> dict[str, object]:
     """Return the figures of one of benchmarks/peers.py."""
     command = [sys.executable, str(HERE / "peers.py"), name, "--backbone", backbone, "--data", str(data),
-               "--epochs", str(EPOCHS), "--limit", str(n_train)]  # fmt: skip
+               "--epochs", str(EPOCHS), "--limit", str(sizes[0]),
+               "--held-out", *map(str, sizes[1:])]  # fmt: skip
     seconds, output = timed(command)
     speeds = json.loads(output.splitlines()[-1])["images_per_second"]
     return {"precision": "32", "images_per_second": speeds[-1], "whole_seconds": seconds}
@@ -127,15 +143,21 @@ def timed(command: list[str]) -> tuple[float, str]:
 
 
 def ratio(
-    figures: Sequence[dict[str, float]], backbone: str, contender: str, *, key: str, inverse: bool = False
+    figures: Sequence[dict[str, float]],
+    backbone: str,
+    contender: str,
+    *,
+    key: str,
+    to: str = "tutorial",
+    inverse: bool = False,
 ) -> str:
-    """Return the median of the rounds' ratios to the tutorial's loop, with the lowest and the highest."""
+    """Return the median of the rounds' ratios to another contender, with the lowest and the highest."""
 
     def by_round(name: str) -> dict[float, float]:
         chosen = (one for one in figures if (one["backbone"], one["contender"]) == (backbone, name))
         return {one["round"]: one[key] for one in chosen}
 
-    theirs = by_round("tutorial")
+    theirs = by_round(to)
     ratios = [value / theirs[number] for number, value in by_round(contender).items()]
     ratios = sorted(1 / one for one in ratios) if inverse else sorted(ratios)
     return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} – {ratios[-1]:.2f})"
@@ -158,16 +180,18 @@ def table(result: dict) -> str:
         "",
         f"`{' '.join(result['command'])}`: {result['train']} training images, {result['epochs']} epochs, "
         f"batches of 32, {rounds} rounds of all contenders by turns. {result['device']}, {result['cpus']} "
-        f"CPUs, Python {result['python']}, {versions}. Medians; ratios to the tutorial's loop are medians "
-        "of the rounds' own (lowest – highest). All figures: results/speed.json; peers.py has contenders.",
+        f"CPUs, Python {result['python']}, {versions}. Medians; ratios are medians of the rounds' own "
+        "(lowest – highest): of speed to the tutorial's loop, of the whole command to that loop alone, which "
+        "neither validates nor tests, and to the tutorial's script, which does. All figures: "
+        "results/speed.json; peers.py has contenders.",
     ]
     for backbone in dict.fromkeys(one["backbone"] for one in figures):
         lines += [
             "",
             f"## {backbone}",
             "",
-            "| contender | precision | size | images/s | × tutorial | whole command, s | × tutorial |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
+            "| contender | precision | size | images/s | × loop | whole command, s | × loop | × script |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         for contender in dict.fromkeys(one["contender"] for one in figures):
             own = [one for one in figures if (one["backbone"], one["contender"]) == (backbone, contender)]
@@ -180,38 +204,44 @@ def table(result: dict) -> str:
                 contender, precisions, size, f"{speed:,.1f}",
                 ratio(figures, backbone, contender, key="images_per_second"), f"{whole:.1f}",
                 ratio(figures, backbone, contender, key="whole_seconds", inverse=True),
+                ratio(figures, backbone, contender, key="whole_seconds", to="script", inverse=True),
             ]  # fmt: skip
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def bounds(result: dict, startup: dict) -> str:
-    """Return what a short command spends its time on, as Markdown: training by its speed, and all else."""
+    """Return what a short command spends its time on, as Markdown."""
     imports = statistics.median(times["imports"] for times in startup["seconds"])
     lines = [
         "",
         "## What bounds a short command",
         "",
-        "Training is the images of both epochs at the speed above; all else is the rest of the command. For "
-        "quadzoo that is imports, a process for the run, decoding, the choice of a precision, baselines, "
-        "validation, test, records and tables; importing torch, timm and pytorch_lightning alone took "
-        f"{imports:.1f} s (`benchmarks/startup.py`). The tutorial's script imports torch and torchvision, "
-        "trains, and prints one number.",
+        "Training is the images of both epochs at the speed above. What else `fit` does is validation and, "
+        "before it, batch norm's statistics anew from the training images, moving averages and checkpoints. "
+        "The rest of the run builds the network, tests it, and measures its latency. The rest of the command "
+        "is imports, processes, decoding, baselines and tables; importing torch, timm and pytorch_lightning "
+        f"alone took {imports:.1f} s (`benchmarks/startup.py`). Seconds, medians.",
         "",
-        "| backbone | quadzoo: training, s | all else, s | tutorial: training, s | all else, s |",
-        "| --- | --- | --- | --- | --- |",
+        "| backbone | training | rest of fit | rest of run | rest of command | script: training | its rest |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for backbone in dict.fromkeys(one["backbone"] for one in result["figures"]):
         cells = []
-        for contender in ("quadzoo", "tutorial"):
+        for contender in ("quadzoo", "script"):
             own = [
                 one
                 for one in result["figures"]
                 if (one["backbone"], one["contender"]) == (backbone, contender)
             ]
-            training = [result["epochs"] * result["train"] / one["images_per_second"] for one in own]
-            rest = [one["whole_seconds"] - spent for one, spent in zip(own, training, strict=True)]
-            cells += [f"{statistics.median(some):.1f}" for some in (training, rest)]
+            images = result["epochs"] * result["train"]
+            ends = [
+                [images / one["images_per_second"], *(one[key] for key in _ENDS if key in one)] for one in own
+            ]
+            cells += [
+                f"{statistics.median(parts):.1f}"
+                for parts in zip(*(np.diff([0.0, *times]) for times in ends), strict=True)
+            ]
         lines.append(f"| {backbone} | {' | '.join(cells)} |")
     return "".join(f"{line}\n" for line in lines)
 

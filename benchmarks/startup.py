@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from turns import ratios, seconds_of, where
+from turns import positive, ratios, seconds_of, where
 
 from quadzoo.data.equations import write_folder
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--backbones", default="resnet50,efficientnet_b0", help="of the dry run")
     parser.add_argument("--to", type=Path, default=RESULTS)
     arguments = parser.parse_args()

@@ -16,6 +16,13 @@ from typing import Any
 PACKAGES = ("torch", "torchvision", "timm", "pytorch-lightning", "quadzoo")
 
 
+def positive(text: str) -> int:
+    """Return a number of 1 or more, as a flag. Raises ValueError, which argparse tells."""
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
 def seconds_of(command: Sequence[str], **environment: str) -> float:
     """Return how long a command took; it must succeed."""
     clock = time.perf_counter()

@@ -24,6 +24,21 @@ def threads_of_a_run(jobs: int, threads: int | None = None) -> int:
     return max(1, (threads or _from_openmp() or available_cpus()) // jobs)
 
 
+def crowded(jobs: int, threads: int | None) -> str:
+    """Return the warning that ``jobs`` runs compute with more threads than they should; mostly nothing."""
+    each, cpus = threads_of_a_run(jobs, threads), available_cpus()
+    if jobs * each > cpus and each > 1:
+        source = f"`threads` {threads}" if threads else f"OMP_NUM_THREADS {_from_openmp()}"
+        return f"warning: {source}: threads wait for each other on {cpus} CPUs; `threads` {cpus} is faster"
+    if jobs > cpus:
+        return f"warning: `jobs` {jobs}: a run takes a thread at least; on {cpus} CPUs so many gain nothing"
+    if threads and jobs > threads:
+        return (
+            f"warning: `jobs` {jobs}: a run takes a thread at least, so more than `threads` {threads} compute"
+        )
+    return ""
+
+
 def available_cpus(cgroups: Path = _CGROUPS, own: Path = _OWN_CGROUPS) -> int:
     """Return how many CPUs this process may use, at least 1: by its affinity and the quota of its cgroups.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from quadzoo import threads
-from quadzoo.threads import available_cpus, threads_of_a_run
+from quadzoo.threads import available_cpus, crowded, threads_of_a_run
 
 
 @pytest.fixture(autouse=True)
@@ -99,3 +99,15 @@ def test_what_runs_is_read_from_the_system(tmp_path: Path, monkeypatch: pytest.M
     assert threads._running() == 0
     (tmp_path / "stat").write_text("cpu  1 2 3\nprocs_running 7\nprocs_blocked 0\n")
     assert threads._running() == 7
+
+
+def test_more_threads_or_runs_than_cpus_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [crowded(jobs, threads) for jobs, threads in [(1, None), (8, None), (4, 8), (2, 2)]] == [""] * 4
+    wait = "threads wait for each other on 8 CPUs; `threads` 8 is faster"
+    assert crowded(1, 999) == f"warning: `threads` 999: {wait}"
+    assert crowded(9, None) == (
+        "warning: `jobs` 9: a run takes a thread at least; on 8 CPUs so many gain nothing"
+    )
+    assert crowded(3, 1).endswith("`jobs` 3: a run takes a thread at least, so more than `threads` 1 compute")
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    assert crowded(1, None) == f"warning: OMP_NUM_THREADS 64: {wait}"

@@ -127,7 +127,9 @@ def _ask(executor: Executor, question: str, argument: object, needs: Needs = NO_
     try:
         return answer(executor, f"{__name__}:{question}", argument, _LONG, needs)
     except NoAnswer as error:
-        raise QuadzooError(f"querying devices failed: {error}") from error
+        limited = any(text in str(error) for text in ("failed to map segment", "Cannot allocate memory"))
+        hint = "; this process may take too little memory: raise what `ulimit -v` shows" if limited else ""
+        raise QuadzooError(f"querying devices failed: {error}{hint}") from error
 
 
 def tell_machine(_: None, send: Send) -> None:

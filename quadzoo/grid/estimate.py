@@ -29,7 +29,7 @@ from quadzoo.records.facts import SplitFacts
 from quadzoo.records.record import Found, RunRecord, keys_in, read_record
 from quadzoo.report.text import duration, listed
 from quadzoo.scratch import scratch_folder
-from quadzoo.threads import threads_of_a_run
+from quadzoo.threads import available_cpus, threads_of_a_run
 from quadzoo.training.device import take
 from quadzoo.training.task import Placement, Task
 
@@ -108,7 +108,7 @@ def with_estimate(plan: Plan, executor: Executor, observer: Observer, *, dry: bo
     total = shared  # and all trials come before all runs
     for stage in (of_halving, of_trials, [one for runs in by_backbone.values() for one in runs]):
         longest = max((seconds for seconds, share in stage if share), default=0.0)
-        total += max(_sum(stage) / executor.at_once(len(plan.slots)), longest)
+        total += max(_sum(stage) / _at_once(plan, executor), longest)
     parts = [_part("short training", "of halving", of_halving)] if of_halving else []
     parts += [_part("run", f"of {backbone}", runs) for backbone, runs in by_backbone.items() if _sum(runs)]
     if tried:
@@ -116,6 +116,12 @@ def with_estimate(plan: Plan, executor: Executor, observer: Observer, *, dry: bo
     text = f"about {duration(total)}: {listed(parts)}"
     estimate = Estimate(total, text + ", compilation not counted" * plan.config.compile)
     return replace(plan, estimate=estimate, costs=costs)
+
+
+def _at_once(plan: Plan, executor: Executor) -> int:
+    """Return how many runs there are at the same time; of more than this machine has CPUs each is slower."""
+    runs = executor.at_once(len(plan.slots))
+    return runs if executor.machines() or plan.device.kind != "cpu" else min(runs, available_cpus())
 
 
 def _sum(stage: Sequence[tuple[float, float]]) -> float:

@@ -30,7 +30,7 @@ from quadzoo.training.task import Device
 
 CHOICES = "precision.json"  # in the results folder
 _LONG = 1800.0
-_AT_ONCE = 4  # trials on a GPU
+_AT_ONCE = {"cpu": 2, "mps": 1, "cuda": 4}  # trials
 _MOST_BYTES = 1 << 20  # of precision.json
 _CHOICE = TypeAdapter(PrecisionChoice)
 _CHOICES = TypeAdapter(dict[str, PrecisionChoice])
@@ -108,16 +108,16 @@ class PrecisionChooser:
         return {name: known[name] for name in backbones}
 
     def _trials(self, backbones: list[str], advance: Callable[[int], None]) -> Iterator[tuple[str, _Answer]]:
-        """Yield each backbone with what a trial found; on a GPU, where they take long to begin, at once.
+        """Yield each backbone with what a trial found; several at once, since they take long to begin.
 
-        One that then found no answer, for want of memory perhaps, is made again alone.
+        One that then found no answer on a GPU, for want of memory perhaps, is made again alone.
         """
         trial = partial(self._tried, advance=advance)
-        at_once = min(_AT_ONCE, len(backbones)) if self.device.kind == "cuda" else 1
+        at_once = min(_AT_ONCE[self.device.kind], len(backbones))
         found = side_by_side(trial, backbones, at_once) if at_once > 1 else map(trial, backbones)
         unsure = []
         for name, what in zip(backbones, found, strict=True):
-            if what.holds or at_once == 1 or not self.keep:
+            if what.holds or at_once == 1 or self.device.kind != "cuda" or not self.keep:
                 yield name, what
             else:
                 unsure.append(name)

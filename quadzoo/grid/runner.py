@@ -51,6 +51,8 @@ from quadzoo.report.results import Results, kept_records, read_runs
 from quadzoo.report.rows import Leaderboard
 from quadzoo.scratch import sweep_scratch_below
 from quadzoo.storage import cache_folder, sweep_below
+from quadzoo.threads import crowded
+from quadzoo.training.task import Device
 
 _SHARE_SAID = 0.05  # of a bench's time
 _WRITTEN = ("runs", "baselines", "tuning", "halving")  # the folders in a results folder
@@ -122,6 +124,7 @@ def _planned(
     if model:
         check_targets(model, data.folds[0].targets)
     devices = like.devices if like else find_devices(executor, config.device, observer.note)
+    _tell_of_crowds(config, executor, devices[0], observer)
     if config.compile:
         check_compiler(executor, devices[0])
     weights = (
@@ -135,6 +138,13 @@ def _planned(
     )
     plan = make_plan(config, names, data, devices, weights=weights, choose=chooser.choose, done=kept.done)
     return replace(plan, notes=(*inputs.notes, *uneven_shares(inputs.splits, data)))
+
+
+def _tell_of_crowds(config: BenchConfig, executor: Executor, device: Device, observer: Observer) -> None:
+    jobs = 1 if config.jobs == "auto" else config.jobs
+    on_cpu = device.kind == "cpu" and not executor.machines()
+    if on_cpu and (warning := crowded(jobs, config.threads)):
+        observer.note(warning)
 
 
 def _weights(

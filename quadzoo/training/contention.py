@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from quadzoo.executors.base import Send
-from quadzoo.threads import CpuTime
+from quadzoo.threads import CpuTime, available_cpus
 from quadzoo.training.task import Placement
 
 _AFTER = 20.0  # seconds of training
@@ -40,8 +40,10 @@ class Contention(pl.Callback):
             return
         share, self._times = self._times.share(), None
         if share is not None and share < _LEAST:
+            cpus = available_cpus()
+            since = "other programs run" if self._threads <= cpus else f"there are {cpus} CPUs"
             self._send(
-                f"its {self._threads} threads get {share:.0%} of the CPU time that they ask for, since other "
-                "programs run; they wait for each other, and `threads` 1 is often faster then, with scores "
+                f"its {self._threads} threads get {share:.0%} of the CPU time that they ask for, since "
+                f"{since}; they wait for each other, and `threads` 1 is often faster then, with scores "
                 "that differ as those of another seed do"
             )

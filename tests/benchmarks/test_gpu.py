@@ -195,3 +195,14 @@ def test_cells_without_time_are_listed(script: Callable[..., None], tmp_path: Pa
         (8, "eager"), (8, "replayed"), (256, "eager"), (256, "replayed"),
         (8, "compiled, replayed"), (256, "compiled, replayed"),
     ]  # fmt: skip
+
+
+def test_figures_of_a_gpu_stay_where_none_computes(report: gpu.Report) -> None:
+    kept = {"device": {"gpu": {"name": "some GPU"}}, "ceilings": {"copy": 1.0}}
+    report.to.write_text(json.dumps(kept))
+    report.earlier.update(kept)
+    assert not report.add("device", lambda *_: 1 / 0, 60)
+    assert json.loads(report.to.read_text()) == kept
+    report.found["device"] = {"gpu": {"name": "another"}}
+    report.save()
+    assert json.loads(report.to.read_text())["device"] == {"gpu": {"name": "another"}}

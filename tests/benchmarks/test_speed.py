@@ -19,17 +19,21 @@ def test_small(result: dict, tmp_path: Path) -> None:
     figures = {one["contender"]: one for one in result["figures"]}
     figures.pop("fastai", None)  # it takes part where it is installed
     assert list(figures) == [
-        "quadzoo, 32", "quadzoo", "quadzoo, auto", "tutorial", "lightning", "timm", "torchvision"
+        "quadzoo, 32", "quadzoo", "quadzoo, auto", "tutorial", "script", "lightning", "timm", "torchvision"
     ]  # fmt: skip
     assert figures["quadzoo"]["image_size"] == [100, 100]
     assert all(one["images_per_second"] > 0 and one["whole_seconds"] > 1 for one in figures.values())
-    assert result["train"] < 60
+    assert result["train"] + result["val"] + result["test"] == 60
+    own = figures["quadzoo"]
+    assert 2 * result["train"] / own["images_per_second"] < own["run_seconds"] < own["whole_seconds"]
+    assert own["fit_seconds"] < own["run_seconds"]
     page = (tmp_path / "SPEED.md").read_text()
     ratio = figures["quadzoo"]["images_per_second"] / figures["tutorial"]["images_per_second"]
-    shorter = figures["tutorial"]["whole_seconds"] / figures["quadzoo"]["whole_seconds"]
     (line,) = (line for line in page.splitlines() if line.startswith("| quadzoo |"))
     assert f"| {ratio:.2f} ({ratio:.2f} – {ratio:.2f}) |" in line
-    assert f"| {shorter:.2f} ({shorter:.2f} – {shorter:.2f}) |" in line
+    for name in ("tutorial", "script"):
+        shorter = figures[name]["whole_seconds"] / figures["quadzoo"]["whole_seconds"]
+        assert f"| {shorter:.2f} ({shorter:.2f} – {shorter:.2f}) |" in line
 
 
 def test_the_page_is_what_the_measurements_give(script: Callable[..., None], tmp_path: Path) -> None:

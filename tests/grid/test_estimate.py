@@ -126,6 +126,7 @@ def test_jobs_share_the_time(discs: Path, tmp_path: Path, monkeypatch: pytest.Mo
     from quadzoo import api
 
     monkeypatch.setattr(module, "_timed", lambda *_: module.Timing(1, 0.3, 2, 32))
+    monkeypatch.setattr(module, "available_cpus", lambda: 8)
     given: dict[str, Any] = {
         "data": str(discs / "discs.csv"), "images": discs / "photos", "targets": ("x",), "id_column": "file",
         "backbones": ["tiny_cnn"], "weights": "none", "precision": "32", "out": tmp_path, "seeds": (0, 1, 2),
@@ -136,6 +137,10 @@ def test_jobs_share_the_time(discs: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert many
     assert one.seconds == pytest.approx(2 * (two.seconds or 0))
     assert many.seconds == pytest.approx((one.seconds or 0) / 3)  # no run is faster for being alone
+    monkeypatch.setattr(module, "available_cpus", lambda: 1)  # which all of them share
+    crowd = api.plan(**given, jobs=100).estimate
+    assert crowd
+    assert crowd.seconds == pytest.approx(one.seconds)
 
 
 def test_trials_of_learning_rates_are_counted(
