@@ -40,7 +40,7 @@ def check_target(folder: Path) -> None:
     who = f"folder {where(folder)}"
     if folder.is_symlink() or not folder.is_dir():
         raise ConfigError(f"{who}: it is there, and no folder; name a new one")
-    names = sorted(os.listdir(folder))
+    names = sorted(os.listdir(folder), key=lambda name: (name.startswith("."), name))  # a hidden one last
     others = [name for name in names if name not in FILES]
     if others:
         raise ConfigError(f"{who}: it holds {others[0][:60]!r}, which no export has; name a new folder")

@@ -147,7 +147,10 @@ class Comparison:
         return self._versus([row], error, selected_from)[0] if tested else None
 
     def every_versus(self, error: np.ndarray) -> list[Versus | None]:
-        """Return what `versus` does of each row: of all at once, which takes less time."""
+        """Return what `versus` does of each row, for squared errors float64 (N,) of a predictor.
+
+        Of all at once that takes less time.
+        """
         tested = [row for row in range(len(self._n_seeds)) if self._tested(row)]
         found = dict(zip(tested, self._versus(tested, error), strict=True)) if tested else {}
         return [found.get(row) for row in range(len(self._n_seeds))]
