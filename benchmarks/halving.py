@@ -6,8 +6,7 @@ Four backbones, from scratch, with three heads each, on drawn equations, three s
 full, once with `--halving`. Runs of one key have the same digits, so that halving can only lose what it has
 stopped. It has kept the best of the full search where the row that it ends with has a test MSE below the
 upper end of the 95 % interval of the full search's best row. The cost is the time of the whole command, so
-that nothing else should run. It writes results/halving.json and, from that and other files, SCALING.md. On
-two CPU cores it takes about a quarter of an hour.
+that nothing else should run. It writes results/halving.json and, from that and other files, SCALING.md.
 """
 
 from __future__ import annotations

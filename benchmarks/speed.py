@@ -41,14 +41,8 @@ from quadzoo.grid.devices import find_device
 from quadzoo.records.record import read_records
 
 HERE = Path(__file__).parent
-PEERS = (
-    "tutorial",
-    "script",
-    "lightning",
-    "timm",
-    "torchvision",
-    *(("fastai",) if find_spec("fastai") else ()),
-)
+PEERS = ("tutorial", "script", "lightning", "timm", "torchvision")
+PEERS += ("fastai",) if find_spec("fastai") else ()
 SAME = ["--image-size", "100x100", "--resize", "stretch"]
 OURS = {"quadzoo, 32": [*SAME, "--precision", "32"], "quadzoo": SAME, "quadzoo, auto": []}
 EPOCHS = 2

@@ -77,7 +77,6 @@ class RayExecutor:
         self.waited_in_vain = -math.inf
         if self._connects:
             connect(address)
-        self._witness = Witness()
         try:
             self._machines = check_software(machines())
             if not self._machines:
@@ -100,10 +99,11 @@ class RayExecutor:
         cpus, gpus = sum(one.cpus for one in self._machines), sum(one.gpus for one in self._machines)
         nodes = f"{len(self._machines)} node{'s' * (len(self._machines) > 1)}"
         note(f"Ray at {self._head}: {nodes} for runs, {cpus} CPUs, {gpus} GPUs")
+        # Last: whoever cannot make this executor says why, and nothing was lost.
+        self._stack.callback(Witness().close)
 
     def close(self) -> None:
         """Let go of the cluster; end a Ray that was started for this executor."""
-        self._witness.close()
         self._stack.close()
         if self._connects and not self.lost:
             disconnect()

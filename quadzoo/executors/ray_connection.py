@@ -29,6 +29,7 @@ _ONCE = {"RAY_gcs_server_port_wait_time_s": "1"}
 """Has Ray try once, for half a minute, to reach what accepts connections and says nothing, not 20 times."""
 _LOOK, _LONG = 2.0, 120.0  # seconds
 _SHOWN, _LONGEST = 80, 200  # characters
+_PRINTING = ray._private.worker.print_to_stdstream
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def disconnect() -> None:
     """Let go of the cluster; end a Ray that was started for this process."""
     with _same_handlers():
         ray.shutdown()
+    ray._private.worker.print_to_stdstream = _PRINTING
 
 
 def connection_error(text: str) -> str:

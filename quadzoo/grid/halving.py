@@ -13,6 +13,7 @@ from typing import NamedTuple
 from filelock import FileLock, Timeout
 
 from quadzoo import storage
+from quadzoo.data.texts import plural
 from quadzoo.errors import ConfigError, DataError
 from quadzoo.executors.base import Executor
 from quadzoo.grid.config import BenchConfig
@@ -123,7 +124,7 @@ def _known(
         try:
             kept = read_halving(plan.config.out, one.trial(epochs).key)
         except DataError as error:
-            note(f"warning: {error}; {one.title} is trained for {epochs} epochs again")
+            note(f"warning: {error}; {one.title} is trained for {plural(epochs, 'epoch')} again")
             continue
         if kept is not None and kept.trial.is_final:
             one.trials[epochs] = kept.trial
@@ -159,27 +160,14 @@ def outlook(plan: Plan) -> Outlook:
     return Outlook(found, {key: share * (key in likely) for key in shares})
 
 
-def _still_to_train(plan: Plan, steps: Sequence[Rung]) -> int:
-    """Return how many short trainings are not kept. Who goes on is not known before a rung is whole."""
-    left, missing = _candidates(plan), 0
-    for number, rung in enumerate(steps):
-        _known(plan, left, rung.epochs)
-        lacking = sum(rung.epochs not in one.trials for one in left)
-        missing += lacking
-        if lacking:
-            return missing + sum(later.combinations for later in steps[number + 1 :])
-        left = _best(left, rung.epochs)[: rung.keep]
-    return missing
-
-
 def in_words(plan: Plan) -> str:
     """Return how a bench will halve; nothing where it will not."""
     steps = rungs(plan)
     if not steps:
         return ""
-    told = [f"{one.combinations} for {one.epochs} epoch{'s' * (one.epochs > 1)}" for one in steps]
-    n, missing = sum(one.combinations for one in steps), _still_to_train(plan, steps)
-    kept = f" ({n - missing} of these {n} are kept from before)" if missing < n else ""
+    told = [f"{one.combinations} for {plural(one.epochs, 'epoch')}" for one in steps]
+    n, missing = sum(one.combinations for one in steps), sum(share for *_, share in outlook(plan).trials)
+    kept = f" ({n - round(missing)} of these {n} are kept from before)" if round(missing) < n else ""
     return (
         f"halving: by val MSE on the lowest seed, of {steps[0].combinations} combinations are trained "
         f"{listed(told)}{kept}; the best {steps[-1].keep} then from the start for all {plan.tasks[0].epochs} "
@@ -197,35 +185,27 @@ def with_halving(plan: Plan, executor: Executor, observer: Observer, check: Call
     if not steps:
         return plan
     stopped = _Halver(plan, executor, observer, check).run(steps)
-    found = {
-        task.key: halved
-        for one, halved in stopped
-        for task in one.runs
-        if one.trials[halved.epochs].error is None
-    }
+    found: dict[str, Halved] = {}
+    failures: dict[str, Failure] = {}
+    for one, halved in stopped:
+        for key in {task.key for task in one.runs} - plan.done:
+            if one.trials[halved.epochs].error is not None:
+                failures[key] = _failure(one, halved.epochs)
+            else:
+                found[key] = halved
+                failures[key] = failure(_CAUSE, f"not trained in full: {halved.text}", "")
     tasks = [
         replace(task, found=task.found.model_copy(update={"halved": found.get(task.key)}))
         if task.key not in plan.done
         else task
         for task in plan.tasks
     ]
-    failures: dict[str, Failure] = {
-        key: failure(_CAUSE, f"not trained in full: {halved.text}", "")
-        for key, halved in found.items()
-        if key not in plan.done
-    }
-    broken = {
-        task.key: _failure(one, halved.epochs)
-        for one, halved in stopped
-        for task in one.runs
-        if task.key not in found and task.key not in plan.done
-    }
-    return replace(plan, tasks=tasks, failures={**plan.failures, **failures, **broken})
+    return replace(plan, tasks=tasks, failures={**plan.failures, **failures})
 
 
 def _failure(one: _Candidate, epochs: int) -> Failure:
     kind, _, message = str(one.trials[epochs].error).partition(": ")
-    return failure(kind, f"in a short training of halving, {epochs} epochs: {message}", one.log)
+    return failure(kind, f"in a short training of halving, {plural(epochs, 'epoch')}: {message}", one.log)
 
 
 @dataclass(frozen=True)
@@ -251,7 +231,9 @@ class _Halver:
                 if doubt := _doubt(ordered, rung):
                     self.observer.note(doubt)
                 told = [f"{one.title} ({short(one.trials[rung.epochs].val_mse) or 'failed'})" for one in left]
-                self.observer.note(f"halving after {rung.epochs} epochs: {listed(told)} go on, by val MSE")
+                self.observer.note(
+                    f"halving after {plural(rung.epochs, 'epoch')}: {listed(told)} go on, by val MSE"
+                )
         finally:
             lock.release()
         return stopped
@@ -306,18 +288,21 @@ class _Halver:
         )
         write_halving(self.plan.config.out, record)
         if trial.error is not None:
-            self.observer.note(f"warning: {one.title}: training for {epochs} epochs failed: {trial.error}")
+            self.observer.note(
+                f"warning: {one.title}: training for {plural(epochs, 'epoch')} failed: {trial.error}"
+            )
 
 
 def _doubt(ordered: Sequence[_Candidate], rung: Rung) -> str:
     """Return the warning that most were no better than the mean of train; nothing where most were."""
     mean = ordered[0].task.baselines[MEAN].val_mse
-    worse = [one for one in ordered if mean is not None and one.score(rung.epochs) >= mean]
-    if 2 * len(worse) <= len(ordered):
+    scores = [score for one in ordered if (score := one.trials[rung.epochs].val_mse) is not None]
+    worse = sum(mean is not None and score >= mean for score in scores)
+    if 2 * worse <= len(scores):
         return ""
     return (
-        f"warning: halving: after {rung.epochs} epochs {len(worse)} of {len(ordered)} combinations read no "
-        "better than the mean of train, so that their order says little; more `epochs` would tell them apart"
+        f"warning: halving: after {plural(rung.epochs, 'epoch')} {worse} of {len(scores)} combinations read "
+        "no better than the mean of train: their order says little; more `epochs` would tell them apart"
     )
 
 

@@ -110,14 +110,14 @@ class PrecisionChooser:
     def _trials(self, backbones: list[str], advance: Callable[[int], None]) -> Iterator[tuple[str, _Answer]]:
         """Yield each backbone with what a trial found; several at once, since they take long to begin.
 
-        One that then found no answer on a GPU, for want of memory perhaps, is made again alone.
+        One that then found no answer, for want of memory perhaps, is made again alone.
         """
         trial = partial(self._tried, advance=advance)
         at_once = min(_AT_ONCE[self.device.kind], len(backbones))
         found = side_by_side(trial, backbones, at_once) if at_once > 1 else map(trial, backbones)
         unsure = []
         for name, what in zip(backbones, found, strict=True):
-            if what.holds or at_once == 1 or self.device.kind != "cuda" or not self.keep:
+            if what.holds or at_once == 1 or not self.keep:
                 yield name, what
             else:
                 unsure.append(name)

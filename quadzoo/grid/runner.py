@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +40,7 @@ from quadzoo.grid.probe import check_compiler, find_weights
 from quadzoo.grid.ridge import with_ridge
 from quadzoo.grid.tuning import with_tuning
 from quadzoo.grid.watching import check_loggers, how_to_watch
+from quadzoo.records.halving import HALVING
 from quadzoo.records.record import is_done
 from quadzoo.records.suite import is_suite
 from quadzoo.registry import additions, catalogue
@@ -52,10 +52,10 @@ from quadzoo.report.rows import Leaderboard
 from quadzoo.scratch import sweep_scratch_below
 from quadzoo.storage import cache_folder, sweep_below
 from quadzoo.threads import crowded
-from quadzoo.training.task import Device
+from quadzoo.training.task import LOGS, TRIALS, Device
 
 _SHARE_SAID = 0.05  # of a bench's time
-_WRITTEN = ("runs", "baselines", "tuning", "halving")  # the folders in a results folder
+_WRITTEN = ("runs", "baselines", "tuning", HALVING, TRIALS, LOGS)  # the folders in a results folder
 
 
 def plan_bench(
@@ -200,14 +200,14 @@ def _check_out(out: Path) -> None:
 
 
 def _first_link(out: Path) -> str:
-    """Return the first link among the folders that a bench writes into; nothing without any."""
-    for folder in (out / name for name in _WRITTEN):
-        if folder.is_symlink():
-            return folder.name
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_symlink():
-                    return f"{folder.name}/{entry.name}"
+    """Return the first link to a folder, among those that a bench writes into; nothing without any."""
+    for top in (out / name for name in _WRITTEN):
+        if top.is_symlink():
+            return top.name
+        for folder, subfolders, _ in os.walk(top):
+            for path in (Path(folder, name) for name in subfolders):
+                if path.is_symlink():
+                    return str(path.relative_to(out))
     return ""
 
 
@@ -279,8 +279,11 @@ def _order_matters(plan: Plan) -> bool:
 def _stopped(plan: Plan, error: OSError) -> QuadzooError:
     """Return why a bench cannot go on, and how much of its work is kept."""
     kept = sum(is_done(plan.config.out, task.key) for task in plan.tasks)
-    mend = "make room" if error.errno in NO_SPACE else "mend that"
-    mend = "raise the limit that `ulimit -f` shows" if error.errno == errno.EFBIG else mend
+    mend = "mend that"
+    if error.errno in NO_SPACE:
+        mend = "make room"
+    elif error.errno == errno.EFBIG:
+        mend = "raise the limit that `ulimit -f` shows"
     return StorageError(
         f"{reason_of(error)}; {kept} of {len(plan.tasks)} runs are finished and kept; {mend}, and the same "
         "command continues from here"

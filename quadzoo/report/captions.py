@@ -179,8 +179,11 @@ def unknown(board: Leaderboard) -> str:
 
 def incomplete(board: Leaderboard) -> str:
     """Return which rows have no rank, since runs of theirs failed or are missing; nothing without any."""
-    incomplete = [row for row in board.rows if row.verdict == INCOMPLETE]
-    rows = [row.name for row in incomplete if row.failed or not row.halved]  # `halved` names the others
+    rows = [
+        row.name
+        for row in board.rows
+        if row.verdict == INCOMPLETE and (row.failed or not row.halved)  # `halved` tells of the others
+    ]
     if not rows:
         return ""
     are = "are incomplete and have" if len(rows) > 1 else "is incomplete and has"

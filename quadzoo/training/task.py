@@ -21,6 +21,8 @@ CHECKPOINT = "checkpoint.ckpt"
 """What an unfinished run goes on from, in its folder."""
 TRIALS = "trials"
 """The folder, in the results folder, where short trainings have their checkpoints while they are not over."""
+LOGS = "logs"
+"""The folder, in the results folder, where loggers write."""
 FROM_FILE = "file"
 """What `Identity.weights` says of weights that `weights` FILE brought."""
 

@@ -20,9 +20,8 @@ from torch import Tensor
 from quadzoo.executors.base import Send
 from quadzoo.records.predictions import of_targets, read_predictions
 from quadzoo.records.record import PREDICTIONS, WORST, RunRecord, run_folder
-from quadzoo.training.task import Placement, Task
+from quadzoo.training.task import LOGS, Placement, Task
 
-LOGS = "logs"  # in the results folder
 _WORST = "worst_test_images"
 _LONGEST = 200  # characters of a warning
 _QUIET = {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import gpu
+import gpu_report
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -121,7 +122,7 @@ def test_what_takes_too_long_is_ended_and_what_it_told_is_kept(
 ) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     monkeypatch.setattr(gpu, "HERE", tmp_path)
-    monkeypatch.setattr(gpu, "LEAST", 0.1)
+    monkeypatch.setattr(gpu_report, "LEAST", 0.1)
     seen: list[dict[str, Any]] = []
 
     def part(seconds: float, so_far: dict[str, Any]) -> object:

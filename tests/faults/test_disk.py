@@ -135,27 +135,28 @@ def test_a_disk_that_turns_read_only(equations: Path, tmp_path: Path) -> None:
     assert leftovers(out) == []
 
 
-def test_a_limit_to_the_size_of_files(equations: Path, tmp_path: Path) -> None:
-    """Nothing of some run fits: it has failed and says why, and the table is written."""
+def said_within(limit: int, equations: Path, out: Path, *more: object) -> tuple[int, str]:
+    """Return the exit status of a small bench whose files may have so many bytes, and what it said."""
     process = started(
-        equations, tmp_path, "--seeds", "0", "--checkpoint-minutes", 10,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)),
-    )  # fmt: skip
+        equations, out, *more, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    )
     _, said = process.communicate(timeout=120)
-    assert process.returncode in (1, 2), said
     assert "File too large" in said
     assert "Traceback" not in said
+    return process.returncode, said
+
+
+def test_a_limit_to_the_size_of_files(equations: Path, tmp_path: Path) -> None:
+    """Nothing of some run fits: it has failed and says why, and the table is written."""
+    status, said = said_within(40_000, equations, tmp_path, "--seeds", "0", "--checkpoint-minutes", 10)
+    assert status in (1, 2), said
     assert leftovers(tmp_path) == []
 
 
 def test_a_limit_that_weights_are_too_large_for(equations: Path, tmp_path: Path) -> None:
     """All networks of a night would be trained, and none be kept."""
-    process = started(
-        equations, tmp_path, "--seeds", "0,1,2", "--epochs", 1,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)),
-    )  # fmt: skip
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 1, said
+    status, said = said_within(1_000_000, equations, tmp_path, "--seeds", "0,1,2", "--epochs", 1)
+    assert status == 1, said
     (line,) = errors_in(said)
     assert line.endswith(
         "File too large; 0 of 3 runs are finished and kept; raise the limit that `ulimit -f` shows, and the "

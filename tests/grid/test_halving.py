@@ -227,7 +227,7 @@ def test_what_breaks_in_a_short_training_has_failed(equations: Path, quadzoo: Ca
     assert len(broken) == 2
     for one in broken:
         assert (one["error"]["type"], one["found"]["halved"]) == ("ProcessDied", None)
-        assert one["error"]["message"].startswith("in a short training of halving, 1 epochs: ")
+        assert one["error"]["message"].startswith("in a short training of halving, 1 epoch: ")
     assert "FAILED" in done.err
     page = (tmp_path / "leaderboard.html").read_text()
     assert "not trained in full" not in page
@@ -237,7 +237,7 @@ def test_what_breaks_in_a_short_training_has_failed(equations: Path, quadzoo: Ca
     path.write_text(path.read_text().replace('"val_mse": 0', '"val_mse": -0'))
     again = quadzoo(*command)
     assert f"warning: {path}: " in again.err.replace("\n", " ")
-    assert "is trained for 1 epochs again" in again.err
+    assert "is trained for 1 epoch again" in again.err
 
 
 def test_an_order_of_what_has_learned_nothing_is_doubted(equations: Path, tmp_path: Path) -> None:

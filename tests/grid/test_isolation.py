@@ -203,12 +203,14 @@ def test_a_folder_of_a_run_that_is_a_link_is_not_written_into(
     assert [*elsewhere.iterdir()] == []
 
 
-@pytest.mark.parametrize("name", ["runs", "baselines", "tuning", "halving"])
+@pytest.mark.parametrize(
+    "name", ["runs", "baselines", "tuning", "halving", "trials", "logs", "logs/csv/some", "trials/abc"]
+)
 def test_a_folder_of_results_that_is_a_link_is_not_written_into(
     discs: Path, tmp_path: Path, quadzoo: Callable[..., Any], name: str
 ) -> None:
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
-    out.mkdir()
+    (out / name).parent.mkdir(parents=True)
     elsewhere.mkdir()
     (out / name).symlink_to(elsewhere)
     done = quadzoo(
