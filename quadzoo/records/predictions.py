@@ -25,6 +25,7 @@ _OLDER_NAMES = {"picture_group": "image_group", "picture_kind": "image_kind"}
 RESERVED = ("id", "split", "image_group", "group_value", "image_kind", *_OLDER_NAMES)
 _MINUS_NOTHING = re.compile(r"-0\s*[],]")  # to JSON an integer, without a sign
 _OF_READERS = ("error",)  # columns that readers add to the table
+KnownColumns = dict[str, tuple[list[str], np.ndarray]]  # cells and their numbers, float64 (M,), by name
 
 
 def columns_of(targets: Sequence[str], taken: Sequence[str] = (*RESERVED, *_OF_READERS)) -> dict[str, str]:
@@ -165,11 +166,13 @@ def read_predictions(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     return pd.concat([pd.DataFrame(texts), pd.DataFrame(numbers, columns=names)], axis=1)
 
 
-def parsed_predictions(path: Path, targets: Sequence[str]) -> Parsed:
+def parsed_predictions(path: Path, targets: Sequence[str], known: KnownColumns | None = None) -> Parsed:
     """Return what `read_predictions` does, without a table made of it: that takes longer than reading.
 
-    Raises DataError for another table.
+    ``known`` are the columns of truth of the file that was read last: mostly they are the same, and are not
+    read again. Raises DataError for another table.
     """
+    known = {} if known is None else known
     written, here = columns_of(targets, RESERVED), columns_of(targets)
     columns = [name for column in written.values() for name in (column, f"{column}_pred")]
     names = [name for column in here.values() for name in (column, f"{column}_pred")]
@@ -186,9 +189,12 @@ def parsed_predictions(path: Path, targets: Sequence[str]) -> Parsed:
         numbers = np.empty((len(columns), len(texts["id"]))).T
         for place, name in enumerate(columns):
             cells = texts.pop(name)
-            if name in truths:
-                cells = [cell or "NaN" for cell in cells]
-            numbers[:, place] = _numbers(cells)
+            if name not in truths:
+                numbers[:, place] = _numbers(cells)
+                continue
+            if name not in known or known[name][0] != cells:
+                known[name] = cells, _numbers([cell or "NaN" for cell in cells])
+            numbers[:, place] = known[name][1]
         _check_scorable(path, numbers[:, : 2 * len(targets)])
         spread = numbers[:, 2 * len(targets) :]
         if not (np.isfinite(spread) & (spread > 0)).all():

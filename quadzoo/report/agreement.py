@@ -28,30 +28,28 @@ def fold_of(record: RunRecord | BaselineRecord) -> tuple[object, ...]:
 
 
 def wrong_scores(
-    record: RunRecord,
-    val: tuple[np.ndarray, np.ndarray],
-    test: tuple[np.ndarray, np.ndarray],
-    tolerance: float,
+    record: RunRecord, val: np.ndarray, test: tuple[np.ndarray, np.ndarray], tolerance: float
 ) -> list[tuple[str, float | None, float | None]]:
     """Return each score that a record has wrong by its predictions, as `differences` yields them.
 
-    ``val`` and ``test`` are truth and prediction of each side in original units, float64 (n, T) each. Raises
+    ``val`` are the residuals of val images in the scaled unit, float64 (n_val, T), NaN where a truth is
+    missing, ``test`` truth and prediction of test images in original units, float64 (n_test, T) each. Raises
     DataError for predictions that cannot be scored.
     """
+    scores = scores_as(record, *test)
     try:
-        found = Metrics.of(*(scores_as(record, *side) for side in (val, test)))
+        found = Metrics.of({**scores, "mse": mse_of(val)}, scores)
     except ValidationError as error:
         reason = "a target or prediction is not a finite number, or too large to be scored"
         raise DataError(f"{PREDICTIONS}: {reason}") from error
     return list(differences(record.metrics, found, tolerance))
 
 
-def check_scores(
-    record: RunRecord, val: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]
-) -> None:
-    """Check that a record's scores are those of its predictions, which are as for `wrong_scores`.
+def check_scores(record: RunRecord, val: np.ndarray, test: tuple[np.ndarray, np.ndarray]) -> None:
+    """Check that a record's scores are those of its predictions.
 
-    They are float64 (n, T). Raises DataError where scores are others.
+    ``val``, float64 (n_val, T), and ``test``, float64 (n_test, T) each, are as for `wrong_scores`. Raises
+    DataError where scores are others.
     """
     for name, said, own in wrong_scores(record, val, test, _ROUNDING):
         told, made = ("empty" if value is None else f"{value:.6g}" for value in (said, own))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from quadzoo.records.record import PREDICTIONS, WEIGHTS, RunRecord
+
+if TYPE_CHECKING:
+    from quadzoo.report.results import Run
 
 
 def copies(records: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, RunRecord]]:
@@ -13,14 +18,17 @@ def copies(records: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, RunRecord]
     Training draws a head, or the order of images, by the seed. So two seeds never end with the same weights
     to the last bit, unless the best weights are those from before the first epoch.
     """
-    first: dict[tuple[str, int, str, str], RunRecord] = {}
+    same: dict[tuple[int, str, str], list[RunRecord]] = defaultdict(list)
     for record in sorted(records, key=lambda one: one.seed):
         weights, predictions = (record.files.get(name) for name in (WEIGHTS, PREDICTIONS))
-        if record.status != "ok" or not record.best_epoch or not weights or not predictions:
-            continue
-        like = first.setdefault((record.combination, record.split.fold, weights, predictions), record)
-        if like.seed != record.seed:
-            yield record, like
+        if record.status == "ok" and record.best_epoch and weights and predictions:
+            same[record.split.fold, weights, predictions].append(record)
+    for members in same.values():
+        first: dict[str, RunRecord] = {}
+        for record in members if len(members) > 1 else ():
+            like = first.setdefault(record.combination, record)
+            if like.seed != record.seed:
+                yield record, like
 
 
 def told(like: RunRecord) -> str:
@@ -28,21 +36,21 @@ def told(like: RunRecord) -> str:
     return f"its weights and predictions are those of seed {like.seed}, run {like.key}: a copy"
 
 
-def repeated(records: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, RunRecord]]:
-    """Yield each record that has the place of another one in the same row, with that: as two seeds 0.
+def repeated(runs: Iterable[Run]) -> Iterator[tuple[Run, Run]]:
+    """Yield each run that has the place of another one in the same row, with that: as two seeds 0.
 
     Keys differ where anything does that makes a run another one, so one of the two has been changed. The one
     that finished last stays.
     """
-    first: dict[tuple[object, ...], RunRecord] = {}
-    for record in sorted(records, key=lambda one: one.finished, reverse=True):
+    first: dict[tuple[object, ...], Run] = {}
+    for run in sorted(runs, key=lambda one: one.record.finished, reverse=True):
+        record, split = run.record, run.record.split
         if record.status != "ok":
             continue
-        split = record.split
         data = record.data.hash, *record.targets, split.whole, split.hash, split.fold
-        like = first.setdefault((record.combination, *data, record.precision, record.seed), record)
-        if like is not record:
-            yield record, like
+        like = first.setdefault((run.combination, *data, record.precision, record.seed), run)
+        if like is not run:
+            yield run, like
 
 
 def told_twice(like: RunRecord) -> str:

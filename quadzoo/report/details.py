@@ -187,12 +187,11 @@ def _worst(runs: list[Run]) -> list[Worst]:
     targets = runs[0].record.targets
     worst = []
     for run in runs:
-        truth, prediction = of_targets(run.test, targets)
-        errors = run.test["error"].to_numpy()
+        (truth, prediction), errors, ids = run.answers, run.of_test.error, run.of_test.ids
         for position, identity in enumerate(run.record.worst):
-            if identity not in run.test.index:
+            if identity not in ids:
                 continue
-            row = np.flatnonzero(run.test.index == identity)
+            row = np.flatnonzero(ids == identity)
             worst.append(
                 Worst(
                     id=identity,

@@ -49,8 +49,8 @@ def of_seeds(runs: Sequence[Run]) -> OfSeeds:
         aligned = _aligned(members)
         if len(aligned) < len(members):
             return OfSeeds(None, None)
-        scored.append((_scored(aligned, np.ones(len(aligned))), members[0].record.split))
-    means = pooled(scored, {})  # R² is not asked for
+        scored.append((_mse_of_mean(aligned), members[0].record.split))
+    means = pooled(scored, {})
     return OfSeeds(means.get("val_mse"), means.get("test_mse"))
 
 
@@ -164,7 +164,7 @@ def _by_fold(runs: Sequence[Run]) -> dict[int, list[Run]]:
     """Return the runs with predictions, in the order of their keys."""
     folds: dict[int, list[Run]] = defaultdict(list)
     for run in sorted(runs, key=lambda run: run.record.key):
-        if not run.test.empty:
+        if run.is_tested:
             folds[run.record.split.fold].append(run)
     return folds
 
@@ -173,14 +173,15 @@ def _aligned(runs: Sequence[Run]) -> list[Run]:
     """Return the runs with their images in one order, that of the first; without those of other images."""
     first, found = runs[0], []
     for run in runs:
-        if run.val.index.equals(first.val.index) and run.test.index.equals(first.test.index):
+        own, ids = run.of_test, first.of_test.ids
+        if run.val.index.equals(first.val.index) and own.ids.equals(ids):
             found.append(run)
-        elif {*run.val.index} == {*first.val.index} and {*run.test.index} == {*first.test.index}:
+        elif {*run.val.index} == {*first.val.index} and {*own.ids} == {*ids}:
             order = first.val.index
             found.append(
                 replace(
                     run,
-                    test=run.test.reindex(first.test.index),
+                    answered=own.of(ids),
                     val=run.val.reindex(order),
                     val_groups=run.val_groups.reindex(order),
                     val_spread=run.val_spread if run.val_spread.empty else run.val_spread.reindex(order),
@@ -229,6 +230,17 @@ def _scored(runs: Sequence[Run], picks: np.ndarray) -> Metrics:
         test_exact=scores["exact"],
         test_rmse=scores["rmse"],
         test_r2=scores["r2"],
+    )
+
+
+def _mse_of_mean(runs: Sequence[Run]) -> Metrics:
+    """Return val and test MSE of the mean prediction of aligned runs of one fold."""
+    record = runs[0].record
+    spread = np.array(record.target_high) - np.array(record.target_low)
+    truth, prediction = runs[0].answers[0], np.mean([run.answers[1] for run in runs], axis=0)
+    return Metrics(
+        val_mse=None if runs[0].val.empty else mse_of(np.mean([run.val.to_numpy() for run in runs], axis=0)),
+        test_mse=mse_of((prediction - truth) / spread),
     )
 
 

@@ -50,9 +50,9 @@ def errors_of(tests: Sequence[Run], target: str | None = None) -> Errors:
     return _by_seed([
         _Part(
             run.record,
-            run.test.index,
-            squared_error(run.test, run.record.targets, target).to_numpy(),
-            run.test["image_group"].to_numpy(),
+            run.of_test.ids,
+            run.of_test.squared_error(None if target is None else run.record.targets.index(target)),
+            run.of_test.groups,
         )
         for run in tests
     ])  # fmt: skip

@@ -154,7 +154,7 @@ def _is_of(run: Run, board: Leaderboard) -> bool:
 
 def _test_side(board: Leaderboard, runs: Sequence[Run]) -> _Side:
     folds: dict[int, Run] = {}
-    own = [run for run in runs if _is_of(run, board) and not run.test.empty]
+    own = [run for run in runs if _is_of(run, board) and run.is_tested]
     for run in own:
         folds.setdefault(run.record.split.fold, run)
     members = [folds[fold] for fold in sorted(folds)]
@@ -277,9 +277,9 @@ def _runs_of(row: Row, runs: Sequence[Run]) -> list[Run]:
     return [
         run
         for run in runs
-        if run.record.combination == row.combination
+        if run.combination == row.combination
         and run.record.precision in row.precision.split(", ")
-        and not run.test.empty
+        and run.is_tested
     ]
 
 
@@ -325,7 +325,7 @@ def _scored(
 ) -> tuple[Metrics, pd.DataFrame]:
     """Return the scores on one fold, and its test images with their errors as those of a `Run`."""
     record = run.record
-    truth, _ = of_targets(run.test, record.targets)
+    truth, _ = run.answers
     if missing.any():
         mean = record.baselines.get(MEAN)
         if mean is None or mean.test_rmse is None:

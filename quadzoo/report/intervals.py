@@ -10,7 +10,6 @@ import numpy as np
 from quadzoo.errors import DataError
 from quadzoo.inference.calibration import Calibration, combined
 from quadzoo.inference.intervals import Intervals
-from quadzoo.records.predictions import spread_of
 from quadzoo.report.column import Column, csv_only, figure
 from quadzoo.report.results import Run
 from quadzoo.report.rows import PredictionIntervals, Row
@@ -41,7 +40,7 @@ def outcome_of(runs: Sequence[Run], level: float, picks: Sequence[float] | None 
     """
     first = runs[0]
     targets = first.record.targets
-    if any(run.val.empty or run.test.empty for run in runs):
+    if any(run.val.empty or not run.is_tested for run in runs):
         return None
     ranges = np.array(first.record.target_high) - np.array(first.record.target_low)
     val, val_spread = _mean(
@@ -49,7 +48,7 @@ def outcome_of(runs: Sequence[Run], level: float, picks: Sequence[float] | None 
         [None if run.val_spread.empty else run.val_spread.to_numpy() for run in runs],
         picks,
     )
-    spreads = [None if run.val_spread.empty else spread_of(run.test, targets) for run in runs]
+    spreads = [None if run.val_spread.empty else run.of_test.spread for run in runs]
     test, spread = _mean(
         [(prediction - truth) / ranges for truth, prediction in (run.answers for run in runs)],
         [None if one is None else one / ranges for one in spreads],
@@ -70,8 +69,9 @@ def outcome_of(runs: Sequence[Run], level: float, picks: Sequence[float] | None 
         return None
     low, high = intervals.around(test, spread=spread)
     inside = np.where(np.isfinite(test), (low <= 0) & (high >= 0), np.nan)  # NaN where the truth is missing
-    singly = Outcome(len(test), np.nanmean(inside, axis=0), np.nanmean(high - low, axis=0), None, None)
     complete = np.isfinite(test).all(axis=1)
+    average = np.mean if complete.all() else np.nanmean
+    singly = Outcome(len(test), average(inside, axis=0), average(high - low, axis=0), None, None)
     if not intervals.joint_half_widths or not complete.any():
         return singly
     low, high = (ends[complete] for ends in intervals.around(test, spread=spread, joint=True))
@@ -112,6 +112,8 @@ def intervals_of(found: Sequence[Outcome | None], runs: Sequence[Run]) -> Predic
 def _mean(
     values: Sequence[np.ndarray], spreads: Sequence[np.ndarray | None], picks: Sequence[float] | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
+    if len(values) == 1:
+        return values[0], spreads[0]
     known = [one for one in spreads if one is not None]
     return combined(np.stack(values), np.stack(known) if len(known) == len(values) else None, picks)
 

@@ -153,7 +153,7 @@ def _sizes(records: Sequence[RunRecord]) -> dict[str, tuple[int, int]]:
 def _combinations(runs: list[Run], costs: _Costs, truths: Truths) -> list[_Combination]:
     by_combination: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        by_combination[run.record.combination].append(run)
+        by_combination[run.combination].append(run)
     return [
         _combination(row, costs, truths) for members in by_combination.values() for row in _rows_of(members)
     ]
@@ -173,7 +173,7 @@ def _combination(members: list[Run], costs: _Costs, truths: Truths) -> _Combinat
     members = sorted(members, key=lambda run: (run.record.seed, run.record.split.fold))
     ok = [run for run in members if run.record.status == "ok"]
     halved = [run.record.found.halved for run in members if run.record.found.halved]
-    tests = [run for run in ok if not run.test.empty]
+    tests = [run for run in ok if run.is_tested]
     first = members[0].record
     overlap = overlap_of([run.record for run in members])
     scored = [(run.record.metrics, run.record.split) for run in ok]
@@ -202,7 +202,7 @@ def _combination(members: list[Run], costs: _Costs, truths: Truths) -> _Combinat
         tuned=_tuned([run.record for run in members]),
         halved=halved[0] if halved else None,
         plugins=plugins_of([run.record for run in ok or members]),
-        combination=first.combination,
+        combination=members[0].combination,
         recipe=first.recipe.model_dump(),
         settings=settings_of([run.record for run in ok or members]),
         origin=origin_of(first),

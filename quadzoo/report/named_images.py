@@ -25,6 +25,7 @@ class NamedImages:
         self.of_side = {side: table.iloc[rows] for side, rows in self.rows.items()}
         self.is_unique = {side: bool(part.index.is_unique) for side, part in self.of_side.items()}
         self.groups = self.of_side["val"]["image_group"]
+        self.test_groups = self.of_side["test"]["image_group"].to_numpy()
         self._columns: dict[tuple[str, ...], pd.Index] = {}
 
     def columns(self, names: Sequence[str]) -> pd.Index:

@@ -309,7 +309,8 @@ def _shares(board: Leaderboard) -> dict[str, Any] | None:
 
 def _whiskers(board: Leaderboard) -> Callable[[Row], Markup]:
     """Return a function that draws a row's interval; all are on one scale."""
-    every = [end for row in board.rows for end in (row.test_mse_low, row.test_mse_high) if end]
+    ends = [end for row in board.rows for end in (row.test_mse_low, row.test_mse_high) if end]
+    every = [min(ends), max(ends)] if ends else []
 
     def draw(row: Row) -> Markup:
         if not row.test_mse_low or not row.test_mse_high or not row.test_mse:

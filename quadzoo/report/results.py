@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from quadzoo.errors import DataError
 from quadzoo.metrics import image_errors
 from quadzoo.records.baseline import BaselineRecord, baseline_folder, baseline_keys, read_baseline
 from quadzoo.records.facts import Side
-from quadzoo.records.predictions import Parsed, of_targets, parsed_predictions
+from quadzoo.records.predictions import KnownColumns, Parsed, parsed_predictions
 from quadzoo.records.record import (
     PREDICTIONS,
     RECORD,
@@ -27,9 +27,10 @@ from quadzoo.records.record import (
     run_folder,
 )
 from quadzoo.report.agreement import check_means, check_scores, contradicting, fold_of
+from quadzoo.report.answered import Answered
 from quadzoo.report.copies import copies, repeated, told, told_twice
 from quadzoo.report.garbage import uncollected
-from quadzoo.report.named_images import SIDES, NamedImages
+from quadzoo.report.named_images import NamedImages
 from quadzoo.report.rows import Conflict, Unreadable
 from quadzoo.report.text import one_line
 
@@ -41,10 +42,9 @@ _NO_TABLE = pd.DataFrame()
 class Run:
     """A record, the folder it lies in, and its predictions for the test and val images.
 
-    ``test`` is their table by image id, with the columns of `read_predictions` and ``error``: what the image
-    adds to the MSE, float64, as `image_errors` defines it. It is empty in a failed run, and in one whose
-    record names no predictions. ``val`` has, by image id, the residuals of each target in the scaled unit,
-    float64 (n_val, T), NaN where one is missing, and no more, since all runs are held at once. It is also
+    ``answered`` is what it answers for the test images: None in a failed run, and in one whose record names
+    no predictions. ``val`` has, by image id, the residuals of each target in the scaled unit, float64
+    (n_val, T), NaN where one is missing, and no more, since all runs are held at once. It is also
     empty where the predictions are not those of all val images: no score of the table depends on it.
     ``val_groups`` are the groups of its images, ``val_spread`` the spread of its predictions in the scaled
     unit, float64 (n_val, T), which is empty where the model gives them none. ``images`` is a hash of the
@@ -53,16 +53,38 @@ class Run:
 
     record: RunRecord
     folder: Path
-    test: pd.DataFrame
+    answered: Answered | None = None
     val: pd.DataFrame = field(default_factory=pd.DataFrame)
     val_groups: pd.Series = field(default_factory=lambda: pd.Series(dtype=object))
     val_spread: pd.DataFrame = field(default_factory=pd.DataFrame)
     images: str = ""
 
-    @cached_property
+    @property
+    def is_tested(self) -> bool:
+        """Whether there are predictions for test images."""
+        return self.answered is not None
+
+    @property
+    def test(self) -> pd.DataFrame:
+        """The predictions for the test images as a table by image id; empty without any."""
+        return _NO_TABLE if self.answered is None else self.answered.table
+
+    @property
     def answers(self) -> tuple[np.ndarray, np.ndarray]:
         """Truth and prediction of the test images, float64 (N, T) each, in original units."""
-        return of_targets(self.test, self.record.targets)
+        answered = self.of_test
+        return answered.truth, answered.prediction
+
+    @property
+    def of_test(self) -> Answered:
+        """``answered`` of a run that has been tested; of others there is none to be had."""
+        assert self.answered is not None
+        return self.answered
+
+    @cached_property
+    def combination(self) -> str:
+        """What all seeds and folds of the run's row share; `RunRecord.combination` hashes each time."""
+        return self.record.combination
 
 
 @dataclass(frozen=True)
@@ -133,12 +155,12 @@ def read_runs(folders: Iterable[Path]) -> Results:
             why = f"done twice with different scores, test MSE {other_mse}, and {taken_mse} in the newer one"
             unreadable.append(_unreadable(other.folder.parents[1], other.folder, DataError(why)))
     copied = {copy.key: told(like) for copy, like in copies(run.record for run in runs)}
-    copied |= {one.key: told_twice(like) for one, like in repeated(run.record for run in runs)}
+    copied |= {one.record.key: told_twice(like.record) for one, like in repeated(runs)}
     copied |= {one.key: reason for one, reason in contradicting((run.record, run.images) for run in runs)}
     for run in runs:
         if reason := copied.get(run.record.key):
             where = run.folder.parents[1]
-            unreadable.append(_unreadable(where, run.folder, DataError(reason), run.record.combination))
+            unreadable.append(_unreadable(where, run.folder, DataError(reason), run.combination))
     runs = [run for run in runs if run.record.key not in copied]
     return Results(runs, conflicts, unreadable, _answers(folders, runs, tables))
 
@@ -197,15 +219,17 @@ class _Tables:
 
     def __init__(self) -> None:
         self._known: dict[tuple[tuple[str, ...], ...], NamedImages] = {}
+        self._last: tuple[dict[str, list[str]], NamedImages] | None = None
+        self._truths: KnownColumns = {}
 
     def of_run(self, path: Path, record: RunRecord) -> Run:
         """Return the run of a record and its file. Raises DataError for one that cannot be scored."""
         predictions = path.parent / PREDICTIONS
         if record.status != "ok" or (not predictions.exists() and PREDICTIONS not in record.files):
-            return Run(record, path.parent, _NO_TABLE)
-        parsed = parsed_predictions(predictions, record.targets)
+            return Run(record, path.parent)
+        parsed = parsed_predictions(predictions, record.targets, self._truths)
         images = self._images(parsed.texts)
-        test = _test(predictions, parsed, images, record)
+        test = _answered(predictions, parsed, images, record)
         val = _val(parsed, images, record)
         if record.files:
             if parsed.sha256 != record.files.get(PREDICTIONS):
@@ -213,7 +237,7 @@ class _Tables:
                 raise DataError(f"{predictions}: {changed}")
             if val.empty and record.split.n_val:
                 raise DataError(f"{predictions}: its val images are not those that the record counts")
-            check_scores(record, *(_both(_of_side(parsed, images, side), record) for side in SIDES))
+            check_scores(record, val.to_numpy(), (test.truth, test.prediction))
         spread, known = _spread(parsed, images, val, record), images.digest(_both(parsed.numbers, record)[0])
         known = known if record.files else ""  # of an older folder nothing can be compared
         return Run(record, path.parent, test, val, images.groups, spread, known)
@@ -223,21 +247,23 @@ class _Tables:
 
         Raises DataError for what cannot be scored, and for scores that are others.
         """
-        parsed = parsed_predictions(path, like.targets)
+        parsed = parsed_predictions(path, like.targets, self._truths)
         images = self._images(parsed.texts)
-        test, val = _test(path, parsed, images, like), _val(parsed, images, like)
-        check_means(record.metrics, val.to_numpy(), test["error"].to_numpy())
-        return test
+        test, val = _answered(path, parsed, images, like), _val(parsed, images, like)
+        check_means(record.metrics, val.to_numpy(), test.error)
+        return test.table
 
-    def _images(self, texts: Mapping[str, list[str]]) -> NamedImages:
-        key = ((*texts,), *map(tuple, texts.values()))
-        if key not in self._known:
-            self._known[key] = NamedImages(texts)
-        return self._known[key]
+    def _images(self, texts: dict[str, list[str]]) -> NamedImages:
+        if self._last is None or self._last[0] != texts:  # mostly they are those of the run before
+            key = ((*texts,), *map(tuple, texts.values()))
+            if key not in self._known:
+                self._known[key] = NamedImages(texts)
+            self._last = texts, self._known[key]
+        return self._last[1]
 
 
-def _test(path: Path, parsed: Parsed, images: NamedImages, record: RunRecord) -> pd.DataFrame:
-    """Return `Run.test`. Raises DataError for predictions that are not those of the record's test images."""
+def _answered(path: Path, parsed: Parsed, images: NamedImages, record: RunRecord) -> Answered:
+    """Return `Run.answered`. Raises DataError for predictions that are not those of the test images."""
     rows = images.rows["test"]
     if len(rows) != record.split.n_test:
         raise DataError(f"{path}: {len(rows)} test images, the record says {record.split.n_test}")
@@ -253,9 +279,8 @@ def _test(path: Path, parsed: Parsed, images: NamedImages, record: RunRecord) ->
         error = None if known is None else image_errors((prediction - truth) / spread, known)
     if error is None or not np.isfinite(error).all():
         raise DataError(f"{path}: a target or prediction is not a finite number")
-    texts = images.of_side["test"]
-    names = images.columns([*parsed.names, "error"])
-    return pd.concat([pd.DataFrame(np.vstack([numbers.T, error]).T, texts.index, names), texts], axis=1)
+    texts, groups = images.of_side["test"], images.test_groups
+    return Answered(texts, groups, parsed.names, numbers, error, len(record.targets))
 
 
 def _of_side(parsed: Parsed, images: NamedImages, side: Side) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +39,7 @@ def truths_of(runs: Iterable[Run]) -> Truths:
     """
     found: dict[int, dict[str, tuple[float, float]]] = {}
     for run in runs:
-        if run.record.split.fold not in found and not run.test.empty:
+        if run.record.split.fold not in found and run.is_tested:
             truth, _ = run.answers
             known = ~np.isnan(truth)
             both = zip(means(truth, known).tolist(), variances(truth, known).tolist(), strict=True)
@@ -136,9 +138,9 @@ def _average(
         return {key: _average(name, [one.get(key) for one in values], splits, key) for key in values[0]}
     weights = [_weight(name, split, target) for split in splits]
     if name.endswith("rmse"):  # the mean of the squares, of which it is the root
-        return float(np.sqrt(np.average(np.square(values), weights=weights)))
+        return math.sqrt(fmean([value**2 for value in values], weights))
     # Rounding must not put a mean of largest values beyond what a row may have.
-    return float(np.clip(np.average(values, weights=weights), min(values), max(values)))
+    return min(max(fmean(values, weights), min(values)), max(values))
 
 
 def _weight(name: str, split: SplitFacts, target: str | None) -> int:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, Field
 
 from quadzoo.errors import DataError
@@ -186,7 +187,8 @@ def _scores(path: Path, record: RunRecord, folds: Folds) -> Iterator[str]:
             yield f"{PREDICTIONS} has a {side} image twice"
     if lacking or any(side.empty for side in sides.values()):
         return
-    val, test = (of_targets(side, record.targets) for side in sides.values())
+    (truth, prediction), test = (of_targets(side, record.targets) for side in sides.values())
+    val = (prediction - truth) / (np.array(record.target_high) - np.array(record.target_low))
     try:
         wrong = wrong_scores(record, val, test, _TOLERANCE)
     except DataError as error:

@@ -7,7 +7,6 @@ import io
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from quadzoo.cli.display import print_leaderboards
@@ -45,7 +44,7 @@ def trained(seed: int = 0, fold: int = 0, **overlap: int | None) -> RunRecord:
 
 def board_from(*records: RunRecord) -> Leaderboard:
     """The leaderboard of records that were never on disk."""
-    (board,) = leaderboards([Run(one, Path(), pd.DataFrame()) for one in records])
+    (board,) = leaderboards([Run(one, Path()) for one in records])
     return board
 
 

@@ -57,7 +57,7 @@ def tamper_table(out: Path, backbone: str, column: str, value: str) -> None:
     [
         # The mean of both seeds: errors -0.5, 0 on val and 2, 0, 0, -1 on test.
         ("net", "ensemble_val_mse", "ensemble_val_mse is '0.1', the records give '0.00125"),
-        ("net", "ensemble_test_mse", "ensemble_test_mse is '0.1', the records give '0.0125'"),
+        ("net", "ensemble_test_mse", "ensemble_test_mse is '0.1', the records give '0.0125"),
         # Twice the first seed and once the other: 0, 0 and 2, 0, 0, -2/3.
         ("ensemble", "val_mse", "val_mse is '0.1', the records give '0.0'"),
         ("ensemble", "test_mse", "test_mse is '0.1', the records give '0.0111"),
