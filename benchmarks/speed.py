@@ -102,9 +102,9 @@ def ours(backbone: str, data: Path, flags: Sequence[str]) -> tuple[dict[str, obj
     """Return the figures of `quadzoo bench`, and how many images it trained on, validated and tested."""
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["QUADZOO_CACHE_DIR"] = f"{scratch}/cache"
-        command = [sys.executable, "-c", "from quadzoo.cli import main; main()", "bench", "--data", str(data),
-                   "--backbones", backbone, "--weights", "none", "--epochs", str(EPOCHS), *flags,
-                   "--out", f"{scratch}/out"]  # fmt: skip
+        command = [sys.executable, "-c", "from quadzoo.start import main; main()", "bench",
+                   "--data", str(data), "--backbones", backbone, "--weights", "none",
+                   "--epochs", str(EPOCHS), *flags, "--out", f"{scratch}/out"]  # fmt: skip
         seconds, _ = timed(command)
         (record,) = read_records(Path(scratch) / "out")
     figure: dict[str, object] = {

@@ -23,7 +23,7 @@ from quadzoo.data.equations import write_folder
 
 RESULTS = Path(__file__).parent / "results" / "startup.json"
 IMPORTS = [sys.executable, "-c", "import torch, timm, pytorch_lightning"]
-QUADZOO = [sys.executable, "-c", "from quadzoo.cli import main; main()"]
+QUADZOO = [sys.executable, "-c", "from quadzoo.start import main; main()"]
 
 
 def main() -> None:

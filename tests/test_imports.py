@@ -58,6 +58,7 @@ FORBIDDEN = {
     "progress": ["torch"],
     "threads": ["torch", "quadzoo."],
     "system": ["torch", "quadzoo."],
+    "garbage": ["torch", "quadzoo."],
     "grid.slots": ["torch"],
     "data": [*HALVES, "quadzoo.inference"],
     "model": [*HALVES, "quadzoo.inference"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,3 +92,34 @@ def test_macs_spawn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert importlib.reload(system).START_METHOD == "spawn"
     monkeypatch.undo()
     importlib.reload(system)
+
+
+def test_a_process_ends_when_its_threads_and_exit_hooks_are_over() -> None:
+    code = """
+import atexit, threading, time
+from quadzoo.system import end_without_teardown
+class Told:
+    def __del__(self):
+        print("torn down", flush=True)
+told = Told()
+atexit.register(print, "the first hook")
+atexit.register(print, "the last hook")
+end_without_teardown(3)
+threading.Thread(target=lambda: (time.sleep(0.2), print("a thread"))).start()
+print("the end", end="; ")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "the end; a thread\nthe last hook\nthe first hook\n"
+    assert done.returncode == 3, done.stderr
+
+
+def test_output_that_nobody_takes_does_not_keep_a_process() -> None:
+    code = """
+import os, sys
+from quadzoo.system import end_without_teardown
+end_without_teardown(4)
+sys.stdout.close()
+sys.stderr = None
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 4

@@ -20,7 +20,7 @@ from quadzoo.cli.predict import predict
 from quadzoo.cli.report import report, verify
 from quadzoo.errors import ConfigError, QuadzooError
 from quadzoo.grid.interrupts import Interrupts
-from quadzoo.system import end_within
+from quadzoo.system import end_within, end_without_teardown
 
 _PATIENCE = 5.0  # seconds for threads and exit hooks that plugins have left behind
 
@@ -66,6 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
         status = _status(arguments)
     if arguments is None:  # else it is a part of another program
         end_within(_PATIENCE, status)
+        end_without_teardown(status)
     sys.exit(status)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from quadzoo.executors.base import NO_NEEDS, Needs, end_of
 from quadzoo.executors.starting import is_over, pipe, preload, server_pid, start, start_server
+from quadzoo.garbage import uncollected
 from quadzoo.registry import additions
 from quadzoo.registry.additions import Additions
 from quadzoo.storage import open_log
@@ -105,7 +106,7 @@ class LocalExecutor:
     def __init__(self) -> None:
         for name, value in {**_ENVIRONMENT, **waiting()}.items():
             os.environ.setdefault(name, value)  # read when the server starts
-        preload("quadzoo.training.run")
+        preload("quadzoo.training.preloaded")
         start_server()
 
     def submit(
@@ -183,7 +184,9 @@ def _enter(work: str, argument: Any, connection: Connection, log: Path, surround
     sys.path.extend(path for path in surroundings.paths if path not in sys.path)
     additions.install(surroundings.added)
     try:
-        pkgutil.resolve_name(work)(argument, connection.send)
+        with uncollected():  # where there is no server, this imports everything
+            function = pkgutil.resolve_name(work)
+        function(argument, connection.send)
         end_within(_ENDING, 0)
     except BrokenPipeError:  # the parent is gone
         os._exit(1)

@@ -10,13 +10,13 @@ from functools import partial
 from itertools import chain
 from statistics import fmean
 
+from quadzoo.garbage import uncollected
 from quadzoo.records.record import RunRecord
 from quadzoo.report.baseline_rows import baseline_rows
 from quadzoo.report.caveats import mixed_of, needs_row_per_precision, overlap_of, plugins_of
 from quadzoo.report.costs import costs_of, device_of, side_by_side
 from quadzoo.report.details import MOST_DETAILED, details_of
 from quadzoo.report.ensemble import ensemble_row, of_seeds
-from quadzoo.report.garbage import uncollected
 from quadzoo.report.intervals import LEVEL, intervals_of, outcome_of
 from quadzoo.report.judged import Judged
 from quadzoo.report.learning import OfShare, share_curves

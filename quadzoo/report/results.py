@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from quadzoo.errors import DataError
+from quadzoo.garbage import uncollected
 from quadzoo.metrics import image_errors
 from quadzoo.records.baseline import BaselineRecord, baseline_folder, baseline_keys, read_baseline
 from quadzoo.records.facts import Side
@@ -29,7 +30,6 @@ from quadzoo.records.record import (
 from quadzoo.report.agreement import check_means, check_scores, contradicting, fold_of
 from quadzoo.report.answered import Answered
 from quadzoo.report.copies import copies, repeated, told, told_twice
-from quadzoo.report.garbage import uncollected
 from quadzoo.report.named_images import NamedImages
 from quadzoo.report.rows import Conflict, Unreadable
 from quadzoo.report.text import one_line

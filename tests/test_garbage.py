@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from quadzoo.report.garbage import uncollected
+from quadzoo.garbage import uncollected
 
 
 def test_the_search_goes_on_behind_a_block_even_one_that_fails() -> None:
