@@ -13,6 +13,7 @@ _OWN_CGROUPS = Path("/proc/self/cgroup")
 _TASKS = Path("/proc/self/task")
 _SPINS = "1000"  # before a thread sleeps; libgomp's default is 300 times as much
 _STAT = Path("/proc/stat")
+LEAST_SHARE = 0.8  # of the CPU time asked for: with two threads and one busy neighbour on two CPUs it is 2/3
 _LOOKS, _MOMENT = 5, 0.002  # and seconds before each: what computes all the time is there each time
 
 

@@ -76,6 +76,7 @@ class Cost(_Part):
     train_images_per_second: NotNegative | None = None
     fit_seconds: NotNegative | None = None
     fit_energy_joules: NotNegative | None = None
+    cpu_share: Annotated[float, Field(ge=0, le=1)] | None = None
     latency_ms: NotNegative | None = None
     latency_p95_ms: NotNegative | None = None
     images_per_second: NotNegative | None = None
@@ -156,10 +157,9 @@ class Environment(_Part):
     """Where it ran; ``plugins`` maps the distributions of backbone and head to their versions.
 
     ``libraries`` does the same for what the built-in backbones and the training come from. ``compiled`` says
-    whether the backbone was compiled for training. ``replayed`` says whether a GPU replayed the whole
-    training step as one. ``resumed`` are epochs after which it went on from a checkpoint. ``deterministic``
-    says that a GPU was allowed deterministic kernels alone. ``gpu`` tells GPUs of one name apart: the
-    beginning of the SHA-256 of what CUDA calls it. ``machine`` is a hash of a node's name.
+    whether the backbone was compiled for training, ``replayed`` whether a GPU replayed whole training steps.
+    ``resumed`` are epochs after which it went on from a checkpoint, ``deterministic``: only such kernels of a
+    GPU. ``gpu`` tells GPUs of one name apart by a hash of their own; ``machine`` is one of a node's name.
     """
 
     quadzoo: str

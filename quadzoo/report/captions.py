@@ -12,7 +12,7 @@ from quadzoo.data.splits import TEST_DATA
 from quadzoo.data.texts import one_name
 from quadzoo.records.baseline import LOOKUP, MEAN
 from quadzoo.report.caveats import restless
-from quadzoo.report.costs import crowded
+from quadzoo.report.costs import busy, crowded
 from quadzoo.report.doubts import beaten, contradicted, doubted, seen, to_test, unread, untestable
 from quadzoo.report.ensemble import made_of
 from quadzoo.report.external import outside
@@ -65,6 +65,7 @@ def captions(board: Leaderboard) -> list[Caption]:
         Caption(mixed(board)),
         Caption(machines(board)),
         Caption(crowded(board)),
+        Caption(busy(board)),
         Caption(made_of(board)),
         Caption(outside(board)),
         Caption(smaller(board)),

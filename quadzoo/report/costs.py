@@ -11,7 +11,8 @@ from quadzoo.records.record import Cost, RunRecord
 from quadzoo.report.column import Column, Value, csv_only
 from quadzoo.report.results import Run
 from quadzoo.report.rows import Leaderboard, Row, RowCost
-from quadzoo.report.text import listed
+from quadzoo.report.text import listed, percent
+from quadzoo.threads import LEAST_SHARE
 
 
 def device_of(record: RunRecord) -> str:
@@ -80,6 +81,23 @@ def crowded(board: Leaderboard) -> str:
     )
 
 
+def busy(board: Leaderboard) -> str:
+    """Return which costs are of runs that got less CPU time than they asked for; nothing without any."""
+    rows = [
+        f"{row.name} ({percent(share)})"
+        for row in board.rows
+        if not row.cost.side_by_side
+        and (share := (row.cost.spread.get("cpu_share") or (row.cost.cpu_share,))[0]) is not None
+        and share < LEAST_SHARE
+    ]
+    if not rows:
+        return ""
+    return (
+        f"Other programs ran, so that runs got only a part of the CPU time they asked for: {listed(rows)}. "
+        "They are slower than they are alone: compare such costs with care, or measure them again."
+    )
+
+
 def _medians(costs: Sequence[Cost]) -> dict[str, Any]:
     """Return the median of each figure that is known, and the ``spread`` of those that differ."""
     medians: dict[str, Any] = {}
@@ -112,6 +130,11 @@ SPREADS: tuple[Column[Row], ...] = (
         )
         for figure in ("train_images_per_second", "latency_ms", "fit_seconds")
         for which, (name, text) in enumerate((("min", "lowest"), ("max", "highest")))
+    ),
+    csv_only(
+        "cpu_share",
+        "share that training on a CPU got of the CPU time that its threads asked for; empty where unknown",
+        lambda row: row.cost.cpu_share,
     ),
     csv_only(
         "side_by_side",

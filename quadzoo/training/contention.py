@@ -8,11 +8,10 @@ from typing import Any
 import pytorch_lightning as pl
 
 from quadzoo.executors.base import Send
-from quadzoo.threads import CpuTime, available_cpus
+from quadzoo.threads import LEAST_SHARE, CpuTime, available_cpus
 from quadzoo.training.task import Placement
 
 _AFTER = 20.0  # seconds of training
-_LEAST = 0.8  # of the CPU time: with two threads and one busy neighbour on two CPUs it is two thirds
 
 
 class Contention(pl.Callback):
@@ -39,7 +38,7 @@ class Contention(pl.Callback):
         if self._times is None or time.monotonic() - self._started < _AFTER:
             return
         share, self._times = self._times.share(), None
-        if share is not None and share < _LEAST:
+        if share is not None and share < LEAST_SHARE:
             cpus = available_cpus()
             since = "other programs run" if self._threads <= cpus else f"there are {cpus} CPUs"
             self._send(

@@ -46,6 +46,7 @@ from quadzoo.records.record import (
 from quadzoo.registry import catalogue
 from quadzoo.system import end_by
 from quadzoo.targets import scale, unscale, unscale_spread
+from quadzoo.threads import CpuTime
 from quadzoo.training.artifacts import save
 from quadzoo.training.backbone import started_backbone
 from quadzoo.training.checkpoint import Checkpoints, NotRestored, WholeCheckpoints, is_of_surroundings
@@ -61,6 +62,7 @@ from quadzoo.training.task import Placement, Task
 from quadzoo.training.watching import Curves, show, watching
 
 _FROZEN_SEED = 0
+_MOMENT = 1.0  # seconds in which chance decides who gets a CPU
 
 
 def run(work: tuple[Task, Placement], send: Send) -> None:
@@ -161,6 +163,7 @@ def trained(
 
     fitted = Cost(fit_seconds=0.0)
     if task.epochs:
+        times = CpuTime() if placement.device.kind == "cpu" else None
         meter = CostMeter(placement.device.kind == "cuda", shared=placement.device_shared_by > 1)
         path = checkpoints.path if checkpoints and checkpoints.resume(module, meter) else None
         trains = any(parameter.requires_grad for parameter in module.parameters())
@@ -176,6 +179,7 @@ def trained(
         fitted = Cost(
             fit_seconds=meter.seconds,
             fit_energy_joules=meter.joules,
+            cpu_share=times.share() if times and meter.seconds > _MOMENT else None,
             train_images_per_second=speed.images_per_second if trains else None,
             **({} if memory.mib is None else {"peak_memory_mb": memory.mib}),
         )

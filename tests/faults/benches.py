@@ -18,7 +18,8 @@ from quadzoo.records.record import read_records
 from ..conftest import command
 
 # Columns that begin so are never twice the same.
-_MEASURED = ("train_images_per_second", "images_per_second", "latency", "fit_seconds", "peak_memory_mb")
+_MEASURED = ("train_images_per_second", "images_per_second", "latency", "fit_seconds", "peak_memory_mb",
+             "cpu_share")  # fmt: skip
 
 
 def bench_command(data: Path, out: Path, *more: object) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from quadzoo.records.record import Cost, RunRecord
-from quadzoo.report.costs import costs_of, side_by_side
+from quadzoo.report.costs import busy, costs_of, side_by_side
 from quadzoo.report.results import read_runs
 from tests.report.records import board_of, predict, record
 
@@ -40,6 +40,25 @@ def test_what_was_not_measured_in_some_runs_is_of_the_others() -> None:
     assert (cost.latency_ms, cost.gmacs) == (3.5, None)
     assert cost.spread == {"latency_ms": (3.0, 4.0)}
     assert isinstance(cost.params, int)
+
+
+def test_runs_beside_other_programs_are_named_unless_it_was_ours(tmp_path: Path) -> None:
+    of_seeds = [1.0, 0.62, 0.9]
+    board = board_of(
+        tmp_path,
+        *(
+            timed(str(n), 2 * n, 2 * n + 1, cost=Cost(cpu_share=share), backbone="slow")
+            for n, share in enumerate(of_seeds)
+        ),
+        timed("3", 10, 11, cost=Cost(cpu_share=0.95), backbone="fast"),
+        timed("4", 20, 22, cost=Cost(cpu_share=0.4), backbone="beside"),
+        timed("5", 21, 23, cost=Cost(cpu_share=0.4), backbone="beside"),
+    )
+    told = busy(board)
+    assert "slow" in told
+    assert "(62.0%)" in told
+    assert "fast" not in told
+    assert "beside" not in told  # side by side: another sentence says so
 
 
 @pytest.mark.parametrize(

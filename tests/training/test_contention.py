@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from quadzoo import api
 from quadzoo.training import contention as module
+from quadzoo.training import run
 from quadzoo.training.contention import Contention
+from quadzoo.training.run import trained
 from quadzoo.training.task import Device
 
 
@@ -65,3 +68,18 @@ def test_the_share_is_of_the_time_that_is_asked_for(monkeypatch: pytest.MonkeyPa
     (tmp_path / "1" / "schedstat").write_text("4000000000 1000000000 9\n")
     (tmp_path / "2" / "schedstat").write_text("2000000000 1000000000 9\n")
     assert times.share() == pytest.approx(4 / 6)
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
+def test_a_run_records_how_much_of_the_cpu_time_it_got(
+    equations: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = api.plan(
+        data=str(equations), out=tmp_path, backbones=["tiny_cnn"], epochs=1, weights="none", device="cpu"
+    )
+    work = plan.tasks[0], plan.placement(plan.tasks[0])
+    assert trained(*work, lambda _: None).cost.cpu_share is None  # too short to tell
+    monkeypatch.setattr(run, "_MOMENT", 0.0)
+    share = trained(*work, lambda _: None).cost.cpu_share
+    assert share is not None
+    assert 0 < share <= 1
