@@ -11,6 +11,9 @@ from pathlib import Path
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 _TASKS = Path("/proc/self/task")
+MOST_AT_ONCE = 10_000
+"""Of runs or threads: more are a slip of the keyboard, and would fill the memory before anything is run."""
+_SHOWN = 30  # characters of a value
 _SPINS = "1000"  # before a thread sleeps; libgomp's default is 300 times as much
 _STAT = Path("/proc/stat")
 LEAST_SHARE = 0.8  # of the CPU time asked for: with two threads and one busy neighbour on two CPUs it is 2/3
@@ -38,6 +41,25 @@ def crowded(jobs: int, threads: int | None) -> str:
             f"warning: `jobs` {jobs}: a run takes a thread at least, so more than `threads` {threads} compute"
         )
     return ""
+
+
+def misread() -> str:
+    """Return the warning that OMP_NUM_THREADS is set to what is no number of threads; mostly nothing."""
+    value = os.environ.get("OMP_NUM_THREADS")
+    if value is None or _from_openmp():
+        return ""
+    return (
+        f"warning: OMP_NUM_THREADS {value[:_SHOWN]!r} is no number of threads and is ignored; set it to one, "
+        "or unset it"
+    )
+
+
+def too_many() -> str:
+    """Return what is wrong with an OMP_NUM_THREADS that no machine has CPUs for; mostly nothing."""
+    if (_from_openmp() or 0) <= MOST_AT_ONCE:
+        return ""
+    value = os.environ["OMP_NUM_THREADS"][:_SHOWN]
+    return f"OMP_NUM_THREADS {value}: at most {MOST_AT_ONCE:,} threads; set a number of CPUs, or unset it"
 
 
 def available_cpus(cgroups: Path = _CGROUPS, own: Path = _OWN_CGROUPS) -> int:

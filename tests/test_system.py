@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import os
 import subprocess
@@ -111,6 +112,21 @@ print("the end", end="; ")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "the end; a thread\nthe last hook\nthe first hook\n"
     assert done.returncode == 3, done.stderr
+
+
+def test_what_is_left_open_is_written(tmp_path: Path) -> None:
+    code = """
+import gzip, sys
+from quadzoo.system import end_without_teardown
+text = open(sys.argv[1] + "/text", "w")
+text.write("a text")
+packed = gzip.open(sys.argv[1] + "/packed.gz", "wt")
+packed.write("packed")
+end_without_teardown(0)
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    assert (tmp_path / "text").read_text() == "a text"
+    assert gzip.decompress((tmp_path / "packed.gz").read_bytes()) == b"packed"
 
 
 def test_output_that_nobody_takes_does_not_keep_a_process() -> None:

@@ -111,3 +111,26 @@ def test_more_threads_or_runs_than_cpus_are_told(monkeypatch: pytest.MonkeyPatch
     assert crowded(3, 1).endswith("`jobs` 3: a run takes a thread at least, so more than `threads` 1 compute")
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     assert crowded(1, None) == f"warning: OMP_NUM_THREADS 64: {wait}"
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "abc", "1e3", "", "x" * 500])
+def test_what_is_no_number_of_threads_is_told(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert threads.misread().startswith(f"warning: OMP_NUM_THREADS {value[:30]!r} is no number of threads")
+    assert threads_of_a_run(1) == 8
+    assert not threads.too_many()
+
+
+@pytest.mark.parametrize("value", [None, "1", "2,1", "10000"])
+def test_a_number_of_threads_is_taken_as_it_is(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if value is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert not threads.misread()
+    assert not threads.too_many()
+
+
+def test_more_threads_than_there_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "9" * 40)
+    assert threads.too_many() == (
+        f"OMP_NUM_THREADS {'9' * 30}: at most 10,000 threads; set a number of CPUs, or unset it"
+    )

@@ -12,6 +12,7 @@ from quadzoo.cli.options import with_flags
 from quadzoo.cli.output import say, say_json, say_wrapped
 from quadzoo.cli.tables import print_table, text_table, width_of
 from quadzoo.grid.halving import in_words as halving_in_words
+from quadzoo.grid.halving import outlook
 from quadzoo.grid.halving import rungs as halving_rungs
 from quadzoo.grid.plan import Plan
 from quadzoo.grid.tuning import in_words, trials_to_do
@@ -27,10 +28,18 @@ from quadzoo.report.suite.board import SuiteBoard
 from quadzoo.report.suite.columns import place_columns, row_columns, set_columns
 from quadzoo.report.suite.sentences import answers
 from quadzoo.report.suite.sentences import captions as suite_captions
+from quadzoo.training.task import Task
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
     """Return the plan as JSON-like data: its runs, their time, and why weights and precisions are so."""
+    shares = outlook(plan).shares
+
+    def status(task: Task) -> str:
+        if task.key in plan.done:
+            return "done"
+        return "to do" if shares[task.key] else "stopped"
+
     rows = [
         {
             "key": task.key,
@@ -45,7 +54,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "precision": task.precision,
             "device": plan.device.kind,
             "epochs": task.epochs,
-            "status": "done" if task.key in plan.done else "to do",
+            "status": status(task),
         }
         for task in plan.tasks
     ]

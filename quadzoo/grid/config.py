@@ -25,11 +25,10 @@ from quadzoo.executors.choice import ExecutorName
 from quadzoo.model.recipe import RECIPES, Recipe
 from quadzoo.records.recipes import besides
 from quadzoo.registry.given import GivenSpec
+from quadzoo.threads import MOST_AT_ONCE
 
 LONGEST_TIMEOUT = 2_000_000
 """Seconds, 23 days; a system waits for at most 2**31 ms."""
-_MOST_AT_ONCE = 10_000
-"""Of runs or threads: more are a slip of the keyboard, and would fill the memory before anything is run."""
 _WEIGHTS = ("auto", "pretrained", "none")
 _WEIGHT_FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 _DIGITS = 4  # of a GPU's number
@@ -150,15 +149,15 @@ class BenchConfig(BaseModel):
     def _some_jobs(cls, jobs: Any) -> Any:
         if jobs != "auto" and not (isinstance(jobs, int) and jobs >= 1):
             raise ValueError("say auto, or a number of runs, 1 or more")
-        if jobs != "auto" and jobs > _MOST_AT_ONCE:
-            raise ValueError(f"at most {_MOST_AT_ONCE:,} runs at a time")
+        if jobs != "auto" and jobs > MOST_AT_ONCE:
+            raise ValueError(f"at most {MOST_AT_ONCE:,} runs at a time")
         return jobs
 
     @field_validator("threads")
     @classmethod
     def _not_too_many(cls, threads: int | None) -> int | None:
-        if threads is not None and threads > _MOST_AT_ONCE:
-            raise ValueError(f"at most {_MOST_AT_ONCE:,} threads")
+        if threads is not None and threads > MOST_AT_ONCE:
+            raise ValueError(f"at most {MOST_AT_ONCE:,} threads")
         return threads
 
     @field_validator("bands", "value_range")

@@ -21,7 +21,7 @@ from quadzoo.errors import (
     refused,
 )
 from quadzoo.executors.base import Executor
-from quadzoo.grid.config import BenchConfig
+from quadzoo.grid.config import BenchConfig, flag_of
 from quadzoo.grid.devices import find_devices
 from quadzoo.grid.estimate import is_worth_timing, with_estimate
 from quadzoo.grid.freezing import check_freezing
@@ -49,9 +49,10 @@ from quadzoo.report.files import dropped, reporting, write_report
 from quadzoo.report.leaderboard import leaderboards
 from quadzoo.report.results import Results, kept_records, read_runs
 from quadzoo.report.rows import Leaderboard
+from quadzoo.report.text import listed
 from quadzoo.scratch import sweep_scratch_below
 from quadzoo.storage import cache_folder, sweep_below
-from quadzoo.threads import crowded
+from quadzoo.threads import crowded, misread, too_many
 from quadzoo.training.task import LOGS, TRIALS, Device
 
 _SHARE_SAID = 0.05  # of a bench's time
@@ -97,17 +98,7 @@ def _planned(
         config = config.model_copy(update={"backbones": chosen})
     config = config.model_copy(update={"heads": names.heads.distinct(config.heads)})
     config = on_machines(config, executor)
-    for head in config.heads:
-        if not names.heads[head].spec.closed_form or config.recipe.epochs == 0:
-            continue
-        if not config.recipe.freeze:
-            raise ConfigError(
-                f"`heads` {head} is fitted in closed form to frozen features; add `freeze`, or choose another"
-            )
-        if config.recipe.tune:
-            raise ConfigError(
-                f"`tune`: {head} is fitted in closed form and has no learning rate; bench it without `tune`"
-            )
+    _check_closed_form(config, names, observer)
     check_halving(config)
     _check_out(config.out)
     kept = kept_records(config.out)
@@ -140,8 +131,35 @@ def _planned(
     return replace(plan, notes=(*inputs.notes, *uneven_shares(inputs.splits, data)))
 
 
+def _check_closed_form(config: BenchConfig, names: Catalogue, observer: Observer) -> None:
+    """Raise ConfigError for what heads that are fitted in closed form cannot do; tell what does nothing."""
+    closed = [head for head in config.heads if names.heads[head].spec.closed_form]
+    if not closed or config.recipe.epochs == 0:
+        return
+    if not config.recipe.freeze:
+        raise ConfigError(
+            f"`heads` {closed[0]} is fitted in closed form to frozen features; add `freeze`, or choose "
+            "another"
+        )
+    if config.recipe.tune:
+        raise ConfigError(
+            f"`tune`: {closed[0]} is fitted in closed form and has no learning rate; bench it without `tune`"
+        )
+    given = [f"`{name}`" for name in ("epochs", "batch_size", "lr") if flag_of(name) in config.flags]
+    if given and len(closed) == len(config.heads):
+        observer.note(
+            f"note: {listed(given)}: a head that is fitted in closed form takes no steps; its runs get other "
+            "keys, and the same scores"
+        )
+
+
 def _tell_of_crowds(config: BenchConfig, executor: Executor, device: Device, observer: Observer) -> None:
     jobs = 1 if config.jobs == "auto" else config.jobs
+    if not config.threads and not executor.machines():
+        if reason := too_many():
+            raise ConfigError(reason)
+        if warning := misread():
+            observer.note(warning)
     on_cpu = device.kind == "cpu" and not executor.machines()
     if on_cpu and (warning := crowded(jobs, config.threads)):
         observer.note(warning)

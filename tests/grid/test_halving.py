@@ -172,6 +172,12 @@ def test_a_halved_bench(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
 
     # Again: nothing is trained, the same is left out.
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "halving").glob("*.json")}
+    plan = json.loads(quadzoo(*command, "--dry-run", "--json").out)
+    assert {(one["head"], one["status"]) for one in plan["runs"]} == {
+        *((one["head"], "stopped") for one in stopped),
+        *((one["head"], "done") for one in best),
+    }
+    assert plan["estimate"] == "nothing left to train: what is to do was stopped by `halving`"
     again = quadzoo(*command)
     assert again.status == 0
     assert "are trained 4 for 1 epoch (4 of these 4 are kept from before); the best 2" in again.err
