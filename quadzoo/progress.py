@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from statistics import fmean
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
@@ -121,7 +122,8 @@ class Display:
     def planned(self, plan: Plan) -> None:
         """Say what will run, on what, and with which weights; in a suite, once for each set."""
         self._count, self._ended, self._begun = len(plan.to_do), 0, None
-        self._costs = dict(plan.costs) if plan.costs else {task.key: 1.0 for task in plan.to_do}
+        usual = fmean(plan.costs.values()) if plan.costs else 1.0  # for what could not be timed
+        self._costs = {task.key: plan.costs.get(task.key, usual) for task in plan.to_do}
         self._spent, self._sum = 0.0, sum(self._costs.values())
         if self._total is not None:
             self._progress.remove_task(self._total)

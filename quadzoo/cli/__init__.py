@@ -39,8 +39,8 @@ def cli(context: click.Context) -> int:
     quadzoo report results
     quadzoo predict best new-photos
 
-    The exit status is 0 if everything worked, 1 if a run failed or a check found errors, 2 for bad input,
-    and 130 after an interrupt.
+    The exit status is 0 if everything worked, 1 if a run that it made failed or a check found errors, 2 for
+    bad input, and 130 after an interrupt.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)

@@ -321,7 +321,7 @@ def bench(as_json: bool, dry_run: bool, metric: Metric, **flags: Any) -> int:
             board = api.bench(progress=display, **given)
     if dry_run:
         print_plan(plan, as_json)
-        return 0
+        return 1 if plan.estimate and plan.estimate.untimed else 0
     if as_json:
         click.echo(to_json([board]), nl=False)
     else:

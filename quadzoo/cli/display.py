@@ -53,7 +53,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "image_size": "x".join(map(str, task.identity.image.size)),
             "precision": task.precision,
             "device": plan.device.kind,
-            "epochs": task.epochs,
+            "epochs": 0 if task.closed_form else task.epochs,  # it takes no steps
             "status": status(task),
         }
         for task in plan.tasks

@@ -30,7 +30,7 @@ def bench_suite(given: dict[str, Any], dry_run: bool, as_json: bool) -> int:
             board = api.suite(path, progress=display, **given)
     if dry_run:
         _print_plans(plans, as_json)
-        return 0
+        return 1 if total_estimate(plans).untimed else 0
     _print(board, as_json)
     out = given.get("out", Path("results"))
     say(

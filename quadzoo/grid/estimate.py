@@ -82,6 +82,7 @@ def with_estimate(plan: Plan, executor: Executor, observer: Observer, *, dry: bo
     first = sorted(reversed(plan.to_do), key=lambda task: not task.closed_form)
     unknown = {task.backbone: task for task in first if not known.get(_row(task))}
     timings: dict[str, Timing] = {}
+    untimed: dict[str, str] = {}  # and why
     what = "timing passes of a few images" if dry else "timing training steps"
     advance = observer.counting(what, len(unknown))
     for backbone, task in unknown.items():
@@ -89,21 +90,23 @@ def with_estimate(plan: Plan, executor: Executor, observer: Observer, *, dry: bo
         try:
             timings[backbone] = _timed(plan, task, executor, dry)
         except (NoAnswer, DataError, OSError) as error:
-            advance(len(unknown))
-            return replace(plan, estimate=Estimate(None, f"{backbone} could not be timed: {error}"))
+            untimed[backbone] = f"{backbone} could not be timed: {error}"
         advance(1)
+    to_do = [task for task in plan.to_do if known.get(_row(task)) or task.backbone not in untimed]
+    if not to_do:
+        return replace(plan, estimate=Estimate(None, "; ".join(untimed.values()), tuple(untimed)))
 
     def seconds_of(task: Task, run: Task) -> float:
         runs = known.get(_row(run))
         return _as_before(task, runs) if runs else _seconds(task, timings[task.backbone])
 
-    costs = {task.key: seconds_of(task, task) for task in plan.to_do}
+    costs = {task.key: seconds_of(task, task) for task in to_do}
     # Where runs or trials may not be made, each counts with its share.
     by_backbone: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for task in plan.to_do:
+    for task in to_do:
         by_backbone[task.backbone].append((costs[task.key], halved.shares[task.key]))
-    of_halving = [(seconds_of(trial, run), share) for trial, run, share in halved.trials]
-    of_trials = [(seconds_of(trial, run), halved.shares[run.key]) for trial, run in tried]
+    of_halving = [(seconds_of(trial, run), share) for trial, run, share in halved.trials if run.key in costs]
+    of_trials = [(seconds_of(trial, run), halved.shares[run.key]) for trial, run in tried if run.key in costs]
     shared = sum(_features(plan, backbone, timing) for backbone, timing in timings.items())
     total = shared  # and all trials come before all runs
     for stage in (of_halving, of_trials, [one for runs in by_backbone.values() for one in runs]):
@@ -111,13 +114,13 @@ def with_estimate(plan: Plan, executor: Executor, observer: Observer, *, dry: bo
         total += max(_sum(stage) / _at_once(plan, executor), longest)
     parts = [_part("short training", "of halving", of_halving)] if of_halving else []
     parts += [_part("run", f"of {backbone}", runs) for backbone, runs in by_backbone.items() if _sum(runs)]
-    if tried:
+    if of_trials:
         parts.append(_part("trial", "", of_trials))
     if not parts:
         told = "nothing left to train: what is to do was stopped by `halving`"
         return replace(plan, estimate=Estimate(0.0, told), costs=costs)
-    text = f"about {duration(total)}: {listed(parts)}"
-    estimate = Estimate(total, text + ", compilation not counted" * plan.config.compile)
+    text = f"about {duration(total)}: {listed(parts)}" + ", compilation not counted" * plan.config.compile
+    estimate = Estimate(total, "; not counted: ".join([text, *untimed.values()]), tuple(untimed))
     return replace(plan, estimate=estimate, costs=costs)
 
 
@@ -214,7 +217,8 @@ def _seconds(task: Task, timing: Timing) -> float:
 def _features(plan: Plan, backbone: str, timing: Timing) -> float:
     """Return the seconds of the features that runs of a backbone share, and those for ridge regression."""
     tasks = [task for task in plan.tasks if task.backbone == backbone]
-    passes = tasks[0].recipe.freeze + (tasks[0].identity.loaded is not None)
+    by_ridge = tasks[0].identity.loaded is not None and not all(task.closed_form for task in tasks)
+    passes = tasks[0].recipe.freeze + by_ridge
     return passes * tasks[0].data.n * timing.forward / timing.images
 
 

@@ -166,12 +166,14 @@ def in_words(plan: Plan) -> str:
     if not steps:
         return ""
     told = [f"{one.combinations} for {plural(one.epochs, 'epoch')}" for one in steps]
+    first = plan.tasks[0]  # an incomplete batch is left out
+    an_epoch = plural(max(1, first.split.n_train // first.recipe.batch_size), "step")
     n, missing = sum(one.combinations for one in steps), sum(share for *_, share in outlook(plan).trials)
     kept = f" ({n - round(missing)} of these {n} are kept from before)" if round(missing) < n else ""
     return (
         f"halving: by val MSE on the lowest seed, of {steps[0].combinations} combinations are trained "
-        f"{listed(told)}{kept}; the best {steps[-1].keep} then from the start for all {plan.tasks[0].epochs} "
-        "epochs and seeds; the others are listed as incomplete"
+        f"{listed(told)}{kept}, an epoch being {an_epoch}; the best {steps[-1].keep} then from the start for "
+        f"all {first.epochs} epochs and seeds; the others are listed as incomplete"
     )
 
 

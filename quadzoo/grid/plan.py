@@ -108,10 +108,14 @@ class BenchData:
 
 @dataclass(frozen=True)
 class Estimate:
-    """How many seconds a bench will take, and in words; None where that cannot be said, and why."""
+    """How many seconds a bench will take, and in words; None where that cannot be said, and why.
+
+    It is without the backbones that are ``untimed``: their networks could not take a step, or not in time.
+    """
 
     seconds: float | None
     note: str
+    untimed: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

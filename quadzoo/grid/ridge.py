@@ -70,14 +70,16 @@ def ridge(rows: Callable[[np.ndarray], np.ndarray], fold: Fold) -> Fit:
 def with_ridge(plan: Plan, executor: Executor, observer: Observer) -> Plan:
     """Return the plan with the scores of ridge regression among the baselines of each task.
 
-    On pixels always, and on the frozen features of each backbone with pretrained weights. Each is computed
+    On pixels always, and on the frozen features of each backbone with pretrained weights, unless all that is
+    to do with it is ridge regression. Each is computed
     once for a results folder and fold, and kept there with its predictions, and so are those of the
     baselines that the plan has already. A backbone whose features cannot be computed is noted, and has no
     such row.
     """
     if not plan.to_do:
         return plan
-    firsts = {task.backbone: task for task in plan.to_do if task.identity.loaded}
+    # A head in closed form is ridge regression on features itself: it would have to beat its own scores.
+    firsts = {task.backbone: task for task in plan.to_do if task.identity.loaded and not task.closed_form}
     advance = observer.counting("fitting ridge regression", (1 + len(firsts)) * len(plan.data.folds))
     found: dict[tuple[str, int], dict[str, Metrics]] = {}  # by the hash of the split, and fold
     for one in plan.data.folds:

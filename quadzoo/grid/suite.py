@@ -23,7 +23,7 @@ from quadzoo.records.record import RunRecord
 from quadzoo.records.suite import SetRequest, Suite, is_set_name, read_suite, write_suite
 from quadzoo.report.suite.board import SuiteBoard, read_suite_board
 from quadzoo.report.suite.files import write_suite_report
-from quadzoo.report.text import duration, one_line
+from quadzoo.report.text import duration, listed, one_line
 from quadzoo.storage import read_regular
 from quadzoo.training.task import Task
 
@@ -211,11 +211,14 @@ def plan_suite(request: SuiteRequest, executor: Executor, observer: Observer) ->
 def total_estimate(plans: Mapping[str, Plan]) -> Estimate:
     """Return how long all sets take, one after the other; None where that of one cannot be said."""
     total = 0.0
+    estimates = [plan.estimate for plan in plans.values() if plan.estimate]
+    untimed = tuple(dict.fromkeys(name for one in estimates for name in one.untimed))
     for name, plan in plans.items():
         if plan.estimate is None or plan.estimate.seconds is None:
-            return Estimate(None, f"set {name} has none")
+            return Estimate(None, f"set {name} has none", untimed)
         total += plan.estimate.seconds
-    return Estimate(total, f"about {duration(total)} for all sets" if total else "nothing to do")
+    told = f"about {duration(total)} for all sets" if total else "nothing to do"
+    return Estimate(total, f"{told}; {listed(untimed)} not counted" if untimed else told, untimed)
 
 
 def _estimated(

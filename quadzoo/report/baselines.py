@@ -16,6 +16,11 @@ def is_name_of_baseline(name: str) -> bool:
     return name in BASELINES or name.startswith(RIDGE_FEATURES)
 
 
+def is_of_features(name: str) -> bool:
+    """Whether a baseline is ridge regression on the features of a pretrained network."""
+    return name.startswith(RIDGE_FEATURES)
+
+
 def in_words(name: str) -> str:
     """Return what a baseline does, in words."""
     if name.startswith(RIDGE_FEATURES):

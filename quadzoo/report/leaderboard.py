@@ -199,6 +199,7 @@ def _combination(members: list[Run], costs: _Costs, truths: Truths) -> _Combinat
         train_share=first.split.train_share,
         n_train=fmean(run.record.split.n_train for run in members),
         frozen=first.recipe.freeze,
+        closed_form=first.recipe.freeze and bool(ok) and not any(run.record.history for run in ok),
         tuned=_tuned([run.record for run in members]),
         halved=halved[0] if halved else None,
         plugins=plugins_of([run.record for run in ok or members]),

@@ -43,10 +43,7 @@ class RowCost(Cost):
 
 
 class Curve(BaseModel):
-    """A run's errors after each epoch, and the epoch whose weights were kept: 0 is before the first.
-
-    Both lists have an entry for every epoch, None where that was not validated.
-    """
+    """A run's errors after each epoch, None where not validated; the best epoch is 0 before the first."""
 
     seed: int
     fold: int
@@ -238,6 +235,7 @@ class Row(Metrics):
     test_mse_high: float | None = None
     covers: str = ""
     seed_spread: float | None = Field(default=None, exclude=True)  # of the logarithm of the test MSE
+    closed_form: bool = Field(default=False, exclude=True)  # a fit to frozen features, without steps
     otherwise: dict[str, str] = Field(default={}, exclude=True)  # the verdict without the rows so named
     test_mae: dict[str, float] | None = None
     ensemble_val_mse: float | None = None

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from quadzoo.records.baseline import MEAN
-from quadzoo.report.baselines import by_strength, in_words
+from quadzoo.report.baselines import by_strength, in_words, is_of_features
 from quadzoo.report.caveats import ends_of, restless_of
 from quadzoo.report.errors import val_errors_of
 from quadzoo.report.judged import Compared, Judged, Simple, among, best_beside_others, comparisons
@@ -60,8 +60,8 @@ def judge(networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
     for simple in baselines:
         if simple.answers:
             set_interval(simple.row, pd.concat([one.test for one in simple.answers]))
-    if known and ranked:
-        _find_unread(ranked, baselines, known[0])
+    if against := [one for one in known if ranked and _is_held_against(ranked[0].row, one.row)]:
+        _find_unread(ranked, baselines, against[0])
     if alone := restless_of(rows):
         _judge_without(alone, rows, compared, known)
     for row in ends_of(rows):
@@ -241,8 +241,11 @@ def _compare_with_baseline(row: Row, baseline: Row, p: float | None) -> None:
 
     It must be lower by val, and, where at least three seeds allow a test, significantly so on the test
     images, which ``p`` tells. Where the baseline has left no predictions to test against, the means of three
-    seeds and more must be lower on test, too.
+    seeds and more must be lower on test, too. A row that is ridge regression on features itself need not
+    beat that.
     """
+    if not _is_held_against(row, baseline):
+        return
     beats = (row.val_mse or 0.0) < (baseline.val_mse or 0.0)
     if p is not None:
         row.p_baseline = max(p, row.p_baseline or 0.0)
@@ -252,6 +255,10 @@ def _compare_with_baseline(row: Row, baseline: Row, p: float | None) -> None:
         row.p_baseline = row.p_baseline if beats else None  # those of others say nothing
     if not beats:
         row.verdict = f"{DOES_NOT_BEAT} {in_words(baseline.backbone)}"
+
+
+def _is_held_against(row: Row, baseline: Row) -> bool:
+    return not (row.closed_form and is_of_features(baseline.backbone))
 
 
 def _find_unread(ranked: Sequence[Judged], baselines: Sequence[Simple], strongest: Simple) -> None:

@@ -27,8 +27,9 @@ def started_backbone(spec: BackboneSpec, task: Task, placement: Placement) -> nn
     found = _from_file(backbone, placement) if weights == FROM_FILE else loading.of(backbone)
     if found.sha256 != planned.sha256:
         raise BadModule(
-            f"the pretrained weights of {task.backbone} changed while the bench ran (SHA-256 "
-            f"{planned.sha256[:12]} was planned, {found.sha256[:12]} loaded); start again"
+            f"the pretrained weights of {task.backbone} are not those of the plan (SHA-256 "
+            f"{planned.sha256[:12]}, now {found.sha256[:12]}): their file changed, so start again; or its "
+            "code draws some at random each time, and `weights` none trains it from scratch"
         )
     return backbone
 

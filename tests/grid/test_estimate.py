@@ -111,13 +111,14 @@ def test_what_cannot_be_timed_stops_nothing(
         *bench(discs, tmp_path, "--backbones", "exits,tiny_cnn", "--epochs", 40, "--seeds", "0"),
         path=stranger,
     )
-    assert "quadzoo: no estimate: exits could not be timed: its process ended with exit status 7" in done.err
+    assert "1 run of tiny_cnn (" in done.err
+    assert "; not counted: exits could not be timed: its process ended with exit status 7" in done.err
     assert "[2/2] tiny_cnn · mlp · seed 0: val MSE" in done.err
-    plan = json.loads(
-        quadzoo_process(
-            *bench(discs, tmp_path, "--backbones", "exits", "--dry-run", "--json"), path=stranger
-        ).out
+    dry = quadzoo_process(
+        *bench(discs, tmp_path, "--backbones", "exits", "--dry-run", "--json"), path=stranger
     )
+    assert dry.status == 1  # a check has found something
+    plan = json.loads(dry.out)
     assert plan["estimated_seconds"] is None
     assert plan["estimate"].startswith("no estimate: exits could not be timed")
 

@@ -124,7 +124,10 @@ def test_a_halved_bench(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
     )  # fmt: skip
     command = (*plain, "--halving", "--checkpoint-minutes", 0)
     dry = quadzoo(*command, "--dry-run")
-    told = "of 4 combinations are trained 4 for 1 epoch; the best 2 then from the start for all 4 epochs"
+    told = (
+        "of 4 combinations are trained 4 for 1 epoch, an epoch being 2 steps; the best 2 then from the start "
+        "for all 4 epochs"
+    )
     assert told in dry.out
     assert "4 short trainings of halving" in dry.out
     assert "about 4 of 8 runs of tiny_cnn" in dry.out
@@ -180,7 +183,9 @@ def test_a_halved_bench(equations: Path, quadzoo: Call, tmp_path: Path) -> None:
     assert plan["estimate"] == "nothing left to train: what is to do was stopped by `halving`"
     again = quadzoo(*command)
     assert again.status == 0
-    assert "are trained 4 for 1 epoch (4 of these 4 are kept from before); the best 2" in again.err
+    assert (
+        "are trained 4 for 1 epoch (4 of these 4 are kept from before), an epoch being 2 steps" in again.err
+    )
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "halving").glob("*.json")} == before
     assert rows(tmp_path) == table
 

@@ -86,6 +86,23 @@ def test_a_bench_starts_from_a_file(discs: Path, tiny_weights: Path, quadzoo: Ca
     assert keys(quadzoo(*plan, "none")) != [record["key"]]
 
 
+def test_ridge_regression_need_not_beat_itself(
+    discs: Path, tiny_weights: Path, quadzoo: Call, tmp_path: Path
+) -> None:
+    """A screening of frozen networks is by the method of the baseline ridge-features."""
+    frozen = ("--backbones", "tiny_cnn", "--weights", tiny_weights, "--freeze", "--heads")
+    done = quadzoo(*bench(discs, tmp_path, *frozen, "ridge"))
+    assert done.status == 0, done.err
+    (alone,) = records(tmp_path)
+    assert not any(name.startswith("ridge-features") for name in alone["baselines"])
+    # Beside a head that is trained by steps there is that baseline, and only this one has to beat it.
+    assert quadzoo(*bench(discs, tmp_path, *frozen, "ridge,linear", "--epochs", 1)).status == 0
+    table = json.loads((tmp_path / "leaderboard.json").read_text())
+    verdicts = {row["head"]: row["verdict"] for row in table["rows"] if row["head"] != "-"}
+    assert {row["backbone"] for row in table["rows"]} >= {"ridge-features:tiny_cnn"}
+    assert "features" not in verdicts["ridge"]
+
+
 def test_features_that_are_not_finite_cost_one_baseline(
     discs: Path, tiny_weights: Path, quadzoo: Call, tmp_path: Path
 ) -> None:

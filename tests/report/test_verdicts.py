@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quadzoo.model.recipe import Recipe
 from quadzoo.records.predictions import to_csv
-from quadzoo.records.record import Metrics, read_record, write_record
+from quadzoo.records.record import Epoch, Metrics, read_record, write_record
 from quadzoo.report.answer import answers
 from quadzoo.report.page import to_html
 from quadzoo.report.results import read_runs
@@ -213,6 +214,22 @@ def test_every_baseline_must_be_beaten(tmp_path: Path) -> None:
     answer(tmp_path, "ridge-features:net", rng.normal(0, 0.1, N), val=0.03)
     row = by_name(board_of(tmp_path))["net"]
     assert row.verdict == "does not beat ridge regression on the features of net"
+
+
+def test_a_fit_to_features_need_not_beat_a_fit_to_features(tmp_path: Path) -> None:
+    for name, history in (("fitted", []), ("trained", [Epoch(val_mse=0.1)])):
+        row_of(tmp_path, name, 1.0)
+        for seed in range(3):
+            one = read_record(tmp_path, f"{name}{seed}")
+            assert one
+            frozen = one.model_copy(update={"recipe": Recipe(epochs=2, freeze=True), "history": history})
+            write_record(tmp_path, frozen)
+    answer(tmp_path, "ridge-features:net", np.random.default_rng(5).normal(0, 0.1, N), val=0.001)
+    board = board_of(tmp_path)
+    verdicts = {name: row.verdict for name, row in by_name(board).items()}
+    assert verdicts["trained"] == "does not beat ridge regression on the features of net"
+    assert not verdicts["fitted"].startswith("does not beat")
+    assert not any("features" in one.baseline for one in by_name(board)["fitted"].unread)
 
 
 def test_without_predictions_of_a_baseline_the_means_must_say_so(tmp_path: Path) -> None:
