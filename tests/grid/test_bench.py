@@ -62,6 +62,8 @@ def test_record_keeps_the_contract(finished: Path) -> None:
         assert record["metrics"].keys() == {"val_mse", "test_mse", "test_exact", "test_rmse", "test_r2"}
         cost = dict(record["cost"])
         assert cost.pop("fit_energy_joules") is None or record["cost"]["fit_energy_joules"] > 0
+        share = cost.pop("cpu_share")
+        assert share is None or 0 < share <= 1  # None of a short training
         assert cost.keys() == {
             "params", "gmacs", "train_images_per_second", "fit_seconds", "latency_ms", "latency_p95_ms",
             "images_per_second", "inference_batch", "peak_memory_mb",
