@@ -78,7 +78,8 @@ def available_cpus(cgroups: Path = _CGROUPS, own: Path = _OWN_CGROUPS) -> int:
 def _from_openmp() -> int | None:
     """Return OMP_NUM_THREADS; of a list, one number a nesting level, the first."""
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(first) if first.isdecimal() and int(first) else None
+    number = int(first[:_SHOWN]) if first.isdecimal() else 0  # Python reads no number of thousands of digits
+    return number or None
 
 
 def _quotas(cgroups: Path, own: Path) -> Iterator[float]:

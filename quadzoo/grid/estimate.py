@@ -116,10 +116,9 @@ def with_estimate(plan: Plan, executor: Executor, observer: Observer, *, dry: bo
     parts += [_part("run", f"of {backbone}", runs) for backbone, runs in by_backbone.items() if _sum(runs)]
     if of_trials:
         parts.append(_part("trial", "", of_trials))
-    if not parts:
-        told = "nothing left to train: what is to do was stopped by `halving`"
-        return replace(plan, estimate=Estimate(0.0, told), costs=costs)
     text = f"about {duration(total)}: {listed(parts)}" + ", compilation not counted" * plan.config.compile
+    if not parts:
+        total, text = 0.0, "nothing left to train: what is to do was stopped by `halving`"
     estimate = Estimate(total, "; not counted: ".join([text, *untimed.values()]), tuple(untimed))
     return replace(plan, estimate=estimate, costs=costs)
 

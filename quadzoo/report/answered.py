@@ -43,6 +43,11 @@ class Answered:
         return self.numbers[:, 1 : 2 * self.n_targets : 2]
 
     @property
+    def both(self) -> tuple[np.ndarray, np.ndarray]:
+        """Truth and predictions, float64 (N, T) each."""
+        return self.truth, self.prediction
+
+    @property
     def spread(self) -> np.ndarray | None:
         """The standard deviations that the model gives its predictions, float64 (N, T); None without."""
         spread = self.numbers[:, 2 * self.n_targets :]

@@ -9,7 +9,6 @@ from statistics import fmean
 
 from quadzoo.records.baseline import LOOKUP, MEAN, RIDGE_FEATURES, RIDGE_PIXELS, BaselineRecord, baseline_key
 from quadzoo.records.facts import SplitFacts
-from quadzoo.records.predictions import of_targets
 from quadzoo.records.record import Metrics, RunRecord
 from quadzoo.report.judged import Simple
 from quadzoo.report.results import Answer
@@ -62,7 +61,7 @@ def baseline_rows(
         row = Row.without_model(
             name,
             **pooled(list(by_fold.values()), truths or {}),
-            test_mae=mean_absolute([of_targets(one.test, targets) for one in own], targets),
+            test_mae=mean_absolute([one.answered.both for one in own], targets),
             leaky=records[0].split.leaky,
             train_share=records[0].split.train_share,
             n_train=fmean(split.n_train for _, split in by_fold.values()),

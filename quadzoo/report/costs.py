@@ -93,8 +93,9 @@ def busy(board: Leaderboard) -> str:
     if not rows:
         return ""
     return (
-        f"Other programs ran, so that runs got only a part of the CPU time they asked for: {listed(rows)}. "
-        "They are slower than they are alone: compare such costs with care, or measure them again."
+        f"Runs got only a part of the CPU time that their threads asked for: {listed(rows)}. Other programs "
+        "ran, or there were more threads than CPUs. Such runs are slower than they are alone: compare their "
+        "costs with care, or measure them again."
     )
 
 

@@ -220,9 +220,7 @@ def _mean_of_tests(runs: Sequence[Run], picks: np.ndarray) -> tuple[np.ndarray, 
 
 def _scored(runs: Sequence[Run], picks: np.ndarray) -> Metrics:
     """Return the scores of the mean prediction of aligned runs of one fold, each ``picks`` times."""
-    val_mse = None
-    if not runs[0].val.empty:
-        val_mse = mse_of(np.average([run.val.to_numpy() for run in runs], axis=0, weights=picks))
+    val_mse = _val_mse(runs, picks)
     scores = scores_as(runs[0].record, *_mean_of_tests(runs, picks))
     return Metrics(
         val_mse=val_mse,
@@ -235,13 +233,17 @@ def _scored(runs: Sequence[Run], picks: np.ndarray) -> Metrics:
 
 def _mse_of_mean(runs: Sequence[Run]) -> Metrics:
     """Return val and test MSE of the mean prediction of aligned runs of one fold."""
-    record = runs[0].record
+    record, once = runs[0].record, np.ones(len(runs))
     spread = np.array(record.target_high) - np.array(record.target_low)
-    truth, prediction = runs[0].answers[0], np.mean([run.answers[1] for run in runs], axis=0)
-    return Metrics(
-        val_mse=None if runs[0].val.empty else mse_of(np.mean([run.val.to_numpy() for run in runs], axis=0)),
-        test_mse=mse_of((prediction - truth) / spread),
-    )
+    truth, prediction = _mean_of_tests(runs, once)
+    return Metrics(val_mse=_val_mse(runs, once), test_mse=mse_of((prediction - truth) / spread))
+
+
+def _val_mse(runs: Sequence[Run], picks: np.ndarray) -> float | None:
+    """Return the val MSE of the mean prediction of aligned runs; None without val predictions."""
+    if runs[0].val.empty:
+        return None
+    return mse_of(np.average([run.val.to_numpy() for run in runs], axis=0, weights=picks))
 
 
 def _member(record: RunRecord, picks: int, of: float) -> Member:

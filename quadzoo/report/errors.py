@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from quadzoo.metrics import image_errors
-from quadzoo.records.predictions import columns_of
 from quadzoo.records.record import RunRecord
 from quadzoo.report.results import Run
 
@@ -102,11 +101,3 @@ def _joined(parts: Sequence[_Part]) -> Errors:
         np.concatenate([part.groups for part in parts]),
         np.repeat([part.record.split.fold for part in parts], [len(part.ids) for part in parts]),
     )
-
-
-def squared_error(table: pd.DataFrame, targets: Sequence[str], target: str | None = None) -> pd.Series:
-    """Return the squared errors of the images of a table, by id: of a target in its own unit, or of all."""
-    if target is None:
-        return table["error"]
-    column = columns_of(targets)[target]
-    return (table[f"{column}_pred"] - table[column]) ** 2

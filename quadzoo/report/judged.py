@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from quadzoo.report.errors import Errors, errors_of, squared_error
+from quadzoo.report.errors import Errors, errors_of
 from quadzoo.report.results import Answer, Run
 from quadzoo.report.rows import INCOMPLETE, Row
 from quadzoo.report.statistics import FEWEST_SEEDS, Comparison, Folds
@@ -44,7 +44,9 @@ class Simple(NamedTuple):
         """Return the squared errors of the images with these ids, float64 (N,); None where one has none."""
         if not self.answers:
             return None
-        errors = pd.concat([squared_error(one.test, one.record.targets, target) for one in self.answers])
+        place = None if target is None else self.answers[0].record.targets.index(target)
+        folds = [one.answered for one in self.answers]
+        errors = pd.concat([pd.Series(one.squared_error(place), one.ids) for one in folds])
         return None if index.difference(errors.index).size else errors.loc[index].to_numpy()
 
 

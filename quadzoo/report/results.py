@@ -72,12 +72,11 @@ class Run:
     @property
     def answers(self) -> tuple[np.ndarray, np.ndarray]:
         """Truth and prediction of the test images, float64 (N, T) each, in original units."""
-        answered = self.of_test
-        return answered.truth, answered.prediction
+        return self.of_test.both
 
     @property
     def of_test(self) -> Answered:
-        """``answered`` of a run that has been tested; of others there is none to be had."""
+        """What ``answered`` is in a run that `is_tested`."""
         assert self.answered is not None
         return self.answered
 
@@ -92,7 +91,7 @@ class Answer:
     """What a baseline answers on one fold: its record, and its predictions, as those of a `Run`."""
 
     record: BaselineRecord
-    test: pd.DataFrame
+    answered: Answered
 
 
 class Results(NamedTuple):
@@ -237,12 +236,12 @@ class _Tables:
                 raise DataError(f"{predictions}: {changed}")
             if val.empty and record.split.n_val:
                 raise DataError(f"{predictions}: its val images are not those that the record counts")
-            check_scores(record, val.to_numpy(), (test.truth, test.prediction))
+            check_scores(record, val.to_numpy(), test.both)
         spread, known = _spread(parsed, images, val, record), images.digest(_both(parsed.numbers, record)[0])
         known = known if record.files else ""  # of an older folder nothing can be compared
         return Run(record, path.parent, test, val, images.groups, spread, known)
 
-    def answer(self, path: Path, record: BaselineRecord, like: RunRecord) -> pd.DataFrame:
+    def answer(self, path: Path, record: BaselineRecord, like: RunRecord) -> Answered:
         """Return the test images of a baseline's predictions, whose ranges are those of a run.
 
         Raises DataError for what cannot be scored, and for scores that are others.
@@ -251,7 +250,7 @@ class _Tables:
         images = self._images(parsed.texts)
         test, val = _answered(path, parsed, images, like), _val(parsed, images, like)
         check_means(record.metrics, val.to_numpy(), test.error)
-        return test.table
+        return test
 
     def _images(self, texts: dict[str, list[str]]) -> NamedImages:
         if self._last is None or self._last[0] != texts:  # mostly they are those of the run before

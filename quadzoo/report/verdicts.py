@@ -59,7 +59,7 @@ def judge(networks: Sequence[Judged], baselines: Sequence[Simple]) -> None:
         _set_verdicts(rows, compared, known)
     for simple in baselines:
         if simple.answers:
-            set_interval(simple.row, pd.concat([one.test for one in simple.answers]))
+            set_interval(simple.row, pd.concat([one.answered.table for one in simple.answers]))
     if against := [one for one in known if ranked and _is_held_against(ranked[0].row, one.row)]:
         _find_unread(ranked, baselines, against[0])
     if alone := restless_of(rows):
